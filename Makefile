@@ -1,0 +1,86 @@
+# LabThings: `make demo` shows it, `make test` checks it, `make help` lists the parts.
+#
+# Needs make and Python >= 3.11 with its venv module; choose one with `make test PYTHON=python3.12`.
+# Everything is installed into .venv, which is used again until pyproject.toml changes.
+
+PYTHON ?= python3
+HOST ?= 127.0.0.1
+PORT ?= 5000
+PYTEST_ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+PYTEST := $(BIN)/python -m pytest $(PYTEST_ARGS)
+
+VENV_MADE := $(VENV)/.made
+DEMO_INSTALLED := $(VENV)/.installed-demo
+DEV_INSTALLED := $(VENV)/.installed-dev
+
+# Folders of tests/ that have a target of their own; `make test` runs them all in one session.
+FOLDERS := unit contracts properties integration faults e2e conformance
+TYPED := src $(wildcard tests/typing)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint types imports architecture format clean $(FOLDERS)
+
+help:
+	@echo "make demo          install the demo and serve it on http://$(HOST):$(PORT)"
+	@echo "make test          every check and every test, as the continuous integration runs it"
+	@echo "make lint          ruff: rules and format        make format  lets ruff put it right"
+	@echo "make types         mypy, strict, also as on Windows"
+	@echo "make architecture  who may import whom, and how long a module may be"
+	@echo "make <folder>      one folder of tests/: $(FOLDERS)"
+	@echo "make clean         remove $(VENV) and what the tools left behind"
+
+demo: $(DEMO_INSTALLED)
+	$(BIN)/labthings-server --demo --host $(HOST) --port $(PORT)
+
+# pytest comes last and once: its closing line is the last one printed, its exit code is ours.
+test: lint types imports
+	$(PYTEST) tests
+
+lint: $(DEV_INSTALLED)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+format: $(DEV_INSTALLED)
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+types: $(DEV_INSTALLED)
+	$(BIN)/mypy $(TYPED)
+	$(BIN)/mypy --platform win32 --cache-dir .mypy_cache/win32 $(TYPED)
+
+imports: $(DEV_INSTALLED)
+	$(BIN)/lint-imports
+
+architecture: imports
+	$(PYTEST) tests/unit/test_architecture.py
+
+$(FOLDERS): $(DEV_INSTALLED)
+	$(PYTEST) tests/$@
+
+$(VENV_MADE):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "LabThings needs Python 3.11 or newer, and '$(PYTHON)' is not." >&2; \
+	  echo "Install one, or name one: make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  version=$$($(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])'); \
+	  echo "'$(PYTHON)' cannot make virtual environments: its venv package is missing." >&2; \
+	  echo "On Debian and Ubuntu: sudo apt install python3-venv (or python$$version-venv)" >&2; \
+	  exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(DEMO_INSTALLED): pyproject.toml $(VENV_MADE)
+	$(PIP) install --editable '.[demo]'
+	@touch $@
+
+# The tools for development include the demo, so one installation serves both.
+$(DEV_INSTALLED): pyproject.toml $(VENV_MADE)
+	$(PIP) install --editable '.[dev]'
+	@touch $(DEMO_INSTALLED) $@
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
