@@ -53,7 +53,7 @@ types: $(DEV_INSTALLED)
 	$(BIN)/mypy --platform win32 --cache-dir .mypy_cache/win32 $(TYPED)
 
 imports: $(DEV_INSTALLED)
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-logo
 
 architecture: imports
 	$(PYTEST) tests/unit/test_architecture.py
