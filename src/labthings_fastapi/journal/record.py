@@ -1,0 +1,171 @@
+"""What a journal keeps of a run, and how it is asked for."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from labthings_fastapi.exceptions import RequestError
+from labthings_fastapi.messages.message import FINAL_STATUSES
+
+if TYPE_CHECKING:
+    from labthings_fastapi.messages.message import InvocationStatus
+
+OUTPUT_LIMIT = 64 * 1024
+"""The largest output, in bytes of JSON, that is kept in full."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """One run, as it stood when the record was written; times are aware UTC.
+
+    `input` and `output` are JSON. An output that is too large or binary is None here, and
+    `output_reference` says its `size` (bytes) and `media_type` instead: see `stored_output`.
+    """
+
+    id: UUID
+    thing: str
+    action: str
+    status: InvocationStatus
+    requested_by: str | None
+    input: bytes
+    time_requested: datetime
+    time_started: datetime | None = None
+    time_ended: datetime | None = None
+    error: dict[str, Any] | None = None
+    output: bytes | None = None
+    output_reference: dict[str, Any] | None = None
+    log: tuple[dict[str, Any], ...] = ()
+    progress: dict[str, Any] | None = None
+    incarnation: str = ""
+    """Which life of the server ran it: an open record of another life was interrupted."""
+
+    def __post_init__(self) -> None:
+        for name in ("time_requested", "time_started", "time_ended"):
+            _refuse_naive(f"Run {self.id}: {name}", getattr(self, name))
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the run had not ended when this was written."""
+        return self.status not in FINAL_STATUSES
+
+
+def stored_output(
+    output: bytes, media_type: str = "application/json"
+) -> tuple[bytes | None, dict[str, Any] | None]:
+    """Decide what a record keeps of an output: `(output, output_reference)`, one of them None."""
+    if media_type == "application/json" and len(output) <= OUTPUT_LIMIT:
+        return output, None
+    return None, {"size": len(output), "media_type": media_type}
+
+
+def searchable_text(record: RunRecord) -> str:
+    """Return what `RunQuery.text` is looked for in, so that every journal finds the same runs."""
+    parts = [record.thing, record.action, record.requested_by or "", _readable(record.input)]
+    if record.output is not None:
+        parts.append(_readable(record.output))
+    if record.error is not None:
+        parts.append(json.dumps(record.error, ensure_ascii=False))
+    parts.extend(str(entry.get("message", "")) for entry in record.log)
+    # Half a surrogate pair is legal in JSON and cannot be written to a database.
+    return "\n".join(parts).casefold().encode("utf-8", "replace").decode("utf-8")
+
+
+def _readable(payload: bytes) -> str:
+    """Undo JSON's escapes, so that people find what they typed."""
+    try:
+        return json.dumps(json.loads(payload), ensure_ascii=False)
+    except (ValueError, RecursionError):
+        return payload.decode("utf-8", "replace")
+
+
+@dataclass(frozen=True, slots=True)
+class RunQuery:
+    """Which runs are looked for; a filter that is None lets all through.
+
+    `since` (inclusive) and `until` (exclusive) are about the time of the request. `text` is looked
+    for in names, who asked, input, output, error and log, without regard to case.
+
+    Raises:
+        RequestError: a time has no zone, or `limit` is not positive.
+    """
+
+    thing: str | None = None
+    action: str | None = None
+    status: InvocationStatus | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    text: str | None = None
+    limit: int = 100
+    cursor: str | None = None
+    """The `next_cursor` of the page before."""
+
+    def __post_init__(self) -> None:
+        _refuse_naive("since", self.since)
+        _refuse_naive("until", self.until)
+        if self.limit < 1:
+            raise RequestError(
+                f"limit is {self.limit}, but a page has at least one run: ask for 1."
+            )
+
+    def matches(self, record: RunRecord) -> bool:
+        """Whether a record passes every filter; the cursor is not one of them."""
+        return (
+            self.thing in (None, record.thing)
+            and self.action in (None, record.action)
+            and self.status in (None, record.status)
+            and (self.since is None or self.since <= record.time_requested)
+            and (self.until is None or record.time_requested < self.until)
+            and (not self.text or self.text.casefold() in searchable_text(record))
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RunPage:
+    """Some of the runs that were looked for, newest first."""
+
+    records: tuple[RunRecord, ...]
+    next_cursor: str | None = None
+    """Where the next page begins; None on the last one."""
+
+
+def newest_first(record: RunRecord) -> tuple[datetime, UUID]:
+    """Return what records are sorted by, descending: the time of the request, then the id."""
+    return record.time_requested, record.id
+
+
+def encode_cursor(record: RunRecord) -> str:
+    """Name the place just after this record in a listing, whatever is added meanwhile."""
+    text = f"{record.time_requested.isoformat()} {record.id.hex}"
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def decode_cursor(cursor: str) -> tuple[datetime, UUID]:
+    """Return the `newest_first` key of the record that a cursor was made from.
+
+    Raises:
+        RequestError: no journal made this cursor.
+    """
+    try:
+        padded = cursor + "=" * (-len(cursor) % 4)
+        time, id = base64.b64decode(padded, altchars=b"-_", validate=True).decode().split(" ")
+        key = datetime.fromisoformat(time), UUID(id)
+        _refuse_naive("cursor", key[0])
+    except (ValueError, binascii.Error) as error:
+        raise RequestError(
+            f"The cursor {cursor!r} was not made by this journal: "
+            "pass on the next_cursor of a page, or leave it out to begin with the newest run."
+        ) from error
+    return key
+
+
+def _refuse_naive(name: str, time: datetime | None) -> None:
+    if time is not None and time.utcoffset() is None:
+        raise RequestError(
+            f"{name} is {time.isoformat()}, which has no time zone: add one, as +00:00."
+        )
