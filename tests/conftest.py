@@ -1,0 +1,22 @@
+"""What every test session shares: how hypothesis looks for counter-examples."""
+
+from __future__ import annotations
+
+import os
+
+from hypothesis import HealthCheck, settings
+
+# No deadlines: they are timing assertions, which shared machines break at random.
+settings.register_profile("quick", deadline=None, max_examples=50)
+# The same examples each time, so that a failure in CI can be seen again.
+settings.register_profile("ci", deadline=None, max_examples=50, derandomize=True, database=None)
+# For an evening: `HYPOTHESIS_PROFILE=thorough make properties`.
+settings.register_profile(
+    "thorough",
+    deadline=None,
+    max_examples=2_000,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+
+_in_ci = os.environ.get("CI", "").lower() == "true"
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if _in_ci else "quick"))

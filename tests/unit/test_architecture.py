@@ -1,0 +1,153 @@
+"""The rules on shape that import-linter and ruff cannot state."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "src" / "labthings_fastapi"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+MAX_LINES = 400
+
+# Rooms that may know the web framework, and those that stand on a whole server.
+WEB_ROOMS = {"dependencies", "bindings", "ui", "server"}
+OUTSIDE = {"cli", "testing", "demo", "example_things", "contrib"}
+WEB_MODULES = {"routes"}
+
+# Spelled in pieces, so that this file passes its own test.
+REGISTRY_HOSTS = ("pypi" + ".org", "python" + "hosted.org", "anaconda" + ".org", "npm" + "js.")
+MACHINE_PATH = re.compile(r"(?<![\w./-])/(?:root|work|Users|home/\w+)/\w")
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def needs_no_web(path: Path) -> bool:
+    inside = path.relative_to(PACKAGE).with_suffix("")
+    if inside.parts[0] in WEB_ROOMS | OUTSIDE or inside.name in WEB_MODULES:
+        return False
+    return inside.as_posix() != "descriptors/injection"
+
+
+def is_declaration(node: ast.stmt, *, front_door: bool) -> bool:
+    """Tell whether a statement of an `__init__.py` only names what is defined elsewhere."""
+    match node:
+        case ast.Import() | ast.ImportFrom():
+            return True
+        case ast.Expr(value=ast.Constant(value=str())):
+            return True
+        case ast.Assign(targets=[ast.Name(id="__all__")]):
+            return True
+        case ast.If(test=ast.Name(id="TYPE_CHECKING"), orelse=[]):
+            return all(is_declaration(inner, front_door=front_door) for inner in node.body)
+        case ast.FunctionDef(name="__getattr__" | "__dir__"):
+            return front_door
+        case ast.Assign() | ast.AnnAssign():
+            # The front door may keep the table from which `__getattr__` reads.
+            return front_door
+        case _:
+            return False
+
+
+def tracked_text_files() -> list[Path]:
+    """List what git tracks; outside a clone (an unpacked sdist) there is nothing to judge."""
+    if shutil.which("git") is None:
+        pytest.skip("git is not installed")
+    listed = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    if listed.returncode != 0:
+        pytest.skip("not a git clone")
+    paths = [ROOT / name for name in listed.stdout.split("\0") if name]
+    return [path for path in paths if path.is_file() and b"\0" not in path.read_bytes()]
+
+
+def test_a_module_has_no_more_lines_than_a_reader_can_hold() -> None:
+    """Past the limit, ask which second thing the module has begun to do."""
+    lengths = {
+        path.relative_to(ROOT).as_posix(): len(path.read_text("utf-8").splitlines())
+        for path in MODULES
+    }
+    too_long = {name: lines for name, lines in lengths.items() if lines > MAX_LINES}
+    assert not too_long, f"modules of more than {MAX_LINES} lines: {too_long}"
+
+
+def test_init_modules_only_name_what_is_defined_elsewhere() -> None:
+    """Only the front door may also load its rooms lazily (PEP 562)."""
+    offences = [
+        f"{path.relative_to(ROOT).as_posix()}:{node.lineno}"
+        for path in MODULES
+        if path.name == "__init__.py"
+        for node in ast.parse(path.read_text("utf-8")).body
+        if not is_declaration(node, front_door=path.parent == PACKAGE)
+    ]
+    assert not offences, f"code in __init__.py: {offences}"
+
+
+@pytest.mark.parametrize(
+    ("source", "front_door", "allowed"),
+    [
+        ('"""Purpose."""\nfrom a import b\n__all__ = ["b"]', False, True),
+        ("if TYPE_CHECKING:\n    from a import b", False, True),
+        ("def __getattr__(name): ...", True, True),
+        ("def __getattr__(name): ...", False, False),
+        ("x = 1", False, False),
+        ("def other(): ...", True, False),
+        ("class A: ...", True, False),
+    ],
+)
+def test_the_rule_on_init_modules_tells_names_from_code(
+    source: str, front_door: bool, allowed: bool
+) -> None:
+    nodes = ast.parse(source).body
+    assert all(is_declaration(node, front_door=front_door) for node in nodes) is allowed
+
+
+def test_folders_with_modules_are_packages() -> None:
+    """Without `__init__.py` import-linter would not see the modules inside."""
+    missing = {
+        path.parent.relative_to(ROOT).as_posix()
+        for path in MODULES
+        if not (path.parent / "__init__.py").exists()
+    }
+    assert not missing, f"folders without __init__.py: {sorted(missing)}"
+
+
+def test_what_is_not_web_code_imports_without_a_web_framework() -> None:
+    """The import contracts see direct imports; this sees what is really loaded."""
+    names = sorted({module_name(path) for path in MODULES if needs_no_web(path)})
+    program = (
+        "import importlib, sys\n"
+        "for name in ('fastapi', 'starlette'):\n"
+        "    sys.modules[name] = None\n"
+        "for name in sys.argv[1:]:\n"
+        "    importlib.import_module(name)\n"
+    )
+    finished = subprocess.run(
+        [sys.executable, "-c", program, *names],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert finished.returncode == 0, finished.stderr
+
+
+def test_tracked_files_name_no_registry_and_no_place_on_one_machine() -> None:
+    """Whoever installs the package chooses where it comes from and where it lives."""
+    offences = [
+        f"{path.relative_to(ROOT).as_posix()}:{number}: {line.strip()[:80]}"
+        for path in tracked_text_files()
+        for number, line in enumerate(path.read_text("utf-8", errors="replace").splitlines(), 1)
+        if any(host in line for host in REGISTRY_HOSTS) or MACHINE_PATH.search(line)
+    ]
+    assert not offences, "\n".join(offences)
