@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import socket
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -63,11 +65,12 @@ def wait_until_served(url: str, server: subprocess.Popen[bytes], log: Path) -> N
     while time.monotonic() < limit:
         if server.poll() is not None:
             pytest.fail(f"the README's server ended:\n{log.read_text('utf-8', errors='replace')}")
-        try:
+        with contextlib.suppress(OSError):
             if request("GET", url)[0] == 200:
                 return
-        except OSError:
-            continue
+        # Refused: it is still starting. Whether it has ended is worth a moment's wait.
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            server.wait(0.05)
     pytest.fail(f"the README's server does not answer:\n{log.read_text('utf-8')}")
 
 
@@ -98,15 +101,15 @@ def stage_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
                 server.wait()
 
 
-def ended_run(href: str) -> dict[str, Any]:
+def ended_run(url: str) -> dict[str, Any]:
     """Poll a run, as the README says, until it has ended."""
     limit = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < limit:
-        status, run = request("GET", href)
+        status, run = request("GET", url)
         assert status == 200
         if run["status"] in {"completed", "failed"}:
             return dict(run)
-    pytest.fail(f"the run {href} did not end")
+    pytest.fail(f"the run {url} did not end")
 
 
 def test_the_printed_thing_is_described(stage_url: str) -> None:
@@ -128,7 +131,7 @@ def test_a_move_answers_at_once_and_arrives(stage_url: str) -> None:
     before = request("GET", f"{stage_url}/position")[1]
     status, run = request("POST", f"{stage_url}/move", '{"distance": 0.5}')
     assert status == 201
-    ended = ended_run(run["href"])
+    ended = ended_run(urllib.parse.urljoin(stage_url, run["href"]))
     assert ended["status"] == "completed"
     assert ended["output"] == pytest.approx(before + 0.5)
     assert request("GET", f"{stage_url}/position") == (200, ended["output"])
@@ -137,8 +140,9 @@ def test_a_move_answers_at_once_and_arrives(stage_url: str) -> None:
 def test_deleting_the_run_stops_the_stage(stage_url: str) -> None:
     status, run = request("POST", f"{stage_url}/move", '{"distance": 100000}')
     assert status == 201
-    assert request("DELETE", run["href"])[0] == 204
-    assert ended_run(run["href"])["status"] == "failed"
+    run_url = urllib.parse.urljoin(stage_url, run["href"])
+    assert request("DELETE", run_url)[0] == 204
+    assert ended_run(run_url)["status"] == "failed"
 
 
 def test_every_path_that_the_readme_calls_exists(stage_url: str) -> None:
