@@ -1,0 +1,66 @@
+"""Finding the focus: take pictures at several heights, and go to where they are sharpest."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, Field
+
+import labthings_fastapi as lt
+
+from .camera import Camera
+from .optics import best_height, sharpness
+from .stage import Stage
+
+
+class FocusCurve(BaseModel, use_attribute_docstrings=True):
+    """How sharp the pictures were at each height."""
+
+    z: list[float]
+    """Heights (µm), from low to high."""
+
+    sharpness: list[float]
+    """Variance of the Laplacian of the picture at each height."""
+
+    best_z: float
+    """Where the specimen is sharpest (µm); may lie between two of the heights."""
+
+
+class Autofocus(lt.Thing):
+    """Focuses the microscope by itself."""
+
+    stage: Stage = lt.thing_slot()
+    camera: Camera = lt.thing_slot()
+
+    @lt.action
+    def autofocus(
+        self,
+        range_um: Annotated[float, Field(gt=0, le=200)] = 40.0,
+        steps: Annotated[int, Field(ge=3, le=201)] = 21,
+    ) -> FocusCurve:
+        """Sweep through z, and stay at the sharpest height.
+
+        Args:
+            range_um: how far to sweep (µm), half of it on either side of the present height
+            steps: how many pictures to take on the way
+
+        Returns:
+            The sharpness at each height, and the best height.
+        """
+        here = self.stage.position
+        lowest = here.z - range_um / 2
+        heights = [lowest + range_um * step / (steps - 1) for step in range(steps)]
+        # Look before moving: the whole sweep must be within reach.
+        for z in (heights[0], heights[-1]):
+            self.stage.limits.check(here.with_axes(z=z))
+
+        found = [self._sharpness_at(z) for z in lt.track(heights, message="focusing")]
+        best = best_height(heights, found)
+        if best in (heights[0], heights[-1]):
+            self.logger.warning("The focus may lie beyond %g µm: try a wider range.", best)
+        self.stage.move_to(z=best)
+        return FocusCurve(z=heights, sharpness=found, best_z=best)
+
+    def _sharpness_at(self, z: float) -> float:
+        self.stage.move_to(z=z)
+        return sharpness(self.camera.grab_array())

@@ -1,0 +1,71 @@
+"""A camera that looks through the microscope at a real specimen."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import labthings_fastapi as lt
+
+from . import optics
+from .extra import demo_extra
+from .specimen import PIXEL_SIZE, slide
+from .stage import Stage
+
+with demo_extra():
+    import numpy as np
+
+RESOLUTION = (400, 300)
+
+
+class JPEGBlob(lt.blob.Blob):
+    """A picture as a JPEG file."""
+
+    media_type = "image/jpeg"
+
+
+class Camera(lt.Thing):
+    """A colour camera on a microscope; what it sees depends on where the stage is."""
+
+    stage: Stage = lt.thing_slot()
+
+    exposure: float = lt.property(default=20.0, ge=1, le=1000, unit="ms")
+    """How long the camera collects light for a picture: too short is dark, too long is white."""
+
+    gain: float = lt.property(default=1.0, ge=1, le=16)
+    """By how much the signal is amplified: the picture grows brighter, and so does the noise."""
+
+    def __init__(self, seed: int | None = None, **kwargs: Any) -> None:
+        """Make a camera; with a `seed`, the noise is the same each time."""
+        super().__init__(**kwargs)
+        self._random = np.random.default_rng(seed)
+        self._random_lock = threading.Lock()  # a random generator serves one thread at a time
+
+    @lt.property(unit="px")
+    def resolution(self) -> tuple[int, int]:
+        """Width and height of a picture."""
+        return RESOLUTION
+
+    @lt.property(unit="µm")
+    def field_of_view(self) -> tuple[float, float]:
+        """Width and height of the piece of the specimen that a picture shows."""
+        width, height = RESOLUTION
+        return width * PIXEL_SIZE, height * PIXEL_SIZE
+
+    @lt.action
+    def capture(self) -> JPEGBlob:
+        """Take a picture of what is under the objective.
+
+        Returns:
+            The picture as a JPEG file.
+        """
+        return JPEGBlob.from_bytes(optics.to_jpeg(self.grab_array()))
+
+    def grab_array(self) -> optics.Picture:
+        """Take a picture as an array, for other Things: height × width × 3, values 0 to 255."""
+        exposure, gain = self.exposure, self.gain
+        lt.cancellable_sleep(exposure / 1000)
+        here = self.stage.position
+        scene = optics.view(slide(), (here.x, here.y, here.z), RESOLUTION)
+        with self._random_lock:
+            return optics.expose(scene, exposure, gain, self._random)

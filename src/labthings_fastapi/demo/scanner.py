@@ -1,0 +1,92 @@
+"""Scanning: one picture beside the other, until a piece of the specimen is covered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated
+
+from pydantic import BaseModel, Field
+
+import labthings_fastapi as lt
+
+from .autofocus import Autofocus
+from .camera import Camera, JPEGBlob
+from .stage import Position, Stage
+
+
+class Tile(BaseModel, use_attribute_docstrings=True):
+    """One picture of a scan."""
+
+    column: int
+    """From 0 at the left."""
+
+    row: int
+    """From 0 at the top."""
+
+    x: float
+    """Stage position of the middle of the picture (µm)."""
+
+    y: float
+    """Stage position of the middle of the picture (µm)."""
+
+    image: JPEGBlob
+
+
+Count = Annotated[int, Field(ge=1, le=100)]
+
+
+def snake(columns: int, rows: int) -> Iterator[tuple[int, int]]:
+    """Yield the (column, row) of all tiles row by row, there and back, to keep moves short."""
+    for row in range(rows):
+        there = range(columns)
+        for column in there if row % 2 == 0 else reversed(there):
+            yield column, row
+
+
+class TileScan(lt.Thing):
+    """Takes pictures side by side, to show more of the specimen than the camera sees at once."""
+
+    stage: Stage = lt.thing_slot()
+    camera: Camera = lt.thing_slot()
+    autofocus: Autofocus | None = lt.thing_slot()
+
+    @lt.action
+    def scan(
+        self,
+        columns: Count = 3,
+        rows: Count = 3,
+        overlap: Annotated[float, Field(ge=0, lt=1)] = 0.1,
+        focus: bool = False,
+    ) -> Iterator[Tile]:
+        """Take a picture of each tile around the present position, and come back.
+
+        Args:
+            columns: how many tiles in x
+            rows: how many tiles in y
+            overlap: the share of a picture that the next one shows again (0 to below 1)
+            focus: whether to focus on each tile first
+
+        Returns:
+            The tiles, each as soon as it is taken.
+        """
+        if focus and self.autofocus is None:
+            raise lt.exceptions.InvocationError("There is no autofocus here: scan without.")
+        start = self.stage.position
+        width, height = (side * (1 - overlap) for side in self.camera.field_of_view)
+
+        def place(column: int, row: int) -> Position:
+            dx = (column - (columns - 1) / 2) * width
+            dy = (row - (rows - 1) / 2) * height
+            return start.shifted(dx, dy)
+
+        # Look before moving: if two opposite corners are within reach, so is the rest.
+        self.stage.limits.check(place(0, 0))
+        self.stage.limits.check(place(columns - 1, rows - 1))
+
+        for column, row in lt.track(snake(columns, rows), columns * rows, "scanning"):
+            here = place(column, row)
+            self.stage.move_to(x=here.x, y=here.y)
+            if focus and self.autofocus:
+                self.autofocus.autofocus()
+            yield Tile(column=column, row=row, x=here.x, y=here.y, image=self.camera.capture())
+        self.stage.move_to(x=start.x, y=start.y)
