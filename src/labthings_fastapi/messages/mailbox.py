@@ -1,0 +1,105 @@
+"""What one subscriber has not taken yet, kept within bounds."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+    from .message import Message
+
+GapReason = Literal["slow", "expired", "unknown", "closed"]
+"""Why messages were missed.
+
+- `slow`: the subscriber took less than came;
+- `expired`: it was away for longer than the replay buffer reaches;
+- `unknown`: its last number was given by another life of the server, or by nobody;
+- `closed`: so many messages waited that the subscription was ended.
+"""
+
+# Dropped oldest first, one row after the other; status messages and events are not.
+_DROPPABLE = (("log", "result"), ("progress", "property"))
+_HARD_FACTOR = 10
+
+
+def coalescing_key(message: Message) -> Hashable:
+    """Say what a message is the newest of: messages with the same key supersede one another."""
+    if message.kind == "property":
+        return message.thing, message.affordance
+    if message.kind == "progress" and message.invocation is not None:
+        return message.invocation
+    return message.number
+
+
+class Mailbox:
+    """Waiting messages in order, superseded ones left out.
+
+    More than `capacity` may wait for a moment (dropping is done in batches, so that it costs
+    little per message), or if they are messages that must not be dropped. Once these alone are
+    more than ten times the capacity, the mailbox is `full`, and its owner must close it.
+
+    Not thread-safe: the owner's lock guards it.
+    """
+
+    __slots__ = ("_capacity", "_limit", "_pending", "full", "gap", "missed", "missed_up_to")
+
+    def __init__(self, capacity: int) -> None:
+        self._capacity = capacity
+        self._limit = 2 * capacity  # how many may wait before dropping begins
+        self._pending: dict[Hashable, Message] = {}
+        self.full = False
+        self.gap: GapReason | None = None
+        self.missed: int | None = 0
+        """How many messages were lost; None if nobody knows."""
+        self.missed_up_to = 0
+        """The number of the newest message that was lost."""
+
+    def __bool__(self) -> bool:
+        return bool(self._pending) or self.gap is not None
+
+    def offer(self, message: Message, key: Hashable, discarded: list[Message]) -> bool:
+        """Add a message; return whether the mailbox was empty.
+
+        What goes is added to `discarded`, so that the caller can let go of it outside its lock:
+        the last reference to a user's object may run the user's code.
+        """
+        pending = self._pending
+        was_empty = not pending and self.gap is None
+        if key in pending:
+            discarded.append(pending.pop(key))
+        pending[key] = message
+        if len(pending) > self._limit:
+            self.shed(discarded)
+        return was_empty
+
+    def miss(self, reason: GapReason, up_to: int) -> None:
+        """Note that an unknown number of messages, none newer than `up_to`, were lost."""
+        self.gap = reason
+        self.missed = None
+        self.missed_up_to = up_to
+
+    def shed(self, discarded: list[Message]) -> None:
+        """Drop what may be dropped until no more than the capacity waits."""
+        excess = len(self._pending) - self._capacity
+        for kinds in _DROPPABLE:
+            keys = (key for key, message in self._pending.items() if message.kind in kinds)
+            for key in list(islice(keys, max(0, excess))):
+                self._drop(key, discarded)
+                excess -= 1
+        multiple = len(self._pending) // self._capacity
+        self._limit = (multiple + 2) * self._capacity
+        self.full = len(self._pending) > _HARD_FACTOR * self._capacity
+
+    def _drop(self, key: Hashable, discarded: list[Message]) -> None:
+        message = self._pending.pop(key)
+        discarded.append(message)
+        self.gap = self.gap or "slow"
+        self.missed_up_to = max(self.missed_up_to, message.number)
+        if self.missed is not None:
+            self.missed += 1
+
+    def contents(self) -> list[Message]:
+        """Return the waiting messages, oldest first."""
+        return list(self._pending.values())
