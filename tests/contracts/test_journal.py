@@ -1,0 +1,291 @@
+"""What every journal promises, whatever it writes to."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from labthings_fastapi.exceptions import RequestError, ServerNotRunningError
+from labthings_fastapi.journal.journal import Journal, MemoryJournal
+from labthings_fastapi.journal.record import RunQuery, RunRecord
+from labthings_fastapi.messages.message import InvocationStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+TIMEOUT = 60.0
+NOON = datetime(2024, 5, 17, 12, 0, 0, 123456, tzinfo=UTC)
+
+# An implementation joins by adding a line: a name, and how it is made in an empty folder.
+JOURNALS: dict[str, Callable[[Path], Journal]] = {
+    "memory": lambda folder: MemoryJournal(),
+}
+
+
+@pytest.fixture(params=JOURNALS)
+def journal(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Journal]:
+    journal = JOURNALS[request.param](tmp_path)
+    yield journal
+    journal.close(TIMEOUT)
+
+
+def run(minutes: float = 0, **changes: Any) -> RunRecord:
+    record = RunRecord(
+        id=uuid4(),
+        thing="stage",
+        action="move",
+        status=InvocationStatus.PENDING,
+        requested_by="ada",
+        input=b'{"x":1.5}',
+        time_requested=NOON + timedelta(minutes=minutes),
+        incarnation="abc",
+    )
+    return replace(record, **changes)
+
+
+def finished(record: RunRecord, **changes: Any) -> RunRecord:
+    ended = replace(
+        record,
+        status=InvocationStatus.COMPLETED,
+        time_started=record.time_requested + timedelta(seconds=1),
+        time_ended=record.time_requested + timedelta(seconds=2),
+        output=b'["moved"]',
+        log=({"message": "moving", "levelno": 20}, {"message": "there", "levelno": 20}),
+        progress={"done": 3, "total": 3, "unit": None},
+    )
+    return replace(ended, **changes)
+
+
+def keep(journal: Journal, *records: RunRecord) -> None:
+    for future in [journal.put(record) for record in records]:
+        future.result(TIMEOUT)
+
+
+def pages(journal: Journal, query: RunQuery) -> list[list[RunRecord]]:
+    page = journal.search(query)
+    found = [list(page.records)]
+    while page.next_cursor is not None:
+        page = journal.search(replace(query, cursor=page.next_cursor))
+        found.append(list(page.records))
+    return found
+
+
+def ids(journal: Journal, **query: Any) -> set[UUID]:
+    return {record.id for record in journal.search(RunQuery(**query)).records}
+
+
+# One record
+
+
+def test_a_committed_record_is_found_as_it_was_put(journal: Journal) -> None:
+    record = run()
+    assert journal.put(record).result(TIMEOUT) is None
+    assert journal.get(record.id) == record
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"output": None},
+        {"output": b"null"},
+        {"output": None, "output_reference": {"size": 70_000, "media_type": "image/png"}},
+        {"status": InvocationStatus.ERROR, "error": {"title": "It broke", "errors": [{"loc": []}]}},
+        {"status": InvocationStatus.CANCELLED, "requested_by": None, "progress": None, "log": ()},
+        {"input": '{"name":"Zoë’s sample \U0001f52c"}'.encode()},
+        {"thing": "Tisch Süd", "incarnation": ""},
+    ],
+)
+def test_no_member_of_a_finished_record_is_lost(journal: Journal, changes: dict[str, Any]) -> None:
+    record = finished(run(), **changes)
+    keep(journal, record)
+    assert journal.get(record.id) == record
+
+
+def test_times_come_back_aware_and_exact(journal: Journal) -> None:
+    record = finished(run())
+    keep(journal, record)
+    found = journal.get(record.id)
+    assert found is not None
+    assert found.time_started == NOON + timedelta(seconds=1)
+    assert found.time_started.utcoffset() is not None
+
+
+def test_an_unknown_run_is_none(journal: Journal) -> None:
+    assert journal.get(uuid4()) is None
+
+
+def test_a_later_record_of_a_run_takes_the_place_of_the_earlier(journal: Journal) -> None:
+    first = run()
+    last = finished(first)
+    keep(journal, first, last)
+    assert journal.get(first.id) == last
+    assert journal.search(RunQuery()).records == (last,)
+
+
+def test_a_burst_of_records_of_one_run_ends_with_the_last(journal: Journal) -> None:
+    record = run()
+    steps = [replace(record, progress={"done": done}) for done in range(100)]
+    keep(journal, *steps)
+    assert journal.get(record.id) == steps[-1]
+
+
+def test_texts_that_are_not_valid_unicode_are_kept(journal: Journal) -> None:
+    """A log message may hold half a surrogate pair; it must not cost the record of the run."""
+    record = finished(run(), log=({"message": "half \ud800 pair"},), error={"detail": "\udfff"})
+    keep(journal, record)
+    assert journal.get(record.id) == record
+
+
+def test_records_may_be_put_by_many_threads(journal: Journal) -> None:
+    start = threading.Barrier(4)
+
+    def put_many(minutes: int) -> list[RunRecord]:
+        start.wait()
+        records = [run(minutes) for _ in range(25)]
+        keep(journal, *records)
+        return records
+
+    with ThreadPoolExecutor(4) as pool:
+        records = [record for some in pool.map(put_many, range(4)) for record in some]
+    assert all(journal.get(record.id) == record for record in records)
+
+
+# Searching
+
+
+def test_the_newest_request_comes_first(journal: Journal) -> None:
+    records = [run(minutes) for minutes in range(10)]
+    keep(journal, *records[1::2], *records[::2])
+    assert list(journal.search(RunQuery()).records) == records[::-1]
+
+
+def test_an_empty_journal_has_one_empty_page(journal: Journal) -> None:
+    assert pages(journal, RunQuery()) == [[]]
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ({}, {"move", "home", "grab"}),
+        ({"thing": "stage"}, {"move", "home"}),
+        ({"thing": "Stage"}, set()),
+        ({"action": "home"}, {"home"}),
+        ({"status": InvocationStatus.COMPLETED}, {"move"}),
+        ({"thing": "stage", "status": InvocationStatus.PENDING}, {"home"}),
+        ({"since": NOON + timedelta(minutes=1)}, {"home", "grab"}),
+        ({"until": NOON + timedelta(minutes=1)}, {"move"}),
+        ({"since": NOON, "until": NOON + timedelta(minutes=2)}, {"move", "home"}),
+        (
+            {"since": datetime(2024, 5, 17, 14, 1, tzinfo=timezone(timedelta(hours=2)))},
+            {"home", "grab"},
+        ),
+        ({"text": ""}, {"move", "home", "grab"}),
+        ({"text": "nothing like it"}, set()),
+    ],
+)
+def test_every_filter_that_is_given_holds(
+    journal: Journal, query: dict[str, Any], expected: set[str]
+) -> None:
+    keep(
+        journal,
+        finished(run(0, action="move")),
+        run(1, action="home"),
+        run(2, thing="camera", action="grab"),
+    )
+    found = journal.search(RunQuery(**query)).records
+    assert {record.action for record in found} == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["CAMERA", "grab", "Grace", "exposure", "BÖSER fehler", "warm-up", "zoë", "50% of", "a_b", "'"],
+)
+def test_text_is_looked_for_everywhere_without_regard_to_case(journal: Journal, text: str) -> None:
+    wanted = finished(
+        run(),
+        thing="Camera",
+        action="grab",
+        requested_by="grace",
+        input=b'{"exposure":0.1,"sample":"Zo\\u00eb"}',
+        output=b'{"note":"50% of it\'s a_b"}',
+        error={"detail": "böser Fehler"},
+        log=({"message": "the Warm-Up is over"},),
+    )
+    decoy = run(input=b'{"sample":"500 of aXb"}')
+    keep(journal, wanted, decoy)
+    assert ids(journal, text=text) == {wanted.id}
+
+
+def test_pages_hold_every_run_once(journal: Journal) -> None:
+    records = [run(minutes) for minutes in range(10)]
+    keep(journal, *records)
+    found = pages(journal, RunQuery(limit=4))
+    assert [len(page) for page in found] == [4, 4, 2]
+    assert [record for page in found for record in page] == records[::-1]
+
+
+def test_the_last_full_page_has_no_cursor(journal: Journal) -> None:
+    keep(journal, *[run(minutes) for minutes in range(4)])
+    assert [len(page) for page in pages(journal, RunQuery(limit=2))] == [2, 2]
+
+
+def test_runs_requested_at_the_same_instant_are_paged_too(journal: Journal) -> None:
+    records = [run() for _ in range(10)]
+    keep(journal, *records)
+    found = [record.id for page in pages(journal, RunQuery(limit=3)) for record in page]
+    assert len(found) == 10
+    assert set(found) == {record.id for record in records}
+
+
+def test_runs_that_are_added_between_pages_disturb_nothing(journal: Journal) -> None:
+    records = [run(minutes) for minutes in range(6)]
+    keep(journal, *records)
+    first = journal.search(RunQuery(limit=3))
+    keep(journal, run(100), finished(records[0]))
+    second = journal.search(RunQuery(limit=3, cursor=first.next_cursor))
+    assert [record.id for record in first.records + second.records] == [
+        record.id for record in records[::-1]
+    ]
+
+
+def test_filters_hold_on_every_page(journal: Journal) -> None:
+    records = [run(minutes, thing=f"thing{minutes % 2}") for minutes in range(10)]
+    keep(journal, *records)
+    found = pages(journal, RunQuery(thing="thing1", limit=2))
+    assert [record for page in found for record in page] == records[::-2]
+
+
+@pytest.mark.parametrize("cursor", ["", "nonsense", "é", "MjAyNA", "AAAA", "' OR 1=1 --"])
+def test_an_invented_cursor_is_refused(journal: Journal, cursor: str) -> None:
+    with pytest.raises(RequestError, match="next_cursor"):
+        journal.search(RunQuery(cursor=cursor))
+
+
+# Closing
+
+
+def test_closing_twice_is_harmless(journal: Journal) -> None:
+    keep(journal, run())
+    journal.close(TIMEOUT)
+    journal.close(TIMEOUT)
+
+
+def test_what_was_put_before_closing_is_committed(journal: Journal) -> None:
+    futures = [journal.put(run(minutes)) for minutes in range(50)]
+    journal.close(TIMEOUT)
+    assert [future.result(0) for future in futures] == [None] * 50
+
+
+def test_a_closed_journal_says_that_it_takes_nothing(journal: Journal) -> None:
+    journal.close(TIMEOUT)
+    record = run()
+    with pytest.raises(ServerNotRunningError, match=str(record.id)):
+        journal.put(record).result(TIMEOUT)

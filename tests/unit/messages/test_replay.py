@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+from labthings_fastapi.messages.message import Message
+from labthings_fastapi.messages.replay import ReplayBuffer
+
+
+def filled(buffer: ReplayBuffer, count: int, payload: bytes = b"1") -> ReplayBuffer:
+    for number in range(1, count + 1):
+        buffer.append(Message("property", "stage", "x", payload, number).numbered("abc", number))
+    return buffer
+
+
+def numbers(messages: list[Message]) -> list[int]:
+    return [message.number for message in messages]
+
+
+def test_everything_after_a_number_is_replayed_in_order() -> None:
+    buffer = filled(ReplayBuffer(10, 1000), 5)
+    assert numbers(buffer.since(0)) == [1, 2, 3, 4, 5]
+    assert numbers(buffer.since(3)) == [4, 5]
+    assert numbers(buffer.since(5)) == []
+
+
+def test_the_oldest_are_forgotten_and_it_is_known_which() -> None:
+    buffer = filled(ReplayBuffer(3, 1000), 5)
+    assert numbers(buffer.since(0)) == [3, 4, 5]
+    assert numbers(buffer.since(4)) == [5]
+    assert buffer.forgotten == 2
+
+
+def test_large_payloads_push_out_more() -> None:
+    buffer = filled(ReplayBuffer(100, 10), 5, b"12345")
+    assert numbers(buffer.since(0)) == [4, 5]
+
+
+def test_a_payload_larger_than_the_buffer_is_not_kept() -> None:
+    buffer = filled(ReplayBuffer(100, 10), 1, b"x" * 11)
+    assert buffer.since(0) == []
+    assert buffer.forgotten == 1
+
+
+def test_a_buffer_of_no_size_remembers_nothing() -> None:
+    buffer = filled(ReplayBuffer(0, 0), 3)
+    assert buffer.since(0) == []
+    assert buffer.forgotten == 3
+
+
+def test_python_values_are_not_kept_alive() -> None:
+    buffer = filled(ReplayBuffer(10, 1000), 2)
+    assert [message.value for message in buffer.since(0)] == [None, None]
