@@ -1,0 +1,1 @@
+"""From Python types and signatures to pydantic models, JSON and W3C data schemas."""

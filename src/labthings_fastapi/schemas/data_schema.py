@@ -1,0 +1,185 @@
+"""JSON Schema as pydantic writes it, rewritten as a data schema of W3C TD 1.1 (section 5.3.2).
+
+A data schema has no references and no `anyOf`. The branches of a `oneOf` exclude one another, so
+those of a union that overlap are merged (`branches.py`). Pure functions.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from .branches import one_of
+from .json_schema import finite, json_schema
+
+Schema = Mapping[str, Any]
+
+_KEPT = (
+    "@type",
+    "title",
+    "titles",
+    "description",
+    "descriptions",
+    "type",
+    "const",
+    "enum",
+    "default",
+    "unit",
+    "readOnly",
+    "writeOnly",
+    "format",
+    "minimum",
+    "maximum",
+    "exclusiveMinimum",
+    "exclusiveMaximum",
+    "multipleOf",
+    "minLength",
+    "maxLength",
+    "pattern",
+    "contentEncoding",
+    "contentMediaType",
+    "minItems",
+    "maxItems",
+    "uniqueItems",
+    "minProperties",
+    "maxProperties",
+    "required",
+)
+_IMPLIED_TYPES = {
+    "properties": "object",
+    "required": "object",
+    "additionalProperties": "object",
+    "items": "array",
+    "minItems": "array",
+    "pattern": "string",
+    "minLength": "string",
+    "minimum": "number",
+    "maximum": "number",
+    "multipleOf": "number",
+}
+# pydantic states the encoding of bytes as a format, which the standard has a member for.
+_ENCODINGS = {"base64": "base64", "base64url": "base64url", "binary": None}
+
+
+def data_schema(json_schema: Schema) -> dict[str, Any]:
+    """Return the data schema; every part states a `type`, `const`, `enum` or `oneOf`, except Any.
+
+    A reference back to a type that is being described is cut to its bare `type`. Titles that only
+    repeat the name of a field or class are dropped.
+    """
+    definitions = json_schema.get("$defs") or json_schema.get("definitions") or {}
+    return _convert(finite(json_schema), finite(definitions), ())
+
+
+def type_to_dataschema(hint: Any, **extra: Any) -> dict[str, Any]:
+    """Return the data schema of a Python type; `extra` members are added to it."""
+    return data_schema(json_schema(TypeAdapter(hint), "validation")) | extra
+
+
+def is_name_of(title: Any, name: str | None) -> bool:
+    """Say whether a title is merely the name of a field or class in other spelling."""
+    return isinstance(title, str) and name is not None and _bare(title) == _bare(name)
+
+
+def _bare(text: str) -> str:
+    return re.sub(r"[\W_]+", "", text).casefold()
+
+
+def _convert(schema: Any, definitions: Schema, open_refs: tuple[str, ...]) -> dict[str, Any]:
+    if not isinstance(schema, Mapping):  # `true` and `false`, which mean anything and nothing
+        return {}
+    if "$ref" in schema:
+        return _inlined(schema, definitions, open_refs)
+    if "allOf" in schema:
+        parts = [_convert(part, definitions, open_refs) for part in schema["allOf"]]
+        rest = {key: value for key, value in schema.items() if key != "allOf"}
+        return _all_of([*parts, _convert(rest, definitions, open_refs)])
+    converted = {key: value for key, value in schema.items() if key in _KEPT or ":" in key}
+    converted |= _nested(schema, definitions, open_refs)
+    _state_encoding(converted)
+    branches = schema.get("oneOf") or schema.get("anyOf") or _branches_by_type(converted)
+    if branches:
+        found = one_of([_convert(branch, definitions, open_refs) for branch in branches])
+        return found | {key: converted[key] for key in converted if key != "type"}
+    return _typed(converted)
+
+
+def _inlined(schema: Schema, definitions: Schema, open_refs: tuple[str, ...]) -> dict[str, Any]:
+    reference: str = schema["$ref"]
+    siblings = _convert(
+        {key: value for key, value in schema.items() if key != "$ref"}, definitions, open_refs
+    )
+    name = reference.rsplit("/", 1)[-1].replace("~1", "/").replace("~0", "~")
+    target = definitions.get(name, {})
+    if name in open_refs:
+        kind = target.get("type")
+        return ({"type": kind} if isinstance(kind, str) else {}) | siblings
+    found = _convert(target, definitions, (*open_refs, name))
+    if is_name_of(found.get("title"), name):
+        del found["title"]
+    return found | siblings
+
+
+def _nested(schema: Schema, definitions: Schema, open_refs: tuple[str, ...]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    if "properties" in schema:
+        found["properties"] = {
+            name: _property(name, _convert(part, definitions, open_refs))
+            for name, part in schema["properties"].items()
+        }
+    if isinstance(schema.get("additionalProperties"), Mapping):
+        found["additionalProperties"] = _convert(
+            schema["additionalProperties"], definitions, open_refs
+        )
+    elif schema.get("additionalProperties") is False:
+        found["additionalProperties"] = False
+    if "prefixItems" in schema:
+        found["items"] = [_convert(part, definitions, open_refs) for part in schema["prefixItems"]]
+    elif isinstance(schema.get("items"), Mapping):
+        found["items"] = _convert(schema["items"], definitions, open_refs)
+    return found
+
+
+def _property(name: str, schema: dict[str, Any]) -> dict[str, Any]:
+    if is_name_of(schema.get("title"), name):
+        del schema["title"]
+    return schema
+
+
+def _all_of(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Merge what must hold together; where two parts say the same thing, the last one counts."""
+    merged: dict[str, Any] = {}
+    for part in parts:
+        properties = {**merged.get("properties", {}), **part.get("properties", {})}
+        required = [*merged.get("required", ()), *part.get("required", ())]
+        merged |= part
+        if properties:
+            merged["properties"] = properties
+        if required:
+            merged["required"] = list(dict.fromkeys(required))
+    return merged
+
+
+def _state_encoding(schema: dict[str, Any]) -> None:
+    if schema.get("format") in _ENCODINGS:
+        encoding = _ENCODINGS[schema.pop("format")]
+        if encoding:
+            schema.setdefault("contentEncoding", encoding)
+
+
+def _branches_by_type(schema: Schema) -> list[dict[str, Any]]:
+    if not isinstance(schema.get("type"), list):
+        return []
+    return [{"type": kind} for kind in schema["type"]]
+
+
+def _typed(schema: dict[str, Any]) -> dict[str, Any]:
+    if not {"type", "const", "enum"} & schema.keys():
+        kinds = (kind for member, kind in _IMPLIED_TYPES.items() if member in schema)
+        kind = next(kinds, None)
+        if kind:
+            schema["type"] = kind
+    return schema

@@ -1,0 +1,252 @@
+"""From the signature of a method to the model of its input and the type of its output."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Collection,
+    Generator,
+    Iterable,
+    Iterator,
+    Mapping,
+)
+from typing import Annotated, Any, ClassVar, NamedTuple, Self, get_args, get_origin, get_type_hints
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, create_model, model_validator
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticCustomError
+
+from labthings_fastapi.exceptions import AffordanceDefinitionError
+
+from .docstrings import parameter_descriptions
+from .reasons import reason
+
+Function = Callable[..., Any]
+
+# As values: to a type checker, `list[x]` is a type only where x is one.
+_LIST: Any = list
+_DICT: Any = dict
+
+_ITERATIONS = (Iterator, Iterable, Generator, AsyncIterator, AsyncIterable, AsyncGenerator)
+
+
+class Returns(NamedTuple):
+    """What a method gives back.
+
+    `collects` says that the output is the list of the values `yielded`; `yielded` is None for a
+    method that is no generator.
+    """
+
+    output: Any
+    yielded: Any | None
+    collects: bool
+
+
+class InputModel(BaseModel):
+    """The base of every input model: the members of the JSON object are the parameters."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        protected_namespaces=(),
+        serialize_by_alias=True,
+        ser_json_bytes="base64",
+        val_json_bytes="base64",
+    )
+
+    parameter_names: ClassVar[Mapping[str, str]] = {}
+    """From the field's name to the parameter's, which a field cannot always have (`json`, `_x`)."""
+
+
+class _OpenInputModel(InputModel):
+    """The input of a method with `**kwargs`, which receives the members that have no parameter."""
+
+    model_config = ConfigDict(extra="allow")
+
+    names_not_for_clients: ClassVar[frozenset[str]] = frozenset()
+
+    @model_validator(mode="after")
+    def _no_member_takes_the_place_of_an_injected_parameter(self) -> Self:
+        for name in type(self).names_not_for_clients.intersection(self.model_extra or ()):
+            raise PydanticCustomError(
+                "extra_forbidden", "'{name}' cannot be given from outside", {"name": name}
+            )
+        return self
+
+
+def check_signature(func: Function) -> None:
+    """Refuse a signature that the named members of a JSON object cannot fill.
+
+    Looks at no type hints, so that it can run while the class is still being made.
+    """
+    parameters = list(_parameters(func).values())
+    if not parameters or parameters[0].kind in (
+        inspect.Parameter.KEYWORD_ONLY,
+        inspect.Parameter.VAR_KEYWORD,
+    ):
+        raise AffordanceDefinitionError(
+            f"{_name(func)}: the first parameter must be `self`. Add it to the method."
+        )
+    for position, parameter in enumerate(parameters):
+        if parameter.kind is inspect.Parameter.VAR_POSITIONAL:
+            raise AffordanceDefinitionError(
+                f"{_name(func)}: '*{parameter.name}' cannot be called over the network, where"
+                " arguments have names. Give each argument a name, or take one list."
+            )
+        if position and parameter.kind is inspect.Parameter.POSITIONAL_ONLY:
+            raise AffordanceDefinitionError(
+                f"{_name(func)}: parameter {parameter.name!r} is positional-only, but over the"
+                " network arguments have names. Move the '/' to directly after `self`."
+            )
+
+
+def resolved_hints(func: Function, owner: type | None = None) -> dict[str, Any]:
+    """Return the type hints with names looked up, also in the body of the `owner` class."""
+    try:
+        return get_type_hints(func, include_extras=True)
+    except NameError as error:
+        if owner is None:
+            raise _unresolved(func, error) from error
+    except (AttributeError, SyntaxError, TypeError) as error:
+        raise _unresolved(func, error) from error
+    try:
+        return get_type_hints(func, localns=dict(vars(owner)), include_extras=True)
+    except (NameError, AttributeError, SyntaxError, TypeError) as error:
+        raise _unresolved(func, error) from error
+
+
+def input_model(
+    func: Function, *, name: str, skip: Collection[str] = (), owner: type | None = None
+) -> type[InputModel]:
+    """Return the model of the parameters after `self`, without those in `skip`."""
+    check_signature(func)
+    hints = resolved_hints(func, owner)
+    first, *others = _parameters(func).values()
+    described = parameter_descriptions(func.__doc__)
+    fields: dict[str, Any] = {}
+    names: dict[str, str] = {}
+    base: type[InputModel] = InputModel
+    for parameter in others:
+        hint = hints.get(parameter.name, Any)
+        if parameter.kind is inspect.Parameter.VAR_KEYWORD:
+            base = _OpenInputModel
+            if hint is not Any:
+                fields["__pydantic_extra__"] = (_DICT[str, hint], ...)
+        elif parameter.name not in skip:
+            field = _field_name(parameter.name, names)
+            names[field] = parameter.name
+            fields[field] = _field(parameter, hint, field, described.get(parameter.name))
+    model = _create(func, name, base, fields, hints)
+    model.parameter_names = names
+    if issubclass(model, _OpenInputModel):
+        model.names_not_for_clients = frozenset((first.name, *skip))
+    return model
+
+
+def arguments(model: BaseModel) -> dict[str, Any]:
+    """Return the keyword arguments that a validated input stands for, as Python values."""
+    names: Mapping[str, str] = getattr(type(model), "parameter_names", {})
+    found = {names.get(field, field): getattr(model, field) for field in type(model).model_fields}
+    return found | (model.model_extra or {})
+
+
+def return_hints(func: Function, owner: type | None = None) -> Returns:
+    """Read the return hint; a method without one may return anything."""
+    hint = resolved_hints(func, owner).get("return", Any)
+    if not _is_generator(func):
+        return Returns(hint, None, False)
+    if hint is Any:
+        return Returns(list[Any], Any, True)
+    origin = get_origin(hint) or hint
+    if origin not in _ITERATIONS:
+        raise AffordanceDefinitionError(
+            f"{_name(func)}: it yields values, but its return hint is {hint!r}."
+            " Use `Iterator[X]`, or `Generator[X, None, R]` if it also returns an R."
+        )
+    yielded, *rest = get_args(hint) or (Any,)
+    returned = rest[1] if origin is Generator and len(rest) == 2 else None
+    if returned in (None, type(None), Any):
+        return Returns(_LIST[yielded], yielded, True)
+    return Returns(returned, yielded, False)
+
+
+def _parameters(func: Function) -> Mapping[str, inspect.Parameter]:
+    try:
+        return inspect.signature(func).parameters
+    except (TypeError, ValueError) as error:
+        raise AffordanceDefinitionError(
+            f"{_name(func)}: its signature cannot be read ({error}). Wrap it in a plain method."
+        ) from error
+
+
+def _name(func: Function) -> str:
+    return getattr(func, "__qualname__", None) or repr(func)
+
+
+def _unresolved(func: Function, error: Exception) -> AffordanceDefinitionError:
+    missing = getattr(error, "name", None)
+    what = (
+        f"the type hint {missing!r} cannot be found" if missing else f"a type hint fails: {error}"
+    )
+    return AffordanceDefinitionError(
+        f"{_name(func)}: {what}. Define or import it at the top of the module,"
+        " and not under `if TYPE_CHECKING`."
+    )
+
+
+def _is_generator(func: Function) -> bool:
+    inner = inspect.unwrap(func)
+    return inspect.isgeneratorfunction(inner) or inspect.isasyncgenfunction(inner)
+
+
+def _field_name(parameter: str, taken: Collection[str]) -> str:
+    name = parameter
+    if parameter.startswith("_") or hasattr(_OpenInputModel, parameter):
+        name = f"field_{parameter.lstrip('_')}"
+    while name in taken:
+        name += "_"
+    return name
+
+
+def _field(parameter: inspect.Parameter, hint: Any, field: str, described: str | None) -> Any:
+    default = ... if parameter.default is inspect.Parameter.empty else parameter.default
+    stated = [item for item in get_args(hint)[1:] if isinstance(item, FieldInfo)]
+    if isinstance(default, FieldInfo):
+        stated.append(default)
+    extra: dict[str, Any] = {}
+    if described and not any(info.description for info in stated):
+        extra["description"] = described
+    if field != parameter.name and not any(info.alias for info in stated):
+        extra["alias"] = parameter.name
+        extra["title"] = parameter.name.replace("_", " ").strip().title()
+    return (Annotated[hint, Field(**extra)] if extra else hint, default)
+
+
+def _create(
+    func: Function,
+    name: str,
+    base: type[InputModel],
+    fields: Mapping[str, Any],
+    hints: Mapping[str, Any],
+) -> type[InputModel]:
+    try:
+        return create_model(name, __base__=base, __module__=func.__module__, **fields)
+    except Exception as error:  # Types bring schema code of their own.
+        raise AffordanceDefinitionError(
+            f"{_name(func)}: {_culprit(hints)} cannot be read from JSON ({reason(error)})."
+            " Use a builtin type, a pydantic model or a dataclass."
+        ) from error
+
+
+def _culprit(hints: Mapping[str, Any]) -> str:
+    """Find the parameter to blame, which the error of the whole model does not always say."""
+    for name, hint in hints.items():
+        try:
+            TypeAdapter(hint)
+        except Exception:  # noqa: BLE001 - any failure is the answer
+            if name != "return":
+                return f"parameter {name!r} of type {hint!r}"
+    return "its input"
