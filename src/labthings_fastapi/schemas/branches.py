@@ -13,6 +13,8 @@ from typing import Any
 
 Schema = dict[str, Any]
 
+# Enumerations that say no more than this about their values become one.
+_UNDESCRIBED = frozenset({"type", "const", "enum", "default"})
 _LOWER = ("minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties")
 _UPPER = ("maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties")
 
@@ -34,10 +36,11 @@ def _flat(branches: Iterable[Schema]) -> Iterable[Schema]:
 
 def _add(apart: list[Schema], branch: Schema) -> None:
     for index, other in enumerate(apart):
-        if not _disjoint(other, branch):
+        if not _disjoint(other, branch) or _both_list_values(other, branch):
             # What was merged is wider, and may now overlap with others.
             del apart[index]
-            _add(apart, _merged(other, branch))
+            for part in _merged(other, branch):
+                _add(apart, part)
             return
     apart.append(branch)
 
@@ -69,6 +72,16 @@ def _kind(value: Any) -> str:
     return "object" if isinstance(value, dict) else "number"
 
 
+def _both_list_values(one: Schema, two: Schema) -> bool:
+    bare = not (one.keys() | two.keys()) - _UNDESCRIBED
+    return (
+        bare
+        and _values(one) is not None
+        and _values(two) is not None
+        and (one.get("type") == two.get("type"))
+    )
+
+
 def _disjoint(one: Schema, two: Schema) -> bool:
     kinds, others = _kinds(one), _kinds(two)
     if kinds is None or others is None:
@@ -82,7 +95,13 @@ def _disjoint(one: Schema, two: Schema) -> bool:
         return not any(_accepts(two, value) for value in values)
     if other_values is not None:
         return not any(_accepts(one, value) for value in other_values)
-    return kinds == others == {"object"} and _different_objects(one, two)
+    return _out_of_bounds(one, two) or _out_of_bounds(two, one) or _different_objects(one, two)
+
+
+def _out_of_bounds(one: Schema, two: Schema) -> bool:
+    """Say whether the least of one is more than the most of the other."""
+    bounds = zip(_LOWER, _UPPER, strict=True)
+    return any(low in one and high in two and one[low] > two[high] for low, high in bounds)
 
 
 def _different_objects(one: Schema, two: Schema) -> bool:
@@ -118,7 +137,7 @@ def _matches(pattern: str | None, value: str) -> bool:
     try:
         return pattern is None or re.search(pattern, value) is not None
     except re.error:
-        return True  # Written for another engine; merging is the safe answer.
+        return True  # Written for another engine; to merge is the safe answer.
 
 
 def _within(schema: Schema, value: float) -> bool:
@@ -130,12 +149,13 @@ def _within(schema: Schema, value: float) -> bool:
     )
 
 
-def _merged(one: Schema, two: Schema) -> Schema:
+def _merged(one: Schema, two: Schema) -> list[Schema]:
+    """Return what takes the place of two branches: one, unless values of another type are left."""
     if _key(one) == _key(two):
-        return one
+        return [one]
     values, other_values = _values(one), _values(two)
     if values is not None and other_values is not None:
-        return _enumeration([*values, *other_values], one, two)
+        return [_enumeration(values + other_values, _agreed(one, two))]
     if values is not None:
         return _with_values(two, values)
     if other_values is not None:
@@ -144,36 +164,37 @@ def _merged(one: Schema, two: Schema) -> Schema:
     if merged["type"] == "array":
         merged |= _items(one, two)
     if merged["type"] == "object":
+        merged.pop("required", None)
         merged |= _members(one, two)
-    return merged
+    return [merged]
 
 
-def _enumeration(values: Sequence[Any], one: Schema, two: Schema) -> Schema:
+def _agreed(one: Schema, two: Schema) -> Schema:
+    return {key: one[key] for key in one if key in two and _key(one[key]) == _key(two[key])}
+
+
+def _enumeration(values: Sequence[Any], said: Schema) -> Schema:
     distinct = {_key(value): value for value in values}
-    kinds = {one.get("type"), two.get("type")}
-    merged = {
-        key: one[key] for key in one if key not in ("const", "enum") and one[key] == two.get(key)
-    }
-    merged["enum"] = list(distinct.values())
-    if len(kinds) == 1 and None not in kinds:
-        merged["type"] = kinds.pop()
-    return merged
+    return {key: said[key] for key in said if key != "const"} | {"enum": list(distinct.values())}
 
 
-def _with_values(schema: Schema, values: Sequence[Any]) -> Schema:
-    """Widen a schema so that it takes these values as well, most of which it takes already."""
-    if all(_accepts(schema, value) for value in values):
-        return {key: item for key, item in schema.items() if key != "format"}
-    kinds = {_kind(value) for value in values} | {
-        "number" if schema["type"] == "integer" else schema["type"]
-    }
-    return one_of({"type": kind} for kind in sorted(kinds))
+def _with_values(schema: Schema, values: Sequence[Any]) -> list[Schema]:
+    """Widen a schema so that it takes the values of its type; the others stay a list of values."""
+    (kind,) = _kinds(schema) or ("",)
+    taken = [value for value in values if _kind(value) == kind]
+    left = [value for value in values if _kind(value) != kind]
+    if all(_accepts(schema, value) for value in taken):
+        # What else was said of its text need not hold for the values.
+        wide = {key: item for key, item in schema.items() if key not in ("format", "pattern")}
+    else:
+        wide = {"type": kind}
+    return [wide, *([_enumeration(left, {})] if left else [])]
 
 
 def _loosened(one: Schema, two: Schema) -> Schema:
     """Keep what both say, and of two bounds the wider."""
     kinds = {one["type"], two["type"]}
-    merged = {key: one[key] for key in one if key in two and _key(one[key]) == _key(two[key])}
+    merged = _agreed(one, two)
     merged["type"] = kinds.pop() if len(kinds) == 1 else "number"
     for bounds, wider in ((_LOWER, min), (_UPPER, max)):
         merged |= {
@@ -185,7 +206,7 @@ def _loosened(one: Schema, two: Schema) -> Schema:
 def _items(one: Schema, two: Schema) -> Schema:
     mine, theirs = one.get("items"), two.get("items")
     if isinstance(mine, dict) and isinstance(theirs, dict):
-        return {"items": one_of((mine, theirs))}
+        return {"items": _either(mine, theirs)}
     return {}
 
 
@@ -194,12 +215,16 @@ def _members(one: Schema, two: Schema) -> Schema:
     merged: Schema = {}
     if mine or theirs:
         merged["properties"] = {
-            name: one_of(side[name] for side in (mine, theirs) if name in side)
+            name: _either(mine.get(name, theirs.get(name)), theirs.get(name, mine.get(name)))
             for name in {**mine, **theirs}
         }
     required = set(two.get("required", ()))
-    merged["required"] = [name for name in one.get("required", ()) if name in required]
-    return merged
+    both = [name for name in one.get("required", ()) if name in required]
+    return merged | ({"required": both} if both else {})
+
+
+def _either(one: Schema, two: Schema) -> Schema:
+    return one if _key(one) == _key(two) else one_of((one, two))
 
 
 def _key(value: Any) -> str:

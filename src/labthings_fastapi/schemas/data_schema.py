@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from .branches import one_of
-from .json_schema import finite, json_schema
+from .json_schema import Mode, finite, json_schema
 
 Schema = Mapping[str, Any]
 
@@ -76,10 +76,18 @@ def data_schema(json_schema: Schema) -> dict[str, Any]:
 
 def type_to_dataschema(hint: Any, **extra: Any) -> dict[str, Any]:
     """Return the data schema of a Python type; `extra` members are added to it."""
-    return data_schema(json_schema(TypeAdapter(hint), "validation")) | extra
+    return data_schema_of(TypeAdapter(hint), hint, "validation") | extra
 
 
-def is_name_of(title: Any, name: str | None) -> bool:
+def data_schema_of(adapter: TypeAdapter[Any], hint: Any, mode: Mode) -> dict[str, Any]:
+    """Return the data schema of a compiled type, without its class's name for a title."""
+    described = data_schema(json_schema(adapter, mode))
+    if _is_name_of(described.get("title"), getattr(hint, "__name__", None)):
+        del described["title"]
+    return described
+
+
+def _is_name_of(title: Any, name: str | None) -> bool:
     """Say whether a title is merely the name of a field or class in other spelling."""
     return isinstance(title, str) and name is not None and _bare(title) == _bare(name)
 
@@ -102,7 +110,9 @@ def _convert(schema: Any, definitions: Schema, open_refs: tuple[str, ...]) -> di
     _state_encoding(converted)
     branches = schema.get("oneOf") or schema.get("anyOf") or _branches_by_type(converted)
     if branches:
-        found = one_of([_convert(branch, definitions, open_refs) for branch in branches])
+        found = one_of(
+            _tagged(_convert(branch, definitions, open_refs), schema) for branch in branches
+        )
         return found | {key: converted[key] for key in converted if key != "type"}
     return _typed(converted)
 
@@ -118,7 +128,7 @@ def _inlined(schema: Schema, definitions: Schema, open_refs: tuple[str, ...]) ->
         kind = target.get("type")
         return ({"type": kind} if isinstance(kind, str) else {}) | siblings
     found = _convert(target, definitions, (*open_refs, name))
-    if is_name_of(found.get("title"), name):
+    if _is_name_of(found.get("title"), name):
         del found["title"]
     return found | siblings
 
@@ -144,7 +154,7 @@ def _nested(schema: Schema, definitions: Schema, open_refs: tuple[str, ...]) -> 
 
 
 def _property(name: str, schema: dict[str, Any]) -> dict[str, Any]:
-    if is_name_of(schema.get("title"), name):
+    if _is_name_of(schema.get("title"), name):
         del schema["title"]
     return schema
 
@@ -155,6 +165,8 @@ def _all_of(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
     for part in parts:
         properties = {**merged.get("properties", {}), **part.get("properties", {})}
         required = [*merged.get("required", ()), *part.get("required", ())]
+        if merged.get("type") == "integer" and part.get("type") == "number":
+            part = {**part, "type": "integer"}
         merged |= part
         if properties:
             merged["properties"] = properties
@@ -168,6 +180,14 @@ def _state_encoding(schema: dict[str, Any]) -> None:
         encoding = _ENCODINGS[schema.pop("format")]
         if encoding:
             schema.setdefault("contentEncoding", encoding)
+
+
+def _tagged(branch: dict[str, Any], union: Schema) -> dict[str, Any]:
+    """Require the member that tells the branches apart, as pydantic does, default or not."""
+    tag = union.get("discriminator", {}).get("propertyName")
+    if tag and tag in branch.get("properties", {}):
+        branch["required"] = list(dict.fromkeys([*branch.get("required", ()), tag]))
+    return branch
 
 
 def _branches_by_type(schema: Schema) -> list[dict[str, Any]]:

@@ -17,7 +17,7 @@ from labthings_fastapi.exceptions import (
 
 from .constraints import check_known, constrained
 from .core_types import is_immutable, is_plain, may_hold_floats
-from .data_schema import data_schema, is_name_of
+from .data_schema import data_schema_of
 from .json_schema import COMPONENTS, Mode, json_schema
 from .reasons import reason
 
@@ -138,9 +138,7 @@ class ValueSchema(Generic[T]):
         """Return the W3C data schema, which is the caller's to change."""
         described = self._described
         if mode not in described:
-            described[mode] = _without_class_name(
-                data_schema(json_schema(self.adapter, mode)), self.hint
-            )
+            described[mode] = data_schema_of(self.adapter, self.hint, mode)
         return copy.deepcopy(described[mode])
 
 
@@ -151,12 +149,6 @@ def _adapter(hint: Any) -> TypeAdapter[Any]:
         if error.code != "type-adapter-config-unused":
             raise
         return TypeAdapter(hint)  # Models and dataclasses bring their own config.
-
-
-def _without_class_name(schema: dict[str, Any], hint: Any) -> dict[str, Any]:
-    if is_name_of(schema.get("title"), getattr(hint, "__name__", None)):
-        del schema["title"]
-    return schema
 
 
 def _serialiser(schema: CoreSchema) -> SchemaSerializer:

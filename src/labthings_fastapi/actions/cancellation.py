@@ -1,0 +1,96 @@
+"""How a run is asked to stop, and how the request reaches the code.
+
+One request is delivered once: to the first thread of the run that comes to a cancellation point
+outside a shielded section.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from labthings_fastapi.exceptions import InvocationCancelledError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from uuid import UUID
+
+
+class CancelEvent(threading.Event):
+    """The cancel request of one run; set by anybody, delivered once, from any thread."""
+
+    def __init__(self, id: UUID | None = None) -> None:
+        """Belong to the run with this id."""
+        super().__init__()
+        self.id = id
+        self._delivery = threading.Lock()
+        self._shields = 0
+        self._listeners: list[Callable[[], None]] = []
+
+    def set(self) -> None:
+        """Ask the run to stop: wake its sleepers and tell its listeners."""
+        super().set()
+        self._tell()
+
+    def listen(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """Call `listener` at each request that can be delivered; returns the way to stop it."""
+        with self._delivery:
+            self._listeners.append(listener)
+        if self.is_set():
+            listener()
+
+        def forget() -> None:
+            with self._delivery:
+                if listener in self._listeners:
+                    self._listeners.remove(listener)
+
+        return forget
+
+    def _tell(self) -> None:
+        with self._delivery:
+            listeners = () if self._shields else tuple(self._listeners)
+        for listener in listeners:
+            listener()
+
+    def take(self) -> bool:
+        """Take delivery of a request, if there is one and no shield holds it back."""
+        with self._delivery:
+            if self._shields or not self.is_set():
+                return False
+            self.clear()
+            return True
+
+    def raise_if_set(self) -> None:
+        """Raise `InvocationCancelledError` if a request waits to be delivered."""
+        if self.is_set() and self.take():
+            raise InvocationCancelledError("The run was cancelled.")
+
+    def sleep(self, timeout: float) -> None:
+        """Sleep for `timeout` seconds; a cancel request ends it with `InvocationCancelledError`."""
+        self.raise_if_set()
+        deadline = time.monotonic() + timeout
+        while (left := deadline - time.monotonic()) > 0:
+            if self.is_set():
+                # Shielded: the request stays, so waiting for it would spin.
+                time.sleep(min(left, 0.01))
+            else:
+                self.wait(left)
+            self.raise_if_set()
+
+    @contextmanager
+    def shielded(self) -> Iterator[None]:
+        """Hold delivery back over a section that must not be torn; deliver when it ends."""
+        with self._delivery:
+            self._shields += 1
+        try:
+            yield
+        finally:
+            with self._delivery:
+                self._shields -= 1
+                open_again = self._shields == 0
+        if open_again:
+            if self.is_set():
+                self._tell()
+            self.raise_if_set()

@@ -1,0 +1,137 @@
+"""Which run is this? Code deep in a call stack asks a context variable.
+
+Threads and tasks started with a copy of the context belong to the same run.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from contextlib import contextmanager, nullcontext
+from contextvars import ContextVar
+from typing import TYPE_CHECKING
+
+from labthings_fastapi.exceptions import LabThingsError
+
+from .cancellation import CancelEvent
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+    from uuid import UUID
+
+    from .files import RunFiles
+    from .logs import RunLog
+    from .progress import ProgressMeter
+
+
+class NoInvocationContextError(LabThingsError, RuntimeError):
+    """Something that belongs to a run was asked for outside any run."""
+
+    def __init__(self, what: str) -> None:
+        """Name what was asked for."""
+        super().__init__(f"There is no {what} here: this code does not run inside an action.")
+
+
+class RunContext:
+    """What code inside a run may reach: its id, cancel event, log, progress and files.
+
+    Made once for each run and never changed, so any thread may hold it.
+    """
+
+    __slots__ = ("__weakref__", "cancel", "files", "id", "log", "progress")
+
+    def __init__(
+        self,
+        id: UUID,
+        cancel: CancelEvent,
+        log: RunLog | None = None,
+        progress: ProgressMeter | None = None,
+        files: RunFiles | None = None,
+    ) -> None:
+        """Gather the parts of one run."""
+        self.id = id
+        self.cancel = cancel
+        self.log = log
+        self.progress = progress
+        self.files = files
+
+
+_current: ContextVar[RunContext | None] = ContextVar("labthings_run", default=None)
+
+
+def current_run() -> RunContext | None:
+    """Return the run that this code belongs to, or None outside a run."""
+    return _current.get()
+
+
+@contextmanager
+def entered(run: RunContext) -> Iterator[RunContext]:
+    """Make this thread or task belong to `run` for a while."""
+    token = _current.set(run)
+    try:
+        yield run
+    finally:
+        _current.reset(token)
+
+
+def get_invocation_id() -> UUID:
+    """Return the id of the run that this code belongs to; an error outside a run."""
+    run = _current.get()
+    if run is None:
+        raise NoInvocationContextError("invocation id")
+    return run.id
+
+
+def get_cancel_event() -> CancelEvent:
+    """Return the cancel event of the run that this code belongs to; an error outside a run."""
+    run = _current.get()
+    if run is None:
+        raise NoInvocationContextError("cancel event")
+    return run.cancel
+
+
+def get_invocation_directory() -> Path:
+    """Return the folder for files that this run leaves behind, served under its `files` link."""
+    run = _current.get()
+    if run is None or run.files is None:
+        raise NoInvocationContextError("folder for files")
+    return run.files.directory
+
+
+@contextmanager
+def set_invocation_id(id: UUID) -> Iterator[None]:
+    """Pretend, for tests, to be inside a run with this id."""
+    with entered(RunContext(id, CancelEvent(id))):
+        yield
+
+
+@contextmanager
+def fake_invocation_context() -> Iterator[UUID]:
+    """Pretend, for tests, to be inside a run; gives the made-up id."""
+    id = uuid.uuid4()
+    with set_invocation_id(id):
+        yield id
+
+
+def cancellable_sleep(interval: float) -> None:
+    """Sleep for `interval` seconds, ended early by a cancel of the run; plain sleep outside one."""
+    run = _current.get()
+    if run is None:
+        time.sleep(interval)
+    else:
+        run.cancel.sleep(interval)
+
+
+def raise_if_cancelled() -> None:
+    """Raise `InvocationCancelledError` if a cancel of this run waits; nothing outside a run."""
+    run = _current.get()
+    if run is not None:
+        run.cancel.raise_if_set()
+
+
+def shield() -> AbstractContextManager[None]:
+    """Hold a cancel back over a section that must not be torn; nothing outside a run."""
+    run = _current.get()
+    return nullcontext() if run is None else run.cancel.shielded()

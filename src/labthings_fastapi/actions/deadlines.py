@@ -1,0 +1,60 @@
+"""Things to do at a later time: one heap and one thread, not a scan."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import logging
+import threading
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+LOGGER = logging.getLogger("labthings_fastapi.actions")
+
+
+class Deadlines:
+    """Calls back at given times of a monotonic clock, in a daemon thread; any thread may add.
+
+    The thread exists only while something is due, so that a manager which nobody uses any more
+    holds nothing.
+    """
+
+    def __init__(self) -> None:
+        """Start nothing yet."""
+        self._condition = threading.Condition()
+        self._heap: list[tuple[float, int, Callable[[], None]]] = []
+        self._order = itertools.count()
+        self._thread: threading.Thread | None = None
+
+    def add(self, when: float, callback: Callable[[], None]) -> None:
+        """Call `callback` when `time.monotonic()` reaches `when`; it should be brief."""
+        with self._condition:
+            heapq.heappush(self._heap, (when, next(self._order), callback))
+            if self._thread is None:
+                self._thread = threading.Thread(
+                    target=self._work, name="labthings-deadlines", daemon=True
+                )
+                self._thread.start()
+            elif self._heap[0][0] == when:
+                self._condition.notify()
+
+    def _work(self) -> None:
+        while (callback := self._next()) is not None:
+            try:
+                callback()
+            except Exception:
+                LOGGER.exception("Housekeeping failed; it goes on with the next deadline.")
+            del callback
+
+    def _next(self) -> Callable[[], None] | None:
+        with self._condition:
+            while self._heap:
+                wait = self._heap[0][0] - time.monotonic()
+                if wait <= 0:
+                    return heapq.heappop(self._heap)[2]
+                self._condition.wait(wait)
+            self._thread = None
+            return None

@@ -1,0 +1,303 @@
+"""One run of an action."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+import weakref
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel
+from pydantic_core import to_json
+
+from labthings_fastapi.exceptions import LabThingsError, describe_exception
+from labthings_fastapi.schemas.signature import arguments
+
+from .cancellation import CancelEvent
+from .context import RunContext, entered
+from .files import RunFiles
+from .invocation_model import ACTION_INVOCATIONS_PATH, Link, LogRecordModel
+from .lifecycle import Lifecycle, RunState
+from .logs import RunLog, capture
+from .performance import Performance, cancelled_ending, failed_ending
+from .progress import Progress, ProgressMeter
+from .protocols import BelongsToRun
+from .results import RunResults
+
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Callable
+    from uuid import UUID
+
+    from labthings_fastapi.messages.message import InvocationStatus
+
+    from .lifecycle import Ending
+    from .protocols import Host, Runnable, UrlSource
+
+
+class EmptyInput(BaseModel):
+    """The input of a run that was given none."""
+
+
+class Invocation(threading.Thread):
+    """One run of an action, in a thread of its own; keeps its output, log and progress.
+
+    Every property may be read from any thread at any time.
+    """
+
+    def __init__(
+        self,
+        action: Runnable,
+        thing: Host,
+        input: BaseModel | None = None,
+        dependencies: dict[str, Any] | None = None,
+        default_stop_timeout: float = 5,
+        log_len: int = 1000,
+        id: UUID | None = None,
+        cancel_hook: CancelEvent | None = None,
+    ) -> None:
+        """Prepare a run; `start()` begins it.
+
+        `default_stop_timeout` is in seconds. `dependencies` are keyword arguments added to the
+        call. The action and the Thing are held weakly.
+        """
+        super().__init__(name=f"{thing.name}.{action.name}", daemon=True)
+        self._run_id = id or uuid.uuid4()
+        self._action = weakref.ref(action)
+        self._thing = weakref.ref(thing)
+        self.thing_name = thing.name
+        self.action_name = action.name
+        self.action_path = f"{thing.path}{action.name}"
+        self.input: BaseModel = input if input is not None else EmptyInput()
+        self.input_json = _input_json(self.input)
+        self._dependencies = dict(dependencies or {})
+        self.response_timeout = action.response_timeout
+        self.default_stop_timeout = default_stop_timeout
+        self._lifecycle = Lifecycle(action.retention_time)
+        self._log = RunLog(log_len)
+        self._progress = ProgressMeter(_nowhere)
+        self._results = RunResults()
+        self._cancel_event = cancel_hook if cancel_hook is not None else CancelEvent(self._run_id)
+        self._files = RunFiles()
+        self.commit: Future[None] | None = None
+        """Done when the journal has the run; user code starts after it."""
+        self._blobs: Any = None
+        # An action and a Thing that live only as long as the run must live that long.
+        self._subjects: tuple[Any, Any] | None = None
+
+    # --- what can be read -----------------------------------------------------------------
+
+    @property
+    def id(self) -> UUID:
+        """The id under which clients know this run."""
+        return self._run_id
+
+    @property
+    def state(self) -> RunState:
+        """Everything about this run at one moment, consistent in itself."""
+        return self._lifecycle.state
+
+    @property
+    def status(self) -> InvocationStatus:
+        """Where the run stands."""
+        return self.state.status
+
+    @property
+    def phase(self) -> str:
+        """Where the run stands, in more detail: queued, starting, running, cancelling, finished."""
+        return self.state.phase
+
+    @property
+    def output(self) -> Any:
+        """What the action returned; None until it has finished."""
+        return self.state.output
+
+    @property
+    def exception(self) -> BaseException | None:
+        """What the action raised, without its traceback; None if it raised nothing."""
+        return self.state.exception
+
+    @property
+    def log(self) -> list[logging.LogRecord]:
+        """The newest `log_len` records logged in this run."""
+        return self._log.records
+
+    @property
+    def log_dropped(self) -> int:
+        """How many older records were dropped."""
+        return self._log.dropped
+
+    @property
+    def progress(self) -> float | None:
+        """Percent done, 0 to 100; None when unknown."""
+        latest = self._progress.latest
+        return latest.percent if latest else None
+
+    @property
+    def progress_detail(self) -> dict[str, Any] | None:
+        """The newest progress report in full; None when there was none."""
+        latest = self._progress.latest
+        return latest.detail() if latest else None
+
+    @property
+    def results(self) -> list[Any]:
+        """What a generator action has yielded so far, the newest 10,000."""
+        return self._results.values()
+
+    @property
+    def files(self) -> RunFiles:
+        """The files that the run left behind."""
+        return self._files
+
+    @property
+    def action(self) -> Runnable:
+        """The action that runs; an error once it is gone."""
+        return self._alive(self._action(), "action")
+
+    @property
+    def thing(self) -> Host:
+        """The Thing on which it runs; an error once it is gone."""
+        return self._alive(self._thing(), "Thing")
+
+    def _alive(self, found: Any, what: str) -> Any:
+        if found is None:
+            raise LabThingsError(
+                f"The {what} of invocation {self.id} ({self.action_path}) no longer exists."
+            )
+        return found
+
+    def belongs_to(self, action: Runnable | None = None, thing: Host | None = None) -> bool:
+        """Whether this is a run of that action and on that Thing; None stands for any."""
+        return (action is None or self._action() is action) and (
+            thing is None or self._thing() is thing
+        )
+
+    # --- what can be done -----------------------------------------------------------------
+
+    def observe(
+        self,
+        *,
+        state: Callable[[RunState], None],
+        progress: Callable[[Progress], None],
+        log: Callable[[logging.LogRecord], None],
+        result: Callable[[int, Any, bytes], None],
+        blobs: Any = None,
+    ) -> None:
+        """Report to a manager, before the start: it hears everything, in order, and never blocks."""
+        self._blobs = blobs
+        self._progress = ProgressMeter(progress)
+        self._log.listener = log
+        self._results.listener = result
+        self._lifecycle.listen(state)
+
+    def begin_after(self, commit: Future[None]) -> None:
+        """Let user code start only once `commit` is done; before the start."""
+        self.commit = commit
+
+    def start(self) -> None:
+        """Begin the run in its own thread."""
+        self._subjects = (self.action, self.thing)
+        self._lifecycle.starting()
+        try:
+            super().start()
+        except RuntimeError as error:
+            # No thread could be made: the run must not stay pending for ever. (Starting twice
+            # raises the same class, and leaves a begun run as it is.)
+            if self.ident is None:
+                self._end(failed_ending(error))
+            raise
+
+    def cancel(self) -> bool:
+        """Ask the code to stop; False if the run had already ended. Twice is harmless."""
+        before = self._lifecycle.ask_cancel(cancelled_ending())
+        if not before.finished and not before.cancel_requested:
+            self._cancel_event.set()
+        return not before.finished
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Block until the run has ended; False if `timeout` seconds passed first."""
+        return self._lifecycle.wait(timeout)
+
+    def on_end(self, waiter: Callable[[], None]) -> Callable[[], None]:
+        """Call `waiter` once the run has ended; it must not block. Returns the way to forget it."""
+        self._lifecycle.on_end(waiter)
+        return lambda: self._lifecycle.forget(waiter)
+
+    def run(self) -> None:
+        """Call the action's function with the fields of `input` and with `dependencies`."""
+        try:
+            capture()
+            if self._committed() and self._lifecycle.begin():
+                self._progress.begin()
+                context = RunContext(
+                    self.id, self._cancel_event, self._log, self._progress, self._files
+                )
+                for dependency in self._dependencies.values():
+                    if isinstance(dependency, BelongsToRun):
+                        dependency.enter_run(context)
+                with entered(context):
+                    ending = self._perform()
+                self._progress.finish()
+                self._end(ending)
+        except BaseException as error:  # noqa: BLE001 - whatever happens, the run ends
+            self._end(failed_ending(error))
+        finally:
+            self._subjects = None
+            self._dependencies = {}
+
+    def _perform(self) -> Ending:
+        performance = Performance(
+            self.action, self.thing, self._cancel_event, self._results, self._blobs
+        )
+        return performance.ending(arguments(self.input) | self._dependencies)
+
+    def _committed(self) -> bool:
+        if self.commit is None:
+            return True
+        try:
+            self.commit.result()
+        except Exception as error:  # noqa: BLE001 - any failure of the journal
+            self._end(failed_ending(error))
+            return False
+        return True
+
+    def _end(self, ending: Ending) -> None:
+        self._lifecycle.finish(ending)
+
+    def response(self, request: UrlSource | None = None) -> BaseModel:
+        """Return this run as an instance of its action's own invocation model."""
+        state = self.state
+        if request is not None:
+            href = str(request.url_for("action_invocation", id=self.id))
+        else:
+            href = f"{ACTION_INVOCATIONS_PATH}/{self.id}"
+        return self.action.invocation_model.model_construct(
+            status=state.status,
+            id=self.id,
+            action=self.action_path,
+            href=href,
+            timeStarted=state.started,
+            timeRequested=state.requested,
+            timeCompleted=state.ended,
+            input=self.input,
+            output=state.output,
+            log=[LogRecordModel.model_validate(record) for record in self.log],
+            links=[Link(rel="self", href=href), Link(rel="output", href=f"{href}/output")],
+            error=state.problem,
+            progress=self.progress,
+            progressDetail=self.progress_detail,
+            phase=state.phase,
+        )
+
+
+def _nowhere(_progress: Progress) -> None:
+    """Publish nothing: a run without a manager has no subscribers."""
+
+
+def _input_json(input: BaseModel) -> bytes:
+    """Write the input once; one that has no JSON form is described instead."""
+    try:
+        return to_json(input.model_dump(mode="json", by_alias=True), inf_nan_mode="strings")
+    except Exception as error:  # noqa: BLE001 - a user's serialiser may raise anything
+        return to_json({"unserialisable": describe_exception(error)})

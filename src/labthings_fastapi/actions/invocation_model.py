@@ -1,0 +1,119 @@
+"""How a run looks on the wire, in the words that LabThings clients poll.
+
+Light: importing this module alone loads neither a web framework nor threads.
+"""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Any, Generic, TypeVar
+from uuid import UUID
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, model_validator
+
+from labthings_fastapi.messages.message import InvocationStatus
+
+from .logs import message_of
+
+ACTION_INVOCATIONS_PATH = "/action_invocations"
+
+InputT = TypeVar("InputT")
+OutputT = TypeVar("OutputT")
+
+
+def _in_utc(value: datetime) -> datetime:
+    """Make a time aware and UTC; a naive one is this computer's local time."""
+    return value.astimezone(UTC)
+
+
+UtcTime = Annotated[datetime, AfterValidator(_in_utc)]
+
+
+class LogRecordModel(BaseModel):
+    """One line of a run's log; made from a `logging.LogRecord` by `model_validate`."""
+
+    model_config = ConfigDict(extra="ignore", from_attributes=True)
+
+    message: str
+    levelname: str
+    levelno: int
+    lineno: int
+    filename: str
+    created: UtcTime
+    exception_type: str | None = None
+    traceback: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_record(cls, value: Any) -> Any:
+        """Format a record here, so that one bad log call never breaks a listing."""
+        if not isinstance(value, logging.LogRecord):
+            return value
+        return {
+            "message": message_of(value),
+            "levelname": value.levelname,
+            "levelno": value.levelno,
+            "lineno": value.lineno,
+            "filename": value.filename,
+            "created": datetime.fromtimestamp(value.created, UTC),
+            "exception_type": _exception_type(value),
+            "traceback": _traceback(value),
+        }
+
+
+def _exception_type(record: logging.LogRecord) -> str | None:
+    if record.exc_info and record.exc_info[0]:
+        return record.exc_info[0].__name__
+    found = getattr(record, "exception_type", None)
+    return found if isinstance(found, str) else None
+
+
+def _traceback(record: logging.LogRecord) -> str | None:
+    if record.exc_text or not record.exc_info:
+        return record.exc_text
+    try:
+        return "".join(traceback.format_exception(*record.exc_info))
+    except BaseException:  # noqa: BLE001 - the exception's own text may raise
+        return "The traceback could not be formatted."
+
+
+class Link(BaseModel):
+    """A link from a run to something that belongs to it."""
+
+    rel: str
+    href: str
+
+
+class GenericInvocationModel(BaseModel, Generic[InputT, OutputT]):
+    """One run of an action, with its input and output typed."""
+
+    status: InvocationStatus
+    id: UUID
+    action: str
+    href: str
+    timeStarted: UtcTime | None  # noqa: N815 - the names on the wire
+    timeRequested: UtcTime | None  # noqa: N815
+    timeCompleted: UtcTime | None  # noqa: N815
+    input: InputT
+    output: OutputT
+    log: Sequence[LogRecordModel]
+    links: Sequence[Link] = ()
+    error: dict[str, Any] | None = None
+    progress: float | None = None
+    progressDetail: dict[str, Any] | None = None  # noqa: N815
+    phase: str | None = None
+
+
+InvocationModel = GenericInvocationModel[Any, Any]
+
+__all__ = [
+    "ACTION_INVOCATIONS_PATH",
+    "GenericInvocationModel",
+    "InvocationModel",
+    "InvocationStatus",
+    "Link",
+    "LogRecordModel",
+]

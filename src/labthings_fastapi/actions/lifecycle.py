@@ -1,0 +1,188 @@
+"""The life of a run: the only place where a status changes.
+
+::
+
+    pending ─→ running ─→ completed | error | cancelled
+       └────→ cancelled (before it began) | error (rejected, or the server stopped first)
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from labthings_fastapi.messages.message import FINAL_STATUSES, InvocationStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+def utc_now() -> datetime:
+    """Return the time of day for people: aware, UTC."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class RunState:
+    """Everything that is true of a run at one moment; replaced as a whole, never changed.
+
+    `phase` says more than `status`, for people. `expires` is a reading of the monotonic clock.
+    """
+
+    status: InvocationStatus
+    phase: str
+    requested: datetime
+    started: datetime | None = None
+    ended: datetime | None = None
+    output: Any = None
+    output_json: bytes | None = None
+    problem: dict[str, Any] | None = None
+    exception: BaseException | None = None
+    cancel_requested: bool = False
+    expires: float | None = None
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run has ended, in whatever way."""
+        return self.status in FINAL_STATUSES
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a run ended: what `Lifecycle.finish` sets in one step."""
+
+    status: InvocationStatus
+    output: Any = None
+    output_json: bytes | None = None
+    problem: dict[str, Any] | None = None
+    exception: BaseException | None = None
+
+
+class Lifecycle:
+    """Moves one run from state to state, under one lock.
+
+    `state` may be read from any thread at any time without the lock: it is one reference to an
+    immutable value. The listener hears every change once and in order, under the lock, so it must
+    neither block nor come back; those who wait for the end are told after the lock is released.
+    """
+
+    __slots__ = ("_listener", "_lock", "_retention", "_waiters", "state")
+
+    def __init__(self, retention: float) -> None:
+        """Begin as pending; `retention` seconds after its end the run expires."""
+        self._lock = threading.Lock()
+        self._retention = retention
+        self._listener: Callable[[RunState], None] | None = None
+        self._waiters: list[Callable[[], None]] = []
+        self.state = RunState(InvocationStatus.PENDING, "queued", utc_now())
+
+    def listen(self, listener: Callable[[RunState], None]) -> None:
+        """Tell `listener` the present state and every later one."""
+        with self._lock:
+            self._listener = listener
+            listener(self.state)
+
+    def _become(self, state: RunState) -> None:
+        self.state = state
+        if self._listener is not None:
+            self._listener(state)
+
+    def starting(self) -> bool:
+        """Note that a thread is being started; False if the run has ended already."""
+        with self._lock:
+            if not self.state.finished:
+                self._become(replace(self.state, phase="starting"))
+            return not self.state.finished
+
+    def begin(self) -> bool:
+        """Go from pending to running; False if the run was cancelled before it began."""
+        with self._lock:
+            if self.state.status is not InvocationStatus.PENDING:
+                return False
+            self._become(
+                replace(
+                    self.state,
+                    status=InvocationStatus.RUNNING,
+                    phase="running",
+                    started=utc_now(),
+                )
+            )
+            return True
+
+    def ask_cancel(self, ending: Ending) -> RunState:
+        """Note a cancel request and return the state before it.
+
+        A run that has not begun ends at once with `ending`; one that has ended is left alone.
+        """
+        with self._lock:
+            before = self.state
+            if before.finished:
+                return before
+            if before.status is InvocationStatus.PENDING:
+                waiters = self._end(ending, cancel_requested=True)
+            else:
+                waiters = []
+                if not before.cancel_requested:
+                    self._become(replace(before, phase="cancelling", cancel_requested=True))
+        self._tell(waiters)
+        return before
+
+    def finish(self, ending: Ending) -> bool:
+        """Set status, output, end and expiry in one step; False if the run had ended already."""
+        with self._lock:
+            if self.state.finished:
+                return False
+            waiters = self._end(ending, cancel_requested=self.state.cancel_requested)
+        self._tell(waiters)
+        return True
+
+    def _end(self, ending: Ending, *, cancel_requested: bool) -> list[Callable[[], None]]:
+        self._become(
+            RunState(
+                status=ending.status,
+                phase="finished",
+                requested=self.state.requested,
+                started=self.state.started,
+                ended=utc_now(),
+                output=ending.output,
+                output_json=ending.output_json,
+                problem=ending.problem,
+                exception=ending.exception,
+                cancel_requested=cancel_requested,
+                expires=time.monotonic() + self._retention,
+            )
+        )
+        waiters, self._waiters = self._waiters, []
+        return waiters
+
+    @staticmethod
+    def _tell(waiters: list[Callable[[], None]]) -> None:
+        for waiter in waiters:
+            waiter()
+
+    def on_end(self, waiter: Callable[[], None]) -> None:
+        """Call `waiter` once the run has ended, at once if it has; it must not block."""
+        with self._lock:
+            if not self.state.finished:
+                self._waiters.append(waiter)
+                return
+        waiter()
+
+    def forget(self, waiter: Callable[[], None]) -> None:
+        """Stop waiting for the end."""
+        with self._lock:
+            if waiter in self._waiters:
+                self._waiters.remove(waiter)
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Block this thread until the run has ended; False if `timeout` seconds passed first."""
+        if self.state.finished:
+            return True
+        ended = threading.Event()
+        self.on_end(ended.set)
+        try:
+            return ended.wait(timeout)
+        finally:
+            self.forget(ended.set)

@@ -1,0 +1,172 @@
+"""Log records that belong to a run.
+
+One handler and one context variable do it: a logger made for each run would never be freed.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import threading
+from collections import deque
+from typing import TYPE_CHECKING
+
+from labthings_fastapi.exceptions import describe_exception
+
+from .context import current_run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, MutableSequence
+
+THINGS_LOGGER = "labthings_fastapi.things"
+INVOCATIONS_LOGGER = "labthings_fastapi.invocations"
+LONGEST_LINE = 16 * 1024
+_KEPT = "labthings_kept"
+
+
+class DequeLogHandler(logging.Handler):
+    """Appends each record to a sequence that the caller owns, bounds and keeps thread-safe."""
+
+    def __init__(self, dest: MutableSequence[logging.LogRecord], level: int = logging.INFO) -> None:
+        """Write to `dest`."""
+        super().__init__(level)
+        self.dest = dest
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Append the record."""
+        self.dest.append(record)
+
+
+def message_of(record: logging.LogRecord) -> str:
+    """Return a record's text; a record that cannot be formatted says so instead of raising."""
+    try:
+        return record.getMessage()
+    except BaseException as error:  # noqa: BLE001 - a hostile __str__ may raise anything
+        return (
+            f"Error formatting a log record ({describe_exception(error)}): {_shown(record.msg)} "
+            f"with arguments {_shown(record.args)} at {record.filename}:{record.lineno}"
+        )
+
+
+def _shown(value: object) -> str:
+    try:
+        return repr(value)
+    except BaseException:  # noqa: BLE001 - see above
+        return f"<a {type(value).__name__} that cannot be shown>"
+
+
+def _clipped(text: str) -> str:
+    if len(text) <= LONGEST_LINE:
+        return text
+    return f"{text[:LONGEST_LINE]}… ({len(text) - LONGEST_LINE} more characters were dropped)"
+
+
+_formatter = logging.Formatter()
+
+
+def _settled(record: logging.LogRecord) -> logging.LogRecord:
+    """Return a record that holds only text.
+
+    Its arguments are formatted here, in the thread that logs: later they may have changed, their
+    `__str__` may be slow or hostile, and a traceback keeps local variables alive.
+    """
+    plain = isinstance(record.msg, str) and not record.args and record.exc_info is None
+    if plain and len(record.msg) <= LONGEST_LINE:
+        return record
+    kept = copy.copy(record)
+    kept.msg = _clipped(message_of(record))
+    kept.args = None
+    if record.exc_info:
+        kept.__dict__["exception_type"] = _exception_name(record)
+        kept.exc_text = _clipped(_traceback_of(record))
+        kept.exc_info = None
+    return kept
+
+
+def _exception_name(record: logging.LogRecord) -> str | None:
+    kind = record.exc_info[0] if record.exc_info else None
+    return kind.__name__ if kind else None
+
+
+def _traceback_of(record: logging.LogRecord) -> str:
+    if record.exc_text:
+        return record.exc_text
+    try:
+        return _formatter.formatException(record.exc_info) if record.exc_info else ""
+    except BaseException as error:  # noqa: BLE001 - the exception's own text may raise
+        return f"The traceback could not be formatted: {describe_exception(error)}"
+
+
+class RunLog:
+    """The newest `length` records of one run, and how many older ones were dropped.
+
+    Any thread may keep a record or read a copy.
+    """
+
+    __slots__ = ("_lock", "_records", "count", "listener")
+
+    def __init__(
+        self, length: int = 1000, listener: Callable[[logging.LogRecord], None] | None = None
+    ) -> None:
+        """Tell `listener`, if there is one, of each record kept."""
+        self._lock = threading.Lock()
+        self._records: deque[logging.LogRecord] = deque(maxlen=length)
+        self.listener = listener
+        self.count = 0
+
+    def keep(self, record: logging.LogRecord) -> None:
+        """Keep a record; the oldest goes when the log is full."""
+        record = _settled(record)
+        with self._lock:
+            self._records.append(record)
+            self.count += 1
+        if self.listener is not None:
+            self.listener(record)
+
+    @property
+    def records(self) -> list[logging.LogRecord]:
+        """A copy of what is kept, oldest first."""
+        with self._lock:
+            return list(self._records)
+
+    @property
+    def dropped(self) -> int:
+        """How many records were dropped to stay within the length."""
+        with self._lock:
+            return self.count - len(self._records)
+
+
+class RunLogHandler(logging.Handler):
+    """Gives each record to the run in which it was logged; one instance serves all runs."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep the record with its run, once, however many loggers lead here."""
+        # A record may name its run (the injected logger does) or be logged inside one. The name is
+        # taken off: kept records must not keep their run alive.
+        run = record.__dict__.pop("labthings_run", None) or current_run()
+        if run is None or run.log is None or getattr(record, _KEPT, False):
+            return
+        setattr(record, _KEPT, True)
+        run.log.keep(record)
+
+    def handle(self, record: logging.LogRecord) -> bool | logging.LogRecord:  # type: ignore[override]
+        """Skip the handler's lock: a run's log has its own, and runs must not wait for others."""
+        kept = self.filter(record)
+        if kept:
+            self.emit(record)
+        return kept
+
+
+_handler = RunLogHandler(logging.INFO)
+
+
+def capture(logger_name: str = "labthings_fastapi") -> None:
+    """Let records of this logger, and of those below it, belong to the runs that log them.
+
+    Its level is opened to INFO if nobody has set one. Calling it twice changes nothing.
+    """
+    logger = logging.getLogger(logger_name)
+    if _handler not in logger.handlers:
+        logger.addHandler(_handler)
+    if logger.level == logging.NOTSET:
+        logger.setLevel(logging.INFO)

@@ -1,0 +1,204 @@
+"""All runs of one server."""
+
+from __future__ import annotations
+
+import heapq
+import threading
+import time
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+from labthings_fastapi.exceptions import InvocationNotFoundError
+from labthings_fastapi.journal.journal import Journal, MemoryJournal
+from labthings_fastapi.messages.broker import Broker
+from labthings_fastapi.outputs.store import BlobStore
+
+from .deadlines import Deadlines
+from .invocation import Invocation
+from .reporter import Reporter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from uuid import UUID
+
+    from fastapi import FastAPI
+    from pydantic import BaseModel
+
+    from .cancellation import CancelEvent
+    from .lifecycle import RunState
+    from .protocols import Host, Runnable, UrlSource
+
+MAX_RETAINED_RUNS = 10_000
+
+
+class ActionManager:
+    """A collection of invocations: starts them, finds them, drops them when they expire.
+
+    Every method may be called from any thread.
+    """
+
+    def __init__(
+        self,
+        *,
+        journal: Journal | None = None,
+        broker: Broker | None = None,
+        blobs: BlobStore | None = None,
+        max_retained_runs: int = MAX_RETAINED_RUNS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Work on its own, in memory, unless a server passes what it shares with others."""
+        self.journal = journal if journal is not None else MemoryJournal()
+        self.broker = broker if broker is not None else Broker()
+        self.blobs = blobs if blobs is not None else BlobStore()
+        self._max_retained = max_retained_runs
+        self._clock = clock
+        self._lock = threading.Lock()  # guards the four below
+        self._invocations: dict[UUID, Invocation] = {}
+        self._expiries: list[tuple[float, int, UUID]] = []
+        self._ended = 0
+        self._armed: float | None = None  # when the timer will look for expired runs
+        self._deadlines = Deadlines()
+
+    @property
+    def invocations(self) -> list[Invocation]:
+        """All invocations now managed, oldest first."""
+        with self._lock:
+            return list(self._invocations.values())
+
+    def append_invocation(self, invocation: Invocation) -> None:
+        """Manage an invocation made elsewhere; its changes are recorded and published from now."""
+        with self._lock:
+            self._invocations[invocation.id] = invocation
+        Reporter(invocation, self.broker, self.journal, self._note_end).attach(self.blobs)
+
+    def invoke_action(
+        self,
+        action: Runnable,
+        thing: Host,
+        id: UUID | None = None,
+        input: BaseModel | None = None,
+        dependencies: dict[str, Any] | None = None,
+        cancel_hook: CancelEvent | None = None,
+    ) -> Invocation:
+        """Start a run of `action` on `thing` and return it, running."""
+        invocation = Invocation(
+            action=action,
+            thing=thing,
+            input=input,
+            dependencies=dependencies,
+            id=id,
+            cancel_hook=cancel_hook,
+        )
+        self.append_invocation(invocation)
+        invocation.start()
+        return invocation
+
+    def get_invocation(self, id: UUID) -> Invocation:
+        """Return the invocation with this id.
+
+        Raises:
+            InvocationNotFoundError: a KeyError; there is none, or it has expired.
+        """
+        with self._lock:
+            found = self._invocations.get(id)
+        if found is None:
+            raise InvocationNotFoundError(id)
+        return found
+
+    @overload
+    def list_invocations(
+        self,
+        action: Runnable | None = None,
+        thing: Host | None = None,
+        as_responses: Literal[False] = False,
+        request: UrlSource | None = None,
+    ) -> list[Invocation]: ...
+
+    @overload
+    def list_invocations(
+        self,
+        action: Runnable | None = None,
+        thing: Host | None = None,
+        *,
+        as_responses: Literal[True],
+        request: UrlSource | None = None,
+    ) -> list[BaseModel]: ...
+
+    def list_invocations(
+        self,
+        action: Runnable | None = None,
+        thing: Host | None = None,
+        as_responses: bool = False,
+        request: UrlSource | None = None,
+    ) -> list[Invocation] | list[BaseModel]:
+        """Return the invocations of an action, of a Thing, or all, oldest first."""
+        found = [run for run in self.invocations if run.belongs_to(action, thing)]
+        if as_responses:
+            return [run.response(request) for run in found]
+        return found
+
+    def newest(
+        self,
+        wanted: Callable[[Invocation], bool],
+        limit: int | None = None,
+        before: UUID | None = None,
+    ) -> list[Invocation]:
+        """Return the newest `limit` invocations that are wanted, newest last.
+
+        With `before`, only those that were requested before that one; unknown: an error.
+        """
+        with self._lock:
+            if before is not None and before not in self._invocations:
+                raise InvocationNotFoundError(before)
+            backwards: Iterator[Invocation] = reversed(self._invocations.values())
+            if before is not None:
+                for run in backwards:
+                    if run.id == before:
+                        break
+            found = list(islice(filter(wanted, backwards), limit))
+        return found[::-1]
+
+    def _note_end(self, run: Invocation, state: RunState) -> None:
+        expires = state.expires if state.expires is not None else self._clock()
+        with self._lock:
+            self._ended += 1
+            heapq.heappush(self._expiries, (expires, self._ended, run.id))
+            excess = len(self._expiries) - self._max_retained
+            for _ in range(excess):
+                # The heap's first is the next to expire, which with one retention time for all
+                # is the one that ended first.
+                self._drop_first()
+        self._arm()
+
+    def _drop_first(self) -> None:
+        _, _, id = heapq.heappop(self._expiries)
+        self._invocations.pop(id, None)
+
+    def expire_invocations(self) -> None:
+        """Drop every invocation whose retention time has passed since its end."""
+        now = self._clock()
+        with self._lock:
+            while self._expiries and self._expiries[0][0] <= now:
+                self._drop_first()
+            if self._armed is not None and self._armed <= now:
+                self._armed = None
+        self._arm()
+
+    def _arm(self) -> None:
+        """Set the timer for the next expiry, unless it is set for an earlier time already."""
+        with self._lock:
+            due = self._expiries[0][0] if self._expiries else None
+            if due is None or (self._armed is not None and self._armed <= due):
+                return
+            self._armed = due
+        self._deadlines.add(due, self.expire_invocations)
+
+    def attach_to_app(self, app: FastAPI, prefix: str = "") -> None:
+        """Add the invocation endpoints to any FastAPI app; its error handlers stay as they are.
+
+        May be called before or after other routes are added; `prefix` comes before the paths.
+        """
+        # Here, so that runs can be managed without a web framework.
+        from .routes import attach  # noqa: PLC0415
+
+        attach(self, app, prefix)

@@ -1,0 +1,179 @@
+"""Call an action's function and turn whatever happens into an ending.
+
+User code may return anything and raise anything; an ending comes out all the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from labthings_fastapi.exceptions import (
+    InvocationCancelledError,
+    InvocationError,
+    OutputMismatchError,
+    describe_exception,
+)
+from labthings_fastapi.messages.message import InvocationStatus
+from labthings_fastapi.portal.things_loop import things_loop
+from labthings_fastapi.problems import problem_from
+
+from .context import raise_if_cancelled
+from .lifecycle import Ending
+from .logs import THINGS_LOGGER
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Coroutine, Generator
+
+    from .cancellation import CancelEvent
+    from .protocols import Host, OutputSchema, Runnable
+    from .results import RunResults
+
+
+def cancelled_ending(error: BaseException | None = None) -> Ending:
+    """Return how a run ends that was cancelled."""
+    error = error or InvocationCancelledError("The run was cancelled before it began.")
+    if not str(error):
+        error = InvocationCancelledError("The run was cancelled.")
+    return Ending(
+        InvocationStatus.CANCELLED, problem=problem_from(error).members(), exception=error
+    )
+
+
+def failed_ending(error: BaseException) -> Ending:
+    """Return how a run ends that raised `error`; the traceback is let go."""
+    problem = problem_from(error, exception=type(error).__name__)
+    release_tracebacks(error)
+    return Ending(InvocationStatus.ERROR, problem=problem.members(), exception=error)
+
+
+def release_tracebacks(error: BaseException) -> None:
+    """Drop the tracebacks of an exception and of its causes: they keep local variables alive."""
+    seen: set[int] = set()
+    waiting: list[BaseException | None] = [error]
+    while waiting:
+        found = waiting.pop()
+        if found is None or id(found) in seen:
+            continue
+        seen.add(id(found))
+        found.__traceback__ = None
+        waiting += [found.__cause__, found.__context__]
+        if isinstance(found, BaseExceptionGroup):
+            waiting += found.exceptions
+
+
+class Performance:
+    """One call of an action's function; used by the run's own thread only."""
+
+    def __init__(
+        self, action: Runnable, thing: Host, cancel: CancelEvent, results: RunResults, blobs: Any
+    ) -> None:
+        """Gather what the call needs; `blobs` is where binary values are published."""
+        self._action = action
+        self._thing = thing
+        self._cancel = cancel
+        self._results = results
+        self._json_context = {"blobs": blobs}
+        self._place = f"{thing.name}.{action.name}"
+
+    def ending(self, arguments: dict[str, Any]) -> Ending:
+        """Call the function and say how the run ended."""
+        logger = logging.getLogger(f"{THINGS_LOGGER}.{self._thing.name}")
+        try:
+            return self._completed(arguments)
+        except InvocationCancelledError as cancelled:
+            logger.info("%s was cancelled.", self._place)
+            release_tracebacks(cancelled)
+            return cancelled_ending(cancelled)
+        except InvocationError as anticipated:
+            logger.error("%s failed: %s", self._place, describe_exception(anticipated))  # noqa: TRY400
+            return failed_ending(anticipated)
+        except BaseException as error:  # noqa: BLE001 - nothing may leave a run without an end
+            logger.error(  # noqa: TRY400 - the record is made from what is safe to show
+                "%s failed: %s", self._place, describe_exception(error), exc_info=error
+            )
+            return failed_ending(error)
+
+    def _completed(self, arguments: dict[str, Any]) -> Ending:
+        value = self._action.func(self._thing, **arguments)
+        collected = False
+        if inspect.iscoroutine(value):
+            value = self._wait_for(value)
+        elif inspect.isgenerator(value):
+            value, collected = self._drain(value)
+        elif inspect.isasyncgen(value):
+            self._wait_for(self._drain_async(value))
+            collected = True
+        if collected:
+            return Ending(
+                InvocationStatus.COMPLETED,
+                output=self._results.values(),
+                output_json=self._results.json(),
+            )
+        output = self._checked(self._action.output_schema, value, "returned")
+        json = self._action.output_schema.to_json(output, self._json_context)
+        return Ending(InvocationStatus.COMPLETED, output=output, output_json=json)
+
+    def _checked(self, schema: OutputSchema, value: Any, verb: str) -> Any:
+        try:
+            return schema.validate(value)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            place = ".".join(str(part) for part in first["loc"])
+            raise OutputMismatchError(
+                f"{self._place} {verb} a value of type {type(value).__name__!r} that breaks its "
+                f"type hint{' at ' + place if place else ''}: {first['msg']}"
+            ) from error
+
+    def _keep(self, value: Any) -> None:
+        schema = self._action.result_schema or self._action.output_schema
+        value = self._checked(schema, value, "yielded")
+        self._results.add(value, schema.to_json(value, self._json_context))
+
+    def _drain(self, generator: Generator[Any, None, Any]) -> tuple[Any, bool]:
+        """Take every value; the cancel request is raised at the yield, so that `finally` runs."""
+        try:
+            value = next(generator)
+            while True:
+                self._keep(value)
+                try:
+                    raise_if_cancelled()
+                except InvocationCancelledError as cancelled:
+                    value = generator.throw(cancelled)
+                else:
+                    value = next(generator)
+        except StopIteration as stop:
+            return stop.value, self._action.collects_results
+        finally:
+            generator.close()
+
+    async def _drain_async(self, generator: AsyncGenerator[Any, None]) -> None:
+        try:
+            async for value in generator:
+                self._keep(value)
+        finally:
+            await generator.aclose()
+
+    def _wait_for(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        """Run a coroutine on the Things' loop; a cancel of the run cancels its task."""
+        task = things_loop().submit(coroutine)
+        was_cancelled = False
+
+        def take() -> bool:
+            nonlocal was_cancelled
+            was_cancelled = self._cancel.take() or was_cancelled
+            return was_cancelled
+
+        forget = self._cancel.listen(lambda: task.cancel(when=take))
+        try:
+            return task.result()
+        except asyncio.CancelledError:
+            if was_cancelled:
+                raise InvocationCancelledError("The run was cancelled.") from None
+            raise
+        finally:
+            forget()

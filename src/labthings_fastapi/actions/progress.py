@@ -1,0 +1,134 @@
+"""How far a run has come.
+
+Reports are cheap enough for inner loops: between two that are shown (20 a second) a report only
+replaces the last one.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from .context import current_run, raise_if_cancelled
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+T = TypeVar("T")
+SHOW_EVERY = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """One report; times in seconds since the run began."""
+
+    done: float
+    total: float | None
+    unit: str | None
+    message: str | None
+    elapsed: float
+
+    @property
+    def percent(self) -> float | None:
+        """0 to 100, or None when the total is unknown."""
+        if not self.total or self.total <= 0:
+            return None
+        return round(min(max(100 * self.done / self.total, 0.0), 100.0), 2)
+
+    @property
+    def remaining(self) -> float | None:
+        """Seconds to the end at this run's own pace, or None when nothing can be said."""
+        if not self.total or self.done <= 0:
+            return None
+        return round(max(self.elapsed * (self.total - self.done) / self.done, 0.0), 3)
+
+    def detail(self) -> dict[str, Any]:
+        """Return the report as it goes out on the wire."""
+        return {
+            "done": self.done,
+            "total": self.total,
+            "unit": self.unit,
+            "message": self.message,
+            "elapsed": round(self.elapsed, 3),
+            "remaining": self.remaining,
+        }
+
+
+class ProgressMeter:
+    """Keeps the newest report of one run and shows at most 20 a second; any thread may report."""
+
+    __slots__ = ("_clock", "_latest", "_lock", "_next_show", "_show", "_shown", "_started")
+
+    def __init__(
+        self, show: Callable[[Progress], None], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Call `show` with the reports that are to be published."""
+        self._show = show
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._started = clock()
+        self._next_show = 0.0
+        self._latest: Progress | None = None
+        self._shown: Progress | None = None
+
+    def begin(self) -> None:
+        """Start the run's own clock."""
+        self._started = self._clock()
+
+    @property
+    def latest(self) -> Progress | None:
+        """The newest report, or None if there was none."""
+        return self._latest
+
+    def report(
+        self, done: float, total: float | None, message: str | None, unit: str | None
+    ) -> None:
+        """Keep a report; show it if the last one shown is old enough."""
+        now = self._clock()
+        report = Progress(done, total, unit, message, now - self._started)
+        with self._lock:
+            self._latest = report
+            if now < self._next_show:
+                return
+            self._next_show = now + SHOW_EVERY
+            self._shown = report
+        self._show(report)
+
+    def finish(self) -> None:
+        """Show the last report if it has not been shown: the last one always arrives."""
+        with self._lock:
+            if self._latest is self._shown or self._latest is None:
+                return
+            self._shown = report = self._latest
+        self._show(report)
+
+
+def progress(
+    done: float, total: float | None = None, *, message: str | None = None, unit: str | None = None
+) -> None:
+    """Report how far this run has come; does nothing outside a run.
+
+    `done` and `total` count in `unit`, whatever that is: steps, frames, "mm". Without a total,
+    people see that something happens, though not how much is left.
+    """
+    run = current_run()
+    if run is not None and run.progress is not None:
+        run.progress.report(done, total, message, unit)
+
+
+def track(
+    sequence: Iterable[T], total: float | None = None, message: str | None = None
+) -> Iterator[T]:
+    """Iterate, reporting progress after each step; each step is a cancellation point.
+
+    `total` is taken from `len(sequence)` where it has one.
+    """
+    if total is None and hasattr(sequence, "__len__"):
+        total = len(sequence)
+    progress(0, total, message=message)
+    for count, item in enumerate(sequence, start=1):
+        raise_if_cancelled()
+        yield item
+        progress(count, total, message=message)

@@ -1,0 +1,184 @@
+"""One run in two vocabularies, each a function of the same record.
+
+`/action_invocations/…` speaks the LabThings words, which existing clients poll; the affordances of
+a Thing speak the W3C words (WoT Profiles, ActionStatus). Outputs and results were written as JSON
+once, when they were made, and are only put in place here: rendering runs no user code, so it may
+happen on an event loop.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from pydantic_core import to_json
+
+from labthings_fastapi.journal.record import RunRecord, stored_output
+from labthings_fastapi.messages.message import InvocationStatus
+
+from .invocation_model import ACTION_INVOCATIONS_PATH, LogRecordModel
+
+if TYPE_CHECKING:
+    from .invocation import Invocation
+    from .lifecycle import RunState
+
+_W3C_STATUS = {
+    InvocationStatus.PENDING: "pending",
+    InvocationStatus.RUNNING: "running",
+    InvocationStatus.COMPLETED: "completed",
+    InvocationStatus.ERROR: "failed",
+    InvocationStatus.CANCELLED: "failed",
+}
+
+
+class Place:
+    """Where a server is reached: what hrefs begin with.
+
+    `origin` is `http://host:port` with the root path, or empty for relative references; `prefix`
+    is the server's `api_prefix`.
+    """
+
+    __slots__ = ("invocations", "origin")
+
+    def __init__(self, origin: str = "", prefix: str = "") -> None:
+        """Take the beginning of every URL."""
+        self.origin = origin
+        self.invocations = f"{origin}{prefix}{ACTION_INVOCATIONS_PATH}/"
+
+    def of_run(self, run: Invocation) -> str:
+        """The run's own resource, in LabThings words."""
+        return f"{self.invocations}{run.id}"
+
+    def of_action_run(self, run: Invocation) -> str:
+        """The run as a resource of its action, in W3C words."""
+        return f"{self.origin}{run.action_path}/{run.id}"
+
+
+def _time(value: datetime | None) -> str | None:
+    return value.astimezone(UTC).isoformat() if value is not None else None
+
+
+def _joined(members: dict[str, Any], **raw: bytes | None) -> bytes:
+    """Write an object of which some members are JSON already."""
+    text = to_json(members, inf_nan_mode="strings")
+    parts = [b'"%b":%b' % (name.encode(), json) for name, json in raw.items() if json is not None]
+    if not parts:
+        return text
+    return text[:-1] + (b"," if members else b"") + b",".join(parts) + b"}"
+
+
+def log_json(run: Invocation) -> list[dict[str, Any]]:
+    """The run's log as it goes out."""
+    return [
+        LogRecordModel.model_validate(record).model_dump(mode="json") for record in run.log
+    ]
+
+
+def _links(href: str) -> list[dict[str, str]]:
+    return [
+        {"rel": "self", "href": href},
+        {"rel": "output", "href": f"{href}/output"},
+        {"rel": "events", "href": f"{href}/events"},
+        {"rel": "files", "href": f"{href}/files"},
+    ]
+
+
+def _summary_members(run: Invocation, state: RunState, place: Place) -> dict[str, Any]:
+    href = place.of_run(run)
+    return {
+        "status": state.status.value,
+        "id": str(run.id),
+        "action": run.action_path,
+        "href": href,
+        "timeStarted": _time(state.started),
+        "timeRequested": _time(state.requested),
+        "timeCompleted": _time(state.ended),
+        "links": _links(href),
+        "progress": run.progress,
+        "progressDetail": run.progress_detail,
+        "phase": state.phase,
+    }
+
+
+def summary(run: Invocation, place: Place) -> bytes:
+    """Render a run for a listing: without input, output, log and error, in LabThings words."""
+    return to_json(_summary_members(run, run.state, place), inf_nan_mode="strings")
+
+
+def in_full(run: Invocation, place: Place) -> bytes:
+    """Render all of a run in LabThings words: the `InvocationModel`."""
+    state = run.state
+    members = _summary_members(run, state, place) | {
+        "error": state.problem,
+        "log": log_json(run),
+        "logDropped": run.log_dropped,
+        "cancelRequested": state.cancel_requested,
+    }
+    return _joined(members, input=run.input_json, output=state.output_json or b"null")
+
+
+def action_status(run: Invocation, place: Place, *, short: bool = False) -> bytes:
+    """Render a run in W3C words; members without a value are left out (WoT Profiles, 6.2)."""
+    state = run.state
+    href = place.of_run(run)
+    members = {
+        "status": _W3C_STATUS[state.status],
+        "href": place.of_action_run(run),
+        "timeRequested": _time(state.requested),
+        "timeEnded": _time(state.ended),
+        "id": str(run.id),
+        "action": run.action_path,
+        "links": _links(href),
+        "timeStarted": _time(state.started),
+        "timeCompleted": _time(state.ended),
+        "progress": run.progress,
+        "progressDetail": run.progress_detail,
+        "phase": state.phase,
+    }
+    if not short:
+        members |= {"error": state.problem, "log": log_json(run)}
+    present = {name: value for name, value in members.items() if value is not None}
+    if short:
+        return to_json(present, inf_nan_mode="strings")
+    return _joined(present, input=run.input_json, output=state.output_json)
+
+
+def status_news(run: Invocation, state: RunState) -> bytes:
+    """Render a change of state for subscribers."""
+    return to_json(
+        {
+            "id": str(run.id),
+            "action": run.action_path,
+            "href": Place().of_run(run),
+            "status": state.status.value,
+            "phase": state.phase,
+            "cancelRequested": state.cancel_requested,
+            "timeStarted": _time(state.started),
+            "timeRequested": _time(state.requested),
+            "timeCompleted": _time(state.ended),
+            "error": state.problem,
+        },
+        inf_nan_mode="strings",
+    )
+
+
+def journal_record(run: Invocation, state: RunState, incarnation: str) -> RunRecord:
+    """Render a run for the journal."""
+    output, reference = stored_output(state.output_json) if state.output_json else (None, None)
+    return RunRecord(
+        id=run.id,
+        thing=run.thing_name,
+        action=run.action_name,
+        status=state.status,
+        requested_by=None,
+        input=run.input_json,
+        time_requested=state.requested,
+        time_started=state.started,
+        time_ended=state.ended,
+        error=state.problem,
+        output=output,
+        output_reference=reference,
+        log=tuple(log_json(run)) if state.finished else (),
+        progress=run.progress_detail,
+        incarnation=incarnation,
+    )

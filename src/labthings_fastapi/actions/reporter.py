@@ -1,0 +1,110 @@
+"""Tells the journal and the subscribers what happens in one run."""
+
+from __future__ import annotations
+
+import weakref
+from typing import TYPE_CHECKING, Any
+
+from pydantic_core import to_json
+
+from labthings_fastapi.messages.message import Message
+
+from .invocation_model import LogRecordModel
+from .rendering import journal_record, status_news
+
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Callable
+
+    from labthings_fastapi.journal.journal import Journal
+    from labthings_fastapi.messages.broker import Broker
+    from labthings_fastapi.messages.message import MessageKind
+
+    from .invocation import Invocation
+    from .lifecycle import RunState
+    from .progress import Progress
+
+
+class Reporter:
+    """Hears all that happens in one run, in order, on the run's own threads; never blocks."""
+
+    __slots__ = ("_broker", "_journal", "_on_end", "_run")
+
+    def __init__(
+        self,
+        run: Invocation,
+        broker: Broker,
+        journal: Journal,
+        on_end: Callable[[Invocation, RunState], None],
+    ) -> None:
+        """Report on `run`; `on_end` is called once with its final state."""
+        self._run = weakref.ref(run)
+        self._broker = broker
+        self._journal = journal
+        self._on_end = on_end
+
+    def attach(self, blobs: Any) -> None:
+        """Begin to listen; the run's present state is reported at once."""
+        run = self._run()
+        if run is not None:
+            run.observe(
+                state=self.state,
+                progress=self.progress,
+                log=self.log,
+                result=self.result,
+                blobs=blobs,
+            )
+
+    def state(self, state: RunState) -> None:
+        """The run changed its state."""
+        run = self._run()
+        if run is None:
+            return
+        commit = self._journal.put(journal_record(run, state, self._broker.incarnation))
+        if state.started is None and not state.finished:
+            run.begin_after(commit)
+        self._publish(run, "status", status_news(run, state), final=state.finished)
+        if state.finished:
+            self._on_end(run, state)
+
+    def progress(self, progress: Progress) -> None:
+        """The run reported how far it is."""
+        run = self._run()
+        if run is not None:
+            payload = {"progress": progress.percent, "progressDetail": progress.detail()}
+            self._publish(run, "progress", to_json(payload, inf_nan_mode="strings"))
+
+    def log(self, record: logging.LogRecord) -> None:
+        """A record was logged in the run."""
+        run = self._run()
+        if run is not None:
+            line = LogRecordModel.model_validate(record)
+            self._publish(run, "log", to_json(line.model_dump(mode="json")))
+
+    def result(self, number: int, value: Any, json: bytes) -> None:
+        """A generator yielded a value."""
+        run = self._run()
+        if run is not None:
+            payload = b'{"number":%d,"value":%b}' % (number, json)
+            self._publish(run, "result", payload, value)
+
+    def _publish(
+        self,
+        run: Invocation,
+        kind: MessageKind,
+        payload: bytes,
+        value: Any = None,
+        *,
+        final: bool = False,
+    ) -> None:
+        self._broker.publish(
+            Message(
+                kind=kind,
+                thing=run.thing_name,
+                affordance=run.action_name,
+                payload=payload,
+                value=value,
+                invocation=run.id,
+                final=final,
+            )
+        )

@@ -1,0 +1,231 @@
+"""The HTTP endpoints of invocations, for any FastAPI app; the only web code of this room.
+
+Every endpoint answers from memory on the event loop: none needs a worker thread, so status, cancel
+and listing never wait for user code.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Header, Query, Request, Response
+from starlette.exceptions import HTTPException
+from starlette.responses import StreamingResponse
+
+from labthings_fastapi.exceptions import (
+    InvocationFinishedError,
+    NoOutputError,
+    OutputNotReadyError,
+)
+from labthings_fastapi.messages.message import InvocationStatus
+from labthings_fastapi.messages.sse import COMMENT, encode
+from labthings_fastapi.messages.topic import Topic
+from labthings_fastapi.outputs.blob import Blob
+from labthings_fastapi.outputs.routes import blob_response, file_response
+from labthings_fastapi.portal.doorbell import Doorbell
+from labthings_fastapi.routes import ProblemRoute
+
+from .invocation_model import ACTION_INVOCATIONS_PATH, InvocationModel
+from .prefer import applied, wait_seconds
+from .rendering import Place, in_full, status_news, summary
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from fastapi import FastAPI
+
+    from .invocation import Invocation
+    from .manager import ActionManager
+
+KEEP_ALIVE_SECONDS = 15.0
+_NOT_FOUND: dict[int | str, dict[str, Any]] = {404: {"description": "No such invocation"}}
+_PREFER = Header(description="`wait=N`: wait up to N seconds (60 at most) for the run to end.")
+
+
+def attach(manager: ActionManager, app: FastAPI, prefix: str = "") -> None:
+    """Add the endpoints of `manager` to an app."""
+    router = APIRouter(route_class=ProblemRoute, tags=["invocations"])
+    _add_listing(router, manager, prefix)
+    _add_run(router, manager, prefix)
+    _add_output(router, manager)
+    _add_events(router, manager)
+    app.include_router(router, prefix=prefix)
+
+
+def place_of(request: Request, prefix: str = "") -> Place:
+    """Return where this request reached the server."""
+    return Place(str(request.base_url).rstrip("/"), prefix)
+
+
+def _json(body: bytes, headers: dict[str, str] | None = None) -> Response:
+    return Response(body, media_type="application/json", headers=headers)
+
+
+async def wait_for_end(run: Invocation, seconds: float | None) -> None:
+    """Wait until a run has ended, at most so many seconds, without holding a thread."""
+    if run.state.finished or (seconds is not None and seconds <= 0):
+        return
+    bell = Doorbell()
+    forget = run.on_end(bell.ring)
+    try:
+        await bell.wait(seconds)
+    finally:
+        forget()
+
+
+def _selection(
+    thing: str | None, action: str | None, status: InvocationStatus | None
+) -> Callable[[Invocation], bool]:
+    def wanted(run: Invocation) -> bool:
+        return (
+            (thing is None or run.thing_name == thing)
+            and (action is None or action in (run.action_name, run.action_path))
+            and (status is None or run.status is status)
+        )
+
+    return wanted
+
+
+def _add_listing(router: APIRouter, manager: ActionManager, prefix: str) -> None:
+    @router.get(
+        ACTION_INVOCATIONS_PATH,
+        name="action_invocations",
+        responses={200: {"description": "Summaries, newest last"}} | _NOT_FOUND,
+        response_model=None,
+    )
+    async def list_invocations(
+        request: Request,
+        thing: Annotated[str | None, Query(description="Only runs on this Thing.")] = None,
+        action: Annotated[str | None, Query(description="Only runs of this action.")] = None,
+        status: Annotated[InvocationStatus | None, Query(description="Only these.")] = None,
+        limit: Annotated[int | None, Query(ge=1, description="Only the newest so many.")] = None,
+        before: Annotated[UUID | None, Query(description="Only older than this run.")] = None,
+    ) -> Response:
+        """List the runs that are retained, newest last, in short."""
+        runs = manager.newest(_selection(thing, action, status), limit, before)
+        place = place_of(request, prefix)
+        return _json(b"[" + b",".join(summary(run, place) for run in runs) + b"]")
+
+
+def _add_run(router: APIRouter, manager: ActionManager, prefix: str) -> None:
+    @router.get(
+        f"{ACTION_INVOCATIONS_PATH}/{{id}}",
+        name="action_invocation",
+        responses={200: {"model": InvocationModel, "description": "The run"}} | _NOT_FOUND,
+        response_model=None,
+    )
+    async def get_invocation(
+        request: Request, id: UUID, prefer: Annotated[str | None, _PREFER] = None
+    ) -> Response:
+        """Show all of a run; with `Prefer: wait=N`, wait for its end first."""
+        run = manager.get_invocation(id)
+        seconds = wait_seconds(prefer, run.response_timeout)
+        headers = None
+        if seconds is not None:
+            await wait_for_end(run, seconds)
+            headers = applied(seconds)
+        return _json(in_full(run, place_of(request, prefix)), headers)
+
+    @router.delete(
+        f"{ACTION_INVOCATIONS_PATH}/{{id}}",
+        name="cancel_action_invocation",
+        status_code=204,
+        response_class=Response,
+        responses={409: {"description": "Already finished"}} | _NOT_FOUND,
+    )
+    async def cancel_invocation(id: UUID) -> Response:
+        """Ask a run to stop; it does so at its next cancellation point."""
+        run = manager.get_invocation(id)
+        if not run.cancel():
+            raise InvocationFinishedError(id, run.status.value)
+        return Response(status_code=204)
+
+
+def _add_output(router: APIRouter, manager: ActionManager) -> None:
+    @router.get(
+        f"{ACTION_INVOCATIONS_PATH}/{{id}}/output",
+        name="action_invocation_output",
+        response_model=None,
+        responses={
+            409: {"description": "The run ended without an output"},
+            503: {"description": "The run has not finished"},
+        }
+        | _NOT_FOUND,
+    )
+    async def get_output(id: UUID) -> Response:
+        """Give the bare output of a finished run, binary ones as their own media type."""
+        run = manager.get_invocation(id)
+        state = run.state
+        if not state.finished:
+            raise OutputNotReadyError(id, state.status.value)
+        if state.output_json is None:
+            raise NoOutputError(id, state.status.value)
+        if isinstance(state.output, Blob):
+            return blob_response(state.output)
+        return _json(state.output_json)
+
+    @router.get(
+        f"{ACTION_INVOCATIONS_PATH}/{{id}}/files",
+        name="action_invocation_files",
+        responses=_NOT_FOUND,
+    )
+    async def list_files(id: UUID) -> list[str]:
+        """List the names of the files that the run left behind."""
+        return manager.get_invocation(id).files.names()
+
+    @router.get(
+        f"{ACTION_INVOCATIONS_PATH}/{{id}}/files/{{filename}}",
+        name="action_invocation_file",
+        response_class=Response,
+        responses={404: {"description": "No such invocation or file"}},
+    )
+    async def get_file(id: UUID, filename: str) -> Response:
+        """Download a file that the run left behind."""
+        found = manager.get_invocation(id).files.find(filename)
+        if found is None:
+            raise HTTPException(404, f"Invocation {id} left no file called {filename!r}.")
+        return file_response(found)
+
+
+def _add_events(router: APIRouter, manager: ActionManager) -> None:
+    @router.get(
+        f"{ACTION_INVOCATIONS_PATH}/{{id}}/events",
+        name="action_invocation_events",
+        response_class=Response,
+        responses={200: {"content": {"text/event-stream": {}}}} | _NOT_FOUND,
+    )
+    async def stream_events(
+        id: UUID, last_event_id: Annotated[str | None, Header()] = None
+    ) -> Response:
+        """Stream status, progress, log and results of a run until it ends."""
+        run = manager.get_invocation(id)
+        return StreamingResponse(
+            _events_of(run, manager, last_event_id),
+            media_type="text/event-stream",
+            headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+        )
+
+
+async def _events_of(
+    run: Invocation, manager: ActionManager, last_event_id: str | None
+) -> AsyncIterator[bytes]:
+    """Yield what a subscriber missed or, for a new one, the state as it is; then what follows."""
+    bell = Doorbell()
+    with manager.broker.subscribe(
+        Topic(invocation=run.id), wake=bell.ring, after=last_event_id
+    ) as subscription:
+        state = run.state
+        missed = subscription.take()
+        ended = any(message.final for message in missed)
+        if last_event_id is None or (state.finished and not ended):
+            yield b"event: status\ndata: %b\n\n" % status_news(run, state)
+            ended = ended or state.finished
+        for message in missed:
+            yield encode(message)
+        while not ended and not subscription.closed:
+            if not await bell.wait(KEEP_ALIVE_SECONDS):
+                yield COMMENT
+            for message in subscription.take():
+                yield encode(message)
+                ended = ended or message.final

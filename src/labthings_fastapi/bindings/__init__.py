@@ -1,0 +1,1 @@
+"""Things in the protocols of the Web of Things."""

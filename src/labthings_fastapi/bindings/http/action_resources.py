@@ -1,0 +1,203 @@
+"""Actions and their runs as HTTP resources, in W3C words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from labthings_fastapi.actions.prefer import applied, wait_seconds
+from labthings_fastapi.actions.rendering import Place, action_status, summary
+from labthings_fastapi.actions.routes import wait_for_end
+from labthings_fastapi.exceptions import InvocationFinishedError, InvocationNotFoundError
+from labthings_fastapi.messages.message import InvocationStatus
+from labthings_fastapi.portal.doorbell import outcome
+from labthings_fastapi.problems import Problem, message_problem
+
+from .property_resources import NO_METHODS
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from labthings_fastapi.actions.invocation import Invocation
+    from labthings_fastapi.actions.manager import ActionManager
+    from labthings_fastapi.descriptors.action import ActionDescriptor
+    from labthings_fastapi.portal.workers import Lane
+    from labthings_fastapi.thing import Thing
+
+    from .exchange import Exchange
+
+
+class Answer:
+    """What a POST to an action is answered with; independent of the web framework in use."""
+
+    __slots__ = ("body", "headers", "problem", "status")
+
+    def __init__(
+        self,
+        status: int,
+        body: bytes = b"",
+        headers: dict[str, str] | None = None,
+        problem: Problem | None = None,
+    ) -> None:
+        """Hold the parts of an answer; a problem takes the place of the body."""
+        self.status = status
+        self.body = body
+        self.headers = headers or {}
+        self.problem = problem
+
+
+async def answer_to(
+    run: Invocation, action: ActionDescriptor[Any, Any, Any], place: Place, prefer: str | None
+) -> Answer:
+    """Say that a run was started, once its record is committed, or how it ended.
+
+    201 with its status; for a synchronous action, 200 with the bare output, or 204 without one.
+    """
+    if run.commit is not None:
+        await outcome(run.commit)
+    href = place.of_action_run(run)
+    if action.synchronous:
+        await wait_for_end(run, None)
+        return _synchronous_answer(run, href)
+    headers = {"Location": href}
+    seconds = wait_seconds(prefer, action.response_timeout)
+    if seconds is not None:
+        await wait_for_end(run, seconds)
+        headers |= applied(seconds)
+    return Answer(201, action_status(run, place), headers)
+
+
+def _synchronous_answer(run: Invocation, href: str) -> Answer:
+    state = run.state
+    if state.status is InvocationStatus.COMPLETED:
+        json = state.output_json or b"null"
+        return Answer(204) if json == b"null" else Answer(200, json)
+    detail = (state.problem or {}).get("detail", "The run ended without an output.")
+    cancelled = state.status is InvocationStatus.CANCELLED
+    problem = message_problem(
+        "cancelled" if cancelled else "action-failed",
+        "The run was cancelled" if cancelled else "The action failed",
+        500,
+        detail,
+        href=href,
+    )
+    return Answer(500, problem=problem)
+
+
+class ActionResource:
+    """`/{thing}/{action}`; used on the server's event loop."""
+
+    def __init__(
+        self,
+        thing: Thing,
+        descriptor: ActionDescriptor[Any, Any, Any],
+        lane: Lane,
+        manager: ActionManager,
+        prefix: str,
+    ) -> None:
+        """Serve one action of one Thing."""
+        self._thing = thing
+        self.descriptor = descriptor
+        self._lane = lane
+        self._manager = manager
+        self._prefix = prefix
+        self.what = f"Action {descriptor.name!r} of Thing {thing.name!r}"
+        # With dependencies to inject, FastAPI takes the POST: see `injected.py`.
+        self.injected = bool(descriptor.dependency_params)
+        self.passes_on = frozenset({"POST"}) if self.injected else NO_METHODS
+        self.handlers = {"GET": self.get}
+        if not self.injected:
+            self.handlers["POST"] = self.post
+
+    async def post(self, exchange: Exchange) -> None:
+        """Start a run."""
+        given = await self._input(await exchange.body())
+        run = self._manager.invoke_action(self.descriptor, self._thing, input=given)
+        place = Place(exchange.origin, self._prefix)
+        answer = await answer_to(run, self.descriptor, place, exchange.header(b"prefer"))
+        if answer.problem is not None:
+            await exchange.refuse(answer.problem)
+        else:
+            await exchange.reply(answer.status, answer.body, headers=answer.headers)
+
+    async def _input(self, body: bytes) -> BaseModel:
+        # Clients that have nothing to say send nothing, or null.
+        text = b"{}" if body in (b"", b"null") else body
+        if self.descriptor.quick_input:
+            return self.descriptor.input_schema.validate_json(text)
+        return await self._lane.run(self.descriptor.input_schema.validate_json, text)
+
+    async def get(self, exchange: Exchange) -> None:
+        """List the runs of this action, in short, newest last."""
+        place = Place(exchange.origin, self._prefix)
+        runs = self._manager.newest(lambda run: run.belongs_to(self.descriptor, self._thing))
+        await exchange.reply(200, b"[" + b",".join(summary(run, place) for run in runs) + b"]")
+
+
+class ActionRunResource:
+    """`/{thing}/{action}/{id}`: queryaction and cancelaction."""
+
+    passes_on = NO_METHODS
+
+    def __init__(self, action: ActionResource, manager: ActionManager, prefix: str) -> None:
+        """Serve the runs of one action."""
+        self._action = action
+        self._manager = manager
+        self._prefix = prefix
+        self.what = f"A run of {action.what[0].lower()}{action.what[1:]}"
+        self.handlers = {"GET": self.get, "DELETE": self.delete}
+
+    def _run(self, exchange: Exchange) -> Invocation:
+        text = exchange.path.rpartition("/")[2]
+        try:
+            run = self._manager.get_invocation(UUID(text))
+        except ValueError as error:
+            raise InvocationNotFoundError(text) from error
+        if run.action_path != exchange.path.rpartition("/")[0]:
+            raise InvocationNotFoundError(run.id)
+        return run
+
+    async def get(self, exchange: Exchange) -> None:
+        """Show a run; with `Prefer: wait=N`, wait for its end first."""
+        run = self._run(exchange)
+        headers = {}
+        seconds = wait_seconds(exchange.header(b"prefer"), run.response_timeout)
+        if seconds is not None:
+            await wait_for_end(run, seconds)
+            headers = applied(seconds)
+        place = Place(exchange.origin, self._prefix)
+        await exchange.reply(200, action_status(run, place), headers=headers)
+
+    async def delete(self, exchange: Exchange) -> None:
+        """Ask a run to stop."""
+        run = self._run(exchange)
+        if not run.cancel():
+            raise InvocationFinishedError(run.id, run.status.value)
+        await exchange.reply(204)
+
+
+class ActionsResource:
+    """`/{thing}/actions`: queryallactions."""
+
+    passes_on = NO_METHODS
+
+    def __init__(self, thing: Thing, manager: ActionManager, prefix: str) -> None:
+        """Serve the runs of one Thing."""
+        self._thing = thing
+        self._manager = manager
+        self._prefix = prefix
+        self.what = f"The actions of Thing {thing.name!r}"
+        self.handlers = {"GET": self.get}
+
+    async def get(self, exchange: Exchange) -> None:
+        """List the runs by action, newest first."""
+        place = Place(exchange.origin, self._prefix)
+        runs = self._manager.newest(lambda run: run.belongs_to(thing=self._thing))
+        by_action: dict[str, list[bytes]] = {name: [] for name in self._thing.actions}
+        for run in reversed(runs):
+            by_action[run.action_name].append(action_status(run, place, short=True))
+        members = [
+            b'"%b":[%b]' % (name.encode(), b",".join(listed))
+            for name, listed in by_action.items()
+        ]
+        await exchange.reply(200, b"{" + b",".join(members) + b"}")

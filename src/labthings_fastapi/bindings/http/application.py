@@ -1,0 +1,76 @@
+"""The ASGI middleware that serves Things in front of a FastAPI app."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from labthings_fastapi.problems import problem_for_status
+
+from .exchange import ClientGoneError, Exchange, is_expected, problem_of
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+    from labthings_fastapi.problems import Problem
+
+    from .dispatch import Resource, Table
+
+LOGGER = logging.getLogger("labthings_fastapi.http")
+
+
+class ThingsApplication:
+    """Answers what the table knows, and passes everything else on.
+
+    Runs on the server's event loop; user code runs on worker threads only.
+    """
+
+    def __init__(self, app: ASGIApp, table: Table) -> None:
+        """Stand in front of `app`."""
+        self._app = app
+        self._table = table
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one connection."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        path: str = scope["path"]
+        root: str = scope.get("root_path", "")
+        if root and path.startswith(root):
+            path = path[len(root) :]
+        resource = self._table.find(path)
+        method: str = scope["method"]
+        if resource is None or method in resource.passes_on:
+            await self._app(scope, receive, send)
+            return
+        await _answer(resource, Exchange(scope, receive, send, path))
+
+
+async def _answer(resource: Resource, exchange: Exchange) -> None:
+    method: str = exchange.scope["method"]
+    handler = resource.handlers.get("GET" if method == "HEAD" else method)
+    if handler is None:
+        await exchange.refuse(_not_allowed(resource, exchange))
+        return
+    try:
+        await handler(exchange)
+    except ClientGoneError:
+        return
+    except Exception as error:
+        if not is_expected(error):
+            LOGGER.exception("%s: %s failed.", resource.what, method)
+        await exchange.refuse(problem_of(error, resource.what, exchange.path))
+
+
+def _not_allowed(resource: Resource, exchange: Exchange) -> Problem:
+    methods = set(resource.handlers) | resource.passes_on
+    if "GET" in methods:
+        methods.add("HEAD")
+    allowed = ", ".join(sorted(methods))
+    return problem_for_status(
+        405,
+        f"{resource.what} does not take {exchange.scope['method']}; it takes: {allowed}.",
+        instance=exchange.path,
+        headers={"Allow": allowed},
+    )

@@ -1,0 +1,153 @@
+"""One HTTP request and its answer, with as little as possible between them and the server."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from labthings_fastapi.exceptions import (
+    BodyTooLargeError,
+    LabThingsError,
+    MalformedBodyError,
+    UnsupportedMediaTypeError,
+)
+from labthings_fastapi.portal.workers import UserCodeExit
+from labthings_fastapi.problems import (
+    PROBLEM_MEDIA_TYPE,
+    Problem,
+    problem_from,
+    validation_problem,
+)
+
+if TYPE_CHECKING:
+    from starlette.types import Receive, Scope, Send
+
+MAX_BODY_BYTES = 16 * 1024 * 1024
+JSON = "application/json"
+
+
+class ClientGoneError(Exception):
+    """The client closed the connection before its request was complete."""
+
+
+class Exchange:
+    """A request and the way to answer it; used by one task."""
+
+    __slots__ = ("_headers", "_receive", "_send", "path", "scope")
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, path: str) -> None:
+        """Wrap an ASGI call; `path` is without the root path."""
+        self.scope = scope
+        self.path = path
+        self._receive = receive
+        self._send = send
+        self._headers: dict[bytes, bytes] | None = None
+
+    def header(self, name: bytes) -> str | None:
+        """Return a request header by its lower-case name."""
+        if self._headers is None:
+            self._headers = dict(self.scope["headers"])
+        value = self._headers.get(name)
+        return value.decode("latin-1") if value is not None else None
+
+    @property
+    def origin(self) -> str:
+        """What absolute URLs of this server begin with, as this client reached it."""
+        host = self.header(b"host")
+        if host is None:
+            server = self.scope.get("server") or ("localhost", None)
+            host = server[0] if server[1] is None else f"{server[0]}:{server[1]}"
+        root: str = self.scope.get("root_path", "")
+        return f"{self.scope.get('scheme', 'http')}://{host}{root.rstrip('/')}"
+
+    async def body(self) -> bytes:
+        """Return the whole body, which must be JSON or empty.
+
+        Raises:
+            BodyTooLargeError: before the excess is read.
+            UnsupportedMediaTypeError: there is a body and it is not called JSON.
+        """
+        length = self.header(b"content-length")
+        if length is not None and length.isdigit() and int(length) > MAX_BODY_BYTES:
+            raise self._too_large()
+        chunks: list[bytes] = []
+        size = 0
+        while True:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise ClientGoneError
+            chunk: bytes = message.get("body", b"")
+            size += len(chunk)
+            if size > MAX_BODY_BYTES:
+                raise self._too_large()
+            chunks.append(chunk)
+            if not message.get("more_body", False):
+                break
+        body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        if body:
+            self._require_json()
+        return body
+
+    def _too_large(self) -> BodyTooLargeError:
+        return BodyTooLargeError(
+            f"The body of this request is larger than {MAX_BODY_BYTES} bytes, the most that is "
+            "accepted."
+        )
+
+    def _require_json(self) -> None:
+        found = (self.header(b"content-type") or "").partition(";")[0].strip().lower()
+        if found == JSON or (found.startswith("application/") and found.endswith("+json")):
+            return
+        raise UnsupportedMediaTypeError(
+            f"The body is sent as {found or 'nothing in particular'!r}, but must be JSON: "
+            "add the header `Content-Type: application/json`."
+        )
+
+    async def reply(
+        self,
+        status: int,
+        body: bytes = b"",
+        media_type: str = JSON,
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        """Send the whole answer."""
+        raw: list[tuple[bytes, bytes]] = []
+        if status != 204:
+            raw.append((b"content-length", b"%d" % len(body)))
+            raw.append((b"content-type", media_type.encode("latin-1")))
+        for name, value in (headers or {}).items():
+            raw.append((name.lower().encode("latin-1"), value.encode("latin-1")))
+        await self._send({"type": "http.response.start", "status": status, "headers": raw})
+        if self.scope["method"] == "HEAD":
+            body = b""
+        await self._send({"type": "http.response.body", "body": body})
+
+    async def refuse(self, problem: Problem) -> None:
+        """Send an error."""
+        await self.reply(problem.status, problem.body(), PROBLEM_MEDIA_TYPE, problem.headers)
+
+
+def problem_of(error: BaseException, what: str, instance: str) -> Problem:
+    """Render what a handler raised; `what` names the affordance for people."""
+    if isinstance(error, UserCodeExit):
+        error = error.raised
+    if isinstance(error, ValidationError):
+        found = error.errors(include_url=False, include_context=False, include_input=False)
+        if found[0]["type"] == "json_invalid":
+            malformed = MalformedBodyError(f"{what}: the body is not JSON: {found[0]['msg']}")
+            return problem_from(malformed, instance=instance)
+        return validation_problem([dict(item) for item in found], what, instance=instance)
+    return problem_from(error, instance=instance)
+
+
+def is_expected(error: BaseException) -> bool:
+    """Whether an error is an answer to the client rather than a failure of a Thing's code."""
+    return isinstance(error, (LabThingsError, ValidationError))
+
+
+def as_object(parsed: Any, what: str) -> dict[str, Any]:
+    """Return a JSON object, or say that it should be one."""
+    if not isinstance(parsed, dict):
+        raise MalformedBodyError(f"{what}: the body must be a JSON object, name to value.")
+    return parsed

@@ -1,0 +1,1 @@
+"""FastAPI dependencies for the code of Things."""

@@ -1,0 +1,189 @@
+"""Declare that a method can be run by clients."""
+
+from __future__ import annotations
+
+import inspect
+from functools import cached_property
+from types import MethodType
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Concatenate,
+    Generic,
+    Literal,
+    ParamSpec,
+    Self,
+    TypeVar,
+    overload,
+)
+
+from labthings_fastapi.actions.invocation_model import GenericInvocationModel
+from labthings_fastapi.exceptions import AffordanceDefinitionError
+from labthings_fastapi.schemas.signature import (
+    check_signature,
+    input_model,
+    resolved_hints,
+    return_hints,
+)
+from labthings_fastapi.schemas.values import ValueSchema
+
+from .base import BaseDescriptor, function_doc
+from .injection import injected_parameters
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from pydantic import BaseModel
+
+    from labthings_fastapi.schemas.signature import Returns
+
+OwnerT = TypeVar("OwnerT")
+P = ParamSpec("P")
+R = TypeVar("R")
+Concurrency = Literal["parallel", "queue", "reject", "replace"]
+CONCURRENCIES = ("parallel", "queue", "reject", "replace")
+
+
+class ActionDescriptor(BaseDescriptor, Generic[OwnerT, P, R]):
+    """A method that clients can invoke; on an instance it is the plain bound method.
+
+    Its models are built when they are first needed: a server with hundreds of actions starts fast.
+    """
+
+    kind = "action"
+
+    def __init__(
+        self,
+        func: Callable[Concatenate[OwnerT, P], R],
+        response_timeout: float = 1,
+        retention_time: float = 300,
+        *,
+        use_global_lock: bool | None = None,
+        synchronous: bool = False,
+        concurrency: Concurrency = "parallel",
+        group: str | None = None,
+        safe: bool = False,
+        idempotent: bool = False,
+        stop: bool = False,
+        on_cancel: str | None = None,
+        title: str | None = None,
+    ) -> None:
+        """Wrap a method; both times are in seconds.
+
+        Raises:
+            AffordanceDefinitionError: arguments that have no name, or an unknown option.
+        """
+        super().__init__(title)
+        check_signature(func)
+        if concurrency not in CONCURRENCIES:
+            raise AffordanceDefinitionError(
+                f"{func.__qualname__}: concurrency is {concurrency!r}; "
+                f"it must be one of {', '.join(CONCURRENCIES)}."
+            )
+        self.func = func
+        self.response_timeout = response_timeout
+        self.retention_time = retention_time
+        self.use_global_lock = use_global_lock
+        self.synchronous = synchronous
+        self.concurrency = concurrency
+        self.group = group
+        self.safe = safe
+        self.idempotent = idempotent
+        self.stop = stop
+        self.on_cancel = on_cancel
+        self.__doc__ = func.__doc__
+        self.__name__ = func.__name__
+        self.__wrapped__ = func
+
+    @property
+    def name(self) -> str:
+        """The name in code and in URLs."""
+        return self._name or self.func.__name__
+
+    @property
+    def where(self) -> str:
+        """`Class.method`, for error messages."""
+        return super().where if self._owner else self.func.__qualname__
+
+    def doc(self) -> str | None:
+        """The method's docstring."""
+        return function_doc(self.func)
+
+    @overload
+    def __get__(self, obj: None, owner: type | None = None) -> Self: ...
+
+    @overload
+    def __get__(self, obj: object, owner: type | None = None) -> Callable[P, R]: ...
+
+    def __get__(self, obj: object, owner: type | None = None) -> Self | Callable[P, R]:
+        if obj is None:
+            return self
+        return MethodType(self.func, obj)
+
+    @cached_property
+    def dependency_params(self) -> Mapping[str, inspect.Parameter]:
+        """The parameters that FastAPI injects when the action is invoked over HTTP."""
+        return injected_parameters(self.func, resolved_hints(self.func, self.scope))
+
+    @cached_property
+    def input_model(self) -> type[BaseModel]:
+        """The model of the arguments that clients give."""
+        name = f"{self.name}_input"
+        return input_model(self.func, name=name, skip=self.dependency_params, owner=self.scope)
+
+    @cached_property
+    def input_schema(self) -> ValueSchema[BaseModel]:
+        """Checks the arguments, straight from the bytes of a request."""
+        return ValueSchema(self.input_model, where=self.where)
+
+    @property
+    def takes_input(self) -> bool:
+        """Whether clients can give anything at all."""
+        model = self.input_model
+        return bool(model.model_fields) or model.model_config.get("extra") == "allow"
+
+    @property
+    def requires_input(self) -> bool:
+        """Whether clients must give something: an argument has no default."""
+        return any(field.is_required() for field in self.input_model.model_fields.values())
+
+    @cached_property
+    def quick_input(self) -> bool:
+        """Whether checking the arguments runs no user code, so that an event loop may do it."""
+        return all(
+            ValueSchema(field.annotation, where=self.where).is_plain
+            for field in self.input_model.model_fields.values()
+        )
+
+    @cached_property
+    def _returns(self) -> Returns:
+        return return_hints(self.func, self.scope)
+
+    @property
+    def output_model(self) -> Any:
+        """The type of the output, from the return hint."""
+        return self._returns.output
+
+    @property
+    def collects_results(self) -> bool:
+        """Whether a generator's output is the list of what it yielded, not what it returned."""
+        return self._returns.collects or self._returns.yielded is None
+
+    @cached_property
+    def output_schema(self) -> ValueSchema[Any]:
+        """Checks and writes the output."""
+        return ValueSchema(self.output_model, where=self.where)
+
+    @cached_property
+    def result_schema(self) -> ValueSchema[Any] | None:
+        """Checks and writes each value that a generator yields; None for other methods."""
+        if self._returns.yielded is None:
+            return None
+        return ValueSchema(self._returns.yielded, where=self.where)
+
+    @cached_property
+    def invocation_model(self) -> type[BaseModel]:
+        """The model of a run of this action, with its input and output typed."""
+        output = self.output_model
+        wanted: Any = Any if output is Any else output | None
+        return GenericInvocationModel[self.input_model, wanted]  # type: ignore[name-defined]

@@ -1,0 +1,50 @@
+"""The string after an attribute is its documentation.
+
+Python drops it, so it is read from the source, once for each class and only when somebody asks.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import textwrap
+from functools import lru_cache
+
+
+@lru_cache(maxsize=1024)
+def attribute_docs(owner: type) -> dict[str, str]:
+    """Return attribute name → the string that follows it in the body of `owner`.
+
+    Empty where there is no source, as in a plain Python prompt.
+    """
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(owner)))
+    except (OSError, TypeError, SyntaxError, ValueError):
+        return {}
+    if not tree.body or not isinstance(tree.body[0], ast.ClassDef):
+        return {}
+    found: dict[str, str] = {}
+    body = tree.body[0].body
+    for statement, following in zip(body, body[1:], strict=False):
+        name = _assigned_name(statement)
+        text = _string(following)
+        if name and text:
+            found[name] = inspect.cleandoc(text)
+    return found
+
+
+def _assigned_name(statement: ast.stmt) -> str | None:
+    if isinstance(statement, ast.AnnAssign):
+        target: ast.expr = statement.target
+    elif isinstance(statement, ast.Assign) and len(statement.targets) == 1:
+        target = statement.targets[0]
+    else:
+        return None
+    return target.id if isinstance(target, ast.Name) else None
+
+
+def _string(statement: ast.stmt) -> str | None:
+    if not isinstance(statement, ast.Expr) or not isinstance(statement.value, ast.Constant):
+        return None
+    value = statement.value.value
+    return value if isinstance(value, str) else None

@@ -1,0 +1,132 @@
+"""A property that is a value kept by the Thing."""
+
+from __future__ import annotations
+
+import copy
+import threading
+from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
+
+from pydantic import ValidationError
+
+from labthings_fastapi.exceptions import AffordanceDefinitionError
+
+from .property import BaseProperty
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+V = TypeVar("V")
+
+
+class _Missing:
+    """Stands where no default was given: None is a value like any other."""
+
+    def __repr__(self) -> str:
+        return "<no default>"
+
+
+MISSING: Any = _Missing()
+
+
+class DataProperty(BaseProperty[V]):
+    """A typed attribute that clients can read, write and observe.
+
+    Setting it checks the value, stores it and tells observers, in one order for all threads.
+    Reading it takes no lock.
+    """
+
+    def __init__(
+        self,
+        default: Any = MISSING,
+        *,
+        default_factory: Callable[[], Any] | None = None,
+        **options: Any,
+    ) -> None:
+        """Take either a default value or a function that makes one for each Thing."""
+        super().__init__(**options)
+        self._default = default
+        self._factory = default_factory
+        # Held while a value is stored and its news is handed on, so that the last news that
+        # observers get is of the value that is there. Never held while user code runs.
+        self._storing = threading.Lock()
+
+    def check(self, namespace: Mapping[str, Any]) -> None:
+        """Refuse a missing hint, both or no default, and a default that is not valid itself."""
+        super().check(namespace)
+        if (self._default is MISSING) == (self._factory is None):
+            found = "neither" if self._factory is None else "both"
+            raise AffordanceDefinitionError(
+                f"{self.where}: a data property needs either `default` or `default_factory`, "
+                f"and this one has {found}."
+            )
+        value = self.make_default()
+        try:
+            self.schema.validate(value)
+        except ValidationError as error:
+            message = error.errors(include_url=False)[0]["msg"]
+            raise AffordanceDefinitionError(
+                f"{self.where}: the default {value!r} breaks the property's own type or "
+                f"constraints: {message}."
+            ) from error
+
+    @property
+    def value_type(self) -> Any:
+        """The type hint of the attribute."""
+        return self.hint()
+
+    @property
+    def is_observable(self) -> bool:
+        """Data properties are observable unless they say otherwise."""
+        return self.observable is not False
+
+    @property
+    def has_default(self) -> bool:
+        """Always: a data property starts with it."""
+        return True
+
+    def make_default(self) -> V:
+        """Return a fresh default, shared with nobody."""
+        if self._factory is not None:
+            made: V = self._factory()
+            return made
+        if self.schema.immutable:
+            kept: V = self._default
+            return kept
+        copied: V = copy.deepcopy(self._default)
+        return copied
+
+    @property
+    def quick(self) -> bool:
+        """True for builtin types: no code of a user's model runs."""
+        return self.schema.is_plain
+
+    @overload
+    def __get__(self, obj: None, owner: type | None = None) -> Self: ...
+
+    @overload
+    def __get__(self, obj: object, owner: type | None = None) -> V: ...
+
+    def __get__(self, obj: object, owner: type | None = None) -> Self | V:
+        if obj is None:
+            return self
+        try:
+            # This class has `__set__`, so Python asks us before it looks here: the entry is ours.
+            value: V = obj.__dict__[self._name]
+        except KeyError:
+            value = obj.__dict__.setdefault(self._name, self.make_default())
+        return value
+
+    def __set__(self, obj: Any, value: V) -> None:
+        self.set(obj, value)
+
+    def get(self, thing: Any) -> V:
+        """Return the value now."""
+        return self.__get__(thing)
+
+    def set_valid(self, thing: Any, value: V) -> None:
+        """Store a value that has been checked, and tell observers."""
+        news = self.news(thing, value)
+        with self._storing:
+            thing.__dict__[self._name] = value
+            if news is not None:
+                thing._thing_server_interface.publish(news)

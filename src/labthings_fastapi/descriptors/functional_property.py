@@ -1,0 +1,97 @@
+"""A property that is computed, or fetched from the hardware, by a method."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
+
+from labthings_fastapi.exceptions import AffordanceDefinitionError
+from labthings_fastapi.schemas.signature import resolved_hints
+
+from .base import function_doc
+from .data_property import MISSING
+from .property import BaseProperty
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+V = TypeVar("V")
+OwnerT = TypeVar("OwnerT")
+
+
+class FunctionalProperty(BaseProperty[V], Generic[OwnerT, V]):
+    """A property with a getter, and optionally a setter and a resetter.
+
+    Its functions run in the thread that reads or writes; bindings use worker threads.
+    """
+
+    def __init__(self, getter: Callable[[OwnerT], V], **options: Any) -> None:
+        """Wrap a getter; its return hint is the type of the property."""
+        super().__init__(**options)
+        self.getter = getter
+        self._setter: Callable[[Any, V], None] | None = None
+        self._resetter: Callable[[Any], None] | None = None
+        self.default: Any = MISSING
+        self.__doc__ = getter.__doc__
+
+    def doc(self) -> str | None:
+        """The getter's docstring."""
+        return function_doc(self.getter)
+
+    def setter(self, func: Callable[[OwnerT, V], None]) -> Any:
+        """Make the property writable; a decorator, for a method of the same or another name."""
+        self._setter = func
+        return self if func.__name__ == self.getter.__name__ else func
+
+    def resetter(self, func: Callable[[OwnerT], None]) -> Any:
+        """Say how the property goes back to its default; a decorator like `setter`."""
+        self._resetter = func
+        return self if func.__name__ == self.getter.__name__ else func
+
+    def check(self, namespace: Mapping[str, Any]) -> None:
+        """Refuse a getter that does not say what it returns."""
+        super().check(namespace)
+        if "return" not in getattr(self.getter, "__annotations__", {}):
+            raise AffordanceDefinitionError(
+                f"{self.where}: the getter has no return type hint. Write "
+                f"`def {self.getter.__name__}(self) -> <type>:`, so that values can be described."
+            )
+        if self._setter is None:
+            self.readonly = True
+
+    @property
+    def value_type(self) -> Any:
+        """The return hint of the getter."""
+        return resolved_hints(self.getter, self.scope)["return"]
+
+    @property
+    def has_default(self) -> bool:
+        """Whether `default` was assigned in the class."""
+        return self.default is not MISSING
+
+    @overload
+    def __get__(self, obj: None, owner: type | None = None) -> Self: ...
+
+    @overload
+    def __get__(self, obj: OwnerT, owner: type | None = None) -> V: ...
+
+    def __get__(self, obj: Any, owner: type | None = None) -> Self | V:
+        if obj is None:
+            return self
+        return self.getter(obj)
+
+    def __set__(self, obj: Any, value: V) -> None:
+        if self._setter is None:
+            raise self.read_only_error(obj)
+        self.set(obj, value)
+
+    def get(self, thing: Any) -> V:
+        """Call the getter."""
+        return self.getter(thing)
+
+    def set_valid(self, thing: Any, value: V) -> None:
+        """Call the setter with a value that has been checked, then tell observers."""
+        if self._setter is None:
+            raise self.read_only_error(thing)
+        self._setter(thing, value)
+        if self.is_observable:
+            self.publish(thing, self.get(thing))

@@ -1,0 +1,130 @@
+"""Declare that a value can be read, and perhaps written, by clients."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from labthings_fastapi.exceptions import ReadOnlyPropertyError, UnserialisableValueError
+from labthings_fastapi.messages.message import Message
+from labthings_fastapi.schemas.values import ValueSchema
+
+from .base import BaseDescriptor
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+V = TypeVar("V")
+
+
+class BaseProperty(BaseDescriptor, Generic[V]):
+    """What data properties and functional properties share."""
+
+    kind = "property"
+
+    def __init__(
+        self,
+        *,
+        readonly: bool = False,
+        observable: bool | float | None = None,
+        unit: str | None = None,
+        use_global_lock: bool | None = None,
+        title: str | None = None,
+        description: str | None = None,
+        constraints: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Keep the options; the type is read when the class is complete."""
+        super().__init__(title, description)
+        self.readonly = readonly
+        self.observable = observable
+        self.unit = unit
+        self.use_global_lock = use_global_lock
+        self.constraints: Mapping[str, Any] = dict(constraints or {})
+        self._schema: ValueSchema[V] | None = None
+
+    @property
+    def schema(self) -> ValueSchema[V]:
+        """Checks and writes values; built on first use."""
+        if self._schema is None:
+            self._schema = ValueSchema(self.value_type, self.constraints, where=self.where)
+        return self._schema
+
+    @property
+    def value_type(self) -> Any:
+        """The type hint, resolved."""
+        raise NotImplementedError
+
+    @property
+    def is_observable(self) -> bool:
+        """Whether clients are told of changes."""
+        return bool(self.observable)
+
+    @property
+    def has_default(self) -> bool:
+        """Whether there is a value to describe as the default."""
+        return False
+
+    @property
+    def is_resettable(self) -> bool:
+        """Whether clients can ask for the default value back."""
+        return False
+
+    @property
+    def quick(self) -> bool:
+        """Whether reading and writing runs no user code and waits for nothing.
+
+        Only then may a binding do it on its event loop.
+        """
+        return False
+
+    def get(self, thing: Any) -> V:
+        """Return the value now; runs the Thing's code where it has a getter."""
+        raise NotImplementedError
+
+    def set(self, thing: Any, value: Any) -> None:
+        """Check a value, then set it and tell observers; invalid: nothing changes."""
+        self.set_valid(thing, self.schema.validate(value))
+
+    def set_json(self, thing: Any, body: bytes) -> None:
+        """Set the value that a client sent, straight from its bytes."""
+        if self.readonly:
+            raise self.read_only_error(thing)
+        self.set_valid(thing, self.schema.validate_json(body))
+
+    def set_valid(self, thing: Any, value: V) -> None:
+        """Set a value that has been checked."""
+        raise NotImplementedError
+
+    def read_only_error(self, thing: Any) -> ReadOnlyPropertyError:
+        """Return the error for a write that is not allowed."""
+        return ReadOnlyPropertyError(
+            f"Property {self.name!r} of Thing {thing.name!r} is read-only: it cannot be written."
+        )
+
+    def to_json(self, value: V, context: Any = None) -> bytes:
+        """Write a value as clients see it."""
+        return self.schema.to_json(value, context)
+
+    def read_json(self, thing: Any, context: Any = None) -> bytes:
+        """Read the value and write it for a client."""
+        return self.to_json(self.get(thing), context)
+
+    def publish(self, thing: Any, value: V) -> None:
+        """Tell observers a value, whether or not it has changed; any thread."""
+        news = self.news(thing, value)
+        if news is not None:
+            thing._thing_server_interface.publish(news)
+
+    def news(self, thing: Any, value: V) -> Message | None:
+        """Write a change for observers; one that has no JSON form is logged instead."""
+        try:
+            payload = self.to_json(value)
+        except UnserialisableValueError as error:
+            thing.logger.error("A change could not be published: %s", error)
+            return None
+        return Message(
+            kind="property",
+            thing=thing.name,
+            affordance=self.name,
+            payload=payload,
+            value=value,
+        )

@@ -1,0 +1,1 @@
+"""What a Thing may ask of the house it lives in."""

@@ -1,0 +1,100 @@
+"""A Thing's view of its server."""
+
+from __future__ import annotations
+
+import copy
+import threading
+from typing import TYPE_CHECKING, Any, Protocol
+
+from labthings_fastapi.messages.broker import Broker
+from labthings_fastapi.portal.things_loop import things_loop
+from labthings_fastapi.thing_description.paths import thing_path
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Mapping
+    from concurrent.futures import Future
+
+    from labthings_fastapi.messages.message import Message
+
+
+class House(Protocol):
+    """What a server offers to all of its Things; safe from any thread."""
+
+    @property
+    def broker(self) -> Broker:
+        """Where messages are published."""
+
+    @property
+    def application_config(self) -> Mapping[str, Any] | None:
+        """The part of the configuration that belongs to the laboratory."""
+
+    def thing_states(self) -> Mapping[str, Mapping[str, Any]]:
+        """The metadata of every Thing, by name."""
+
+
+class EmptyHouse:
+    """The house of a Thing without a server: in a notebook or a test."""
+
+    application_config: Mapping[str, Any] | None = None
+
+    def __init__(self) -> None:
+        """Make the broker only if somebody publishes or listens."""
+        self._lock = threading.Lock()
+        self._broker: Broker | None = None
+
+    @property
+    def broker(self) -> Broker:
+        """A broker of its own."""
+        with self._lock:
+            if self._broker is None:
+                self._broker = Broker(replay=100)
+            return self._broker
+
+    def thing_states(self) -> Mapping[str, Mapping[str, Any]]:
+        """No other Things live here."""
+        return {}
+
+
+class ThingServerInterface:
+    """What one Thing may ask of its server; every member is safe from any thread."""
+
+    def __init__(self, house: House, name: str, path: str | None = None) -> None:
+        """Speak for the Thing called `name`, served at `path`."""
+        self._house = house
+        self.name = name
+        self.path = path if path is not None else thing_path(name)
+
+    @property
+    def application_config(self) -> Mapping[str, Any] | None:
+        """A fresh copy of the laboratory's part of the configuration, or None."""
+        return copy.deepcopy(self._house.application_config)
+
+    @property
+    def broker(self) -> Broker:
+        """Where this Thing's messages go."""
+        return self._house.broker
+
+    def publish(self, message: Message) -> None:
+        """Tell subscribers that something happened; never blocks."""
+        self._house.broker.publish(message)
+
+    def get_thing_states(self) -> Mapping[str, Mapping[str, Any]]:
+        """Return the metadata of every Thing on the server, by name."""
+        return self._house.thing_states()
+
+    def start_async_task_soon(
+        self, function: Callable[..., Coroutine[Any, Any, Any]], *arguments: Any
+    ) -> Future[Any]:
+        """Run a coroutine function on the Things' loop and return a future for its result."""
+        return things_loop().submit(function(*arguments)).future
+
+    def call_async_task(
+        self, function: Callable[..., Coroutine[Any, Any, Any]], *arguments: Any
+    ) -> Any:
+        """Run a coroutine function on the Things' loop and wait for its result."""
+        return things_loop().call(function, *arguments)
+
+
+def interface_without_server(name: str) -> ThingServerInterface:
+    """Return the interface of a Thing that lives on its own."""
+    return ThingServerInterface(EmptyHouse(), name)

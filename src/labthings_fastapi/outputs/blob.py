@@ -1,0 +1,157 @@
+"""Binary values: an image, a data file."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import tempfile
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from pydantic_core import PydanticCustomError, core_schema
+
+if TYPE_CHECKING:
+    from typing import IO
+
+    from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+
+
+class Blob:
+    """A binary value with a media type; subclass it and set `media_type`.
+
+    In JSON a blob is a link, `{href, media_type, rel: "output", size, description}`, from which
+    clients download the content. Never changed once made, so any thread may read it.
+    """
+
+    media_type: str = "application/octet-stream"
+    description: str | None = None
+    _rel: ClassVar[str] = "output"
+
+    def __init__(
+        self,
+        *,
+        content: bytes | None = None,
+        path: Path | None = None,
+        keep_alive: Any = None,
+        media_type: str | None = None,
+    ) -> None:
+        """Hold bytes or the path of a file; use the `from_…` methods instead."""
+        if (content is None) == (path is None):
+            raise TypeError(f"{type(self).__name__} takes either content or a path.")
+        self.id = uuid.uuid4().hex
+        self._content = content
+        self.path = path
+        self._keep_alive = keep_alive
+        self.href: str | None = None
+        if media_type is not None:
+            self.media_type = media_type
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> Self:
+        """Make a blob that holds `content` in memory."""
+        return cls(content=bytes(content))
+
+    @classmethod
+    def from_file(cls, path: str | os.PathLike[str]) -> Self:
+        """Make a blob of a file, which stays where it is and must not change."""
+        found = Path(path)
+        if not found.is_file():
+            raise FileNotFoundError(f"{cls.__name__}.from_file: there is no file {str(found)!r}.")
+        return cls(path=found)
+
+    @classmethod
+    def from_temporary_directory(
+        cls, folder: tempfile.TemporaryDirectory[str], file: str
+    ) -> Self:
+        """Make a blob of a file in a temporary folder, which lives as long as the blob."""
+        blob = cls.from_file(Path(folder.name) / file)
+        blob._keep_alive = folder
+        return blob
+
+    @property
+    def size(self) -> int:
+        """The number of bytes."""
+        if self._content is not None:
+            return len(self._content)
+        return self._file().stat().st_size
+
+    @property
+    def content(self) -> bytes:
+        """All the bytes."""
+        return self._content if self._content is not None else self._file().read_bytes()
+
+    def _file(self) -> Path:
+        if self.path is None:
+            raise FileNotFoundError("This blob has no file.")
+        return self.path
+
+    def open(self) -> IO[bytes]:
+        """Open the content for reading, as a binary file."""
+        if self._content is not None:
+            return io.BytesIO(self._content)
+        return self._file().open("rb")
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the content to a file."""
+        with self.open() as source, Path(path).open("wb") as target:
+            shutil.copyfileobj(source, target)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.media_type} {self.id}>"
+
+    @classmethod
+    def _checked(cls, value: Any) -> Self:
+        if isinstance(value, cls):
+            return value
+        raise PydanticCustomError(
+            "blob_type",
+            "Input should be a {expected} made on this server, not a {found}",
+            {"expected": cls.__name__, "found": type(value).__name__},
+        )
+
+    @staticmethod
+    def _link(blob: Blob, info: core_schema.SerializationInfo) -> dict[str, Any]:
+        store = (info.context or {}).get("blobs") if isinstance(info.context, dict) else None
+        if store is not None:
+            blob.href = store.publish(blob)
+        return {
+            "href": blob.href,
+            "media_type": blob.media_type,
+            "rel": blob._rel,
+            "size": blob.size,
+            "description": blob.description or (type(blob).__doc__ or "").partition("\n")[0],
+        }
+
+    @classmethod
+    def __get_pydantic_core_schema__(
+        cls, _source: Any, _handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        """Validate by class; write as a link."""
+        return core_schema.no_info_plain_validator_function(
+            cls._checked,
+            serialization=core_schema.plain_serializer_function_ser_schema(
+                cls._link, info_arg=True
+            ),
+        )
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, _schema: core_schema.CoreSchema, _handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        """Describe the link."""
+        media_type: dict[str, Any] = {"type": "string"}
+        if "*" not in cls.media_type:
+            media_type["const"] = cls.media_type
+        return {
+            "type": "object",
+            "properties": {
+                "href": {"type": "string", "format": "uri-reference"},
+                "media_type": media_type,
+                "rel": {"type": "string", "const": cls._rel},
+                "size": {"type": "integer", "minimum": 0},
+                "description": {"type": "string"},
+            },
+            "required": ["href", "media_type"],
+        }

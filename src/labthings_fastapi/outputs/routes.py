@@ -1,0 +1,65 @@
+"""The HTTP resource of blobs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fastapi import APIRouter, Response
+from starlette.exceptions import HTTPException
+from starlette.responses import FileResponse
+
+from labthings_fastapi.routes import ProblemRoute
+
+from .store import BLOB_PATH
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from fastapi import FastAPI
+
+    from .blob import Blob
+    from .store import BlobStore
+
+# Content comes from user code: it must never be active on the origin of the API.
+SAFE_HEADERS = {"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "sandbox"}
+_SHOWN_IN_PLACE = ("image/jpeg", "image/png", "image/gif", "image/webp", "text/plain")
+
+
+def blob_response(blob: Blob) -> Response:
+    """Answer with a blob's content as its own media type."""
+    headers = dict(SAFE_HEADERS)
+    if blob.media_type not in _SHOWN_IN_PLACE:
+        headers["Content-Disposition"] = "attachment"
+    if blob.path is not None:
+        return FileResponse(blob.path, media_type=blob.media_type, headers=headers)
+    return Response(blob.content, media_type=blob.media_type, headers=headers)
+
+
+def file_response(path: Path) -> Response:
+    """Answer with a file, as a download."""
+    return FileResponse(
+        path,
+        media_type="application/octet-stream",
+        filename=path.name,
+        headers=SAFE_HEADERS,
+    )
+
+
+def attach(store: BlobStore, app: FastAPI, prefix: str = "") -> None:
+    """Serve the blobs of `store` on a FastAPI app."""
+    router = APIRouter(route_class=ProblemRoute, tags=["blobs"])
+
+    @router.get(
+        f"{BLOB_PATH}/{{id}}",
+        name="blob",
+        response_class=Response,
+        responses={404: {"description": "No such blob, or it is gone"}},
+    )
+    async def get_blob(id: str) -> Response:
+        """Download a binary value."""
+        blob = store.find(id)
+        if blob is None:
+            raise HTTPException(404, f"There is no blob {id!r}: unknown, or its run has expired.")
+        return blob_response(blob)
+
+    app.include_router(router, prefix=prefix)

@@ -1,0 +1,168 @@
+"""Threads that run user code for the event loop, kept waiting between calls.
+
+A hand-over to a waiting worker costs half of what a hop through a general thread pool costs, and
+these threads belong to user code alone: nothing that the server answers by itself needs one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import threading
+from collections import deque
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from labthings_fastapi.exceptions import TooBusyError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
+IDLE_SECONDS = 30.0
+
+
+class _Job:
+    """One call: made on the loop, run on a worker, answered on the loop."""
+
+    __slots__ = ("arguments", "context", "function", "future", "loop")
+
+    def __init__(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+        self.function = function
+        self.arguments = arguments
+        self.context = contextvars.copy_context()
+        self.loop = asyncio.get_running_loop()
+        self.future: asyncio.Future[Any] = self.loop.create_future()
+
+    def run(self) -> None:
+        """Call the function; whatever it raises goes to the one who waits."""
+        result: Any = None
+        error: BaseException | None = None
+        try:
+            result = self.context.run(self.function, *self.arguments)
+        except BaseException as raised:  # noqa: BLE001 - user code may raise anything
+            error = raised
+        try:
+            self.loop.call_soon_threadsafe(self._answer, result, error)
+        except RuntimeError:
+            # The loop has closed while user code was busy: nobody waits any more.
+            return
+
+    def _answer(self, result: Any, error: BaseException | None) -> None:
+        if self.future.done():
+            return
+        if error is None:
+            self.future.set_result(result)
+        elif isinstance(error, Exception) and not isinstance(error, StopIteration):
+            self.future.set_exception(error)
+        else:
+            # SystemExit and its like must not reach an event loop as themselves.
+            self.future.set_exception(UserCodeExit(error))
+
+
+class UserCodeExit(Exception):  # noqa: N818 - it wraps something that is not an error
+    """Carries a BaseException of user code, kept as `raised`, past an event loop that it would end."""
+
+    def __init__(self, raised: BaseException) -> None:
+        """Keep what user code raised."""
+        super().__init__(type(raised).__name__)
+        self.raised = raised
+
+
+class Workers:
+    """Daemon threads that wait for calls; one is added when none waits.
+
+    The number of threads is bounded by the lanes that feed them. Any thread may submit.
+    """
+
+    def __init__(self, name: str) -> None:
+        """Name the threads, so that they can be told apart in a debugger."""
+        self._name = name
+        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._lock = threading.Lock()
+        self._waiting = 0
+        self._made = 0
+
+    def submit(self, job: _Job) -> None:
+        """Give a call to a waiting worker, or to a new one."""
+        with self._lock:
+            fresh = self._waiting == 0
+            if fresh:
+                self._made += 1
+            else:
+                self._waiting -= 1
+            number = self._made
+        if fresh:
+            # The first job of a new worker is its own, so that no other worker can snatch it.
+            threading.Thread(
+                target=self._work, args=(job,), name=f"{self._name}-{number}", daemon=True
+            ).start()
+        else:
+            self._jobs.put(job)
+
+    def _work(self, job: _Job | None) -> None:
+        while job is not None:
+            job.run()
+            del job  # a waiting worker must not keep the last call's values alive
+            with self._lock:
+                self._waiting += 1
+            job = self._next()
+
+    def _next(self) -> _Job | None:
+        while True:
+            try:
+                return self._jobs.get(timeout=IDLE_SECONDS)
+            except Empty:
+                with self._lock:
+                    # Whoever submits counts a waiting worker out before it puts the job, so a
+                    # worker may only leave while it is still counted.
+                    if self._waiting > self._jobs.qsize():
+                        self._waiting -= 1
+                        return None
+
+
+class Lane:
+    """A Thing's share of the workers: so many calls at once, so many waiting, no more.
+
+    Used from one event loop only. A stuck driver fills its own lane and no other.
+    """
+
+    def __init__(self, workers: Workers, name: str, *, limit: int = 8, waiting: int = 32) -> None:
+        """Allow `limit` calls at once and `waiting` more in line."""
+        self._workers = workers
+        self._name = name
+        self._limit = limit
+        self._most_waiting = waiting
+        self._running = 0
+        self._line: deque[_Job] = deque()
+
+    async def run(self, function: Callable[..., T], *arguments: Any) -> T:
+        """Call a function on a worker and await its result.
+
+        Raises `TooBusyError` when the line is full. BaseExceptions that would end an event loop
+        come wrapped in `UserCodeExit`.
+        """
+        job = _Job(function, arguments)
+        if self._running < self._limit:
+            self._begin(job)
+        elif len(self._line) < self._most_waiting:
+            self._line.append(job)
+        else:
+            raise TooBusyError(
+                f"Thing {self._name!r} is busy: {self._running} calls are in progress and "
+                f"{len(self._line)} wait. Ask again later."
+            )
+        result: T = await job.future
+        return result
+
+    def _begin(self, job: _Job) -> None:
+        self._running += 1
+        job.future.add_done_callback(self._ended)
+        self._workers.submit(job)
+
+    def _ended(self, _future: asyncio.Future[Any]) -> None:
+        self._running -= 1
+        while self._line and self._running < self._limit:
+            job = self._line.popleft()
+            if not job.future.done():
+                self._begin(job)

@@ -1,0 +1,68 @@
+"""The route class of everything that this package adds to a FastAPI app.
+
+Errors become problem details here, so an app that we are attached to keeps its own handlers.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from fastapi import Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
+
+from labthings_fastapi.exceptions import LabThingsError
+from labthings_fastapi.problems import (
+    PROBLEM_MEDIA_TYPE,
+    Problem,
+    problem_for_status,
+    problem_from,
+    validation_problem,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+
+class ProblemRoute(APIRoute):
+    """A route whose errors are `application/problem+json` (RFC 9457)."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Wrap FastAPI's handler, which raises what the app's handlers would render."""
+        handle = super().get_route_handler()
+
+        async def answer(request: Request) -> Response:
+            try:
+                return await handle(request)
+            except (LabThingsError, RequestValidationError, HTTPException) as error:
+                return problem_response(problem_of(error, request.url.path))
+
+        return answer
+
+
+def problem_of(error: Exception, instance: str) -> Problem:
+    """Render what a route raised."""
+    if isinstance(error, RequestValidationError):
+        found = list(error.errors())
+        if any(item["type"] == "json_invalid" for item in found):
+            return problem_for_status(400, f"The body is not valid JSON: {found[0]['ctx']['error']}")
+        return validation_problem(found, "The request is not valid", instance=instance)
+    if isinstance(error, HTTPException):
+        return problem_for_status(
+            error.status_code,
+            error.detail if isinstance(error.detail, str) else None,
+            instance=instance,
+            headers=dict(error.headers or {}),
+        )
+    return problem_from(error, instance=instance)
+
+
+def problem_response(problem: Problem) -> Response:
+    """Turn a problem into an HTTP answer."""
+    return Response(
+        problem.body(),
+        status_code=problem.status,
+        headers=problem.headers,
+        media_type=PROBLEM_MEDIA_TYPE,
+    )

@@ -1,0 +1,1 @@
+"""The house: wires Things, runs and bindings into one server."""

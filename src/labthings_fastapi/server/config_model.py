@@ -1,0 +1,126 @@
+"""What a server is told before it is built."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+)
+
+from labthings_fastapi.exceptions import ServerConfigurationError
+from labthings_fastapi.thing_description.paths import RESERVED_THINGS, THING_NAME
+
+
+class ThingConfig(BaseModel):
+    """One Thing: its class, and what the class is given."""
+
+    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+
+    cls: type | str = Field(description="The class, or `package.module:Class`.")
+    args: list[Any] = Field(default_factory=list, description="Positional arguments.")
+    kwargs: dict[str, Any] = Field(default_factory=dict, description="Keyword arguments.")
+    thing_slots: dict[str, str | list[str] | None] = Field(
+        default_factory=dict, description="Slot name → name of the Thing, or names, or null."
+    )
+
+
+def _as_thing(value: Any) -> Any:
+    """Take a bare class or import string for a Thing without arguments."""
+    return value if isinstance(value, (Mapping, ThingConfig)) else {"cls": value}
+
+
+class ThingServerConfig(BaseModel):
+    """The configuration of a server; unknown keys are mistakes."""
+
+    model_config = ConfigDict(extra="forbid", validate_default=True)
+
+    things: dict[str, Annotated[ThingConfig, BeforeValidator(_as_thing)]] = Field(
+        default_factory=dict, description="Name → Thing; names are used in URLs."
+    )
+    settings_folder: Path = Field(
+        default=Path("./settings"), description="Where settings are kept."
+    )
+    api_prefix: str = Field(default="", description="Comes before every path, as `/api`.")
+    application_config: dict[str, Any] | None = Field(
+        default=None, description="Whatever the laboratory's own code wants to know."
+    )
+    shutdown_timeout: float = Field(
+        default=5.0, ge=0, description="Seconds that runs get to stop when the server stops."
+    )
+    max_retained_runs: int = Field(
+        default=10_000, ge=1, description="How many finished runs are kept at most."
+    )
+    max_reads_per_thing: int = Field(
+        default=8, ge=1, description="How many reads of one Thing may run its code at once."
+    )
+    capture_loggers: list[str] = Field(
+        default_factory=list,
+        description="Names of loggers, of driver libraries say, whose records belong to runs too.",
+    )
+
+    @field_validator("things")
+    @classmethod
+    def _names_fit_in_urls(cls, things: dict[str, ThingConfig]) -> dict[str, ThingConfig]:
+        for name in things:
+            if not THING_NAME.fullmatch(name):
+                raise ValueError(
+                    f"the name {name!r} does not fit in a URL: use letters, digits, '_' and '-'"
+                )
+            if name in RESERVED_THINGS:
+                raise ValueError(f"the name {name!r} is used by the server itself: choose another")
+        return things
+
+    @field_validator("api_prefix")
+    @classmethod
+    def _prefix_is_a_path(cls, prefix: str) -> str:
+        if prefix and (not prefix.startswith("/") or prefix.endswith("/")):
+            raise ValueError("it must begin with a slash and not end with one, as '/api'")
+        return prefix
+
+
+def read_config(given: Any) -> ThingServerConfig:
+    """Check a configuration and report all mistakes at once, each with its place.
+
+    Raises:
+        ServerConfigurationError: listing every mistake by its path, as `things.stage.kwargs`.
+    """
+    if isinstance(given, ThingServerConfig):
+        return given
+    try:
+        return ThingServerConfig.model_validate(given)
+    except ValidationError as error:
+        raise mistakes(
+            f"{_place(item['loc'])}: {_reason(item)}"
+            for item in error.errors(include_url=False)
+        ) from error
+
+
+def mistakes(found: Iterable[str]) -> ServerConfigurationError:
+    """Return the error that lists what is wrong with a configuration."""
+    listed = list(found)
+    count = "a mistake" if len(listed) == 1 else f"{len(listed)} mistakes"
+    return ServerConfigurationError(
+        f"The configuration has {count}: " + "; ".join(text.rstrip(".") for text in listed) + "."
+    )
+
+
+def _place(location: tuple[int | str, ...]) -> str:
+    """Spell a path in the file, without the branches of unions that pydantic names."""
+    noise = {"str", "is-instance[type]", "list[str]", "none"}
+    parts = [str(part) for part in location if str(part) not in noise]
+    return ".".join(parts) or "the whole file"
+
+
+def _reason(item: Any) -> str:
+    if item["type"] == "extra_forbidden":
+        return "there is no such option"
+    reason = str(item["msg"]).removeprefix("Value error, ")
+    return f"{reason[0].lower()}{reason[1:]}" if reason else "it is not valid"

@@ -1,0 +1,114 @@
+"""Open the hardware when a server starts, and close it when it stops."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import time
+from typing import TYPE_CHECKING, Any, Literal
+
+from labthings_fastapi.actions.routes import wait_for_end
+from labthings_fastapi.exceptions import ThingStartError, describe_exception
+from labthings_fastapi.portal.things_loop import things_loop
+from labthings_fastapi.portal.workers import Lane, UserCodeExit, Workers
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from labthings_fastapi.actions.manager import ActionManager
+    from labthings_fastapi.thing import Thing
+
+LOGGER = logging.getLogger("labthings_fastapi.server")
+ThingState = Literal["closed", "opening", "open", "closing", "failed"]
+
+
+class Household:
+    """The Things of a server as they are opened and closed; used on the server's event loop."""
+
+    def __init__(self, workers: Workers) -> None:
+        """Use threads of `workers` for the code of the Things."""
+        self._lane = Lane(workers, "the server", limit=1, waiting=1000)
+        self._entered: list[Thing] = []
+        self.states: dict[str, ThingState] = {}
+
+    async def open(self, things: Sequence[Thing]) -> None:
+        """Call each `__enter__`, in order; if one fails, close those that are open again.
+
+        Raises:
+            ThingStartError: naming the Thing that failed.
+        """
+        for thing in things:
+            self.states[thing.name] = "opening"
+            try:
+                await self._lane.run(enter, thing)
+            except Exception as error:
+                self.states[thing.name] = "failed"
+                reason = error.raised if isinstance(error, UserCodeExit) else error
+                thing.logger.error("It could not start.", exc_info=reason)
+                await self.close()
+                raise ThingStartError(thing.name, reason) from reason
+            self.states[thing.name] = "open"
+            self._entered.append(thing)
+
+    def open_now(self, thing: Thing) -> None:
+        """Open a Thing that was added while the server runs, in the calling thread.
+
+        Raises:
+            ThingStartError: its `__enter__` failed.
+        """
+        try:
+            enter(thing)
+        except BaseException as error:
+            raise ThingStartError(thing.name, error) from error
+        self.states[thing.name] = "open"
+        self._entered.append(thing)
+
+    async def close(self) -> None:
+        """Call each `__exit__`, latest first, also if some fail."""
+        while self._entered:
+            thing = self._entered.pop()
+            self.states[thing.name] = "closing"
+            try:
+                await self._lane.run(leave, thing)
+            except Exception as error:
+                reason = error.raised if isinstance(error, UserCodeExit) else error
+                thing.logger.error(
+                    "It failed while it was closed: %s",
+                    describe_exception(reason),
+                    exc_info=reason,
+                )
+            self.states[thing.name] = "closed"
+
+
+def enter(thing: Thing) -> None:
+    """Open a Thing, by whichever of the two protocols it has."""
+    if hasattr(thing, "__aenter__"):
+        things_loop().call(thing.__aenter__)
+    elif hasattr(thing, "__enter__"):
+        _finish(thing.__enter__())
+
+
+def leave(thing: Thing) -> None:
+    """Close a Thing, by whichever of the two protocols it has."""
+    if hasattr(thing, "__aexit__"):
+        things_loop().call(thing.__aexit__, None, None, None)
+    elif hasattr(thing, "__exit__"):
+        _finish(thing.__exit__(None, None, None))
+
+
+def _finish(result: Any) -> None:
+    if inspect.iscoroutine(result):
+        things_loop().submit(result).result()
+
+
+async def cancel_runs(manager: ActionManager, timeout: float) -> None:
+    """Cancel what runs and wait for it to stop, `timeout` seconds in all."""
+    deadline = time.monotonic() + timeout
+    going = [run for run in manager.invocations if run.cancel()]
+    async with asyncio.TaskGroup() as group:
+        for run in going:
+            group.create_task(wait_for_end(run, max(deadline - time.monotonic(), 0)))
+    for run in going:
+        if not run.state.finished:
+            LOGGER.warning("%s did not stop within %s s.", run.action_path, timeout)

@@ -1,0 +1,91 @@
+"""The server's own resources: what it holds, and how it is."""
+
+from __future__ import annotations
+
+import time
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from fastapi import APIRouter, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from labthings_fastapi.bindings.describe import describe
+from labthings_fastapi.problems import problem_for_status
+from labthings_fastapi.routes import ProblemRoute, problem_of, problem_response
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from .server import ThingServer
+
+VERSION = version("labthings-fastapi")
+
+
+def attach(server: ThingServer, app: FastAPI, prefix: str) -> None:
+    """Add the server's resources to its app."""
+    router = APIRouter(route_class=ProblemRoute, tags=["server"])
+    began = time.monotonic()
+
+    @router.get("/", name="index")
+    async def index(request: Request) -> dict[str, Any]:
+        """Say what is here."""
+        origin = str(request.base_url).rstrip("/")
+        return {
+            "title": "LabThings",
+            "version": VERSION,
+            "things": things_by_url(origin),
+            "openapi": f"{origin}/openapi.json",
+            "invocations": f"{origin}{prefix}/action_invocations",
+        }
+
+    def things_by_url(origin: str) -> dict[str, str]:
+        return {name: f"{origin}{thing.path}" for name, thing in server.things.items()}
+
+    @router.get("/things/", name="things")
+    async def list_things(request: Request) -> dict[str, str]:
+        """List the Things: name → absolute URL."""
+        return things_by_url(str(request.base_url).rstrip("/"))
+
+    @router.get("/thing_descriptions/", name="thing_descriptions")
+    async def list_descriptions(request: Request) -> dict[str, dict[str, Any]]:
+        """Give all Thing Descriptions: name → description."""
+        origin = str(request.base_url).rstrip("/")
+        return {
+            name: describe(thing, server.bindings, base=origin)
+            for name, thing in server.things.items()
+        }
+
+    @router.get("/health", name="health", responses={503: {"description": "Not ready"}})
+    async def health(response: Response) -> dict[str, Any]:
+        """Say whether the server is ready, and how each Thing is."""
+        if server.state != "running":
+            response.status_code = 503
+            response.headers["Retry-After"] = "1"
+        return {
+            "status": server.state,
+            "version": VERSION,
+            "uptime": round(time.monotonic() - began, 3),
+            "things": server.thing_health(),
+        }
+
+    app.include_router(router, prefix=prefix)
+
+
+def use_problem_details(server: ThingServer, app: FastAPI) -> None:
+    """Render every error of an app that is ours as problem details, also those of routing."""
+
+    async def render(request: Request, error: Exception) -> Response:
+        path = request.url.path
+        if isinstance(error, HTTPException) and error.status_code == 404:
+            near = server.table.explain(path) if error.detail == "Not Found" else error.detail
+            return problem_response(problem_for_status(404, near, instance=path))
+        return problem_response(problem_of(error, path))
+
+    async def render_failure(request: Request, error: Exception) -> Response:
+        detail = "The server failed to answer; its log says why."
+        return problem_response(problem_for_status(500, detail, instance=request.url.path))
+
+    app.add_exception_handler(HTTPException, render)
+    app.add_exception_handler(RequestValidationError, render)
+    app.add_exception_handler(Exception, render_failure)

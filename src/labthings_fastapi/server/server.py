@@ -1,0 +1,228 @@
+"""The server."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
+
+from labthings_fastapi.actions.logs import capture
+from labthings_fastapi.actions.manager import ActionManager
+from labthings_fastapi.bindings.http.application import ThingsApplication
+from labthings_fastapi.bindings.http.dispatch import Table
+from labthings_fastapi.bindings.http.forms import HttpForms
+from labthings_fastapi.bindings.http.serve import expose
+from labthings_fastapi.descriptors.slot import UNSET
+from labthings_fastapi.exceptions import ThingNameError, ThingNotFoundError
+from labthings_fastapi.hosting.interface import ThingServerInterface
+from labthings_fastapi.messages.broker import Broker
+from labthings_fastapi.outputs.routes import attach as attach_blobs
+from labthings_fastapi.outputs.store import BlobStore
+from labthings_fastapi.portal.workers import Lane, Workers
+from labthings_fastapi.thing import Thing, slots_of
+from labthings_fastapi.thing_description.paths import normalise_thing_path, thing_path
+
+from . import routes
+from .config_model import ThingServerConfig, read_config
+from .lifespan import Household, cancel_runs
+from .openapi import ThingsAPI
+from .wiring import build_things, connect_slots, start_order
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from fastapi import FastAPI
+    from starlette.testclient import TestClient
+
+T = TypeVar("T", bound=Thing)
+LOGGER = logging.getLogger("labthings_fastapi.server")
+
+
+class ThingServer:
+    """Serves Things over HTTP: builds them, opens them, runs their actions, closes them.
+
+    `app` is a FastAPI app, to be extended or run by any ASGI server; `serve()` runs it here.
+    """
+
+    def __init__(self, config: ThingServerConfig | Mapping[str, Any] | None = None) -> None:
+        """Build the Things of a configuration; nothing is opened before the server starts.
+
+        Raises:
+            ServerConfigurationError: listing every mistake by its path.
+            ThingSlotError: a slot cannot be filled.
+        """
+        self.config = read_config(config if config is not None else {})
+        self.state: Literal["stopped", "starting", "running", "stopping"] = "stopped"
+        self.broker = Broker()
+        self.blobs = BlobStore(self.api_prefix)
+        self.action_manager = ActionManager(
+            broker=self.broker,
+            blobs=self.blobs,
+            max_retained_runs=self.config.max_retained_runs,
+        )
+        self.table = Table()
+        self.bindings = (HttpForms(),)
+        self._lock = threading.RLock()  # guards `_things` while one is added
+        self._things: dict[str, Thing] = {}
+        self._workers = Workers("labthings-worker")
+        self._household = Household(self._workers)
+        self.app = self._make_app()
+        built = build_things(self.config, self._interface)
+        connect_slots(built, self.config)
+        for name, thing in built.items():
+            self._things[name] = thing
+            self._expose(thing)
+
+    @classmethod
+    def from_things(cls, things: Mapping[str, Any], **config: Any) -> Self:
+        """Make a server from name → class, import string, or `{"cls": …, "kwargs": …}`."""
+        return cls({"things": dict(things), **config})
+
+    def _make_app(self) -> FastAPI:
+        app = ThingsAPI(self, lifespan=self._lifespan)
+        app.add_middleware(ThingsApplication, table=self.table)
+        routes.use_problem_details(self, app)
+        routes.attach(self, app, self.api_prefix)
+        self.action_manager.attach_to_app(app, self.api_prefix)
+        attach_blobs(self.blobs, app, self.api_prefix)
+        return app
+
+    def _interface(self, name: str, path: str | None = None) -> ThingServerInterface:
+        where = path if path is not None else thing_path(name, self.api_prefix)
+        return ThingServerInterface(self, name, where)
+
+    def _expose(self, thing: Thing) -> None:
+        lane = Lane(self._workers, thing.name, limit=self.config.max_reads_per_thing)
+        expose(
+            thing,
+            app=self.app,
+            table=self.table,
+            manager=self.action_manager,
+            lane=lane,
+            bindings=self.bindings,
+            prefix=self.api_prefix,
+        )
+        self.app.openapi_schema = None
+
+    # --- what it holds --------------------------------------------------------------------
+
+    @property
+    def things(self) -> Mapping[str, Thing]:
+        """The Things by name."""
+        return MappingProxyType(self._things)
+
+    @property
+    def settings_folder(self) -> Path:
+        """Where settings are kept."""
+        return self.config.settings_folder
+
+    @property
+    def application_config(self) -> Mapping[str, Any] | None:
+        """The laboratory's part of the configuration."""
+        return self.config.application_config
+
+    @property
+    def api_prefix(self) -> str:
+        """What comes before every path."""
+        return self.config.api_prefix
+
+    def things_by_class(self, cls: type[T]) -> list[T]:
+        """Return the Things of a class, or of one derived from it."""
+        return [thing for thing in self._things.values() if isinstance(thing, cls)]
+
+    def thing_by_class(self, cls: type[T]) -> T:
+        """Return the only Thing of a class.
+
+        Raises:
+            ThingNotFoundError: there is none, or there are several.
+        """
+        found = self.things_by_class(cls)
+        if len(found) != 1:
+            names = ", ".join(thing.name for thing in found) or "none"
+            raise ThingNotFoundError(
+                f"This server should have one {cls.__name__}, and has {len(found)}: {names}."
+            )
+        return found[0]
+
+    def path_for_thing(self, name: str) -> str:
+        """Return the path of a Thing in URLs."""
+        if name not in self._things:
+            known = ", ".join(self._things) or "none"
+            raise ThingNotFoundError(f"There is no Thing called {name!r}; there are: {known}.")
+        return self._things[name].path
+
+    def thing_states(self) -> Mapping[str, Mapping[str, Any]]:
+        """Return the metadata of every Thing, by name."""
+        return {name: thing.thing_state for name, thing in self._things.items()}
+
+    def thing_health(self) -> dict[str, dict[str, str]]:
+        """Return the class and the state of each Thing, by name."""
+        states = self._household.states
+        return {
+            name: {"class": type(thing).__name__, "state": states.get(name, "closed")}
+            for name, thing in self._things.items()
+        }
+
+    def add_thing(self, thing: T, path: str) -> T:
+        """Serve a Thing that was made elsewhere, at `path`; also while the server runs.
+
+        Then it is opened first, so this waits for its `__enter__`.
+
+        Raises:
+            ThingNameError: the path is taken, reserved or does not fit in a URL.
+            ThingStartError: its `__enter__` failed.
+        """
+        where = normalise_thing_path(path)
+        name = where.strip("/")
+        with self._lock:
+            if name in self._things:
+                raise ThingNameError(
+                    f"The path {where!r} is taken by Thing {name!r}: choose another path."
+                )
+            thing._thing_server_interface = self._interface(name, self.api_prefix + where)
+            for slot in slots_of(type(thing)).values():
+                slot.fill(thing, self._things, UNSET)
+            if self.state == "running":
+                self._household.open_now(thing)
+            self._things[name] = thing
+            self._expose(thing)
+        return thing
+
+    # --- how it runs ----------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def _lifespan(self, _app: FastAPI) -> AsyncIterator[None]:
+        self.state = "starting"
+        for logger_name in ("labthings_fastapi", *self.config.capture_loggers):
+            capture(logger_name)
+        try:
+            await self._household.open(start_order(self._things))
+            self.state = "running"
+            yield
+        finally:
+            self.state = "stopping"
+            await cancel_runs(self.action_manager, self.config.shutdown_timeout)
+            await self._household.close()
+            self.state = "stopped"
+
+    def serve(self, host: str = "127.0.0.1", port: int = 5000) -> None:
+        """Run the server until it is told to stop (SIGTERM or Ctrl-C)."""
+        import uvicorn  # noqa: PLC0415
+
+        uvicorn.run(
+            self.app,
+            host=host,
+            port=port,
+            timeout_graceful_shutdown=max(1, round(self.config.shutdown_timeout)),
+        )
+
+    @contextmanager
+    def test_client(self, **options: Any) -> Iterator[TestClient]:
+        """Start the server in this process and give a client that talks to it, for tests."""
+        from starlette.testclient import TestClient  # noqa: PLC0415
+
+        with TestClient(self.app, **options) as client:
+            yield client

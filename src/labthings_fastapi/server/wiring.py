@@ -1,0 +1,156 @@
+"""From a configuration to Things that know each other."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from labthings_fastapi.descriptors.slot import UNSET
+from labthings_fastapi.exceptions import (
+    AffordanceDefinitionError,
+    ThingSlotError,
+    describe_exception,
+)
+from labthings_fastapi.thing import Thing, slots_of
+
+from .config_model import mistakes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from labthings_fastapi.hosting.interface import ThingServerInterface
+
+    from .config_model import ThingConfig, ThingServerConfig
+
+INTERFACE = "thing_server_interface"
+
+
+class ImportMistakeError(Exception):
+    """An import string leads to no class of Thing."""
+
+
+def import_thing_class(source: type | str) -> type[Thing]:
+    """Return the class that a configuration names as `package.module:Class`."""
+    found: Any = source
+    if isinstance(source, str):
+        module_name, _, class_name = source.partition(":")
+        if not module_name or not class_name:
+            raise ImportMistakeError(f"{source!r} must look like 'package.module:Class'")
+        try:
+            found = importlib.import_module(module_name)
+        except Exception as error:  # a module may do anything while it is imported
+            raise ImportMistakeError(
+                f"{module_name!r} cannot be imported: {describe_exception(error)}"
+            ) from error
+        for part in class_name.split("."):
+            found = getattr(found, part, None)
+        if found is None:
+            raise ImportMistakeError(f"module {module_name!r} has no class {class_name!r}")
+    if not isinstance(found, type) or not issubclass(found, Thing):
+        raise ImportMistakeError(f"{source!r} is not a subclass of lt.Thing")
+    return found
+
+
+def make_thing(
+    cls: type[Thing],
+    interface: ThingServerInterface,
+    args: list[Any] | None = None,
+    kwargs: Mapping[str, Any] | None = None,
+) -> Thing:
+    """Make a Thing that lives in the given house from its first line of `__init__` on."""
+    thing = cls.__new__(cls)
+    thing._thing_server_interface = interface
+    given = dict(kwargs or {})
+    if _accepts_interface(cls):
+        given[INTERFACE] = interface
+    cls.__init__(thing, *(args or []), **given)
+    return thing
+
+
+def _accepts_interface(cls: type[Thing]) -> bool:
+    parameters = inspect.signature(cls.__init__).parameters.values()
+    return any(
+        parameter.name == INTERFACE or parameter.kind is inspect.Parameter.VAR_KEYWORD
+        for parameter in parameters
+    )
+
+
+def build_things(
+    config: ThingServerConfig, interface_for: Callable[[str], ThingServerInterface]
+) -> dict[str, Thing]:
+    """Make every Thing of a configuration.
+
+    Raises:
+        ServerConfigurationError: listing every Thing that cannot be made, and why.
+    """
+    things: dict[str, Thing] = {}
+    wrong: list[str] = []
+    causes: list[Exception] = []
+    for name, thing_config in config.things.items():
+        try:
+            things[name] = _build_one(name, thing_config, interface_for)
+        except ImportMistakeError as error:
+            wrong.append(f"things.{name}.cls: {error}")
+        except Exception as error:  # a class of the laboratory may raise anything
+            place = "kwargs" if isinstance(error, TypeError) and thing_config.kwargs else "cls"
+            wrong.append(f"things.{name}.{place}: it could not be made: {describe_exception(error)}")
+            causes.append(error)
+    if wrong:
+        raise mistakes(wrong) from (causes[0] if causes else None)
+    return things
+
+
+def _build_one(
+    name: str, config: ThingConfig, interface_for: Callable[[str], ThingServerInterface]
+) -> Thing:
+    cls = import_thing_class(config.cls)
+    return make_thing(cls, interface_for(name), config.args, config.kwargs)
+
+
+def connect_slots(things: Mapping[str, Thing], config: ThingServerConfig) -> None:
+    """Fill every slot, and report all that cannot be filled at once.
+
+    Raises:
+        ThingSlotError: naming `<thing>.<slot>` and the reason.
+    """
+    wrong: list[ThingSlotError] = []
+    for name, thing in things.items():
+        chosen = config.things[name].thing_slots if name in config.things else {}
+        slots = slots_of(type(thing))
+        for unknown in chosen.keys() - slots.keys():
+            known = ", ".join(slots) or "none"
+            wrong.append(
+                ThingSlotError(name, unknown, f"there is no such slot; slots are: {known}.")
+            )
+        for slot_name, slot in slots.items():
+            try:
+                slot.fill(thing, things, chosen.get(slot_name, UNSET))
+            except ThingSlotError as error:
+                wrong.append(error)
+            except AffordanceDefinitionError as error:
+                wrong.append(ThingSlotError(name, slot_name, str(error)))
+    if len(wrong) == 1:
+        raise wrong[0]
+    if wrong:
+        raise mistakes(f"things.{error}" for error in wrong)
+
+
+def start_order(things: Mapping[str, Thing]) -> list[Thing]:
+    """Return the Things so that each comes after those in its slots; circles are cut anywhere."""
+    ordered: list[Thing] = []
+    visited: set[int] = set()
+    for thing in things.values():
+        ordered.extend(_with_dependencies(thing, visited))
+    return ordered
+
+
+def _with_dependencies(thing: Thing, visited: set[int]) -> Iterator[Thing]:
+    if id(thing) in visited:
+        return
+    visited.add(id(thing))
+    for slot in slots_of(type(thing)).values():
+        for target in slot.targets(thing):
+            yield from _with_dependencies(target, visited)
+    yield thing

@@ -1,0 +1,121 @@
+"""The base class of everything that a server offers."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from labthings_fastapi.actions.context import current_run
+from labthings_fastapi.actions.logs import THINGS_LOGGER
+from labthings_fastapi.descriptors.action import ActionDescriptor
+from labthings_fastapi.descriptors.base import BaseDescriptor, descriptors_of
+from labthings_fastapi.descriptors.endpoint import EndpointDescriptor
+from labthings_fastapi.descriptors.info import AffordanceMap, PropertyInfo
+from labthings_fastapi.descriptors.property import BaseProperty
+from labthings_fastapi.descriptors.slot import ThingSlot
+from labthings_fastapi.exceptions import AffordanceDefinitionError
+from labthings_fastapi.hosting.interface import ThingServerInterface, interface_without_server
+from labthings_fastapi.schemas.docstrings import summary
+from labthings_fastapi.thing_description.paths import RESERVED_AFFORDANCES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Thing:
+    """A piece of hardware, or of software, with properties, actions and events.
+
+    Subclass it, and declare what clients may use with `lt.property`, `lt.action` and their like.
+    Define `__enter__` and `__exit__` to open and close the hardware: a server calls them in worker
+    threads when it starts and stops.
+    """
+
+    title: str
+    """What people call it; by default the first line of the docstring, or the class's name."""
+
+    _affordances: ClassVar[Mapping[str, BaseDescriptor]] = {}
+
+    properties = AffordanceMap(BaseProperty, PropertyInfo)
+    """Name → property, on the class and on an instance."""
+
+    actions = AffordanceMap(ActionDescriptor)
+    """Name → action, on the class and on an instance."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Check every affordance, so that mistakes show when the class is made."""
+        super().__init_subclass__(**kwargs)
+        if "title" not in vars(cls):
+            cls.title = summary(vars(cls).get("__doc__")) or cls.__name__
+        caller = inspect.currentframe()
+        around = caller.f_back if caller is not None else None
+        namespace = dict(around.f_locals) if around is not None and "<locals>" in cls.__qualname__ else {}
+        found = dict(descriptors_of(cls))
+        for name, descriptor in found.items():
+            if descriptor._owner is cls:
+                descriptor.check(namespace)
+            if name in RESERVED_AFFORDANCES and not isinstance(descriptor, ThingSlot):
+                raise AffordanceDefinitionError(
+                    f"{cls.__name__}.{name}: the name {name!r} is used by the server itself. "
+                    "Give this affordance another name."
+                )
+        cls._affordances = found
+
+    def __init__(self, thing_server_interface: ThingServerInterface | None = None) -> None:
+        """Live in the given house; without one, in an empty one."""
+        if thing_server_interface is not None:
+            self.__dict__["_thing_server_interface"] = thing_server_interface
+
+    @property
+    def _thing_server_interface(self) -> ThingServerInterface:
+        # Looked up, and not set in `__init__`, for subclasses that do not call it.
+        found: ThingServerInterface | None = self.__dict__.get("_thing_server_interface")
+        if found is None:
+            made = interface_without_server(type(self).__name__)
+            found = self.__dict__.setdefault("_thing_server_interface", made)
+        return found
+
+    @_thing_server_interface.setter
+    def _thing_server_interface(self, value: ThingServerInterface) -> None:
+        self.__dict__["_thing_server_interface"] = value
+
+    @property
+    def name(self) -> str:
+        """The name on the server; without one, the name of the class."""
+        return self._thing_server_interface.name
+
+    @property
+    def path(self) -> str:
+        """The path in URLs, with a slash at both ends."""
+        return self._thing_server_interface.path
+
+    @property
+    def logger(self) -> logging.Logger:
+        """Where this Thing logs; records logged in a run belong to that run."""
+        return logging.getLogger(f"{THINGS_LOGGER}.{self.name}")
+
+    @property
+    def thing_state(self) -> Mapping[str, Any]:
+        """Metadata that describes the Thing now, to go with data; override it."""
+        return {}
+
+    def get_current_invocation_logs(self) -> list[logging.LogRecord]:
+        """Return what the run that this code belongs to has logged so far; empty outside a run."""
+        run = current_run()
+        return run.log.records if run is not None and run.log is not None else []
+
+
+def slots_of(cls: type[Thing]) -> dict[str, ThingSlot[Any]]:
+    """Return the slots of a class by name."""
+    return {
+        name: found for name, found in cls._affordances.items() if isinstance(found, ThingSlot)
+    }
+
+
+def endpoints_of(cls: type[Thing]) -> dict[str, EndpointDescriptor]:
+    """Return the endpoints of a class by name."""
+    return {
+        name: found
+        for name, found in cls._affordances.items()
+        if isinstance(found, EndpointDescriptor)
+    }
