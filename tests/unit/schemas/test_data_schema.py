@@ -1,0 +1,306 @@
+from __future__ import annotations
+
+import datetime
+import enum
+import json
+from typing import Annotated, Any, Literal
+
+import pytest
+from pydantic import Base64Bytes, BaseModel, ConfigDict, Field, JsonValue
+
+from labthings_fastapi.schemas.data_schema import data_schema, type_to_dataschema
+
+
+class Colour(enum.Enum):
+    """Colours of the lamp."""
+
+    RED = "red"
+    GREEN = "green"
+
+
+class Point(BaseModel):
+    """A place in the sample."""
+
+    x: float
+    y_position: float = Field(0, title="Height", description="Above the table.")
+
+
+class Closed(BaseModel):
+    model_config = ConfigDict(extra="forbid", title="A closed box")
+    lid: bool = True
+
+
+class Tree(BaseModel):
+    name: str
+    branches: list[Tree] = []
+
+
+class Cat(BaseModel):
+    kind: Literal["cat"] = "cat"
+    lives: int
+
+
+class Dog(BaseModel):
+    kind: Literal["dog"] = "dog"
+    tricks: list[str]
+
+
+class TextSize(BaseModel):
+    size: str
+
+
+class NumberSize(BaseModel):
+    size: float
+    unit: str | None = None
+
+
+NUMBER = {"type": "number"}
+INTEGER = {"type": "integer"}
+STRING = {"type": "string"}
+NULL = {"type": "null"}
+
+
+@pytest.mark.parametrize(
+    ("hint", "expected"),
+    [
+        (int, INTEGER),
+        (float, NUMBER),
+        (bool, {"type": "boolean"}),
+        (str, STRING),
+        (None, NULL),
+        (Any, {}),
+        (JsonValue, {}),
+        (bytes, STRING),
+        (Base64Bytes, {"type": "string", "contentEncoding": "base64"}),
+        (datetime.datetime, {"type": "string", "format": "date-time"}),
+        (Colour, {**STRING, "enum": ["red", "green"], "description": "Colours of the lamp."}),
+        (Literal["a"], {**STRING, "const": "a"}),
+        (Literal["a", 1, None], {"enum": ["a", 1, None]}),
+        (list[int], {"type": "array", "items": INTEGER}),
+        (set[int], {"type": "array", "items": INTEGER, "uniqueItems": True}),
+        (tuple[int, ...], {"type": "array", "items": INTEGER}),
+        (
+            tuple[int, str],
+            {"type": "array", "items": [INTEGER, STRING], "minItems": 2, "maxItems": 2},
+        ),
+        (tuple[()], {"type": "array", "minItems": 0, "maxItems": 0}),
+        (dict[str, float], {"type": "object", "additionalProperties": NUMBER}),
+        (
+            Annotated[float, Field(gt=0, le=5, multiple_of=0.5)],
+            {**NUMBER, "exclusiveMinimum": 0, "maximum": 5, "multipleOf": 0.5},
+        ),
+        (
+            Annotated[str, Field(min_length=1, max_length=3, pattern="^a")],
+            {**STRING, "minLength": 1, "maxLength": 3, "pattern": "^a"},
+        ),
+        (
+            Annotated[int, Field(title="Count", description="How many.")],
+            {**INTEGER, "title": "Count", "description": "How many."},
+        ),
+        (
+            Annotated[
+                int,
+                Field(
+                    json_schema_extra={
+                        "unit": "mm",
+                        "@type": "om:Length",
+                        "om:x": 1,
+                        "examples": [2],
+                    }
+                ),
+            ],
+            {**INTEGER, "unit": "mm", "@type": "om:Length", "om:x": 1},
+        ),
+    ],
+)
+def test_types_and_what_they_become(hint, expected):
+    assert type_to_dataschema(hint) == expected
+
+
+@pytest.mark.parametrize(
+    ("hint", "expected"),
+    [
+        (float | None, [NUMBER, NULL]),
+        (int | float, NUMBER),
+        (int | float | None, [NUMBER, NULL]),
+        (int | bool, [INTEGER, {"type": "boolean"}]),
+        (str | datetime.datetime, STRING),
+        (Any | None, {}),
+        (Literal["a"] | Literal["b"], {**STRING, "enum": ["a", "b"]}),
+        (Literal["a"] | str, STRING),
+        (Literal["a"] | None, [{**STRING, "const": "a"}, NULL]),
+        (Literal["auto"] | datetime.date, STRING),
+        (Literal["auto", 1] | str, [STRING, {"enum": [1]}]),
+        (Literal["auto", 1] | str | int, [STRING, INTEGER]),
+        (Literal["a"] | Literal[1], [{**STRING, "const": "a"}, {**INTEGER, "const": 1}]),
+        (
+            Literal["ab", 1] | Annotated[str, Field(max_length=1)],
+            [{"enum": ["ab", 1]}, {**STRING, "maxLength": 1}],
+        ),
+        (Literal["a", "ab"] | Annotated[str, Field(max_length=1)], STRING),
+        (Literal[True] | int, [{"type": "boolean", "const": True}, INTEGER]),
+        (
+            Literal[-1] | Annotated[int, Field(ge=0)],
+            [{**INTEGER, "const": -1}, {**INTEGER, "minimum": 0}],
+        ),
+        (
+            Annotated[int, Field(ge=0, le=9)] | Annotated[float, Field(ge=-1)],
+            {**NUMBER, "minimum": -1},
+        ),
+        (
+            Annotated[int, Field(le=0)] | Annotated[int, Field(ge=1)],
+            [{**INTEGER, "maximum": 0}, {**INTEGER, "minimum": 1}],
+        ),
+        (
+            Annotated[str, Field(pattern="^a")] | Literal["b"],
+            [{**STRING, "pattern": "^a"}, {**STRING, "const": "b"}],
+        ),
+        (list[int] | list[float], {"type": "array", "items": NUMBER}),
+        (list[int] | list[str], {"type": "array", "items": {"oneOf": [INTEGER, STRING]}}),
+        (list[int] | tuple[int, int], {"type": "array"}),
+        (
+            tuple[int] | tuple[str, str],
+            [
+                {"type": "array", "items": [INTEGER], "minItems": 1, "maxItems": 1},
+                {"type": "array", "items": [STRING, STRING], "minItems": 2, "maxItems": 2},
+            ],
+        ),
+        (list[int] | int | list[float], [{"type": "array", "items": NUMBER}, INTEGER]),
+    ],
+)
+def test_branches_of_a_union_exclude_one_another(hint, expected):
+    described = type_to_dataschema(hint)
+    branches = described.get("oneOf", described)
+    if isinstance(expected, list):
+        assert sorted(branches, key=_order) == sorted(expected, key=_order)
+    else:
+        assert branches == expected
+
+
+def _order(schema: dict[str, Any]) -> str:
+    return json.dumps(schema, sort_keys=True)
+
+
+def test_a_model_keeps_what_its_author_said_and_drops_what_was_invented():
+    described = type_to_dataschema(list[Point])["items"]
+    assert described == {
+        "type": "object",
+        "description": "A place in the sample.",
+        "properties": {
+            "x": NUMBER,
+            "y_position": {
+                "type": "number",
+                "default": 0,
+                "title": "Height",
+                "description": "Above the table.",
+            },
+        },
+        "required": ["x"],
+    }
+
+
+def test_a_title_that_the_author_gave_to_a_model_is_kept():
+    described = type_to_dataschema(list[Closed])["items"]
+    assert described["title"] == "A closed box"
+    assert described["additionalProperties"] is False
+
+
+def test_a_type_that_contains_itself_is_cut_to_its_bare_type():
+    described = type_to_dataschema(Tree)
+    assert described["properties"]["branches"]["items"] == {"type": "object"}
+
+
+def test_an_optional_default_stays_beside_the_branches():
+    class Options(BaseModel):
+        limit: int | None = Field(None, description="At most.")
+
+    assert type_to_dataschema(Options)["properties"]["limit"] == {
+        "oneOf": [INTEGER, NULL],
+        "default": None,
+        "description": "At most.",
+    }
+
+
+def test_objects_with_different_tags_stay_apart():
+    described = type_to_dataschema(Annotated[Cat | Dog, Field(discriminator="kind")])
+    assert [branch["properties"]["kind"]["const"] for branch in described["oneOf"]] == [
+        "cat",
+        "dog",
+    ]
+    assert all("kind" in branch["required"] for branch in described["oneOf"])
+
+
+def test_objects_whose_required_members_differ_in_type_stay_apart():
+    assert len(type_to_dataschema(TextSize | NumberSize)["oneOf"]) == 2
+
+
+def test_objects_that_nothing_tells_apart_become_one():
+    described = type_to_dataschema(Cat | Dog)
+    assert described["type"] == "object"
+    assert described["properties"].keys() == {"kind", "lives", "tricks"}
+    assert described["properties"]["kind"]["enum"] == ["cat", "dog"]
+    assert "required" not in described
+
+
+def test_a_member_that_the_other_forbids_tells_objects_apart():
+    assert len(type_to_dataschema(Closed | Point)["oneOf"]) == 2
+
+
+def test_extra_members_are_added():
+    assert type_to_dataschema(float, unit="mm", readOnly=True) == {
+        "type": "number",
+        "unit": "mm",
+        "readOnly": True,
+    }
+
+
+@pytest.mark.parametrize(
+    ("schema", "expected"),
+    [
+        ({"type": ["string", "null"]}, {"oneOf": [STRING, NULL]}),
+        ({"minimum": 1}, {"minimum": 1, "type": "number"}),
+        ({"properties": {"a": True}}, {"properties": {"a": {}}, "type": "object"}),
+        (
+            {"allOf": [{"type": "integer"}, {"minimum": 1}], "title": "T"},
+            {"type": "integer", "minimum": 1, "title": "T"},
+        ),
+        (
+            {
+                "allOf": [{"$ref": "#/$defs/A"}, {"properties": {"b": NULL}, "required": ["b"]}],
+                "$defs": {"A": {"type": "object", "properties": {"a": NULL}, "required": ["a"]}},
+            },
+            {"type": "object", "properties": {"a": NULL, "b": NULL}, "required": ["a", "b"]},
+        ),
+        (
+            {
+                "$ref": "#/$defs/A",
+                "description": "mine",
+                "$defs": {"A": {"type": "null", "description": "its"}},
+            },
+            {"type": "null", "description": "mine"},
+        ),
+        ({"$ref": "#/$defs/Gone"}, {}),
+        (
+            {
+                "$ref": "#/$defs/A",
+                "$defs": {"A": {"anyOf": [{"$ref": "#/$defs/A"}, {"type": "null"}]}},
+            },
+            {},
+        ),
+        (
+            {"type": "number", "default": float("nan"), "maximum": float("inf")},
+            {"type": "number", "default": "NaN"},
+        ),
+        ({"anyOf": [{"type": "string", "pattern": "(?P<broken"}, {"const": "a"}]}, STRING),
+    ],
+)
+def test_json_schema_of_any_origin_is_understood(schema, expected):
+    assert data_schema(schema) == expected
+
+
+def test_the_input_is_left_alone():
+    schema = {"anyOf": [{"type": "integer", "title": "A"}, {"type": "number"}]}
+    before = json.dumps(schema)
+    described = data_schema(schema)
+    described["title"] = "changed"
+    assert json.dumps(schema) == before
