@@ -7,6 +7,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 from uuid import UUID
 
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, rule
 
@@ -36,7 +37,7 @@ run_messages = st.builds(
     invocation=runs,
 )
 messages = affordance_messages | run_messages
-topics = st.builds(
+topics = st.just(Topic()) | st.builds(
     Topic,
     thing=st.none() | things,
     affordance=st.none() | affordances,
@@ -105,10 +106,11 @@ class BrokerMachine(RuleBasedStateMachine):
         for listener in self.open:
             listener.hear(published)
 
-    @rule(message=messages, count=st.integers(5, 40))
-    def publish_many(self, message: Message, count: int) -> None:
+    @rule(some=st.lists(messages, min_size=1, max_size=4), count=st.integers(1, 20))
+    def publish_many(self, some: list[Message], count: int) -> None:
         for _ in range(count):
-            self.publish(message)
+            for message in some:
+                self.publish(message)
 
     def _listen(self, listener: Listener, after: str | None) -> Listener:
         listener.subscription = self.broker.subscribe(
@@ -200,3 +202,4 @@ def reason(gap: Message) -> str:
 
 
 TestBroker = BrokerMachine.TestCase
+TestBroker.settings = settings(max_examples=300)

@@ -153,7 +153,7 @@ def test_discarded_values_are_let_go_of_outside_the_lock(broker: Broker) -> None
                 target=lambda: published.append(broker.publish(message("log", "camera")).number)
             )
             other.start()
-            other.join()  # would never end if this thread held the broker's lock
+            other.join(timeout=10)  # in vain if this thread held the broker's lock
 
     broker.subscribe(Topic(thing="stage"))
     broker.publish(message("property", value=Frame()))
@@ -296,6 +296,17 @@ def test_a_subscription_ends_when_events_pile_up(broker: Broker) -> None:
     assert json.loads(last.payload) == {"missed": None, "reason": "closed"}
     resumed = broker.subscribe(Topic(), after=last.seq)
     assert numbers(resumed.take()) == list(range(32, 101))
+
+
+def test_a_subscription_that_is_open_never_says_that_it_ended(broker: Broker) -> None:
+    """More than the hard limit may wait for a moment: it is looked at in batches."""
+    subscription = broker.subscribe(Topic(), capacity=10)
+    for number in range(107):
+        broker.publish(message("log" if 95 <= number < 101 else "event"))
+    assert not subscription.closed
+    assert numbers(subscription.take()) == [0, *range(1, 96), *range(102, 108)]
+    broker.publish(message())
+    assert len(subscription.take()) == 1
 
 
 def test_a_replay_that_is_too_long_comes_in_pieces(broker: Broker) -> None:
