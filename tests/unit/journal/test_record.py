@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -33,6 +34,10 @@ RECORD = RunRecord(
 zones = st.integers(-23 * 60, 23 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
 
 
+def naive(name: str) -> dict[str, Any]:
+    return {name: datetime(2024, 5, 17)}  # noqa: DTZ001
+
+
 @pytest.mark.parametrize("status", InvocationStatus)
 def test_a_run_is_open_until_it_has_ended(status: InvocationStatus) -> None:
     unended = {InvocationStatus.PENDING, InvocationStatus.RUNNING}
@@ -42,7 +47,7 @@ def test_a_run_is_open_until_it_has_ended(status: InvocationStatus) -> None:
 @pytest.mark.parametrize("name", ["time_requested", "time_started", "time_ended"])
 def test_a_time_without_a_zone_is_refused(name: str) -> None:
     with pytest.raises(RequestError, match=f"{name} is 2024.*no time zone"):
-        replace(RECORD, **{name: datetime(2024, 5, 17)})  # noqa: DTZ001
+        replace(RECORD, **naive(name))
 
 
 # Outputs
@@ -68,7 +73,7 @@ def test_of_a_binary_output_size_and_type_are_kept() -> None:
 @pytest.mark.parametrize("name", ["since", "until"])
 def test_a_query_needs_times_with_a_zone(name: str) -> None:
     with pytest.raises(RequestError, match=f"{name} is 2024.*no time zone"):
-        RunQuery(**{name: datetime(2024, 5, 17)})  # type: ignore[arg-type] # noqa: DTZ001
+        RunQuery(**naive(name))
 
 
 def test_a_page_of_no_runs_is_refused() -> None:
