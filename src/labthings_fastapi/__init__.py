@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from .actions.progress import progress, track
     from .decorators import action, endpoint, property, thing_slot
     from .descriptors.data_property import DataProperty
+    from .hosting.interface import ThingServerInterface
     from .outputs import blob
     from .server import cli
     from .server.config_model import ThingConfig, ThingServerConfig
     from .server.server import ThingServer
     from .thing import Thing
-    from .hosting.interface import ThingServerInterface
 
 _WHERE = {
     "DataProperty": "descriptors.data_property",

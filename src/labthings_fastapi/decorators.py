@@ -25,9 +25,7 @@ V = TypeVar("V")
 
 
 @overload
-def action(
-    func: Callable[Concatenate[OwnerT, P], R], /
-) -> ActionDescriptor[OwnerT, P, R]: ...
+def action(func: Callable[Concatenate[OwnerT, P], R], /) -> ActionDescriptor[OwnerT, P, R]: ...
 
 
 @overload

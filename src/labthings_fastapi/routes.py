@@ -46,12 +46,15 @@ def problem_of(error: Exception, instance: str) -> Problem:
     if isinstance(error, RequestValidationError):
         found = list(error.errors())
         if any(item["type"] == "json_invalid" for item in found):
-            return problem_for_status(400, f"The body is not valid JSON: {found[0]['ctx']['error']}")
+            return problem_for_status(
+                400, f"The body is not valid JSON: {found[0]['ctx']['error']}"
+            )
         return validation_problem(found, "The request is not valid", instance=instance)
     if isinstance(error, HTTPException):
+        detail: Any = error.detail  # FastAPI's own subclass takes anything here
         return problem_for_status(
             error.status_code,
-            error.detail if isinstance(error.detail, str) else None,
+            detail if isinstance(detail, str) else None,
             instance=instance,
             headers=dict(error.headers or {}),
         )

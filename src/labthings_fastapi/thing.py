@@ -49,7 +49,9 @@ class Thing:
             cls.title = summary(vars(cls).get("__doc__")) or cls.__name__
         caller = inspect.currentframe()
         around = caller.f_back if caller is not None else None
-        namespace = dict(around.f_locals) if around is not None and "<locals>" in cls.__qualname__ else {}
+        namespace = (
+            dict(around.f_locals) if around is not None and "<locals>" in cls.__qualname__ else {}
+        )
         found = dict(descriptors_of(cls))
         for name, descriptor in found.items():
             if descriptor._owner is cls:
@@ -107,9 +109,7 @@ class Thing:
 
 def slots_of(cls: type[Thing]) -> dict[str, ThingSlot[Any]]:
     """Return the slots of a class by name."""
-    return {
-        name: found for name, found in cls._affordances.items() if isinstance(found, ThingSlot)
-    }
+    return {name: found for name, found in cls._affordances.items() if isinstance(found, ThingSlot)}
 
 
 def endpoints_of(cls: type[Thing]) -> dict[str, EndpointDescriptor]:

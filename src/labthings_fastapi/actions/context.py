@@ -21,9 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from uuid import UUID
 
-    from .files import RunFiles
-    from .logs import RunLog
-    from .progress import ProgressMeter
+    from .protocols import Files, Log, Meter
 
 
 class NoInvocationContextError(LabThingsError, RuntimeError):
@@ -46,9 +44,9 @@ class RunContext:
         self,
         id: UUID,
         cancel: CancelEvent,
-        log: RunLog | None = None,
-        progress: ProgressMeter | None = None,
-        files: RunFiles | None = None,
+        log: Log | None = None,
+        progress: Meter | None = None,
+        files: Files | None = None,
     ) -> None:
         """Gather the parts of one run."""
         self.id = id

@@ -6,7 +6,7 @@ import threading
 import uuid
 import weakref
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel
 from pydantic_core import to_json
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 
     from .lifecycle import Ending
     from .protocols import Host, Runnable, UrlSource
+
+
+T = TypeVar("T")
 
 
 class EmptyInput(BaseModel):
@@ -160,7 +163,7 @@ class Invocation(threading.Thread):
         """The Thing on which it runs; an error once it is gone."""
         return self._alive(self._thing(), "Thing")
 
-    def _alive(self, found: Any, what: str) -> Any:
+    def _alive(self, found: T | None, what: str) -> T:
         if found is None:
             raise LabThingsError(
                 f"The {what} of invocation {self.id} ({self.action_path}) no longer exists."
@@ -184,7 +187,7 @@ class Invocation(threading.Thread):
         result: Callable[[int, Any, bytes], None],
         blobs: Any = None,
     ) -> None:
-        """Report to a manager, before the start: it hears everything, in order, and never blocks."""
+        """Report to a manager, which never blocks, everything from now on; before the start."""
         self._blobs = blobs
         self._progress = ProgressMeter(progress)
         self._log.listener = log

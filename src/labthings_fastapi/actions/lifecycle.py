@@ -19,6 +19,7 @@ from labthings_fastapi.messages.message import FINAL_STATUSES, InvocationStatus
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+
 def utc_now() -> datetime:
     """Return the time of day for people: aware, UTC."""
     return datetime.now(UTC)

@@ -21,12 +21,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from uuid import UUID
 
-    from fastapi import FastAPI
     from pydantic import BaseModel
 
     from .cancellation import CancelEvent
     from .lifecycle import RunState
-    from .protocols import Host, Runnable, UrlSource
+    from .protocols import App, Host, Runnable, UrlSource
 
 MAX_RETAINED_RUNS = 10_000
 
@@ -193,12 +192,12 @@ class ActionManager:
             self._armed = due
         self._deadlines.add(due, self.expire_invocations)
 
-    def attach_to_app(self, app: FastAPI, prefix: str = "") -> None:
+    def attach_to_app(self, app: App, prefix: str = "") -> None:
         """Add the invocation endpoints to any FastAPI app; its error handlers stay as they are.
 
         May be called before or after other routes are added; `prefix` comes before the paths.
         """
         # Here, so that runs can be managed without a web framework.
-        from .routes import attach  # noqa: PLC0415
+        from .routes import attach
 
         attach(self, app, prefix)

@@ -90,16 +90,14 @@ class Performance:
             release_tracebacks(cancelled)
             return cancelled_ending(cancelled)
         except InvocationError as anticipated:
-            logger.error("%s failed: %s", self._place, describe_exception(anticipated))  # noqa: TRY400
+            logger.error("%s failed: %s", self._place, describe_exception(anticipated))
             return failed_ending(anticipated)
-        except BaseException as error:  # noqa: BLE001 - nothing may leave a run without an end
-            logger.error(  # noqa: TRY400 - the record is made from what is safe to show
-                "%s failed: %s", self._place, describe_exception(error), exc_info=error
-            )
+        except BaseException as error:
+            logger.error("%s failed: %s", self._place, describe_exception(error), exc_info=error)
             return failed_ending(error)
 
     def _completed(self, arguments: dict[str, Any]) -> Ending:
-        value = self._action.func(self._thing, **arguments)
+        value: Any = self._action.func(self._thing, **arguments)
         collected = False
         if inspect.iscoroutine(value):
             value = self._wait_for(value)
@@ -134,7 +132,7 @@ class Performance:
         value = self._checked(schema, value, "yielded")
         self._results.add(value, schema.to_json(value, self._json_context))
 
-    def _drain(self, generator: Generator[Any, None, Any]) -> tuple[Any, bool]:
+    def _drain(self, generator: Generator[Any, Any, Any]) -> tuple[Any, bool]:
         """Take every value; the cancel request is raised at the yield, so that `finally` runs."""
         try:
             value = next(generator)
@@ -151,7 +149,7 @@ class Performance:
         finally:
             generator.close()
 
-    async def _drain_async(self, generator: AsyncGenerator[Any, None]) -> None:
+    async def _drain_async(self, generator: AsyncGenerator[Any, Any]) -> None:
         try:
             async for value in generator:
                 self._keep(value)

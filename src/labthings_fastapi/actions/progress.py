@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Sized
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -125,7 +126,7 @@ def track(
 
     `total` is taken from `len(sequence)` where it has one.
     """
-    if total is None and hasattr(sequence, "__len__"):
+    if total is None and isinstance(sequence, Sized):
         total = len(sequence)
     progress(0, total, message=message)
     for count, item in enumerate(sequence, start=1):

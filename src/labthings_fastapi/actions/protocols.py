@@ -5,8 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
+    import logging
     from collections.abc import Callable
+    from pathlib import Path
+
     from pydantic import BaseModel
+
 
 
 class Runnable(Protocol):
@@ -39,7 +43,6 @@ class Runnable(Protocol):
     @property
     def result_schema(self) -> OutputSchema | None:
         """What a generator promises to yield; None for other functions."""
-
 
     @property
     def collects_results(self) -> bool:
@@ -88,3 +91,31 @@ class App(Protocol):
 
     def include_router(self, router: Any, *, prefix: str = "") -> None:
         """Add routes."""
+
+
+class Log(Protocol):
+    """Where the records of a run are kept: a `RunLog`."""
+
+    @property
+    def records(self) -> list[logging.LogRecord]:
+        """A copy of what is kept, oldest first."""
+
+    def keep(self, record: logging.LogRecord) -> None:
+        """Keep a record."""
+
+
+class Meter(Protocol):
+    """Where a run reports how far it is: a `ProgressMeter`."""
+
+    def report(
+        self, done: float, total: float | None, message: str | None, unit: str | None
+    ) -> None:
+        """Keep a report."""
+
+
+class Files(Protocol):
+    """Where a run leaves files: a `RunFiles`."""
+
+    @property
+    def directory(self) -> Path:
+        """The folder, which exists."""

@@ -69,9 +69,7 @@ def _joined(members: dict[str, Any], **raw: bytes | None) -> bytes:
 
 def log_json(run: Invocation) -> list[dict[str, Any]]:
     """The run's log as it goes out."""
-    return [
-        LogRecordModel.model_validate(record).model_dump(mode="json") for record in run.log
-    ]
+    return [LogRecordModel.model_validate(record).model_dump(mode="json") for record in run.log]
 
 
 def _links(href: str) -> list[dict[str, str]]:

@@ -33,17 +33,26 @@ from .rendering import Place, in_full, status_news, summary
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from fastapi import FastAPI
-
     from .invocation import Invocation
-    from .manager import ActionManager
+    from .protocols import App
+    from .runs import Runs
 
 KEEP_ALIVE_SECONDS = 15.0
-_NOT_FOUND: dict[int | str, dict[str, Any]] = {404: {"description": "No such invocation"}}
+Responses = dict[int | str, dict[str, Any]]
+_NOT_FOUND: Responses = {404: {"description": "No such invocation"}}
+_SUMMARIES: Responses = {200: {"description": "Summaries, newest last"}, **_NOT_FOUND}
+_RUN: Responses = {200: {"model": InvocationModel, "description": "The run"}, **_NOT_FOUND}
+_CANCEL: Responses = {409: {"description": "Already finished"}, **_NOT_FOUND}
+_OUTPUT: Responses = {
+    409: {"description": "The run ended without an output"},
+    503: {"description": "The run has not finished"},
+    **_NOT_FOUND,
+}
+_STREAM: Responses = {200: {"content": {"text/event-stream": {}}}, **_NOT_FOUND}
 _PREFER = Header(description="`wait=N`: wait up to N seconds (60 at most) for the run to end.")
 
 
-def attach(manager: ActionManager, app: FastAPI, prefix: str = "") -> None:
+def attach(manager: Runs, app: App, prefix: str = "") -> None:
     """Add the endpoints of `manager` to an app."""
     router = APIRouter(route_class=ProblemRoute, tags=["invocations"])
     _add_listing(router, manager, prefix)
@@ -87,11 +96,11 @@ def _selection(
     return wanted
 
 
-def _add_listing(router: APIRouter, manager: ActionManager, prefix: str) -> None:
+def _add_listing(router: APIRouter, manager: Runs, prefix: str) -> None:
     @router.get(
         ACTION_INVOCATIONS_PATH,
         name="action_invocations",
-        responses={200: {"description": "Summaries, newest last"}} | _NOT_FOUND,
+        responses=_SUMMARIES,
         response_model=None,
     )
     async def list_invocations(
@@ -108,11 +117,11 @@ def _add_listing(router: APIRouter, manager: ActionManager, prefix: str) -> None
         return _json(b"[" + b",".join(summary(run, place) for run in runs) + b"]")
 
 
-def _add_run(router: APIRouter, manager: ActionManager, prefix: str) -> None:
+def _add_run(router: APIRouter, manager: Runs, prefix: str) -> None:
     @router.get(
         f"{ACTION_INVOCATIONS_PATH}/{{id}}",
         name="action_invocation",
-        responses={200: {"model": InvocationModel, "description": "The run"}} | _NOT_FOUND,
+        responses=_RUN,
         response_model=None,
     )
     async def get_invocation(
@@ -132,7 +141,7 @@ def _add_run(router: APIRouter, manager: ActionManager, prefix: str) -> None:
         name="cancel_action_invocation",
         status_code=204,
         response_class=Response,
-        responses={409: {"description": "Already finished"}} | _NOT_FOUND,
+        responses=_CANCEL,
     )
     async def cancel_invocation(id: UUID) -> Response:
         """Ask a run to stop; it does so at its next cancellation point."""
@@ -142,16 +151,12 @@ def _add_run(router: APIRouter, manager: ActionManager, prefix: str) -> None:
         return Response(status_code=204)
 
 
-def _add_output(router: APIRouter, manager: ActionManager) -> None:
+def _add_output(router: APIRouter, manager: Runs) -> None:
     @router.get(
         f"{ACTION_INVOCATIONS_PATH}/{{id}}/output",
         name="action_invocation_output",
         response_model=None,
-        responses={
-            409: {"description": "The run ended without an output"},
-            503: {"description": "The run has not finished"},
-        }
-        | _NOT_FOUND,
+        responses=_OUTPUT,
     )
     async def get_output(id: UUID) -> Response:
         """Give the bare output of a finished run, binary ones as their own media type."""
@@ -188,12 +193,12 @@ def _add_output(router: APIRouter, manager: ActionManager) -> None:
         return file_response(found)
 
 
-def _add_events(router: APIRouter, manager: ActionManager) -> None:
+def _add_events(router: APIRouter, manager: Runs) -> None:
     @router.get(
         f"{ACTION_INVOCATIONS_PATH}/{{id}}/events",
         name="action_invocation_events",
         response_class=Response,
-        responses={200: {"content": {"text/event-stream": {}}}} | _NOT_FOUND,
+        responses=_STREAM,
     )
     async def stream_events(
         id: UUID, last_event_id: Annotated[str | None, Header()] = None
@@ -208,7 +213,7 @@ def _add_events(router: APIRouter, manager: ActionManager) -> None:
 
 
 async def _events_of(
-    run: Invocation, manager: ActionManager, last_event_id: str | None
+    run: Invocation, manager: Runs, last_event_id: str | None
 ) -> AsyncIterator[bytes]:
     """Yield what a subscriber missed or, for a new one, the state as it is; then what follows."""
     bell = Doorbell()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-
     from labthings_fastapi.descriptors.action import ActionDescriptor
     from labthings_fastapi.descriptors.property import BaseProperty
     from labthings_fastapi.thing import Thing
@@ -30,5 +29,3 @@ class Binding(Protocol):
         self, thing: Thing, descriptor: ActionDescriptor[Any, Any, Any], base: str
     ) -> Forms:
         """Forms of one action."""
-
-

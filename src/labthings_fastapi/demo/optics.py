@@ -93,7 +93,8 @@ def expose(
 
 def sharpness(picture: Picture) -> float:
     """Return the variance of the Laplacian, a common measure of focus: larger is sharper."""
-    return float(laplace(picture.mean(axis=2)).var())
+    grey = picture.mean(axis=2)
+    return float(laplace(grey).var())  # type: ignore[no-untyped-call]
 
 
 def best_height(heights: Sequence[float], sharpnesses: Sequence[float]) -> float:

@@ -11,7 +11,8 @@ import labthings_fastapi as lt
 
 from .autofocus import Autofocus
 from .camera import Camera, JPEGBlob
-from .stage import Position, Stage
+from .motion import Position
+from .stage import Stage
 
 
 class Tile(BaseModel, use_attribute_docstrings=True):

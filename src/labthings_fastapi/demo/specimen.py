@@ -29,7 +29,7 @@ def slide() -> Image.Image:
     The micrograph is a quarter of a millimetre wide; mirror images of it fill the rest.
     Callers share one picture, so they must not change it.
     """
-    tissue = data.immunohistochemistry()
+    tissue = data.immunohistochemistry()  # type: ignore[no-untyped-call]
     missing = round(SLIDE_SIZE / PIXEL_SIZE) - tissue.shape[0]
     border = (missing // 2, missing - missing // 2)
     return Image.fromarray(np.pad(tissue, (border, border, (0, 0)), mode="symmetric"))

@@ -67,9 +67,7 @@ def invocation_logger(id: InvocationID) -> logging.LoggerAdapter[logging.Logger]
     return RunLogger(id)
 
 
-InvocationLogger = Annotated[
-    logging.LoggerAdapter[logging.Logger], Depends(invocation_logger)
-]
+InvocationLogger = Annotated[logging.LoggerAdapter[logging.Logger], Depends(invocation_logger)]
 """A logger whose records belong to the run."""
 
 __all__ = [

@@ -9,6 +9,7 @@ import ast
 import inspect
 import textwrap
 from functools import lru_cache
+from itertools import pairwise
 
 
 @lru_cache(maxsize=1024)
@@ -25,7 +26,7 @@ def attribute_docs(owner: type) -> dict[str, str]:
         return {}
     found: dict[str, str] = {}
     body = tree.body[0].body
-    for statement, following in zip(body, body[1:], strict=False):
+    for statement, following in pairwise(body):
         name = _assigned_name(statement)
         text = _string(following)
         if name and text:

@@ -111,9 +111,9 @@ class DataProperty(BaseProperty[V]):
             return self
         try:
             # This class has `__set__`, so Python asks us before it looks here: the entry is ours.
-            value: V = obj.__dict__[self._name]
+            value: V = obj.__dict__[self.name]
         except KeyError:
-            value = obj.__dict__.setdefault(self._name, self.make_default())
+            value = obj.__dict__.setdefault(self.name, self.make_default())
         return value
 
     def __set__(self, obj: Any, value: V) -> None:
@@ -121,12 +121,13 @@ class DataProperty(BaseProperty[V]):
 
     def get(self, thing: Any) -> V:
         """Return the value now."""
-        return self.__get__(thing)
+        value: V = self.__get__(thing)
+        return value
 
     def set_valid(self, thing: Any, value: V) -> None:
         """Store a value that has been checked, and tell observers."""
         news = self.news(thing, value)
         with self._storing:
-            thing.__dict__[self._name] = value
+            thing.__dict__[self.name] = value
             if news is not None:
                 thing._thing_server_interface.publish(news)

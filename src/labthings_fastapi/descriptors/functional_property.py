@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
 
 from labthings_fastapi.exceptions import AffordanceDefinitionError
@@ -67,6 +68,11 @@ class FunctionalProperty(BaseProperty[V], Generic[OwnerT, V]):
     def has_default(self) -> bool:
         """Whether `default` was assigned in the class."""
         return self.default is not MISSING
+
+    def make_default(self) -> V:
+        """Return a copy of the default that was assigned in the class."""
+        made: V = copy.deepcopy(self.default)
+        return made
 
     @overload
     def __get__(self, obj: None, owner: type | None = None) -> Self: ...

@@ -16,7 +16,7 @@ D = TypeVar("D", bound=BaseDescriptor)
 
 
 class AffordanceMap(Generic[D]):
-    """Gives the affordances of one kind: of the class as descriptors, of an instance bound to it."""
+    """Gives the affordances of one kind: descriptors on the class, bound ones on an instance."""
 
     def __init__(self, kind: type[D], bound: Any = None) -> None:
         """Show descriptors of class `kind`; on an instance each is wrapped in `bound`."""

@@ -28,8 +28,8 @@ def injected_parameters(
 
 
 def _is_injected(hint: Any, default: Any) -> bool:
-    from fastapi import BackgroundTasks, Request, Response  # noqa: PLC0415
-    from fastapi.params import Depends  # noqa: PLC0415
+    from fastapi import BackgroundTasks, Request, Response
+    from fastapi.params import Depends
 
     if isinstance(default, Depends):
         return True

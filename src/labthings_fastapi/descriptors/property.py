@@ -63,6 +63,10 @@ class BaseProperty(BaseDescriptor, Generic[V]):
         """Whether there is a value to describe as the default."""
         return False
 
+    def make_default(self) -> V:
+        """Return the default value, where `has_default` says that there is one."""
+        raise NotImplementedError
+
     @property
     def is_resettable(self) -> bool:
         """Whether clients can ask for the default value back."""

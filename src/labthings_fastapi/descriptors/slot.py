@@ -159,9 +159,7 @@ class ThingSlot(BaseDescriptor, Generic[V]):
         if names is UNSET:
             return MappingProxyType(_fitting(host, things, classes))
         wanted = [] if names is None else [names] if isinstance(names, str) else list(names)
-        return MappingProxyType(
-            {name: self._named(host, things, classes, name) for name in wanted}
-        )
+        return MappingProxyType({name: self._named(host, things, classes, name) for name in wanted})
 
     def _named(
         self, host: Any, things: Mapping[str, Any], classes: tuple[type, ...], name: str
@@ -185,9 +183,7 @@ def _is_mapping(origin: Any) -> bool:
     return isinstance(origin, type) and issubclass(origin, Mapping)
 
 
-def _fitting(
-    host: Any, things: Mapping[str, Any], classes: tuple[type, ...]
-) -> dict[str, Any]:
+def _fitting(host: Any, things: Mapping[str, Any], classes: tuple[type, ...]) -> dict[str, Any]:
     return {
         name: thing
         for name, thing in things.items()

@@ -62,9 +62,7 @@ class Blob:
         return cls(path=found)
 
     @classmethod
-    def from_temporary_directory(
-        cls, folder: tempfile.TemporaryDirectory[str], file: str
-    ) -> Self:
+    def from_temporary_directory(cls, folder: tempfile.TemporaryDirectory[str], file: str) -> Self:
         """Make a blob of a file in a temporary folder, which lives as long as the blob."""
         blob = cls.from_file(Path(folder.name) / file)
         blob._keep_alive = folder

@@ -61,7 +61,7 @@ class _Job:
 
 
 class UserCodeExit(Exception):  # noqa: N818 - it wraps something that is not an error
-    """Carries a BaseException of user code, kept as `raised`, past an event loop that it would end."""
+    """Carries a BaseException of user code past an event loop, which it would end."""
 
     def __init__(self, raised: BaseException) -> None:
         """Keep what user code raised."""

@@ -92,7 +92,7 @@ def serve_from_cli(argv: Sequence[str] | None = None) -> int:
 
 
 def _serve(args: argparse.Namespace) -> int:
-    from .server import ThingServer  # noqa: PLC0415
+    from .server import ThingServer
 
     server = ThingServer(load_config(args))
     print(f"Serving {', '.join(server.things) or 'no Things'} on http://{args.host}:{args.port}/")

@@ -98,8 +98,7 @@ def read_config(given: Any) -> ThingServerConfig:
         return ThingServerConfig.model_validate(given)
     except ValidationError as error:
         raise mistakes(
-            f"{_place(item['loc'])}: {_reason(item)}"
-            for item in error.errors(include_url=False)
+            f"{_place(item['loc'])}: {_reason(item)}" for item in error.errors(include_url=False)
         ) from error
 
 

@@ -193,9 +193,7 @@ def _property(thing: Thing, descriptor: BaseProperty[Any], components: Component
     return paths
 
 
-def _action(
-    thing: Thing, action: ActionDescriptor[Any, Any, Any], components: Components
-) -> Json:
+def _action(thing: Thing, action: ActionDescriptor[Any, Any, Any], components: Components) -> Json:
     if action.synchronous:
         output = components.schema(action.output_schema, "serialization")
         good: Json = {
@@ -207,9 +205,7 @@ def _action(
     post: Json = {
         **_texts(action),
         "operationId": f"{thing.name}.{action.name}.invoke",
-        "responses": _responses(
-            good, "400", "409", "413", "415", "422", "500", "503", "507"
-        ),
+        "responses": _responses(good, "400", "409", "413", "415", "422", "500", "503", "507"),
     }
     if action.takes_input:
         schema = components.schema(action.input_schema, "validation")

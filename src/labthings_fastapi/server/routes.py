@@ -17,12 +17,12 @@ from labthings_fastapi.routes import ProblemRoute, problem_of, problem_response
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-    from .server import ThingServer
+    from .protocols import Wired
 
 VERSION = version("labthings-fastapi")
 
 
-def attach(server: ThingServer, app: FastAPI, prefix: str) -> None:
+def attach(server: Wired, app: FastAPI, prefix: str) -> None:
     """Add the server's resources to its app."""
     router = APIRouter(route_class=ProblemRoute, tags=["server"])
     began = time.monotonic()
@@ -72,7 +72,7 @@ def attach(server: ThingServer, app: FastAPI, prefix: str) -> None:
     app.include_router(router, prefix=prefix)
 
 
-def use_problem_details(server: ThingServer, app: FastAPI) -> None:
+def use_problem_details(server: Wired, app: FastAPI) -> None:
     """Render every error of an app that is ours as problem details, also those of routing."""
 
     async def render(request: Request, error: Exception) -> Response:
@@ -82,7 +82,7 @@ def use_problem_details(server: ThingServer, app: FastAPI) -> None:
             return problem_response(problem_for_status(404, near, instance=path))
         return problem_response(problem_of(error, path))
 
-    async def render_failure(request: Request, error: Exception) -> Response:
+    async def render_failure(request: Request, _error: Exception) -> Response:
         detail = "The server failed to answer; its log says why."
         return problem_response(problem_for_status(500, detail, instance=request.url.path))
 

@@ -210,7 +210,7 @@ class ThingServer:
 
     def serve(self, host: str = "127.0.0.1", port: int = 5000) -> None:
         """Run the server until it is told to stop (SIGTERM or Ctrl-C)."""
-        import uvicorn  # noqa: PLC0415
+        import uvicorn
 
         uvicorn.run(
             self.app,
@@ -222,7 +222,7 @@ class ThingServer:
     @contextmanager
     def test_client(self, **options: Any) -> Iterator[TestClient]:
         """Start the server in this process and give a client that talks to it, for tests."""
-        from starlette.testclient import TestClient  # noqa: PLC0415
+        from starlette.testclient import TestClient
 
         with TestClient(self.app, **options) as client:
             yield client

@@ -93,9 +93,11 @@ def build_things(
             things[name] = _build_one(name, thing_config, interface_for)
         except ImportMistakeError as error:
             wrong.append(f"things.{name}.cls: {error}")
-        except Exception as error:  # a class of the laboratory may raise anything
+        except Exception as error:  # noqa: BLE001 - a class of the laboratory may raise anything
             place = "kwargs" if isinstance(error, TypeError) and thing_config.kwargs else "cls"
-            wrong.append(f"things.{name}.{place}: it could not be made: {describe_exception(error)}")
+            wrong.append(
+                f"things.{name}.{place}: it could not be made: {describe_exception(error)}"
+            )
             causes.append(error)
     if wrong:
         raise mistakes(wrong) from (causes[0] if causes else None)

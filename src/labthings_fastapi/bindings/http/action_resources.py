@@ -197,7 +197,6 @@ class ActionsResource:
         for run in reversed(runs):
             by_action[run.action_name].append(action_status(run, place, short=True))
         members = [
-            b'"%b":[%b]' % (name.encode(), b",".join(listed))
-            for name, listed in by_action.items()
+            b'"%b":[%b]' % (name.encode(), b",".join(listed)) for name, listed in by_action.items()
         ]
         await exchange.reply(200, b"{" + b",".join(members) + b"}")

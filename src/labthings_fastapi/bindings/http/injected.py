@@ -92,9 +92,7 @@ def _signature(action: ActionDescriptor[Any, Any, Any]) -> inspect.Signature:
             default=inspect.Parameter.empty if action.requires_input else None,
         ),
     ]
-    injected = [
-        parameter.replace(kind=keyword) for parameter in action.dependency_params.values()
-    ]
+    injected = [parameter.replace(kind=keyword) for parameter in action.dependency_params.values()]
     return inspect.Signature(own + injected)
 
 
@@ -119,16 +117,16 @@ def add_endpoint_route(app: FastAPI, thing: Thing, endpoint: EndpointDescriptor)
 def _plain(bound: Any) -> Any:
     """Wrap a bound method, so that several Things of one class have endpoints of their own."""
     signature = inspect.signature(bound, eval_str=True)
+    call: Any
     if inspect.iscoroutinefunction(bound):
 
-        @functools.wraps(bound)
         async def call(*args: Any, **kwargs: Any) -> Any:
             return await bound(*args, **kwargs)
     else:
 
-        @functools.wraps(bound)
         def call(*args: Any, **kwargs: Any) -> Any:
             return bound(*args, **kwargs)
 
+    functools.update_wrapper(call, bound)
     call.__signature__ = signature
     return call

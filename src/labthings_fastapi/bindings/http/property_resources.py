@@ -85,7 +85,7 @@ class PropertyResource:
             return await self._lane.run(function, *arguments)
         except (LabThingsError, ValidationError):
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - drivers raise anything
             raised = error.raised if isinstance(error, UserCodeExit) else error
             log_failure(self._thing.logger, self.what, raised)
             raise ReportedFailure(raised) from raised

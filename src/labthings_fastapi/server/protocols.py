@@ -1,0 +1,35 @@
+"""What the parts of the server need to know of the whole."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from labthings_fastapi.bindings.binding import Binding
+    from labthings_fastapi.bindings.http.dispatch import Table
+    from labthings_fastapi.thing import Thing
+
+
+class Wired(Protocol):
+    """A `ThingServer`, as its own HTTP resources see it."""
+
+    @property
+    def things(self) -> Mapping[str, Thing]:
+        """The Things by name."""
+
+    @property
+    def state(self) -> str:
+        """stopped, starting, running or stopping."""
+
+    @property
+    def bindings(self) -> Sequence[Binding]:
+        """In which protocols the Things are offered."""
+
+    @property
+    def table(self) -> Table:
+        """Every resource of the Things by path."""
+
+    def thing_health(self) -> dict[str, dict[str, str]]:
+        """The class and the state of each Thing, by name."""
