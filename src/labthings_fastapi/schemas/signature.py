@@ -103,23 +103,27 @@ def check_signature(func: Function) -> None:
             )
 
 
-def resolved_hints(func: Function, owner: type | None = None) -> dict[str, Any]:
-    """Return the type hints with names looked up, also in the body of the `owner` class."""
-    try:
-        return get_type_hints(func, include_extras=True)
-    except NameError as error:
-        if owner is None:
+def resolved_hints(func: Function, owner: Any = None) -> dict[str, Any]:
+    """Return the type hints with names looked up in the module, then in `vars(owner)`.
+
+    `owner` is the class around the method, or whatever else holds names that its hints may use.
+    """
+    # Only what the module lacks, or an action called `list` would hide the builtin.
+    borrowed: dict[str, Any] = {}
+    while True:
+        try:
+            return get_type_hints(func, localns=borrowed or None, include_extras=True)
+        except NameError as error:
+            known = vars(owner) if owner is not None else {}
+            if error.name in borrowed or error.name not in known:
+                raise _unresolved(func, error) from error
+            borrowed[error.name] = known[error.name]
+        except (AttributeError, SyntaxError, TypeError) as error:
             raise _unresolved(func, error) from error
-    except (AttributeError, SyntaxError, TypeError) as error:
-        raise _unresolved(func, error) from error
-    try:
-        return get_type_hints(func, localns=dict(vars(owner)), include_extras=True)
-    except (NameError, AttributeError, SyntaxError, TypeError) as error:
-        raise _unresolved(func, error) from error
 
 
 def input_model(
-    func: Function, *, name: str, skip: Collection[str] = (), owner: type | None = None
+    func: Function, *, name: str, skip: Collection[str] = (), owner: Any = None
 ) -> type[InputModel]:
     """Return the model of the parameters after `self`, without those in `skip`."""
     check_signature(func)
@@ -153,7 +157,7 @@ def arguments(model: BaseModel) -> dict[str, Any]:
     return found | (model.model_extra or {})
 
 
-def return_hints(func: Function, owner: type | None = None) -> Returns:
+def return_hints(func: Function, owner: Any = None) -> Returns:
     """Read the return hint; a method without one may return anything."""
     hint = resolved_hints(func, owner).get("return", Any)
     if not _is_generator(func):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import functools
+import types
 from collections.abc import AsyncIterator, Generator, Iterable, Iterator
 from typing import Annotated, Any
 
@@ -121,6 +122,12 @@ def test_a_hint_may_name_a_class_inside_of_the_thing():
     assert resolved_hints(Stage.go_to, owner=Stage)["axis"] == Stage.Axis | None
     with pytest.raises(AffordanceDefinitionError, match="Axis"):
         resolved_hints(Stage.go_to)
+
+
+def test_an_action_named_like_a_builtin_type_hides_it_from_no_hint():
+    scope = types.SimpleNamespace(Axis=Stage.Axis, float="not a type", Point="not a type")
+    hints = resolved_hints(Stage.go_to, owner=scope)
+    assert hints["point"] is Point
 
 
 def test_hints_keep_what_is_annotated():
