@@ -115,9 +115,10 @@ def resolved_hints(func: Function, owner: Any = None) -> dict[str, Any]:
             return get_type_hints(func, localns=borrowed or None, include_extras=True)
         except NameError as error:
             known = vars(owner) if owner is not None else {}
-            if error.name in borrowed or error.name not in known:
+            name = error.name or ""
+            if name in borrowed or name not in known:
                 raise _unresolved(func, error) from error
-            borrowed[error.name] = known[error.name]
+            borrowed[name] = known[name]
         except (AttributeError, SyntaxError, TypeError) as error:
             raise _unresolved(func, error) from error
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+Form = dict[str, Any]
 
 
 def form(
@@ -15,18 +15,52 @@ def form(
     content_type: str = "application/json",
     subprotocol: str | None = None,
     method: str | None = None,
-) -> dict[str, Any]:
+    response_content_type: str | None = None,
+    additional_responses: Sequence[Mapping[str, Any]] = (),
+    security: str | Sequence[str] | None = None,
+    scopes: str | Sequence[str] | None = None,
+    **extensions: Any,
+) -> Form:
     """Return a form; members without a value are left out.
 
-    `method` is the HTTP method (`htv:methodName`, WoT HTTP Binding).
+    `method` is the HTTP method (`htv:methodName`, WoT HTTP Binding); `response_content_type` is
+    for answers of another type than the request. `extensions` are members with a prefix, given as
+    `**{"labthings:group": "axes"}`.
     """
-    found: dict[str, Any] = {
+    members = {
         "href": href,
-        "op": op if isinstance(op, str) else list(op),
+        "op": _one_or_many(op),
         "contentType": content_type,
+        "subprotocol": subprotocol,
+        "htv:methodName": method,
+        "response": {"contentType": response_content_type} if response_content_type else None,
+        "additionalResponses": [dict(response) for response in additional_responses] or None,
+        "security": _one_or_many(security),
+        "scopes": _one_or_many(scopes),
+        **extensions,
     }
-    if subprotocol is not None:
-        found["subprotocol"] = subprotocol
-    if method is not None:
-        found["htv:methodName"] = method
-    return found
+    return {name: value for name, value in members.items() if value is not None}
+
+
+def in_order(forms: Iterable[Form]) -> list[Form]:
+    """Sort the forms of one affordance for clients that take the first one they understand.
+
+    Plain HTTP comes first, reading before writing, then long polling, then server-sent events,
+    then all other protocols. Otherwise the order is kept.
+    """
+    return sorted(forms, key=_rank)
+
+
+_SUBPROTOCOLS = {None: 0, "longpoll": 1, "sse": 2}
+
+
+def _rank(form: Mapping[str, Any]) -> tuple[int, bool]:
+    rank = _SUBPROTOCOLS.get(form.get("subprotocol"), 3)
+    scheme, has_scheme, _ = str(form.get("href", "")).partition("://")
+    if has_scheme and scheme not in ("http", "https"):
+        rank = 3
+    return rank, form.get("op") == "writeproperty"
+
+
+def _one_or_many(value: str | Sequence[str] | None) -> str | list[str] | None:
+    return value if value is None or isinstance(value, str) else list(value)

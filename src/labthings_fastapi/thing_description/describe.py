@@ -1,0 +1,118 @@
+"""From a Thing and the forms of its bindings to its Thing Description (W3C TD 1.1)."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from labthings_fastapi.exceptions import UnserialisableValueError
+
+from .http_forms import HttpForms
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .protocols import (
+        Described,
+        DescribedAction,
+        DescribedProperty,
+        DescribedThing,
+        FormWriter,
+        Json,
+    )
+
+TD_CONTEXT = "https://www.w3.org/2022/wot/td/v1.1"
+OWN_CONTEXT = {"labthings": "urn:labthings:vocabulary:"}
+_ACTION_ID = {"actionID": {"type": "string", "description": "The id of one run of this action."}}
+
+
+def describe(
+    thing: DescribedThing,
+    writers: Sequence[FormWriter] = (HttpForms(),),
+    *,
+    base: str = "",
+    path: str | None = None,
+) -> Json:
+    """Describe a Thing for a client that reaches its server at `base`.
+
+    Without a base, hrefs are relative to where the description was found. `path` is where the
+    Thing is served, by default its own.
+    """
+    url = f"{base}{path if path is not None else thing.path}"
+    description: Json = {
+        "@context": [TD_CONTEXT, OWN_CONTEXT],
+        "@type": "Thing",
+        "id": thing_id(thing),
+        "title": thing.title,
+        "securityDefinitions": {"nosec_sc": {"scheme": "nosec"}},
+        "security": "nosec_sc",
+    }
+    if base:
+        description["base"] = f"{base}/"
+    text = type(thing).__doc__
+    if text:
+        description["description"] = " ".join(text.split("\n\n")[0].split())
+    parts: Json = {
+        "properties": {
+            name: _property(found, writers, url)
+            for name, found in thing.property_descriptors.items()
+        },
+        "actions": {
+            name: _action(found, writers, url) for name, found in thing.action_descriptors.items()
+        },
+        "forms": [form for writer in writers for form in writer.thing_forms(thing, url)],
+    }
+    return description | {name: part for name, part in parts.items() if part}
+
+
+def thing_id(thing: DescribedThing) -> str:
+    """Return the Thing's stable identifier."""
+    return f"urn:uuid:{uuid.uuid5(uuid.NAMESPACE_URL, f'labthings:{thing.name}')}"
+
+
+def _texts(descriptor: Described) -> Json:
+    found = {"title": descriptor.title}
+    if descriptor.description and descriptor.description != descriptor.title:
+        found["description"] = descriptor.description
+    return found
+
+
+def _property(descriptor: DescribedProperty, writers: Sequence[FormWriter], url: str) -> Json:
+    mode = "serialization" if descriptor.readonly else "validation"
+    found = descriptor.schema.data_schema(mode) | _texts(descriptor)
+    found["readOnly"] = descriptor.readonly
+    found["writeOnly"] = False
+    found["observable"] = False
+    if descriptor.unit:
+        found["unit"] = descriptor.unit
+    found |= _default(descriptor)
+    found["forms"] = [form for writer in writers for form in writer.property_forms(descriptor, url)]
+    return found
+
+
+def _default(descriptor: DescribedProperty) -> dict[str, Any]:
+    """Tell the default, if there is one that has a JSON form."""
+    if not descriptor.has_default:
+        return {}
+    try:
+        return {"default": json.loads(descriptor.to_json(descriptor.make_default()))}
+    except UnserialisableValueError:
+        return {}
+
+
+def _action(descriptor: DescribedAction, writers: Sequence[FormWriter], url: str) -> Json:
+    found = _texts(descriptor)
+    if descriptor.takes_input:
+        found["input"] = descriptor.input_schema.data_schema("validation")
+    output = descriptor.output_schema.data_schema("serialization")
+    if output and output != {"type": "null"}:
+        found["output"] = output
+    found["synchronous"] = descriptor.synchronous
+    found["safe"] = descriptor.safe
+    found["idempotent"] = descriptor.idempotent
+    if descriptor.stop:
+        found["labthings:stop"] = True
+    found["uriVariables"] = _ACTION_ID
+    found["forms"] = [form for writer in writers for form in writer.action_forms(descriptor, url)]
+    return found
