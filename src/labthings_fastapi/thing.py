@@ -17,6 +17,7 @@ from labthings_fastapi.descriptors.slot import ThingSlot
 from labthings_fastapi.exceptions import AffordanceDefinitionError
 from labthings_fastapi.hosting.interface import ThingServerInterface, interface_without_server
 from labthings_fastapi.schemas.docstrings import summary
+from labthings_fastapi.thing_description.describe import describe
 from labthings_fastapi.thing_description.paths import RESERVED_AFFORDANCES
 
 if TYPE_CHECKING:
@@ -100,6 +101,25 @@ class Thing:
     def thing_state(self) -> Mapping[str, Any]:
         """Metadata that describes the Thing now, to go with data; override it."""
         return {}
+
+    @property
+    def property_descriptors(self) -> Mapping[str, BaseProperty[Any]]:
+        """The declarations of the properties, by name."""
+        return type(self).properties
+
+    @property
+    def action_descriptors(self) -> Mapping[str, ActionDescriptor[Any, Any, Any]]:
+        """The declarations of the actions, by name."""
+        return type(self).actions
+
+    def thing_description_dict(
+        self, path: str | None = None, base: str | None = None
+    ) -> dict[str, Any]:
+        """Return the Thing Description (W3C TD 1.1) for a client that reaches the server at `base`.
+
+        `path` is where the Thing is served, by default its own; without a base, hrefs are relative.
+        """
+        return describe(self, base=(base or "").rstrip("/"), path=path)
 
     def get_current_invocation_logs(self) -> list[logging.LogRecord]:
         """Return what the run that this code belongs to has logged so far; empty outside a run."""

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from labthings_fastapi.bindings.binding import Binding
-    from labthings_fastapi.bindings.http.dispatch import Table
+    from labthings_fastapi.bindings.http.http_binding import HttpBinding
     from labthings_fastapi.thing import Thing
+    from labthings_fastapi.thing_description.protocols import FormWriter
 
 
 class Wired(Protocol):
@@ -24,12 +24,12 @@ class Wired(Protocol):
         """stopped, starting, running or stopping."""
 
     @property
-    def bindings(self) -> Sequence[Binding]:
+    def bindings(self) -> Sequence[FormWriter]:
         """In which protocols the Things are offered."""
 
     @property
-    def table(self) -> Table:
-        """Every resource of the Things by path."""
+    def http(self) -> HttpBinding:
+        """The Things over HTTP."""
 
     def thing_health(self) -> dict[str, dict[str, str]]:
         """The class and the state of each Thing, by name."""

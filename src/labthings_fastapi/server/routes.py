@@ -10,9 +10,9 @@ from fastapi import APIRouter, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from labthings_fastapi.bindings.describe import describe
 from labthings_fastapi.problems import problem_for_status
 from labthings_fastapi.routes import ProblemRoute, problem_of, problem_response
+from labthings_fastapi.thing_description.describe import describe
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -78,7 +78,7 @@ def use_problem_details(server: Wired, app: FastAPI) -> None:
     async def render(request: Request, error: Exception) -> Response:
         path = request.url.path
         if isinstance(error, HTTPException) and error.status_code == 404:
-            near = server.table.explain(path) if error.detail == "Not Found" else error.detail
+            near = server.http.table.explain(path) if error.detail == "Not Found" else error.detail
             return problem_response(problem_for_status(404, near, instance=path))
         return problem_response(problem_of(error, path))
 

@@ -11,17 +11,14 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from labthings_fastapi.actions.logs import capture
 from labthings_fastapi.actions.manager import ActionManager
-from labthings_fastapi.bindings.http.application import ThingsApplication
-from labthings_fastapi.bindings.http.dispatch import Table
-from labthings_fastapi.bindings.http.forms import HttpForms
-from labthings_fastapi.bindings.http.serve import expose
+from labthings_fastapi.bindings.http.http_binding import HttpBinding
 from labthings_fastapi.descriptors.slot import UNSET
 from labthings_fastapi.exceptions import ThingNameError, ThingNotFoundError
 from labthings_fastapi.hosting.interface import ThingServerInterface
 from labthings_fastapi.messages.broker import Broker
 from labthings_fastapi.outputs.routes import attach as attach_blobs
 from labthings_fastapi.outputs.store import BlobStore
-from labthings_fastapi.portal.workers import Lane, Workers
+from labthings_fastapi.portal.workers import Workers
 from labthings_fastapi.thing import Thing, slots_of
 from labthings_fastapi.thing_description.paths import normalise_thing_path, thing_path
 
@@ -36,6 +33,8 @@ if TYPE_CHECKING:
 
     from fastapi import FastAPI
     from starlette.testclient import TestClient
+
+    from labthings_fastapi.bindings.binding import Binding
 
 T = TypeVar("T", bound=Thing)
 LOGGER = logging.getLogger("labthings_fastapi.server")
@@ -63,13 +62,20 @@ class ThingServer:
             blobs=self.blobs,
             max_retained_runs=self.config.max_retained_runs,
         )
-        self.table = Table()
-        self.bindings = (HttpForms(),)
         self._lock = threading.RLock()  # guards `_things` while one is added
         self._things: dict[str, Thing] = {}
         self._workers = Workers("labthings-worker")
         self._household = Household(self._workers)
-        self.app = self._make_app()
+        self.app: FastAPI = ThingsAPI(self, lifespan=self._lifespan)
+        self.http = HttpBinding(
+            self.app,
+            self.action_manager,
+            self._workers,
+            prefix=self.api_prefix,
+            calls_per_thing=self.config.max_reads_per_thing,
+        )
+        self.bindings: tuple[Binding, ...] = (self.http,)
+        self._attach()
         built = build_things(self.config, self._interface)
         connect_slots(built, self.config)
         for name, thing in built.items():
@@ -81,30 +87,20 @@ class ThingServer:
         """Make a server from name → class, import string, or `{"cls": …, "kwargs": …}`."""
         return cls({"things": dict(things), **config})
 
-    def _make_app(self) -> FastAPI:
-        app = ThingsAPI(self, lifespan=self._lifespan)
-        app.add_middleware(ThingsApplication, table=self.table)
-        routes.use_problem_details(self, app)
-        routes.attach(self, app, self.api_prefix)
-        self.action_manager.attach_to_app(app, self.api_prefix)
-        attach_blobs(self.blobs, app, self.api_prefix)
-        return app
+    def _attach(self) -> None:
+        """Put the server's own resources on the app."""
+        routes.use_problem_details(self, self.app)
+        routes.attach(self, self.app, self.api_prefix)
+        self.action_manager.attach_to_app(self.app, self.api_prefix)
+        attach_blobs(self.blobs, self.app, self.api_prefix)
 
     def _interface(self, name: str, path: str | None = None) -> ThingServerInterface:
         where = path if path is not None else thing_path(name, self.api_prefix)
         return ThingServerInterface(self, name, where)
 
     def _expose(self, thing: Thing) -> None:
-        lane = Lane(self._workers, thing.name, limit=self.config.max_reads_per_thing)
-        expose(
-            thing,
-            app=self.app,
-            table=self.table,
-            manager=self.action_manager,
-            lane=lane,
-            bindings=self.bindings,
-            prefix=self.api_prefix,
-        )
+        for binding in self.bindings:
+            binding.expose(thing)
         self.app.openapi_schema = None
 
     # --- what it holds --------------------------------------------------------------------

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 from pydantic_core import to_json
 
-from labthings_fastapi.bindings.describe import describe
+from labthings_fastapi.thing_description.describe import describe
 
 from .property_resources import NO_METHODS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from labthings_fastapi.bindings.binding import Binding
     from labthings_fastapi.thing import Thing
+    from labthings_fastapi.thing_description.protocols import FormWriter
 
     from .exchange import Exchange
 
@@ -26,7 +26,7 @@ class ThingResource:
 
     passes_on = NO_METHODS
 
-    def __init__(self, thing: Thing, bindings: Sequence[Binding]) -> None:
+    def __init__(self, thing: Thing, bindings: Sequence[FormWriter]) -> None:
         """Serve the description of one Thing, as those bindings offer it."""
         self._thing = thing
         self._bindings = bindings

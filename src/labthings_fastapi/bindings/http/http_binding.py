@@ -1,0 +1,80 @@
+"""Things over HTTP: the binding."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from labthings_fastapi.portal.workers import Lane
+from labthings_fastapi.thing import endpoints_of
+from labthings_fastapi.thing_description.http_forms import HttpForms
+
+from .action_resources import ActionResource, ActionRunResource, ActionsResource
+from .application import ThingsApplication
+from .dispatch import Table
+from .injected import add_action_route, add_endpoint_route
+from .property_resources import PropertiesResource, PropertyResource
+from .thing_resource import ThingResource
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from labthings_fastapi.actions.manager import ActionManager
+    from labthings_fastapi.portal.workers import Workers
+    from labthings_fastapi.thing import Thing
+
+
+class HttpBinding(HttpForms):
+    """Serves Things in front of a FastAPI app: by name from a table, or as real routes.
+
+    Things are added from any thread; requests are answered on the server's event loop.
+    """
+
+    def __init__(
+        self,
+        app: FastAPI,
+        manager: ActionManager,
+        workers: Workers,
+        *,
+        prefix: str = "",
+        calls_per_thing: int = 8,
+    ) -> None:
+        """Stand in front of `app`; at most `calls_per_thing` calls run a Thing's code at once."""
+        self.table = Table()
+        self._app = app
+        self._manager = manager
+        self._workers = workers
+        self._prefix = prefix
+        self._calls_per_thing = calls_per_thing
+        app.add_middleware(ThingsApplication, table=self.table)
+
+    def expose(self, thing: Thing) -> None:
+        """Serve a Thing at its path, from now on; also while the server runs."""
+        lane = Lane(self._workers, thing.name, limit=self._calls_per_thing)
+        fixed: dict[str, Any] = {thing.path: ThingResource(thing, [self])}
+        members: dict[str, Any] = {}
+        self._add_properties(thing, lane, fixed)
+        self._add_actions(thing, lane, fixed, members)
+        for endpoint in endpoints_of(type(thing)).values():
+            add_endpoint_route(self._app, thing, endpoint)
+        self.table.add(thing.name, thing.path, fixed, members)
+
+    def _add_properties(self, thing: Thing, lane: Lane, fixed: dict[str, Any]) -> None:
+        served = {
+            name: PropertyResource(thing, descriptor, lane, self._manager.blobs)
+            for name, descriptor in thing.property_descriptors.items()
+        }
+        for name, resource in served.items():
+            fixed[f"{thing.path}{name}"] = resource
+        fixed[f"{thing.path}properties"] = PropertiesResource(thing, served)
+
+    def _add_actions(
+        self, thing: Thing, lane: Lane, fixed: dict[str, Any], members: dict[str, Any]
+    ) -> None:
+        manager, prefix = self._manager, self._prefix
+        for name, action in thing.action_descriptors.items():
+            resource = ActionResource(thing, action, lane, manager, prefix)
+            fixed[f"{thing.path}{name}"] = resource
+            members[f"{thing.path}{name}"] = ActionRunResource(resource, manager, prefix)
+            if resource.injected:
+                add_action_route(self._app, thing, action, manager, prefix)
+        fixed[f"{thing.path}actions"] = ActionsResource(thing, manager, prefix)
