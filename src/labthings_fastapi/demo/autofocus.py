@@ -14,7 +14,7 @@ from .stage import Stage
 
 
 class FocusCurve(BaseModel, use_attribute_docstrings=True):
-    """How sharp the pictures were at each height."""
+    """How sharp the picture was at each height."""
 
     z: list[float]
     """Heights (µm), from low to high."""
@@ -27,7 +27,7 @@ class FocusCurve(BaseModel, use_attribute_docstrings=True):
 
 
 class Autofocus(lt.Thing):
-    """Focuses the microscope by itself."""
+    """Autofocus."""
 
     stage: Stage = lt.thing_slot()
     camera: Camera = lt.thing_slot()
@@ -38,7 +38,9 @@ class Autofocus(lt.Thing):
         range_um: Annotated[float, Field(gt=0, le=200)] = 40.0,
         steps: Annotated[int, Field(ge=3, le=201)] = 21,
     ) -> FocusCurve:
-        """Sweep through z, and stay at the sharpest height.
+        """Find the focus.
+
+        Takes pictures on a sweep through z, and ends where they are sharpest.
 
         Args:
             range_um: how far to sweep (µm), half of it on either side of the present height

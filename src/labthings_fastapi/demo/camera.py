@@ -25,15 +25,24 @@ class JPEGBlob(lt.blob.Blob):
 
 
 class Camera(lt.Thing):
-    """A colour camera on a microscope; what it sees depends on where the stage is."""
+    """Microscope camera.
+
+    It sees the piece of the specimen that the stage has brought under the objective.
+    """
 
     stage: Stage = lt.thing_slot()
 
     exposure: float = lt.property(default=20.0, ge=1, le=1000, unit="ms")
-    """How long the camera collects light for a picture: too short is dark, too long is white."""
+    """Exposure time.
+
+    How long the camera collects light for a picture: too short is dark, too long is white.
+    """
 
     gain: float = lt.property(default=1.0, ge=1, le=16)
-    """By how much the signal is amplified: the picture grows brighter, and so does the noise."""
+    """Gain.
+
+    How much the signal is amplified: the picture becomes brighter, and its noise stronger.
+    """
 
     def __init__(self, seed: int | None = None, **kwargs: Any) -> None:
         """Make a camera; with a `seed`, the noise is the same each time."""
@@ -43,26 +52,22 @@ class Camera(lt.Thing):
 
     @lt.property(unit="px")
     def resolution(self) -> tuple[int, int]:
-        """Width and height of a picture."""
+        """Width and height of a picture in pixels."""
         return RESOLUTION
 
     @lt.property(unit="µm")
     def field_of_view(self) -> tuple[float, float]:
-        """Width and height of the piece of the specimen that a picture shows."""
+        """Width and height of what a picture shows."""
         width, height = RESOLUTION
         return width * PIXEL_SIZE, height * PIXEL_SIZE
 
     @lt.action
     def capture(self) -> JPEGBlob:
-        """Take a picture of what is under the objective.
-
-        Returns:
-            The picture as a JPEG file.
-        """
+        """Take a picture."""
         return JPEGBlob.from_bytes(optics.to_jpeg(self.grab_array()))
 
     def grab_array(self) -> optics.Picture:
-        """Take a picture as an array, for other Things: height × width × 3, values 0 to 255."""
+        """Take a picture for other Things: an array of height × width × 3 values, 0 to 255."""
         exposure, gain = self.exposure, self.gain
         lt.cancellable_sleep(exposure / 1000)
         here = self.stage.position

@@ -15,7 +15,7 @@ from .extra import demo_extra
 with demo_extra():
     import psutil
 
-CPU_WINDOW = 0.1
+CPU_WINDOW = 0.2
 """How long the processor is watched for one reading (s)."""
 
 
@@ -33,49 +33,49 @@ class Usage(BaseModel, use_attribute_docstrings=True):
 
 
 class Host(lt.Thing):
-    """The computer that this server runs on."""
+    """Computer that the server runs on."""
 
-    @lt.property(unit="%")
+    @lt.property(unit="%", observable=2.0)
     def cpu_load(self) -> float:
-        """How busy the processor is, all of its cores together."""
+        """Load of the processor, all cores together."""
         return fmean(self.cpu_load_per_core)
 
     @lt.property(unit="%")
     def cpu_load_per_core(self) -> list[float]:
-        """How busy each core of the processor is."""
+        """Load of each core of the processor."""
         # Without an interval, psutil compares with the last call *of the same thread*: a server
         # calls from many threads, and the first answer in each of them would be 0.
         return psutil.cpu_percent(interval=CPU_WINDOW, percpu=True)
 
     @lt.property(unit="°C")
     def temperatures(self) -> dict[str, float]:
-        """What the temperature sensors read; empty where there are none."""
-        read = getattr(psutil, "sensors_temperatures", dict)  # psutil has it on Linux only
+        """Temperatures by sensor; empty where there are none."""
+        read = getattr(psutil, "sensors_temperatures", dict)  # psutil lacks it on some systems
         return {
             f"{chip} {sensor.label or number}": sensor.current
             for chip, sensors in read().items()
             for number, sensor in enumerate(sensors)
         }
 
-    @lt.property
+    @lt.property(observable=2.0)
     def memory(self) -> Usage:
-        """How full the working memory is."""
+        """How full the memory is."""
         memory = psutil.virtual_memory()
         used = memory.total - memory.available
         return Usage(used=used, total=memory.total, percent=memory.percent)
 
     @lt.property
     def disk(self) -> Usage:
-        """How full the disk is that the server works on."""
+        """How full the disk is."""
         disk = psutil.disk_usage(".")
         return Usage(used=disk.used, total=disk.total, percent=disk.percent)
 
     @lt.property(unit="s")
     def uptime(self) -> float:
-        """How long ago the computer was started."""
+        """Time since the computer was started."""
         return time.time() - psutil.boot_time()
 
     @lt.property
     def clock(self) -> datetime:
-        """The time of day by the computer's clock, in UTC."""
+        """Date and time in UTC."""
         return datetime.now(UTC)

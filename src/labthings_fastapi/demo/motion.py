@@ -7,6 +7,12 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel
 
+import labthings_fastapi as lt
+
+
+class OutOfReachError(lt.exceptions.InvocationError, ValueError):
+    """A position lies outside the limits of the stage."""
+
 
 class Position(BaseModel, frozen=True):
     """A point that the stage can move to (µm)."""
@@ -36,11 +42,11 @@ class Limits(BaseModel, frozen=True):
     z: tuple[float, float] = (-100.0, 100.0)
 
     def check(self, target: Position) -> None:
-        """Raise a `ValueError` if a position lies outside the limits."""
+        """Raise `OutOfReachError` if a position lies outside the limits."""
         for axis, value in target:
             lowest, highest = getattr(self, axis)
             if not lowest <= value <= highest:
-                raise ValueError(
+                raise OutOfReachError(
                     f"{axis} = {value:g} µm is out of reach: "
                     f"the {axis} axis moves from {lowest:g} to {highest:g} µm."
                 )
@@ -56,9 +62,14 @@ class Move:
     began: float
 
     @property
+    def length(self) -> float:
+        """How far the whole move goes (µm)."""
+        return self.start.distance(self.target)
+
+    @property
     def duration(self) -> float:
         """How long the whole move takes (s)."""
-        return self.start.distance(self.target) / self.speed
+        return self.length / self.speed
 
     def remaining(self, now: float) -> float:
         """Return the time that is left (s), 0 once the target is reached."""

@@ -45,7 +45,10 @@ def snake(columns: int, rows: int) -> Iterator[tuple[int, int]]:
 
 
 class TileScan(lt.Thing):
-    """Takes pictures side by side, to show more of the specimen than the camera sees at once."""
+    """Tile scanner.
+
+    It takes pictures side by side, to show more of the specimen than the camera sees at once.
+    """
 
     stage: Stage = lt.thing_slot()
     camera: Camera = lt.thing_slot()
@@ -59,7 +62,9 @@ class TileScan(lt.Thing):
         overlap: Annotated[float, Field(ge=0, lt=1)] = 0.1,
         focus: bool = False,
     ) -> Iterator[Tile]:
-        """Take a picture of each tile around the present position, and come back.
+        """Take pictures side by side.
+
+        The tiles lie around the present position, and the stage comes back to it.
 
         Args:
             columns: how many tiles in x

@@ -20,42 +20,53 @@ class StageBusyError(lt.exceptions.InvocationError):
 
 
 class StageStoppedError(lt.exceptions.InvocationError):
-    """An emergency stop ended a move before it reached its target."""
+    """An emergency stop ended a move, or holds the stage."""
 
 
 class Stage(lt.Thing):
-    """A stage with three axes: x and y move the slide, z moves it in and out of focus."""
+    """Motorised stage.
+
+    It has three axes: x and y move the slide, z moves it in and out of focus.
+    """
 
     speed: float = lt.property(default=200.0, gt=0, le=5000, unit="µm/s")
-    """Speed of the stage; a new value counts from the next move."""
+    """Speed of the stage, from the next move on."""
 
     limits: Limits = lt.property(default=Limits(), readonly=True, unit="µm")
-    """The lowest and the highest position of each axis."""
+    """Lowest and highest position of each axis."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        # The lock guards the two attributes below it. It is held for moments only, never while
-        # the stage travels: the position can be read, and the stage stopped, at any time.
+        # The lock guards the attributes below it. It is held for moments only, never while the
+        # stage travels: the position can be read, and the stage stopped, at any time.
         self._lock = threading.Lock()
         self._resting = Position()
         self._move: Move | None = None
+        self._stopped = False
 
     @lt.property(observable=True, unit="µm")
     def position(self) -> Position:
-        """Where the stage is now, also while it moves."""
+        """Where the stage is, also while it moves."""
         with self._lock:
             return self._whereabouts()
 
     @lt.property(observable=True)
     def moving(self) -> bool:
-        """Whether the stage moves at the moment."""
+        """Whether the stage is moving."""
         return self._move is not None
+
+    @lt.property(observable=True)
+    def stopped(self) -> bool:
+        """Whether an emergency stop holds the stage."""
+        return self._stopped
 
     @lt.action
     def move_to(
         self, x: float | None = None, y: float | None = None, z: float | None = None
     ) -> Position:
-        """Move to a position; an axis that is left out stays where it is.
+        """Move to a position.
+
+        An axis that is left out stays where it is.
 
         Args:
             x: where to go along x (µm)
@@ -69,7 +80,7 @@ class Stage(lt.Thing):
 
     @lt.action
     def move_by(self, dx: float = 0.0, dy: float = 0.0, dz: float = 0.0) -> Position:
-        """Move a distance from where the stage is.
+        """Move by a distance.
 
         Args:
             dx: how far along x (µm)
@@ -88,10 +99,22 @@ class Stage(lt.Thing):
 
     @lt.action(stop=True)
     def stop(self) -> None:
-        """Emergency stop: the stage stays where it is, and the move in progress fails."""
+        """Emergency stop.
+
+        The stage stays where it is, and its move fails. It refuses to move until it is released:
+        otherwise a scan that was just taking a picture would go on with its next move.
+        """
         with self._lock:
             self._come_to_rest()
-        self._publish("position", "moving")
+            self._stopped = True
+        self._publish("position", "moving", "stopped")
+
+    @lt.action
+    def release(self) -> None:
+        """Let the stage move again after an emergency stop."""
+        with self._lock:
+            self._stopped = False
+        self._publish("stopped")
 
     def _travel(self, aim: Callable[[Position], Position]) -> Position:
         """Go where `aim` says, seen from where the stage is; return the position reached."""
@@ -99,8 +122,9 @@ class Stage(lt.Thing):
         try:
             self._publish("moving")
             while self._move is move and (left := move.remaining(time.monotonic())):
-                lt.progress(move.duration - left, move.duration, unit="s", message="moving")
                 lt.cancellable_sleep(min(left, STEP))
+                gone = move.start.distance(self.position)
+                lt.progress(gone, move.length, unit="µm", message="moving")
                 self._publish("position")
         finally:  # also when the run was cancelled
             arrived = self._finish(move)
@@ -109,8 +133,10 @@ class Stage(lt.Thing):
         return move.target
 
     def _set_off(self, aim: Callable[[Position], Position]) -> Move:
-        """Begin a move, unless the stage is moving already or the target is out of reach."""
+        """Begin a move, if the stage is free to move and the target is within reach."""
         with self._lock:
+            if self._stopped:
+                raise StageStoppedError("An emergency stop holds the stage: release it first.")
             if self._move is not None:
                 raise StageBusyError("The stage is already moving: wait, or cancel that move.")
             target = aim(self._resting)

@@ -1,0 +1,39 @@
+"""Autofocus finds the height at which the specimen is sharp."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from labthings_fastapi.demo.optics import focal_height
+
+
+@pytest.mark.parametrize(("x", "y"), [(0, 0), (200, -150)])
+def test_the_best_height_is_the_true_focus_and_the_stage_ends_there(bench, x, y):
+    bench["stage"].move_to(x=x, y=y)
+    curve = bench["autofocus"].autofocus()
+    assert curve.best_z == pytest.approx(focal_height(x, y), abs=1)
+    assert bench["stage"].position.z == curve.best_z
+
+
+def test_the_curve_has_a_sharpness_for_each_height_around_the_present_one(bench):
+    bench["stage"].move_to(z=10)
+    curve = bench["autofocus"].autofocus(range_um=8, steps=5)
+    assert curve.z == [6, 8, 10, 12, 14]
+    assert len(curve.sharpness) == 5
+    assert max(curve.sharpness) == curve.sharpness[3]
+
+
+def test_a_sweep_that_leaves_the_limits_is_refused_before_anything_moves(bench):
+    bench["stage"].move_to(z=95)
+    with pytest.raises(ValueError, match="z = 105 µm"):
+        bench["autofocus"].autofocus(range_um=20)
+    assert bench["stage"].position.z == 95
+
+
+def test_a_focus_beyond_the_sweep_is_said_in_the_log(bench, caplog):
+    with caplog.at_level(logging.WARNING):
+        curve = bench["autofocus"].autofocus(range_um=4, steps=3)
+    assert curve.best_z == 2
+    assert "try a wider range" in caplog.text
