@@ -1,1 +1,1 @@
-"""The W3C vocabulary as data; pure."""
+"""The W3C Thing Description as data: paths, forms, the model and its validation; pure."""
