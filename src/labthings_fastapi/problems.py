@@ -88,6 +88,14 @@ _NO_SPACE = _Kind(507, "no-space", "No space left to store this")
 _NO_SPACE_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
+def well_formed(text: str) -> str:
+    """Return the text with what UTF-8 cannot hold, halves of surrogate pairs, spelt out.
+
+    What user code says about its failure goes out as JSON; it must not become a failure itself.
+    """
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
+
+
 def _is_no_space(error: BaseException) -> bool:
     if isinstance(error, OSError) and error.errno in _NO_SPACE_ERRNOS:
         return True
@@ -119,6 +127,7 @@ def problem_from(error: BaseException, *, instance: str | None = None, **extra: 
     detail = errors.describe_exception(error)
     if known:
         detail = detail.partition(": ")[2] or kind.title
+    detail = well_formed(detail)
     headers = {"Retry-After": str(RETRY_AFTER_SECONDS)} if kind.status == 503 else {}
     return Problem(
         kind.status,
@@ -133,7 +142,10 @@ def problem_from(error: BaseException, *, instance: str | None = None, **extra: 
 
 def problem_for_status(status: int, detail: str | None = None, **members: Any) -> Problem:
     """Render a bare HTTP status, as routing gives it (RFC 9457, section 4.2.1: `about:blank`)."""
-    phrase = HTTPStatus(status).phrase
+    try:
+        phrase = HTTPStatus(status).phrase
+    except ValueError:
+        phrase = f"Status {status}"  # apps may answer with codes that no standard names
     return Problem(status, "about:blank", phrase, detail or phrase, **members)
 
 

@@ -1,12 +1,11 @@
 """How a run looks on the wire, in the words that LabThings clients poll.
 
-Light: importing this module alone loads neither a web framework nor threads.
+Light: importing this module loads no web framework.
 """
 
 from __future__ import annotations
 
 import logging
-import traceback
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, TypeVar
@@ -16,7 +15,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, model_validator
 
 from labthings_fastapi.messages.message import InvocationStatus
 
-from .logs import message_of
+from .logs import exception_name, message_of, traceback_of
 
 ACTION_INVOCATIONS_PATH = "/action_invocations"
 
@@ -59,25 +58,9 @@ class LogRecordModel(BaseModel):
             "lineno": value.lineno,
             "filename": value.filename,
             "created": datetime.fromtimestamp(value.created, UTC),
-            "exception_type": _exception_type(value),
-            "traceback": _traceback(value),
+            "exception_type": exception_name(value),
+            "traceback": traceback_of(value),
         }
-
-
-def _exception_type(record: logging.LogRecord) -> str | None:
-    if record.exc_info and record.exc_info[0]:
-        return record.exc_info[0].__name__
-    found = getattr(record, "exception_type", None)
-    return found if isinstance(found, str) else None
-
-
-def _traceback(record: logging.LogRecord) -> str | None:
-    if record.exc_text or not record.exc_info:
-        return record.exc_text
-    try:
-        return "".join(traceback.format_exception(*record.exc_info))
-    except BaseException:  # noqa: BLE001 - the exception's own text may raise
-        return "The traceback could not be formatted."
 
 
 class Link(BaseModel):

@@ -12,6 +12,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from labthings_fastapi.exceptions import describe_exception
+from labthings_fastapi.problems import well_formed
 
 from .context import current_run
 
@@ -40,9 +41,9 @@ class DequeLogHandler(logging.Handler):
 def message_of(record: logging.LogRecord) -> str:
     """Return a record's text; a record that cannot be formatted says so instead of raising."""
     try:
-        return record.getMessage()
+        return well_formed(str(record.getMessage()))
     except BaseException as error:  # noqa: BLE001 - a hostile __str__ may raise anything
-        return (
+        return well_formed(
             f"Error formatting a log record ({describe_exception(error)}): {_shown(record.msg)} "
             f"with arguments {_shown(record.args)} at {record.filename}:{record.lineno}"
         )
@@ -53,6 +54,26 @@ def _shown(value: object) -> str:
         return repr(value)
     except BaseException:  # noqa: BLE001 - see above
         return f"<a {type(value).__name__} that cannot be shown>"
+
+
+def traceback_of(record: logging.LogRecord) -> str | None:
+    """Return the text of a record's traceback, or None if it has none."""
+    if record.exc_text:
+        return well_formed(record.exc_text)
+    if not record.exc_info:
+        return None
+    try:
+        return well_formed(_formatter.formatException(record.exc_info))
+    except BaseException as error:  # noqa: BLE001 - the exception's own text may raise
+        return f"The traceback could not be formatted: {type(error).__name__}"
+
+
+def exception_name(record: logging.LogRecord) -> str | None:
+    """Return the name of the class of the exception that a record tells of, or None."""
+    if isinstance(record.exc_info, tuple) and record.exc_info[0]:
+        return record.exc_info[0].__name__
+    kept = getattr(record, "exception_type", None)
+    return kept if isinstance(kept, str) else None
 
 
 def _clipped(text: str) -> str:
@@ -77,24 +98,10 @@ def _settled(record: logging.LogRecord) -> logging.LogRecord:
     kept.msg = _clipped(message_of(record))
     kept.args = None
     if record.exc_info:
-        kept.__dict__["exception_type"] = _exception_name(record)
-        kept.exc_text = _clipped(_traceback_of(record))
+        kept.__dict__["exception_type"] = exception_name(record)
+        kept.exc_text = _clipped(traceback_of(record) or "")
         kept.exc_info = None
     return kept
-
-
-def _exception_name(record: logging.LogRecord) -> str | None:
-    kind = record.exc_info[0] if record.exc_info else None
-    return kind.__name__ if kind else None
-
-
-def _traceback_of(record: logging.LogRecord) -> str:
-    if record.exc_text:
-        return record.exc_text
-    try:
-        return _formatter.formatException(record.exc_info) if record.exc_info else ""
-    except BaseException as error:  # noqa: BLE001 - the exception's own text may raise
-        return f"The traceback could not be formatted: {describe_exception(error)}"
 
 
 class RunLog:
@@ -147,7 +154,10 @@ class RunLogHandler(logging.Handler):
         if run is None or run.log is None or getattr(record, _KEPT, False):
             return
         setattr(record, _KEPT, True)
-        run.log.keep(record)
+        try:
+            run.log.keep(record)
+        except Exception:  # noqa: BLE001 - as in every handler: logging never fails the code
+            self.handleError(record)
 
     def handle(self, record: logging.LogRecord) -> bool | logging.LogRecord:  # type: ignore[override]
         """Skip the handler's lock: a run's log has its own, and runs must not wait for others."""
