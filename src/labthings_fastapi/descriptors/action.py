@@ -7,6 +7,7 @@ from functools import cached_property
 from types import MethodType
 from typing import (
     TYPE_CHECKING,
+    Annotated,
     Any,
     Concatenate,
     Generic,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from pydantic import BaseModel
+    from pydantic.fields import FieldInfo
 
     from labthings_fastapi.schemas.signature import Returns
 
@@ -150,10 +152,19 @@ class ActionDescriptor(BaseDescriptor, Generic[OwnerT, P, R]):
     @cached_property
     def quick_input(self) -> bool:
         """Whether checking the arguments runs no user code, so that an event loop may do it."""
-        return all(
-            ValueSchema(field.annotation, where=self.where).is_plain
-            for field in self.input_model.model_fields.values()
-        )
+        model = self.input_model
+        if model.model_config.get("extra") == "allow" and "__pydantic_extra__" in vars(model).get(
+            "__annotations__", {}
+        ):
+            return False
+        return all(map(self._is_quick, model.model_fields.values()))
+
+    def _is_quick(self, field: FieldInfo) -> bool:
+        # The metadata hold validators as well as constraints.
+        hint: Any = field.annotation
+        for item in field.metadata:
+            hint = Annotated[hint, item]
+        return field.default_factory is None and ValueSchema(hint, where=self.where).is_plain
 
     @cached_property
     def _returns(self) -> Returns:

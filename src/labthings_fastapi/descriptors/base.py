@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from labthings_fastapi.exceptions import AffordanceDefinitionError
 from labthings_fastapi.schemas.docstrings import description as whole_text
 from labthings_fastapi.schemas.docstrings import summary
+from labthings_fastapi.schemas.signature import resolved_hints
 
 from .attribute_docs import attribute_docs
 
@@ -118,18 +119,14 @@ class BaseDescriptor:
         return self.resolve(annotations[self.name])
 
     def resolve(self, hint: Any) -> Any:
-        """Look up the names in a hint that is a string."""
-        if not isinstance(hint, str):
-            return hint
+        """Look up the names in a hint, where it or a part of it is a string."""
         module = inspect.getmodule(self.owner)
-        known = dict(vars(module)) if module else {}
-        try:
-            # The hint is code of the class's author, as `typing.get_type_hints` evaluates it.
-            return eval(hint, known, vars(self.scope))  # noqa: S307
-        except Exception as error:
-            raise AffordanceDefinitionError(
-                f"{self.where}: the type hint {hint!r} cannot be resolved: {error}"
-            ) from error
+        carrier: Any = SimpleNamespace(
+            __annotations__={"hint": hint},
+            __globals__=vars(module) if module else {},
+            __qualname__=self.where,
+        )
+        return resolved_hints(carrier, self.scope)["hint"]
 
 
 def descriptors_of(cls: type) -> Iterator[tuple[str, BaseDescriptor]]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from pydantic import ValidationError
 
-from labthings_fastapi.exceptions import AffordanceDefinitionError
+from labthings_fastapi.exceptions import AffordanceDefinitionError, describe_exception
 
 from .property import BaseProperty
 
@@ -59,14 +59,19 @@ class DataProperty(BaseProperty[V]):
                 f"{self.where}: a data property needs either `default` or `default_factory`, "
                 f"and this one has {found}."
             )
-        value = self.make_default()
         try:
-            self.schema.validate(value)
+            self.make_default()
         except ValidationError as error:
-            message = error.errors(include_url=False)[0]["msg"]
+            first = error.errors(include_url=False)[0]
             raise AffordanceDefinitionError(
-                f"{self.where}: the default {value!r} breaks the property's own type or "
-                f"constraints: {message}."
+                f"{self.where}: the default {first['input']!r} breaks the property's own type or "
+                f"constraints: {first['msg']}."
+            ) from error
+        except AffordanceDefinitionError:
+            raise
+        except Exception as error:
+            raise AffordanceDefinitionError(
+                f"{self.where}: the `default_factory` failed: {describe_exception(error)}"
             ) from error
 
     @property
@@ -85,20 +90,21 @@ class DataProperty(BaseProperty[V]):
         return True
 
     def make_default(self) -> V:
-        """Return a fresh default, shared with nobody."""
+        """Return a fresh default of the property's own type, shared with nobody."""
         if self._factory is not None:
-            made: V = self._factory()
-            return made
+            return self.schema.validate(self._factory())
         if self.schema.immutable:
-            kept: V = self._default
-            return kept
-        copied: V = copy.deepcopy(self._default)
-        return copied
+            return self.schema.validate(self._default)
+        return self.schema.validate(copy.deepcopy(self._default))
 
     @property
     def quick(self) -> bool:
         """True for builtin types: no code of a user's model runs."""
         return self.schema.is_plain
+
+    def prepare(self, thing: Any) -> None:
+        """Make the default now: a `default_factory` is user code."""
+        self.get(thing)
 
     @overload
     def __get__(self, obj: None, owner: type | None = None) -> Self: ...
@@ -126,7 +132,7 @@ class DataProperty(BaseProperty[V]):
 
     def set_valid(self, thing: Any, value: V) -> None:
         """Store a value that has been checked, and tell observers."""
-        news = self.news(thing, value)
+        news = self.news(thing, value) if self.is_observable else None
         with self._storing:
             thing.__dict__[self.name] = value
             if news is not None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
 
+from pydantic import ValidationError
+
 from labthings_fastapi.exceptions import AffordanceDefinitionError
 from labthings_fastapi.schemas.signature import resolved_hints
 
@@ -27,9 +29,11 @@ class FunctionalProperty(BaseProperty[V], Generic[OwnerT, V]):
 
     def __init__(self, getter: Callable[[OwnerT], V], **options: Any) -> None:
         """Wrap a getter; its return hint is the type of the property."""
+        self._readonly = False
+        self._constraints: Mapping[str, Any] = {}
+        self._setter: Callable[[Any, V], None] | None = None
         super().__init__(**options)
         self.getter = getter
-        self._setter: Callable[[Any, V], None] | None = None
         self._resetter: Callable[[Any], None] | None = None
         self.default: Any = MISSING
         self.__doc__ = getter.__doc__
@@ -56,8 +60,39 @@ class FunctionalProperty(BaseProperty[V], Generic[OwnerT, V]):
                 f"{self.where}: the getter has no return type hint. Write "
                 f"`def {self.getter.__name__}(self) -> <type>:`, so that values can be described."
             )
-        if self._setter is None:
-            self.readonly = True
+        if self.constraints:
+            self.schema.compile()
+        if self.has_default:
+            self._check_default()
+
+    def _check_default(self) -> None:
+        try:
+            self.schema.validate(self.default)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            raise AffordanceDefinitionError(
+                f"{self.where}: the default {self.default!r} breaks the property's own type or "
+                f"constraints: {first['msg']}."
+            ) from error
+
+    @property
+    def readonly(self) -> bool:
+        """Whether clients may not write it: it says so, or it has no setter."""
+        return self._readonly or self._setter is None
+
+    @readonly.setter
+    def readonly(self, value: bool) -> None:
+        self._readonly = value
+
+    @property
+    def constraints(self) -> Mapping[str, Any]:
+        """What values must obey beside their type; may be assigned in the body of the class."""
+        return self._constraints
+
+    @constraints.setter
+    def constraints(self, value: Mapping[str, Any]) -> None:
+        self._constraints = dict(value)
+        self._schema = None
 
     @property
     def value_type(self) -> Any:

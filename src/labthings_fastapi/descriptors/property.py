@@ -80,6 +80,9 @@ class BaseProperty(BaseDescriptor, Generic[V]):
         """
         return False
 
+    def prepare(self, thing: Any) -> None:
+        """Do now what a first read would do, so that later ones are as quick as `quick` says."""
+
     def get(self, thing: Any) -> V:
         """Return the value now; runs the Thing's code where it has a getter."""
         raise NotImplementedError

@@ -1,0 +1,142 @@
+"""A property that is a value kept by the Thing."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from pydantic import BaseModel, ValidationError
+
+import labthings_fastapi as lt
+from labthings_fastapi.descriptors.data_property import DataProperty
+from labthings_fastapi.exceptions import AffordanceDefinitionError
+from labthings_fastapi.messages.topic import Topic
+
+
+class Point(BaseModel):
+    x: int = 0
+
+
+class Stage(lt.Thing):
+    speed: float = lt.property(default=1, gt=0)
+    corner: tuple[int, int] = lt.property(default=[1, 2])
+    trail: list[int] = lt.property(default=[1])
+    point: Point = lt.property(default={"x": 4})
+    secret: int = lt.property(default=0, observable=False)
+    count: int = lt.property(default=0, readonly=True)
+
+
+def news_of(thing):
+    return thing._thing_server_interface.broker.subscribe(Topic())
+
+
+def test_a_value_is_an_attribute_and_the_class_shows_the_descriptor():
+    stage = Stage()
+    stage.speed = 2
+    assert stage.speed == 2.0
+    assert isinstance(Stage.speed, DataProperty)
+
+
+def test_a_default_has_the_type_of_the_property():
+    stage = Stage()
+    assert isinstance(stage.speed, float)
+    assert stage.corner == (1, 2)
+    assert stage.point == Point(x=4)
+
+
+def test_a_mutable_default_is_shared_with_no_other_thing():
+    one, other = Stage(), Stage()
+    one.trail.append(2)
+    assert (one.trail, other.trail) == ([1, 2], [1])
+
+
+def test_an_invalid_value_changes_nothing_and_is_not_published():
+    stage = Stage()
+    subscription = news_of(stage)
+    with pytest.raises(ValidationError):
+        stage.speed = -1
+    assert stage.speed == 1.0
+    assert subscription.take() == []
+
+
+def test_a_change_is_published_with_its_json():
+    stage = Stage()
+    subscription = news_of(stage)
+    stage.speed = 3
+    (message,) = subscription.take()
+    assert (message.kind, message.affordance, message.payload) == ("property", "speed", b"3.0")
+    assert message.value == 3.0
+
+
+def test_what_is_not_observable_is_not_published():
+    stage = Stage()
+    subscription = news_of(stage)
+    stage.secret = 5
+    assert (stage.secret, subscription.take()) == (5, [])
+
+
+def test_read_only_stops_clients_and_not_the_things_own_code():
+    stage = Stage()
+    stage.count = 7
+    assert stage.count == 7
+    with pytest.raises(AttributeError, match="read-only"):
+        Stage.count.set_json(stage, b"8")
+
+
+def test_the_last_news_is_of_the_value_that_is_there():
+    """Many threads write; whoever came last in the store came last in the news."""
+    stage = Stage()
+    subscription = news_of(stage)
+    threads = [
+        threading.Thread(
+            target=lambda n=n: [setattr(stage, "secret", 0), setattr(stage, "speed", n)]
+        )
+        for n in range(1, 20)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert subscription.take()[-1].value == stage.speed
+
+
+def define(**options):
+    class Wrong(lt.Thing):
+        speed: float = lt.property(**options)
+
+    return Wrong
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({}, "neither"),
+        ({"default": 1, "default_factory": float}, "both"),
+        ({"default": -1, "gt": 0}, "-1"),
+        ({"default": "fast"}, "'fast'"),
+        ({"default_factory": lambda: "fast"}, "'fast'"),
+        ({"default_factory": lambda: 1 / 0}, "ZeroDivisionError"),
+        ({"default": 1, "max_length": 3}, "max_length"),
+        ({"default": 1, "greater": 3}, "greater"),
+    ],
+)
+def test_a_mistake_in_a_declaration_is_found_when_the_class_is_made(options, said):
+    with pytest.raises(AffordanceDefinitionError, match=said) as caught:
+        define(**options)
+    if "greater" not in options:
+        assert "Wrong.speed" in str(caught.value)
+
+
+def test_a_missing_type_hint_is_named():
+    with pytest.raises(AffordanceDefinitionError, match=r"Wrong\.speed.*no type hint"):
+
+        class Wrong(lt.Thing):
+            speed = lt.property(default=1)
+
+
+def test_a_descriptor_has_one_name():
+    with pytest.raises(AffordanceDefinitionError, match=r"Wrong\.speed.*'pace'"):
+
+        class Wrong(lt.Thing):
+            speed: float = lt.property(default=1)
+            pace: float = speed

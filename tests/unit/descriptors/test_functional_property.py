@@ -1,0 +1,141 @@
+"""A property that is computed by a method."""
+
+from __future__ import annotations
+
+import pytest
+from pydantic import ValidationError
+
+import labthings_fastapi as lt
+from labthings_fastapi.exceptions import AffordanceDefinitionError
+from labthings_fastapi.messages.topic import Topic
+
+
+class Mixin:
+    """Not a Thing, but brings affordances to one."""
+
+    @lt.property
+    def seen(self) -> int:
+        return 1
+
+
+class Stage(Mixin, lt.Thing):
+    def __init__(self):
+        self._x = 0
+
+    @lt.property
+    def x(self) -> int:
+        """Where it is.
+
+        In steps.
+        """
+        return self._x
+
+    @x.setter
+    def _set_x(self, value):
+        self._x = value
+
+    x.constraints = {"ge": 0}  # noqa: RUF012 - this is how it is written in a class
+    x.default = 3
+
+    @lt.property(unit="mm", observable=True)
+    def y(self) -> float:
+        return float(self._x)
+
+    @y.setter
+    def y(self, value):
+        self._x = int(value)
+
+    @lt.property(readonly=True)
+    def z(self) -> int:
+        return self._x
+
+    @z.setter
+    def z(self, value):
+        self._x = value
+
+    @lt.property
+    def w(self) -> int:
+        return 4
+
+
+def test_a_setter_may_have_any_name():
+    stage = Stage()
+    stage.x = 2
+    stage.y = 3.0
+    assert (stage.x, stage.y) == (3, 3.0)
+
+
+def test_the_first_line_of_the_docstring_is_the_title():
+    assert Stage.x.title == "Where it is."
+    assert Stage.x.description == "Where it is.\n\nIn steps."
+
+
+def test_constraints_assigned_in_the_class_are_kept():
+    stage = Stage()
+    with pytest.raises(ValidationError):
+        stage.x = -1
+    assert stage.x == 0
+
+
+@pytest.mark.parametrize(("name", "readonly"), [("x", False), ("z", True), ("w", True)])
+def test_clients_may_write_what_has_a_setter_and_does_not_say_otherwise(name, readonly):
+    assert Stage.properties[name].readonly is readonly
+
+
+def test_what_a_mixin_brings_without_a_setter_is_read_only():
+    assert Stage.seen.readonly is True
+
+
+def test_a_thing_may_set_what_clients_may_only_read():
+    stage = Stage()
+    stage.z = 9
+    assert stage.z == 9
+
+
+def test_without_a_setter_even_the_thing_cannot_set_it():
+    with pytest.raises(AttributeError, match="read-only"):
+        Stage().w = 1
+
+
+def test_only_an_observable_one_is_published_by_its_setter():
+    stage = Stage()
+    subscription = stage._thing_server_interface.broker.subscribe(Topic())
+    stage.x = 5
+    stage.y = 6.0
+    assert [(m.affordance, m.payload) for m in subscription.take()] == [("y", b"6.0")]
+
+
+def test_any_can_be_published_by_hand():
+    stage = Stage()
+    subscription = stage._thing_server_interface.broker.subscribe(Topic())
+    stage.properties["w"].publish()
+    assert [message.payload for message in subscription.take()] == [b"4"]
+
+
+def test_a_getter_must_say_what_it_returns():
+    with pytest.raises(AffordanceDefinitionError, match=r"Wrong\.x.*return type hint"):
+
+        class Wrong(lt.Thing):
+            @lt.property
+            def x(self):
+                return 1
+
+
+def test_a_constraint_that_does_not_fit_is_found_when_the_class_is_made():
+    with pytest.raises(AffordanceDefinitionError, match=r"Wrong\.x.*'gt'"):
+
+        class Wrong(lt.Thing):
+            @lt.property(gt=0)
+            def x(self) -> str:
+                return "a"
+
+
+def test_a_default_that_breaks_the_constraints_is_found_when_the_class_is_made():
+    with pytest.raises(AffordanceDefinitionError, match=r"Wrong\.x.*-1"):
+
+        class Wrong(lt.Thing):
+            @lt.property(gt=0)
+            def x(self) -> int:
+                return 1
+
+            x.default = -1
