@@ -37,7 +37,7 @@ class ThingsApplication:
             return
         path: str = scope["path"]
         root: str = scope.get("root_path", "")
-        if root and path.startswith(root):
+        if root and f"{path}/".startswith(f"{root}/"):
             path = path[len(root) :]
         resource = self._table.find(path)
         method: str = scope["method"]
@@ -60,14 +60,21 @@ async def _answer(resource: Resource, exchange: Exchange) -> None:
     except Exception as error:
         if not is_expected(error):
             LOGGER.exception("%s: %s failed.", resource.what, method)
-        await exchange.refuse(problem_of(error, resource.what, exchange.path))
+        problem = problem_of(error, resource.what, exchange.path)
+        if problem.status == 405:
+            problem.headers["Allow"] = _allowed(resource)
+        await exchange.refuse(problem)
 
 
-def _not_allowed(resource: Resource, exchange: Exchange) -> Problem:
+def _allowed(resource: Resource) -> str:
     methods = set(resource.handlers) | resource.passes_on
     if "GET" in methods:
         methods.add("HEAD")
-    allowed = ", ".join(sorted(methods))
+    return ", ".join(sorted(methods))
+
+
+def _not_allowed(resource: Resource, exchange: Exchange) -> Problem:
+    allowed = _allowed(resource)
     return problem_for_status(
         405,
         f"{resource.what} does not take {exchange.scope['method']}; it takes: {allowed}.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -29,6 +30,25 @@ JSON = "application/json"
 
 class ClientGoneError(Exception):
     """The client closed the connection before its request was complete."""
+
+
+class ReportedFailure(Exception):  # noqa: N818 - carries an error that has been logged
+    """Wraps an error of a Thing's code that is in the Thing's log already."""
+
+    def __init__(self, what: str, raised: BaseException) -> None:
+        """Keep the error, and of what affordance the code is."""
+        super().__init__(type(raised).__name__)
+        self.what = what
+        self.raised = raised
+
+
+class InvalidMembers(Exception):  # noqa: N818 - carries what several ValidationErrors found
+    """Members of a JSON object are not valid; `found` lists all mistakes as pydantic does."""
+
+    def __init__(self, found: list[dict[str, Any]]) -> None:
+        """Keep the mistakes; the first part of each `loc` is the member's name."""
+        super().__init__(f"{len(found)} mistakes")
+        self.found = found
 
 
 class Exchange:
@@ -69,7 +89,7 @@ class Exchange:
             UnsupportedMediaTypeError: there is a body and it is not called JSON.
         """
         length = self.header(b"content-length")
-        if length is not None and length.isdigit() and int(length) > MAX_BODY_BYTES:
+        if length is not None and length.isdecimal() and int(length) > MAX_BODY_BYTES:
             raise self._too_large()
         chunks: list[bytes] = []
         size = 0
@@ -132,6 +152,12 @@ def problem_of(error: BaseException, what: str, instance: str) -> Problem:
     """Render what a handler raised; `what` names the affordance for people."""
     if isinstance(error, UserCodeExit):
         error = error.raised
+    if isinstance(error, ReportedFailure):
+        # Not a mistake of the client, whatever it is: a getter's own ValidationError is no 422.
+        problem = problem_from(error.raised, instance=instance)
+        return replace(problem, detail=f"{error.what}: {problem.detail}")
+    if isinstance(error, InvalidMembers):
+        return validation_problem(error.found, what, instance=instance)
     if isinstance(error, ValidationError):
         found = error.errors(include_url=False, include_context=False, include_input=False)
         if found[0]["type"] == "json_invalid":
@@ -142,12 +168,5 @@ def problem_of(error: BaseException, what: str, instance: str) -> Problem:
 
 
 def is_expected(error: BaseException) -> bool:
-    """Whether an error is an answer to the client rather than a failure of a Thing's code."""
-    return isinstance(error, (LabThingsError, ValidationError))
-
-
-def as_object(parsed: Any, what: str) -> dict[str, Any]:
-    """Return a JSON object, or say that it should be one."""
-    if not isinstance(parsed, dict):
-        raise MalformedBodyError(f"{what}: the body must be a JSON object, name to value.")
-    return parsed
+    """Whether an error needs no entry in the server's own log: it is an answer, or logged."""
+    return isinstance(error, (LabThingsError, ValidationError, InvalidMembers, ReportedFailure))

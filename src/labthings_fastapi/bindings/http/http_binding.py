@@ -65,7 +65,7 @@ class HttpBinding(HttpForms):
         }
         for name, resource in served.items():
             fixed[f"{thing.path}{name}"] = resource
-        fixed[f"{thing.path}properties"] = PropertiesResource(thing, served)
+        fixed[f"{thing.path}properties"] = PropertiesResource(thing, served, lane)
 
     def _add_actions(
         self, thing: Thing, lane: Lane, fixed: dict[str, Any], members: dict[str, Any]

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-from typing import TYPE_CHECKING, Any, TypeVar
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
-from pydantic_core import from_json, to_json
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import to_json
 
 from labthings_fastapi.exceptions import (
     AffordanceNotFoundError,
     LabThingsError,
     MalformedBodyError,
+    describe_exception,
 )
-from labthings_fastapi.portal.workers import UserCodeExit
 
-from .exchange import as_object
+from .exchange import InvalidMembers, ReportedFailure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator
 
     from labthings_fastapi.descriptors.property import BaseProperty
     from labthings_fastapi.outputs.store import BlobStore
@@ -28,12 +28,11 @@ if TYPE_CHECKING:
 
     from .exchange import Exchange
 
-T = TypeVar("T")
 NO_METHODS: frozenset[str] = frozenset()
+READS_AT_ONCE = 4
+"""How many getters one request may run at once, so that it leaves room in the lane for others."""
 
-
-class ThingFailure(LabThingsError):  # noqa: N818 - a name for the log, not for people to catch
-    """The code of a Thing failed while it answered a request."""
+_OBJECT: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, Any])
 
 
 class PropertyResource:
@@ -45,6 +44,7 @@ class PropertyResource:
         self, thing: Thing, descriptor: BaseProperty[Any], lane: Lane, blobs: BlobStore
     ) -> None:
         """Serve one property of one Thing, with the Thing's lane for its code."""
+        descriptor.prepare(thing)
         self._thing = thing
         self.descriptor = descriptor
         self._lane = lane
@@ -62,47 +62,59 @@ class PropertyResource:
         """Return the value as JSON; code of the Thing runs on its lane."""
         if self.descriptor.quick:
             return self.descriptor.read_json(self._thing, self._context)
-        return await self.run(self.descriptor.read_json, self._thing, self._context)
+        return await self._lane.run(self._read)
+
+    def _read(self) -> bytes:
+        with self._user_code():
+            return self.descriptor.read_json(self._thing, self._context)
 
     async def put(self, exchange: Exchange) -> None:
-        """Write the property from a bare JSON value."""
+        """Write the property from a bare JSON value; code of the Thing runs on its lane."""
         body = await exchange.body()
         if not body:
             raise MalformedBodyError(f"{self.what}: the body is empty; send the new value as JSON.")
-        await self.write(body)
+        if self.descriptor.quick:
+            self._write(body)
+        else:
+            await self._lane.run(self._write, body)
         await exchange.reply(204)
 
-    async def write(self, body: bytes) -> None:
-        """Check and set a value; code of the Thing runs on its lane."""
-        if self.descriptor.quick:
-            self.descriptor.set_json(self._thing, body)
-        else:
-            await self.run(self.descriptor.set_json, self._thing, body)
+    def _write(self, body: bytes) -> None:
+        self.set_checked(self.checked(body))
 
-    async def run(self, function: Callable[..., T], *arguments: Any) -> T:
-        """Run the Thing's code on its lane; a failure is logged once, on the Thing's logger."""
+    def value(self) -> Any:
+        """Return the value as the Thing's own code sees it."""
+        with self._user_code():
+            return self.descriptor.get(self._thing)
+
+    def checked(self, body: bytes) -> Any:
+        """Return the value that a client sent, or raise `pydantic.ValidationError`."""
+        with self._user_code(passing=ValidationError):
+            return self.descriptor.schema.validate_json(body)
+
+    def set_checked(self, value: Any) -> None:
+        """Set a value that has been checked."""
+        if self.descriptor.readonly:
+            raise self.descriptor.read_only_error(self._thing)
+        with self._user_code():
+            self.descriptor.set_valid(self._thing, value)
+
+    @contextmanager
+    def _user_code(self, passing: type[Exception] | tuple[()] = ()) -> Iterator[None]:
+        """Log a failure once, on the Thing's logger; drivers raise anything, `SystemExit` too."""
         try:
-            return await self._lane.run(function, *arguments)
-        except (LabThingsError, ValidationError):
+            yield
+        except passing:
             raise
-        except Exception as error:  # noqa: BLE001 - drivers raise anything
-            raised = error.raised if isinstance(error, UserCodeExit) else error
-            log_failure(self._thing.logger, self.what, raised)
-            raise ReportedFailure(raised) from raised
-
-
-class ReportedFailure(Exception):  # noqa: N818 - carries an error that has been logged
-    """Wraps an error of user code that is in the log already."""
-
-    def __init__(self, raised: BaseException) -> None:
-        """Keep the error."""
-        super().__init__(type(raised).__name__)
-        self.raised = raised
-
-
-def log_failure(logger: logging.Logger, what: str, error: BaseException) -> None:
-    """Leave one ERROR record with the traceback."""
-    logger.error("%s failed: %s", what, type(error).__name__, exc_info=error)
+        except BaseException as error:
+            anticipated = isinstance(error, LabThingsError)
+            self._thing.logger.error(
+                "%s failed: %s",
+                self.what,
+                describe_exception(error),
+                exc_info=None if anticipated else error,
+            )
+            raise ReportedFailure(self.what, error) from error
 
 
 class PropertiesResource:
@@ -110,16 +122,25 @@ class PropertiesResource:
 
     passes_on = NO_METHODS
 
-    def __init__(self, thing: Thing, resources: dict[str, PropertyResource]) -> None:
+    def __init__(self, thing: Thing, resources: dict[str, PropertyResource], lane: Lane) -> None:
         """Serve the properties of one Thing."""
         self._thing = thing
         self._resources = resources
+        self._lane = lane
         self.what = f"The properties of Thing {thing.name!r}"
         self.handlers = {"GET": self.get, "PUT": self.put}
 
     async def get(self, exchange: Exchange) -> None:
         """Read all properties."""
-        values = await asyncio.gather(*(each.read() for each in self._resources.values()))
+        places = asyncio.Semaphore(READS_AT_ONCE)
+
+        async def read(resource: PropertyResource) -> bytes:
+            if resource.descriptor.quick:
+                return await resource.read()
+            async with places:
+                return await resource.read()
+
+        values = await asyncio.gather(*map(read, self._resources.values()))
         members = [
             to_json(name) + b":" + value
             for name, value in zip(self._resources, values, strict=True)
@@ -132,16 +153,15 @@ class PropertiesResource:
         All values are checked before the first is set; if a setter fails, those that were set
         before it are given back their old values.
         """
-        body = await exchange.body()
-        try:
-            found = as_object(from_json(body), self.what)
-        except ValueError as error:
-            raise MalformedBodyError(f"{self.what}: the body is not JSON: {error}") from error
-        await self._write(self._chosen(found))
+        chosen = self._chosen(_OBJECT.validate_json(await exchange.body()))
+        if all(resource.descriptor.quick for resource in chosen):
+            self._write(chosen)
+        else:
+            await self._lane.run(self._write, chosen)
         await exchange.reply(204)
 
-    def _chosen(self, found: dict[str, Any]) -> list[tuple[PropertyResource, bytes]]:
-        chosen = []
+    def _chosen(self, found: dict[str, Any]) -> dict[PropertyResource, bytes]:
+        chosen = {}
         for name, value in found.items():
             resource = self._resources.get(name)
             if resource is None:
@@ -150,19 +170,31 @@ class PropertiesResource:
                 )
             if resource.descriptor.readonly:
                 raise resource.descriptor.read_only_error(self._thing)
-            chosen.append((resource, to_json(value, inf_nan_mode="constants")))
+            chosen[resource] = to_json(value, inf_nan_mode="constants")
         return chosen
 
-    async def _write(self, chosen: list[tuple[PropertyResource, bytes]]) -> None:
-        for resource, json in chosen:
-            await resource.run(resource.descriptor.schema.validate_json, json)
-        done: list[tuple[PropertyResource, bytes]] = []
+    def _write(self, chosen: dict[PropertyResource, bytes]) -> None:
+        done: list[tuple[PropertyResource, Any]] = []
         try:
-            for resource, json in chosen:
-                before = await resource.read()
-                await resource.write(json)
+            for resource, value in self._checked(chosen).items():
+                before = resource.value()
+                resource.set_checked(value)
                 done.append((resource, before))
-        except Exception:
+        except ReportedFailure:
             for resource, before in reversed(done):
-                await resource.write(before)
+                with suppress(ReportedFailure):  # it is in the log; the others still go back
+                    resource.set_checked(before)
             raise
+
+    def _checked(self, chosen: dict[PropertyResource, bytes]) -> dict[PropertyResource, Any]:
+        values: dict[PropertyResource, Any] = {}
+        wrong: list[dict[str, Any]] = []
+        for resource, json in chosen.items():
+            try:
+                values[resource] = resource.checked(json)
+            except ValidationError as error:
+                name = resource.descriptor.name
+                wrong += [{**item, "loc": (name, *item["loc"])} for item in error.errors()]
+        if wrong:
+            raise InvalidMembers(wrong)
+        return values
