@@ -91,6 +91,15 @@ def holding(thing: Bench, manager: ActionManager) -> Invocation:
 
 
 @pytest.fixture
-def _no_other_handlers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep hostile records from pytest's own handler, which raises what it cannot format."""
-    monkeypatch.setattr(logging.getLogger("labthings_fastapi"), "propagate", False)
+def _no_other_handlers() -> Iterator[None]:
+    """Keep hostile records from pytest's own handlers, which raise what they cannot format."""
+
+    def nothing(_record: logging.LogRecord) -> bool:
+        return False
+
+    handlers = list(logging.getLogger().handlers)
+    for handler in handlers:
+        handler.addFilter(nothing)
+    yield
+    for handler in handlers:
+        handler.removeFilter(nothing)
