@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from uuid import UUID
 
 
+_LONGEST_WAIT = 3600.0  # an infinite sleep is a way to wait for the cancel; locks refuse it
+
+
 class CancelEvent(threading.Event):
     """The cancel request of one run; set by anybody, delivered once, from any thread."""
 
@@ -76,7 +79,7 @@ class CancelEvent(threading.Event):
                 # Shielded: the request stays, so waiting for it would spin.
                 time.sleep(min(left, 0.01))
             else:
-                self.wait(left)
+                self.wait(min(left, _LONGEST_WAIT))
             self.raise_if_set()
 
     @contextmanager
@@ -89,8 +92,6 @@ class CancelEvent(threading.Event):
         finally:
             with self._delivery:
                 self._shields -= 1
-                open_again = self._shields == 0
-        if open_again:
             if self.is_set():
                 self._tell()
-            self.raise_if_set()
+        self.raise_if_set()

@@ -1,0 +1,125 @@
+"""Code deep in a call stack finds its run, and nothing outside one."""
+
+from __future__ import annotations
+
+import contextvars
+import threading
+import time
+import uuid
+from typing import TYPE_CHECKING
+
+import pytest
+
+from labthings_fastapi.actions.cancellation import CancelEvent
+from labthings_fastapi.actions.context import (
+    NoInvocationContextError,
+    RunContext,
+    cancellable_sleep,
+    current_run,
+    entered,
+    fake_invocation_context,
+    get_cancel_event,
+    get_invocation_directory,
+    get_invocation_id,
+    raise_if_cancelled,
+    set_invocation_id,
+    shield,
+)
+from labthings_fastapi.exceptions import InvocationCancelledError, LabThingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from labthings_fastapi.actions import Invocation
+
+
+@pytest.mark.parametrize("ask", [get_invocation_id, get_cancel_event, get_invocation_directory])
+def test_outside_a_run_what_belongs_to_one_is_an_error(ask: Callable[[], object]) -> None:
+    with pytest.raises(NoInvocationContextError, match="does not run inside an action") as caught:
+        ask()
+    assert isinstance(caught.value, LabThingsError)
+    assert isinstance(caught.value, RuntimeError)
+
+
+def test_outside_a_run_the_others_are_harmless(monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr(time, "sleep", slept.append)
+    cancellable_sleep(3)
+    raise_if_cancelled()
+    with shield():
+        pass
+    assert slept == [3]
+    assert current_run() is None
+
+
+def test_inside_a_run_each_finds_that_run() -> None:
+    run = RunContext(uuid.uuid4(), CancelEvent())
+    with entered(run):
+        assert current_run() is run
+        assert get_invocation_id() == run.id
+        assert get_cancel_event() is run.cancel
+    assert current_run() is None
+
+
+def test_runs_nest_and_an_error_leaves_them() -> None:
+    outer, inner = (RunContext(uuid.uuid4(), CancelEvent()) for _ in range(2))
+    with entered(outer):
+        with pytest.raises(ZeroDivisionError), entered(inner):
+            raise ZeroDivisionError
+        assert current_run() is outer
+
+
+def test_a_cancel_reaches_sleep_and_check() -> None:
+    run = RunContext(uuid.uuid4(), CancelEvent())
+    with entered(run):
+        for point in (lambda: cancellable_sleep(60), raise_if_cancelled):
+            run.cancel.set()
+            with pytest.raises(InvocationCancelledError):
+                point()
+
+
+def test_a_shield_holds_the_cancel_of_the_run_back() -> None:
+    run = RunContext(uuid.uuid4(), CancelEvent())
+    passed: list[str] = []
+
+    def section() -> None:
+        with shield():
+            raise_if_cancelled()
+            passed.append("the point")
+
+    with entered(run):
+        run.cancel.set()
+        with pytest.raises(InvocationCancelledError):
+            section()
+    assert passed
+
+
+def test_a_thread_belongs_to_the_run_only_with_a_copy_of_its_context() -> None:
+    run = RunContext(uuid.uuid4(), CancelEvent())
+    seen: dict[str, RunContext | None] = {}
+    with entered(run):
+        copied = contextvars.copy_context()
+    threads = [
+        threading.Thread(target=copied.run, args=(lambda: seen.update(copy=current_run()),)),
+        threading.Thread(target=lambda: seen.update(plain=current_run())),
+    ]
+    for thread in threads:
+        thread.start()
+        thread.join()
+    assert seen == {"copy": run, "plain": None}
+
+
+def test_contexts_can_be_made_up_for_tests() -> None:
+    id = uuid.uuid4()
+    with set_invocation_id(id):
+        assert get_invocation_id() == id
+        assert get_cancel_event().id == id
+        with pytest.raises(NoInvocationContextError):
+            get_invocation_directory()
+    with fake_invocation_context() as made:
+        assert get_invocation_id() == made
+
+
+def test_an_action_knows_its_run(run: Callable[..., Invocation]) -> None:
+    invocation = run(lambda: (str(get_invocation_id()), str(get_invocation_directory())))
+    assert invocation.output == (str(invocation.id), str(invocation.files.directory))
