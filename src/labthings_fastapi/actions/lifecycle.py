@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from dataclasses import dataclass, replace
@@ -18,6 +19,9 @@ from labthings_fastapi.messages.message import FINAL_STATUSES, InvocationStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+
+LOGGER = logging.getLogger("labthings_fastapi.actions")
 
 
 def utc_now() -> datetime:
@@ -83,19 +87,28 @@ class Lifecycle:
         """Tell `listener` the present state and every later one."""
         with self._lock:
             self._listener = listener
-            listener(self.state)
+            self._report()
 
     def _become(self, state: RunState) -> None:
         self.state = state
-        if self._listener is not None:
-            self._listener(state)
+        self._report()
+
+    def _report(self) -> None:
+        if self._listener is None:
+            return
+        try:
+            self._listener(self.state)
+        except Exception:
+            # The run goes on and those who wait for its end are told of it, come what may.
+            LOGGER.exception("A change of a run could not be reported.")
 
     def starting(self) -> bool:
-        """Note that a thread is being started; False if the run has ended already."""
+        """Note that a thread is being started; False if one was before, or the run has ended."""
         with self._lock:
-            if not self.state.finished:
-                self._become(replace(self.state, phase="starting"))
-            return not self.state.finished
+            if self.state.phase != "queued":
+                return False
+            self._become(replace(self.state, phase="starting"))
+            return True
 
     def begin(self) -> bool:
         """Go from pending to running; False if the run was cancelled before it began."""
@@ -161,7 +174,10 @@ class Lifecycle:
     @staticmethod
     def _tell(waiters: list[Callable[[], None]]) -> None:
         for waiter in waiters:
-            waiter()
+            try:
+                waiter()
+            except Exception:
+                LOGGER.exception("Somebody who waited for the end of a run could not be told.")
 
     def on_end(self, waiter: Callable[[], None]) -> None:
         """Call `waiter` once the run has ended, at once if it has; it must not block."""
