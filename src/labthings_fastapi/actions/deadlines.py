@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 LOGGER = logging.getLogger("labthings_fastapi.actions")
 
 
+LONGEST_WAIT = 3600.0  # seconds; a run may be kept for ever, but no lock can wait that long
+
+
 class Deadlines:
     """Calls back at given times of a monotonic clock, in a daemon thread; any thread may add.
 
@@ -55,6 +58,6 @@ class Deadlines:
                 wait = self._heap[0][0] - time.monotonic()
                 if wait <= 0:
                     return heapq.heappop(self._heap)[2]
-                self._condition.wait(wait)
+                self._condition.wait(min(wait, LONGEST_WAIT))
             self._thread = None
             return None
