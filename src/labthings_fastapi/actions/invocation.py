@@ -12,12 +12,13 @@ from pydantic import BaseModel
 from pydantic_core import to_json
 
 from labthings_fastapi.exceptions import LabThingsError, describe_exception
+from labthings_fastapi.problems import well_formed
 from labthings_fastapi.schemas.signature import arguments
 
 from .cancellation import CancelEvent
 from .context import RunContext, entered
 from .files import RunFiles
-from .invocation_model import ACTION_INVOCATIONS_PATH, Link, LogRecordModel
+from .invocation_model import ACTION_INVOCATIONS_PATH, InvocationModel, Link, LogRecordModel
 from .lifecycle import Lifecycle, RunState
 from .logs import RunLog, capture
 from .performance import Performance, cancelled_ending, failed_ending
@@ -189,7 +190,7 @@ class Invocation(threading.Thread):
     ) -> None:
         """Report to a manager, which never blocks, everything from now on; before the start."""
         self._blobs = blobs
-        self._progress = ProgressMeter(progress)
+        self._progress.show = progress
         self._log.listener = log
         self._results.listener = result
         self._lifecycle.listen(state)
@@ -200,13 +201,13 @@ class Invocation(threading.Thread):
 
     def start(self) -> None:
         """Begin the run in its own thread."""
-        self._subjects = (self.action, self.thing)
-        self._lifecycle.starting()
         try:
+            if self._lifecycle.starting():
+                self._subjects = (self.action, self.thing)
             super().start()
-        except RuntimeError as error:
-            # No thread could be made: the run must not stay pending for ever. (Starting twice
-            # raises the same class, and leaves a begun run as it is.)
+        except (LabThingsError, RuntimeError) as error:
+            # The action is gone or no thread could be made: the run must not stay pending for
+            # ever. (Starting twice raises as well, and leaves a begun run as it is.)
             if self.ident is None:
                 self._end(failed_ending(error))
             raise
@@ -271,11 +272,14 @@ class Invocation(threading.Thread):
     def response(self, request: UrlSource | None = None) -> BaseModel:
         """Return this run as an instance of its action's own invocation model."""
         state = self.state
+        action = self._action()
+        # A run that outlives its action must not break a listing.
+        model = InvocationModel if action is None else action.invocation_model
         if request is not None:
             href = str(request.url_for("action_invocation", id=self.id))
         else:
             href = f"{ACTION_INVOCATIONS_PATH}/{self.id}"
-        return self.action.invocation_model.model_construct(
+        return model.model_construct(
             status=state.status,
             id=self.id,
             action=self.action_path,
@@ -303,4 +307,4 @@ def _input_json(input: BaseModel) -> bytes:
     try:
         return to_json(input.model_dump(mode="json", by_alias=True), inf_nan_mode="strings")
     except Exception as error:  # noqa: BLE001 - a user's serialiser may raise anything
-        return to_json({"unserialisable": describe_exception(error)})
+        return to_json({"unserialisable": well_formed(describe_exception(error))})

@@ -6,11 +6,14 @@ replaces the last one.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Sized
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from labthings_fastapi.problems import well_formed
 
 from .context import current_run, raise_if_cancelled
 
@@ -19,6 +22,24 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 SHOW_EVERY = 0.05
+
+
+def _number(value: float, what: str) -> float:
+    """Return a plain number; users count with numpy's, which have no JSON form."""
+    if type(value) is int or type(value) is float:
+        return value
+    try:
+        return float(value)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"progress: {what} is {value!r}, but it must be a number.") from error
+
+
+def _ratio(part: float, whole: float) -> float | None:
+    try:
+        ratio = part / whole
+    except OverflowError:
+        return None
+    return ratio if math.isfinite(ratio) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +57,16 @@ class Progress:
         """0 to 100, or None when the total is unknown."""
         if not self.total or self.total <= 0:
             return None
-        return round(min(max(100 * self.done / self.total, 0.0), 100.0), 2)
+        ratio = _ratio(self.done, self.total)
+        return None if ratio is None else round(min(max(100 * ratio, 0.0), 100.0), 2)
 
     @property
     def remaining(self) -> float | None:
         """Seconds to the end at this run's own pace, or None when nothing can be said."""
         if not self.total or self.done <= 0:
             return None
-        return round(max(self.elapsed * (self.total - self.done) / self.done, 0.0), 3)
+        ratio = _ratio(self.total, self.done)
+        return None if ratio is None else round(max(self.elapsed * (ratio - 1), 0.0), 3)
 
     def detail(self) -> dict[str, Any]:
         """Return the report as it goes out on the wire."""
@@ -60,13 +83,13 @@ class Progress:
 class ProgressMeter:
     """Keeps the newest report of one run and shows at most 20 a second; any thread may report."""
 
-    __slots__ = ("_clock", "_latest", "_lock", "_next_show", "_show", "_shown", "_started")
+    __slots__ = ("_clock", "_latest", "_lock", "_next_show", "_shown", "_started", "show")
 
     def __init__(
         self, show: Callable[[Progress], None], clock: Callable[[], float] = time.monotonic
     ) -> None:
         """Call `show` with the reports that are to be published."""
-        self._show = show
+        self.show = show
         self._clock = clock
         self._lock = threading.Lock()
         self._started = clock()
@@ -88,14 +111,20 @@ class ProgressMeter:
     ) -> None:
         """Keep a report; show it if the last one shown is old enough."""
         now = self._clock()
-        report = Progress(done, total, unit, message, now - self._started)
+        report = Progress(
+            _number(done, "done"),
+            None if total is None else _number(total, "total"),
+            None if unit is None else well_formed(str(unit)),
+            None if message is None else well_formed(str(message)),
+            now - self._started,
+        )
         with self._lock:
             self._latest = report
             if now < self._next_show:
                 return
             self._next_show = now + SHOW_EVERY
             self._shown = report
-        self._show(report)
+        self.show(report)
 
     def finish(self) -> None:
         """Show the last report if it has not been shown: the last one always arrives."""
@@ -103,7 +132,7 @@ class ProgressMeter:
             if self._latest is self._shown or self._latest is None:
                 return
             self._shown = report = self._latest
-        self._show(report)
+        self.show(report)
 
 
 def progress(

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
 
-
 class Runnable(Protocol):
     """Something with a name, a retention time and a way to be called: an `ActionDescriptor`."""
 
