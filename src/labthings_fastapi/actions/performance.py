@@ -20,7 +20,7 @@ from labthings_fastapi.exceptions import (
 )
 from labthings_fastapi.messages.message import InvocationStatus
 from labthings_fastapi.portal.things_loop import things_loop
-from labthings_fastapi.problems import problem_from
+from labthings_fastapi.problems import message_problem, problem_from
 
 from .context import raise_if_cancelled
 from .lifecycle import Ending
@@ -46,8 +46,11 @@ def cancelled_ending(error: BaseException | None = None) -> Ending:
 
 def failed_ending(error: BaseException) -> Ending:
     """Return how a run ends that raised `error`; the traceback is let go."""
-    problem = problem_from(error, exception=type(error).__name__)
-    release_tracebacks(error)
+    try:
+        problem = problem_from(error, exception=type(error).__name__)
+        release_tracebacks(error)
+    except BaseException:  # noqa: BLE001 - a hostile exception may defend each of its attributes
+        problem = message_problem("failure", "The code of the Thing failed", 500, "It said no more")
     return Ending(InvocationStatus.ERROR, problem=problem.members(), exception=error)
 
 
@@ -60,7 +63,8 @@ def release_tracebacks(error: BaseException) -> None:
         if found is None or id(found) in seen:
             continue
         seen.add(id(found))
-        found.__traceback__ = None
+        # Not by assignment, which an exception that is a frozen dataclass refuses.
+        BaseException.with_traceback(found, None)
         waiting += [found.__cause__, found.__context__]
         if isinstance(found, BaseExceptionGroup):
             waiting += found.exceptions
@@ -151,8 +155,18 @@ class Performance:
 
     async def _drain_async(self, generator: AsyncGenerator[Any, Any]) -> None:
         try:
-            async for value in generator:
+            value = await anext(generator)
+            while True:
                 self._keep(value)
+                try:
+                    # Here a cancel comes in, also if the generator itself never waits.
+                    await asyncio.sleep(0)
+                except asyncio.CancelledError as cancelled:
+                    value = await generator.athrow(cancelled)
+                else:
+                    value = await anext(generator)
+        except StopAsyncIteration:
+            return
         finally:
             await generator.aclose()
 
