@@ -20,7 +20,7 @@ class EndpointDescriptor(BaseDescriptor):
     """A method that answers HTTP requests by itself, as a FastAPI path operation does.
 
     An `async` endpoint runs on the server's event loop, so it must not block; a plain one runs in
-    FastAPI's own thread pool.
+    a worker thread of its Thing.
     """
 
     kind = "endpoint"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 from uuid import UUID
 
 from labthings_fastapi.actions.prefer import applied, wait_seconds
@@ -16,15 +17,13 @@ from labthings_fastapi.problems import Problem, message_problem
 from .property_resources import NO_METHODS
 
 if TYPE_CHECKING:
-    from pydantic import BaseModel
-
     from labthings_fastapi.actions.invocation import Invocation
     from labthings_fastapi.actions.manager import ActionManager
     from labthings_fastapi.descriptors.action import ActionDescriptor
     from labthings_fastapi.portal.workers import Lane
     from labthings_fastapi.thing import Thing
 
-    from .exchange import Exchange
+    from .exchange import Exchange, Inbound
 
 
 class Answer:
@@ -59,7 +58,8 @@ async def answer_to(
     if action.synchronous:
         await wait_for_end(run, None)
         return _synchronous_answer(run, href)
-    headers = {"Location": href}
+    # A header holds ASCII, and the name of a method any letter (RFC 3986, section 2.1).
+    headers = {"Location": quote(href, safe="%/:?#[]@!$&'()*+,;=~")}
     seconds = wait_seconds(prefer, action.response_timeout)
     if seconds is not None:
         await wait_for_end(run, seconds)
@@ -111,21 +111,27 @@ class ActionResource:
 
     async def post(self, exchange: Exchange) -> None:
         """Start a run."""
-        given = await self._input(await exchange.body())
-        run = self._manager.invoke_action(self.descriptor, self._thing, input=given)
-        place = Place(exchange.origin, self._prefix)
-        answer = await answer_to(run, self.descriptor, place, exchange.header(b"prefer"))
+        answer = await self.invoke(exchange, await exchange.body())
         if answer.problem is not None:
             await exchange.refuse(answer.problem)
         else:
             await exchange.reply(answer.status, answer.body, headers=answer.headers)
 
-    async def _input(self, body: bytes) -> BaseModel:
+    async def invoke(self, asked: Inbound, body: bytes, **handles: Any) -> Answer:
+        """Start a run with the input in `body`; `handles` are what a manager takes beside it."""
         # Clients that have nothing to say send nothing, or null.
-        text = b"{}" if body in (b"", b"null") else body
+        text = b"{}" if body.strip() in (b"", b"null") else body
         if self.descriptor.quick_input:
-            return self.descriptor.input_schema.validate_json(text)
-        return await self._lane.run(self.descriptor.input_schema.validate_json, text)
+            run = self._start(text, handles)
+        else:
+            # Checking the input, and writing it for the record, runs code of the user's types.
+            run = await self._lane.run(self._start, text, handles)
+        place = Place(asked.origin, self._prefix)
+        return await answer_to(run, self.descriptor, place, asked.header(b"prefer"))
+
+    def _start(self, text: bytes, handles: dict[str, Any]) -> Invocation:
+        given = self.descriptor.input_schema.validate_json(text)
+        return self._manager.invoke_action(self.descriptor, self._thing, input=given, **handles)
 
     async def get(self, exchange: Exchange) -> None:
         """List the runs of this action, in short, newest last."""

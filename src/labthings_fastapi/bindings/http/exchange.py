@@ -51,17 +51,15 @@ class InvalidMembers(Exception):  # noqa: N818 - carries what several Validation
         self.found = found
 
 
-class Exchange:
-    """A request and the way to answer it; used by one task."""
+class Inbound:
+    """A request, as it comes in; used by one task."""
 
-    __slots__ = ("_headers", "_receive", "_send", "path", "scope")
+    __slots__ = ("_headers", "_receive", "scope")
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, path: str) -> None:
-        """Wrap an ASGI call; `path` is without the root path."""
+    def __init__(self, scope: Scope, receive: Receive) -> None:
+        """Read from an ASGI call."""
         self.scope = scope
-        self.path = path
         self._receive = receive
-        self._send = send
         self._headers: dict[bytes, bytes] | None = None
 
     def header(self, name: bytes) -> str | None:
@@ -123,6 +121,18 @@ class Exchange:
             f"The body is sent as {found or 'nothing in particular'!r}, but must be JSON: "
             "add the header `Content-Type: application/json`."
         )
+
+
+class Exchange(Inbound):
+    """A request and the way to answer it; used by one task."""
+
+    __slots__ = ("_send", "path")
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, path: str) -> None:
+        """Wrap an ASGI call; `path` is without the root path."""
+        super().__init__(scope, receive)
+        self._send = send
+        self.path = path
 
     async def reply(
         self,

@@ -55,7 +55,7 @@ class HttpBinding(HttpForms):
         self._add_properties(thing, lane, fixed)
         self._add_actions(thing, lane, fixed, members)
         for endpoint in endpoints_of(type(thing)).values():
-            add_endpoint_route(self._app, thing, endpoint)
+            add_endpoint_route(self._app, thing, endpoint, lane)
         self.table.add(thing.name, thing.path, fixed, members)
 
     def _add_properties(self, thing: Thing, lane: Lane, fixed: dict[str, Any]) -> None:
@@ -76,5 +76,5 @@ class HttpBinding(HttpForms):
             fixed[f"{thing.path}{name}"] = resource
             members[f"{thing.path}{name}"] = ActionRunResource(resource, manager, prefix)
             if resource.injected:
-                add_action_route(self._app, thing, action, manager, prefix)
+                add_action_route(self._app, thing, resource)
         fixed[f"{thing.path}actions"] = ActionsResource(thing, manager, prefix)

@@ -5,51 +5,75 @@ from __future__ import annotations
 import functools
 import inspect
 from typing import TYPE_CHECKING, Annotated, Any
-from uuid import UUID
 
-from fastapi import APIRouter, Body, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
+from pydantic import ValidationError
+from starlette.requests import ClientDisconnect
 
-from labthings_fastapi.actions.cancellation import CancelEvent
-from labthings_fastapi.actions.rendering import Place
+from labthings_fastapi.dependencies.invocation import CancelHook, InvocationID
+from labthings_fastapi.exceptions import describe_exception
+from labthings_fastapi.portal.workers import UserCodeExit
 from labthings_fastapi.routes import ProblemRoute, problem_response
 
-from .action_resources import answer_to
+from .exchange import ClientGoneError, Inbound, ReportedFailure, problem_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Iterable
+
     from fastapi import FastAPI
 
-    from labthings_fastapi.actions.manager import ActionManager
-    from labthings_fastapi.descriptors.action import ActionDescriptor
     from labthings_fastapi.descriptors.endpoint import EndpointDescriptor
+    from labthings_fastapi.portal.workers import Lane
     from labthings_fastapi.thing import Thing
 
-_REQUEST = "labthings_request"
-_INPUT = "labthings_input"
+    from .action_resources import ActionResource
+
+_REQUEST, _BODY, _ID, _HOOK = (f"labthings_{part}" for part in ("request", "body", "id", "hook"))
 
 
-def add_action_route(
-    app: FastAPI,
-    thing: Thing,
-    action: ActionDescriptor[Any, Any, Any],
-    manager: ActionManager,
-    prefix: str,
-) -> None:
+def user_code_route(thing: Thing, what: str) -> type[ProblemRoute]:
+    """Return a class for a route in which code of a Thing runs: its failures become answers."""
+
+    class UserCodeRoute(ProblemRoute):
+        def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+            handle = super().get_route_handler()
+
+            async def answer(request: Request) -> Response:
+                try:
+                    return await handle(request)
+                except (ClientDisconnect, ClientGoneError):
+                    return Response(status_code=400)  # which nobody will see
+                except (Exception, SystemExit, KeyboardInterrupt) as error:
+                    # `sys.exit()` in a dependency or endpoint would end the event loop.
+                    raised = error.raised if isinstance(error, UserCodeExit) else error
+                    text = describe_exception(raised)
+                    thing.logger.error("%s failed: %s", what, text, exc_info=raised)
+                    failure = ReportedFailure(what, raised)
+                    return problem_response(problem_of(failure, what, request.url.path))
+
+            return answer
+
+    return UserCodeRoute
+
+
+async def _body(request: Request) -> bytes:
+    return await Inbound(request.scope, request.receive).body()
+
+
+def add_action_route(app: FastAPI, thing: Thing, resource: ActionResource) -> None:
     """Add a POST route whose dependencies FastAPI resolves and hands to the action."""
+    action = resource.descriptor
 
     async def start_action(**values: Any) -> Response:
         request: Request = values.pop(_REQUEST)
-        given = values.pop(_INPUT)
-        id, hook = _run_handles(values)
-        run = manager.invoke_action(
-            action,
-            thing,
-            id=id,
-            input=given if given is not None else action.input_model(),
-            dependencies=values,
-            cancel_hook=hook,
-        )
-        place = Place(str(request.base_url).rstrip("/"), prefix)
-        answer = await answer_to(run, action, place, request.headers.get("prefer"))
+        asked = Inbound(request.scope, request.receive)
+        body, id, hook = values.pop(_BODY), values.pop(_ID), values.pop(_HOOK)
+        try:
+            answer = await resource.invoke(
+                asked, body, id=id, cancel_hook=hook, dependencies=values
+            )
+        except ValidationError as error:
+            return problem_response(problem_of(error, resource.what, request.url.path))
         if answer.problem is not None:
             return problem_response(answer.problem)
         return Response(
@@ -59,8 +83,9 @@ def add_action_route(
             media_type="application/json" if answer.body else None,
         )
 
-    start_action.__signature__ = _signature(action)  # type: ignore[attr-defined]
-    router = APIRouter(route_class=ProblemRoute)
+    injected = action.dependency_params.values()
+    start_action.__signature__ = _signature(injected)  # type: ignore[attr-defined]
+    router = APIRouter(route_class=user_code_route(thing, resource.what))
     router.add_api_route(
         f"{thing.path}{action.name}",
         start_action,
@@ -72,37 +97,34 @@ def add_action_route(
     app.include_router(router)
 
 
-def _run_handles(values: dict[str, Any]) -> tuple[UUID | None, CancelEvent | None]:
-    """Find the id and the cancel hook of the run among what was injected."""
-    hook = next((value for value in values.values() if isinstance(value, CancelEvent)), None)
-    if hook is not None and hook.id is not None:
-        return hook.id, hook
-    return next((value for value in values.values() if isinstance(value, UUID)), None), hook
+def _signature(injected: Iterable[inspect.Parameter]) -> inspect.Signature:
+    """Ask for the body first, so that a bad one is refused before dependencies are made.
 
-
-def _signature(action: ActionDescriptor[Any, Any, Any]) -> inspect.Signature:
+    FastAPI makes the id and the cancel hook once for each request, so these are the same that the
+    action and its dependencies get.
+    """
     keyword = inspect.Parameter.KEYWORD_ONLY
-    body: Any = Annotated[action.input_model | None, Body()]
-    own = [
-        inspect.Parameter(_REQUEST, keyword, annotation=Request),
-        inspect.Parameter(
-            _INPUT,
-            keyword,
-            annotation=body if not action.requires_input else Annotated[action.input_model, Body()],
-            default=inspect.Parameter.empty if action.requires_input else None,
-        ),
-    ]
-    injected = [parameter.replace(kind=keyword) for parameter in action.dependency_params.values()]
-    return inspect.Signature(own + injected)
+    own = {
+        _REQUEST: Request,
+        _BODY: Annotated[bytes, Depends(_body)],
+        _ID: InvocationID,
+        _HOOK: CancelHook,
+    }
+    parameters = [inspect.Parameter(name, keyword, annotation=hint) for name, hint in own.items()]
+    return inspect.Signature(
+        parameters + [parameter.replace(kind=keyword) for parameter in injected]
+    )
 
 
-def add_endpoint_route(app: FastAPI, thing: Thing, endpoint: EndpointDescriptor) -> None:
+def add_endpoint_route(
+    app: FastAPI, thing: Thing, endpoint: EndpointDescriptor, lane: Lane
+) -> None:
     """Add a user's endpoint, bound to its Thing."""
-    bound = endpoint.__get__(thing)
-    router = APIRouter(route_class=ProblemRoute, tags=[thing.name])
+    what = f"Endpoint {endpoint.name!r} of Thing {thing.name!r}"
+    router = APIRouter(route_class=user_code_route(thing, what), tags=[thing.name])
     router.add_api_route(
         f"{thing.path}{endpoint.path}",
-        _plain(bound),
+        _bound(endpoint.__get__(thing), lane),
         methods=[endpoint.http_method.upper()],
         **{
             "name": f"{thing.name}.{endpoint.name}",
@@ -114,19 +136,19 @@ def add_endpoint_route(app: FastAPI, thing: Thing, endpoint: EndpointDescriptor)
     app.include_router(router)
 
 
-def _plain(bound: Any) -> Any:
-    """Wrap a bound method, so that several Things of one class have endpoints of their own."""
-    signature = inspect.signature(bound, eval_str=True)
-    call: Any
-    if inspect.iscoroutinefunction(bound):
+def _bound(method: Any, lane: Lane) -> Any:
+    """Wrap a plain method so that it runs on its Thing's lane: one Thing never delays another."""
+    if (
+        inspect.iscoroutinefunction(method)
+        or inspect.isgeneratorfunction(method)
+        or inspect.isasyncgenfunction(method)
+    ):
+        return method
 
-        async def call(*args: Any, **kwargs: Any) -> Any:
-            return await bound(*args, **kwargs)
-    else:
+    async def call(*args: Any, **kwargs: Any) -> Any:
+        return await lane.run(functools.partial(method, *args, **kwargs))
 
-        def call(*args: Any, **kwargs: Any) -> Any:
-            return bound(*args, **kwargs)
-
-    functools.update_wrapper(call, bound)
-    call.__signature__ = signature
+    call.__name__ = method.__name__
+    call.__doc__ = method.__doc__
+    call.__signature__ = inspect.signature(method, eval_str=True)  # type: ignore[attr-defined]
     return call
