@@ -8,6 +8,8 @@ import threading
 import weakref
 from pathlib import Path
 
+from labthings_fastapi.problems import well_formed
+
 
 class RunFiles:
     """A run's folder: made on first use, deleted with the run; any thread may use it."""
@@ -33,7 +35,15 @@ class RunFiles:
             found = self._directory
         if found is None:
             return []
-        return sorted(entry.name for entry in found.iterdir() if entry.is_file())
+        try:
+            # A name that is no Unicode text has no place in a URL.
+            return sorted(
+                entry.name
+                for entry in found.iterdir()
+                if entry.is_file() and well_formed(entry.name) == entry.name
+            )
+        except FileNotFoundError:
+            return []  # the action has tidied up after itself
 
     def find(self, filename: str) -> Path | None:
         """Return the file of that name, or None; names that lead out of the folder find nothing."""
