@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import logging
 import threading
 from concurrent.futures import CancelledError, Future
 from functools import cache
@@ -16,6 +17,9 @@ from .workers import UserCodeExit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
+
+
+LOGGER = logging.getLogger("labthings_fastapi.portal")
 
 
 class ThingsLoop:
@@ -31,7 +35,10 @@ class ThingsLoop:
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
                 threading.Thread(
-                    target=self._loop.run_forever, name="labthings-things-loop", daemon=True
+                    target=_run_for_ever,
+                    args=(self._loop,),
+                    name="labthings-things-loop",
+                    daemon=True,
                 ).start()
             return self._loop
 
@@ -54,6 +61,18 @@ class ThingsLoop:
             raise RuntimeError("Code on the Things' loop cannot wait for it: use `await`.")
 
 
+def _run_for_ever(loop: asyncio.AbstractEventLoop) -> None:
+    """Run the loop, again if something ends it: a task that user code made may call `sys.exit()`.
+
+    Whoever awaits that task gets the exception all the same.
+    """
+    while not loop.is_closed():
+        try:
+            loop.run_forever()
+        except BaseException as error:  # noqa: BLE001 - see above
+            LOGGER.error("A task on the Things' loop raised %s.", type(error).__name__)
+
+
 class TaskHandle:
     """A coroutine on the Things' loop, as other threads see it."""
 
@@ -62,20 +81,20 @@ class TaskHandle:
     ) -> None:
         """Schedule the coroutine."""
         self._loop = loop
+        self._coroutine = coroutine
         self._task: asyncio.Task[None] | None = None
         self.future: Future[Any] = Future()
         context = contextvars.copy_context()
-        loop.call_soon_threadsafe(self._start, coroutine, context)
+        loop.call_soon_threadsafe(self._start, context)
 
-    def _start(self, coroutine: Coroutine[Any, Any, Any], context: contextvars.Context) -> None:
-        self._task = self._loop.create_task(self._guard(coroutine), context=context)
-        # A task that is cancelled before its first step never enters `_guard`.
+    def _start(self, context: contextvars.Context) -> None:
+        self._task = self._loop.create_task(self._guard(), context=context)
         self._task.add_done_callback(self._settle)
 
-    async def _guard(self, coroutine: Coroutine[Any, Any, Any]) -> None:
+    async def _guard(self) -> None:
         """Keep every outcome away from the loop: SystemExit would end it."""
         try:
-            result = await coroutine
+            result = await self._coroutine
         except BaseException as raised:  # noqa: BLE001 - user code may raise anything
             self._resolve(error=raised)
         else:
@@ -90,6 +109,8 @@ class TaskHandle:
             self.future.set_exception(error)
 
     def _settle(self, _task: asyncio.Task[None]) -> None:
+        # A task that is cancelled before its first step never enters `_guard`.
+        self._coroutine.close()
         self._resolve(error=asyncio.CancelledError())
 
     def cancel(self, when: Callable[[], bool] = lambda: True) -> None:

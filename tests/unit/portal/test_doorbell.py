@@ -1,0 +1,67 @@
+"""Any thread wakes a coroutine."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from concurrent.futures import Future
+
+import pytest
+
+from labthings_fastapi.portal.doorbell import Doorbell, outcome
+
+
+def test_a_ring_from_any_thread_wakes_the_one_who_waits() -> None:
+    async def main() -> bool:
+        bell = Doorbell()
+        thread = threading.Thread(target=bell.ring)
+        thread.start()
+        rung = await bell.wait(30)
+        thread.join()
+        return rung
+
+    assert asyncio.run(main())
+
+
+def test_a_ring_is_answered_once_and_the_time_may_pass() -> None:
+    async def main() -> list[bool]:
+        bell = Doorbell()
+        bell.ring()
+        bell.ring()
+        return [await bell.wait(30), await bell.wait(0)]
+
+    assert asyncio.run(main()) == [True, False]
+
+
+def test_it_may_be_waited_for_without_an_end() -> None:
+    async def main() -> bool:
+        bell = Doorbell()
+        asyncio.get_running_loop().call_soon(bell.ring)
+        return await bell.wait()
+
+    assert asyncio.run(main())
+
+
+def test_ringing_where_nobody_listens_any_more_is_harmless() -> None:
+    async def main() -> Doorbell:
+        return Doorbell()
+
+    asyncio.run(main()).ring()
+    with pytest.raises(RuntimeError):
+        Doorbell()
+
+
+def test_the_outcome_of_a_future() -> None:
+    done: Future[int] = Future()
+    done.set_result(5)
+    failed: Future[int] = Future()
+    failed.set_exception(OSError("full"))
+
+    async def main() -> int:
+        later: Future[int] = Future()
+        threading.Thread(target=later.set_result, args=(6,)).start()
+        return await outcome(done) + await outcome(later)
+
+    assert asyncio.run(main()) == 11
+    with pytest.raises(OSError, match="full"):
+        asyncio.run(outcome(failed))
