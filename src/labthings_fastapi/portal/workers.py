@@ -25,9 +25,12 @@ IDLE_SECONDS = 30.0
 class _Job:
     """One call: made on the loop, run on a worker, answered on the loop."""
 
-    __slots__ = ("arguments", "context", "function", "future", "loop")
+    __slots__ = ("arguments", "context", "ended", "function", "future", "loop")
 
-    def __init__(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+    def __init__(
+        self, function: Callable[..., Any], arguments: tuple[Any, ...], ended: Callable[[], None]
+    ) -> None:
+        self.ended = ended
         self.function = function
         self.arguments = arguments
         self.context = contextvars.copy_context()
@@ -49,6 +52,7 @@ class _Job:
             return
 
     def _answer(self, result: Any, error: BaseException | None) -> None:
+        self.ended()
         if self.future.done():
             return
         if error is None:
@@ -142,7 +146,7 @@ class Lane:
         Raises `TooBusyError` when the line is full. BaseExceptions that would end an event loop
         come wrapped in `UserCodeExit`.
         """
-        job = _Job(function, arguments)
+        job = _Job(function, arguments, self._ended)
         if self._running < self._limit:
             self._begin(job)
         elif len(self._line) < self._most_waiting:
@@ -152,17 +156,20 @@ class Lane:
                 f"Thing {self._name!r} is busy: {self._running} calls are in progress and "
                 f"{len(self._line)} wait. Ask again later."
             )
-        result: T = await job.future
+        try:
+            result: T = await job.future
+        finally:
+            if job.future.cancelled() and job in self._line:
+                self._line.remove(job)
         return result
 
     def _begin(self, job: _Job) -> None:
-        self._running += 1
-        job.future.add_done_callback(self._ended)
+        # Counted until the code has ended, also if nobody waits for it any more: a call that was
+        # given up still holds its thread and the instrument.
         self._workers.submit(job)
+        self._running += 1
 
-    def _ended(self, _future: asyncio.Future[Any]) -> None:
+    def _ended(self) -> None:
         self._running -= 1
         while self._line and self._running < self._limit:
-            job = self._line.popleft()
-            if not job.future.done():
-                self._begin(job)
+            self._begin(self._line.popleft())

@@ -1,0 +1,205 @@
+"""User code runs on threads of its own, so many at once for each Thing, and never ends a loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from labthings_fastapi.exceptions import TooBusyError
+from labthings_fastapi.portal.workers import Lane, UserCodeExit, Workers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Stuck:
+    """A driver that answers when told to."""
+
+    def __init__(self) -> None:
+        """Count the calls in progress."""
+        self.gate = threading.Event()
+        self.entered = threading.Semaphore(0)
+        self.inside = 0
+        self.most = 0
+        self._lock = threading.Lock()
+
+    def read(self, value: int = 0) -> int:
+        """Wait for the gate."""
+        with self._lock:
+            self.inside += 1
+            self.most = max(self.most, self.inside)
+        self.entered.release()
+        self.gate.wait(60)
+        with self._lock:
+            self.inside -= 1
+        return value
+
+
+@pytest.fixture
+def workers() -> Workers:
+    """Give workers of their own."""
+    return Workers("test-worker")
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(30):
+        while not condition():  # noqa: ASYNC110 - a thread makes it true
+            await asyncio.sleep(0)
+
+
+def test_a_call_runs_on_a_worker_in_the_callers_context(workers: Workers) -> None:
+    variable: contextvars.ContextVar[int] = contextvars.ContextVar("variable")
+
+    def call(value: int) -> tuple[int, str]:
+        return value + variable.get(), threading.current_thread().name
+
+    async def main() -> tuple[int, str]:
+        variable.set(5)
+        return await Lane(workers, "stage").run(call, 1)
+
+    value, name = asyncio.run(main())
+    assert value == 6
+    assert name.startswith("test-worker")
+
+
+def test_a_waiting_worker_is_used_again(workers: Workers) -> None:
+    async def main() -> set[int]:
+        lane = Lane(workers, "stage")
+        return {await lane.run(threading.get_ident) for _ in range(20)}
+
+    # A call may come before the last worker has sat down, hence not always one.
+    assert len(asyncio.run(main())) < 20
+
+
+def test_an_exception_comes_back(workers: Workers) -> None:
+    def call() -> None:
+        raise ValueError("jammed")
+
+    with pytest.raises(ValueError, match="jammed"):
+        asyncio.run(_run(workers, call))
+
+
+async def _run(workers: Workers, call: Callable[[], Any]) -> Any:
+    return await Lane(workers, "stage").run(call)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        SystemExit(3),
+        KeyboardInterrupt(),
+        GeneratorExit(),
+        StopIteration(),
+        asyncio.CancelledError(),
+    ],
+)
+def test_what_would_end_a_loop_comes_wrapped(workers: Workers, error: BaseException) -> None:
+    def call() -> None:
+        raise error
+
+    with pytest.raises(UserCodeExit) as caught:
+        asyncio.run(_run(workers, call))
+    assert caught.value.raised is error
+
+
+def test_so_many_at_once_and_the_others_in_their_order(workers: Workers) -> None:
+    stuck = Stuck()
+
+    async def main() -> list[int]:
+        lane = Lane(workers, "stage", limit=3, waiting=5)
+        tasks = [asyncio.create_task(lane.run(stuck.read, number)) for number in range(8)]
+        await until(lambda: stuck.inside == 3)
+        stuck.gate.set()
+        return await asyncio.gather(*tasks)
+
+    assert asyncio.run(main()) == list(range(8))
+    assert stuck.most == 3
+
+
+def test_when_the_line_is_full_a_call_is_refused(workers: Workers) -> None:
+    stuck = Stuck()
+
+    async def main() -> None:
+        lane = Lane(workers, "stage", limit=1, waiting=1)
+        tasks = [asyncio.create_task(lane.run(stuck.read)) for _ in range(2)]
+        await until(lambda: stuck.inside == 1)
+        try:
+            with pytest.raises(TooBusyError, match=r"'stage' is busy: 1 calls .* 1 wait"):
+                await lane.run(stuck.read)
+        finally:
+            stuck.gate.set()
+        await asyncio.gather(*tasks)
+        assert await lane.run(stuck.read, 7) == 7
+
+    asyncio.run(main())
+
+
+def test_a_stuck_thing_delays_no_other(workers: Workers) -> None:
+    stuck = Stuck()
+
+    async def main() -> int:
+        lane = Lane(workers, "stuck", limit=2)
+        tasks = [asyncio.create_task(lane.run(stuck.read)) for _ in range(10)]
+        await until(lambda: stuck.inside == 2)
+        answer = await Lane(workers, "free").run(lambda: 5)
+        stuck.gate.set()
+        await asyncio.gather(*tasks)
+        return answer
+
+    assert asyncio.run(main()) == 5
+
+
+def test_a_call_that_was_given_up_still_holds_its_place(workers: Workers) -> None:
+    """Clients that go away cannot pile up threads in a stuck driver."""
+    stuck = Stuck()
+
+    async def main() -> None:
+        lane = Lane(workers, "stage", limit=1, waiting=2)
+        first = asyncio.create_task(lane.run(stuck.read))
+        await until(lambda: stuck.inside == 1)
+        first.cancel()
+        await asyncio.gather(first, return_exceptions=True)
+        second = asyncio.create_task(lane.run(stuck.read, 2))
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert stuck.inside == 1
+        stuck.gate.set()
+        assert await second == 2
+
+    asyncio.run(main())
+    assert stuck.most == 1
+
+
+def test_a_call_that_was_given_up_in_the_line_leaves_it(workers: Workers) -> None:
+    stuck = Stuck()
+
+    async def main() -> None:
+        lane = Lane(workers, "stage", limit=1, waiting=1)
+        first = asyncio.create_task(lane.run(stuck.read, 1))
+        waiting = asyncio.create_task(lane.run(stuck.read, 2))
+        await until(lambda: stuck.inside == 1)
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+        other = asyncio.create_task(lane.run(stuck.read, 3))
+        await asyncio.sleep(0)
+        stuck.gate.set()
+        assert await asyncio.gather(first, other) == [1, 3]
+
+    asyncio.run(main())
+
+
+def test_a_loop_that_has_gone_is_not_missed(workers: Workers) -> None:
+    stuck = Stuck()
+
+    async def main() -> None:
+        task = asyncio.create_task(Lane(workers, "stage").run(stuck.read))
+        await until(lambda: stuck.inside == 1)
+        task.cancel()
+
+    asyncio.run(main())
+    stuck.gate.set()
+    assert asyncio.run(_run(workers, lambda: 5)) == 5
