@@ -51,7 +51,7 @@ class Blob:
     @classmethod
     def from_bytes(cls, content: bytes) -> Self:
         """Make a blob that holds `content` in memory."""
-        return cls(content=bytes(content))
+        return cls(content=bytes(memoryview(content)))  # `bytes(5)` would be five zeros
 
     @classmethod
     def from_file(cls, path: str | os.PathLike[str]) -> Self:

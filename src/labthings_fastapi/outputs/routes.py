@@ -31,6 +31,8 @@ def blob_response(blob: Blob) -> Response:
     if blob.media_type not in _SHOWN_IN_PLACE:
         headers["Content-Disposition"] = "attachment"
     if blob.path is not None:
+        if not blob.path.is_file():
+            raise HTTPException(404, f"The file of blob {blob.id!r} has been deleted.")
         return FileResponse(blob.path, media_type=blob.media_type, headers=headers)
     return Response(blob.content, media_type=blob.media_type, headers=headers)
 
