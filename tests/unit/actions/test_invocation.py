@@ -1,0 +1,451 @@
+"""One run, as the contract describes it."""
+
+from __future__ import annotations
+
+import gc
+import inspect
+import logging
+import threading
+import uuid
+import weakref
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from pydantic import BaseModel
+
+from labthings_fastapi.actions import Invocation, InvocationStatus
+from labthings_fastapi.actions.cancellation import CancelEvent
+from labthings_fastapi.actions.context import get_cancel_event, get_invocation_id, shield
+from labthings_fastapi.actions.invocation_model import InvocationModel
+from labthings_fastapi.descriptors.action import ActionDescriptor
+from labthings_fastapi.exceptions import (
+    InvocationCancelledError,
+    InvocationError,
+    LabThingsError,
+)
+from labthings_fastapi.thing import Thing
+
+from .conftest import Bench
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from labthings_fastapi.actions.context import RunContext
+
+
+class Pair(BaseModel):
+    """An input that no signature made."""
+
+    a: int
+    b: int = 10
+
+
+def ended(invocation: Invocation) -> Invocation:
+    invocation.start()
+    invocation.join(30)
+    assert not invocation.is_alive()
+    return invocation
+
+
+# --- how it is made -----------------------------------------------------------------------
+
+
+def test_its_parameters_stand_in_the_order_of_the_contract() -> None:
+    parameters = list(inspect.signature(Invocation).parameters.values())
+    assert [parameter.name for parameter in parameters] == [
+        "action",
+        "thing",
+        "input",
+        "dependencies",
+        "default_stop_timeout",
+        "log_len",
+        "id",
+        "cancel_hook",
+    ]
+    assert [parameter.default for parameter in parameters[2:]] == [None, None, 5, 1000, None, None]
+    assert {parameter.kind for parameter in parameters} == {inspect.Parameter.POSITIONAL_OR_KEYWORD}
+
+
+def test_it_takes_everything_by_position_and_by_name(thing: Bench) -> None:
+    id, hook = uuid.uuid4(), CancelEvent()
+    given = (Bench.add, thing, Pair(a=1), {"b": 2}, 1.5, 10, id, hook)
+    names = [*inspect.signature(Invocation).parameters]
+    for invocation in (Invocation(*given), Invocation(**dict(zip(names, given, strict=True)))):
+        assert invocation.id == id
+        assert invocation.default_stop_timeout == 1.5
+        assert ended(invocation).output == 3
+
+
+def test_it_is_a_daemon_thread_that_begins_when_started(thing: Bench) -> None:
+    invocation = Invocation(Bench.hold, thing)
+    assert isinstance(invocation, threading.Thread)
+    assert invocation.daemon
+    assert not invocation.is_alive()
+    assert invocation.status is InvocationStatus.PENDING
+    invocation.start()
+    assert thing.entered.wait(30)
+    assert invocation.is_alive()
+    assert invocation.status is InvocationStatus.RUNNING
+    invocation.join(0)
+    thing.gate.set()
+    invocation.join(30)
+    assert not invocation.is_alive()
+    assert invocation.status is InvocationStatus.COMPLETED
+
+
+def test_its_id_is_fresh_unless_given(thing: Bench) -> None:
+    one, other = Invocation(Bench.add, thing), Invocation(Bench.add, thing)
+    assert one.id != other.id
+    assert one.id.version == 4
+
+
+def test_without_an_input_it_has_an_empty_one(thing: Bench) -> None:
+    invocation = Invocation(Bench.call, thing)
+    assert isinstance(invocation.input, BaseModel)
+    assert invocation.input.model_dump() == {}
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["id", "output", "log", "status", "action", "thing", "progress", "phase", "exception"],
+)
+def test_what_it_tells_cannot_be_written(thing: Bench, name: str) -> None:
+    with pytest.raises(AttributeError):
+        setattr(Invocation(Bench.add, thing), name, None)
+
+
+def test_before_the_end_there_is_no_output(holding: Invocation, thing: Bench) -> None:
+    assert holding.output is None
+    assert holding.phase == "running"
+    thing.gate.set()
+    assert holding.wait(30)
+    assert holding.output == "held"
+    assert holding.phase == "finished"
+
+
+def test_dependencies_are_keyword_arguments_and_go_before_the_input(thing: Bench) -> None:
+    given = {"b": 2}
+    invocation = Invocation(Bench.add, thing, Pair(a=1, b=50), given)
+    given["b"] = 99
+    assert ended(invocation).output == 3
+
+
+def test_a_dependency_may_learn_its_run(thing: Bench) -> None:
+    class Nosy(int):
+        def enter_run(self, run: RunContext) -> None:
+            learned.append(run)
+
+    learned: list[RunContext] = []
+    invocation = ended(Invocation(Bench.add, thing, Pair(a=1), {"b": Nosy(5)}))
+    assert [run.id for run in learned] == [invocation.id]
+
+
+def test_run_may_be_called_in_the_callers_thread(thing: Bench) -> None:
+    thing.code = threading.current_thread
+    invocation = Invocation(Bench.call, thing)
+    invocation.run()
+    assert invocation.status is InvocationStatus.ERROR  # a thread has no JSON form
+    thing.code = lambda: threading.current_thread().name
+    invocation = Invocation(Bench.call, thing)
+    invocation.run()
+    assert invocation.output == threading.current_thread().name
+
+
+# --- weak references ----------------------------------------------------------------------
+
+
+def test_it_does_not_keep_its_action_and_thing_alive() -> None:
+    thing = Bench()
+    thing.code = lambda: 5
+    descriptor = ActionDescriptor(lambda self: self.code())
+    invocation = ended(Invocation(descriptor, thing))
+    assert invocation.action is descriptor
+    assert invocation.thing is thing
+    gone = weakref.ref(thing), weakref.ref(descriptor)
+    del thing, descriptor
+    gc.collect()
+    assert [reference() for reference in gone] == [None, None]
+    with pytest.raises(LabThingsError, match="no longer exists"):
+        _ = invocation.action
+    with pytest.raises(LabThingsError, match="no longer exists"):
+        _ = invocation.thing
+    assert not invocation.belongs_to(thing=Bench())
+
+
+def test_a_view_of_a_run_whose_action_is_gone_is_still_given() -> None:
+    descriptor: Any = ActionDescriptor(lambda self: 5)
+    thing = Bench()
+    invocation = ended(Invocation(descriptor, thing))
+    del descriptor
+    gc.collect()
+    assert invocation.response().model_dump()["output"] == 5
+
+
+def test_its_action_and_thing_live_while_it_runs() -> None:
+    begun, gate = threading.Event(), threading.Event()
+
+    class Brief(Thing):
+        pass
+
+    def code(self: Thing) -> str:
+        begun.set()
+        gate.wait(30)
+        return self.name
+
+    invocation = Invocation(ActionDescriptor(code), (kept := Brief()))
+    del kept
+    gc.collect()
+    with pytest.raises(LabThingsError, match="no longer exists"):
+        invocation.start()
+    assert invocation.status is InvocationStatus.ERROR
+
+    descriptor, thing = ActionDescriptor(code), Brief()
+    invocation = Invocation(descriptor, thing)
+    invocation.start()
+    del descriptor, thing
+    assert begun.wait(30)
+    gc.collect()
+    gate.set()
+    invocation.join(30)
+    assert invocation.output == "Brief"
+
+
+# --- starting -----------------------------------------------------------------------------
+
+
+def test_it_starts_once(holding: Invocation) -> None:
+    with pytest.raises(RuntimeError, match="once"):
+        holding.start()
+    assert holding.phase == "running"
+    assert holding.is_alive()
+
+
+def test_without_a_thread_it_ends_as_an_error(
+    thing: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_thread(_self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", no_thread)
+    invocation = Invocation(Bench.call, thing)
+    with pytest.raises(RuntimeError, match="can't start"):
+        invocation.start()
+    assert invocation.status is InvocationStatus.ERROR
+    assert invocation.wait(0)
+
+
+def test_code_starts_after_the_record_is_committed(thing: Bench) -> None:
+    commit: Future[None] = Future()
+    thing.code = commit.done
+    invocation = Invocation(Bench.call, thing)
+    invocation.begin_after(commit)
+    invocation.start()
+    assert invocation.status is InvocationStatus.PENDING
+    commit.set_result(None)
+    invocation.join(30)
+    assert invocation.output is True
+
+
+def test_if_the_record_cannot_be_committed_nothing_moves(thing: Bench) -> None:
+    commit: Future[None] = Future()
+    commit.set_exception(OSError(28, "No space left on device"))
+    moved: list[int] = []
+    thing.code = lambda: moved.append(1)
+    invocation = Invocation(Bench.call, thing)
+    invocation.begin_after(commit)
+    ended(invocation)
+    assert moved == []
+    assert invocation.status is InvocationStatus.ERROR
+    assert invocation.state.problem is not None
+    assert invocation.state.problem["status"] == 507
+    assert invocation.state.started is None
+
+
+# --- cancelling ---------------------------------------------------------------------------
+
+
+def test_without_a_hook_it_makes_one_so_that_the_context_functions_work(thing: Bench) -> None:
+    thing.code = lambda: (get_cancel_event().id == get_invocation_id(),)
+    assert ended(Invocation(Bench.call, thing)).output == (True,)
+
+
+def test_a_hook_that_is_given_is_the_one_that_is_set(thing: Bench) -> None:
+    hook = CancelEvent()
+    begun = threading.Event()
+
+    def code() -> None:
+        assert get_cancel_event() is hook
+        begun.set()
+        hook.sleep(60)
+
+    thing.code = code
+    invocation = Invocation(Bench.call, thing, cancel_hook=hook)
+    invocation.start()
+    assert begun.wait(30)
+    assert invocation.cancel()
+    invocation.join(30)
+    assert invocation.status is InvocationStatus.CANCELLED
+    assert invocation.output is None
+    assert isinstance(invocation.exception, InvocationCancelledError)
+    assert invocation.state.problem is not None
+    assert invocation.state.problem["type"].endswith("cancelled")
+
+
+def test_cancelling_shows_at_once_whether_or_not_the_code_reacts(
+    holding: Invocation, thing: Bench
+) -> None:
+    assert holding.cancel()
+    assert holding.cancel()
+    assert (holding.status, holding.phase) == (InvocationStatus.RUNNING, "cancelling")
+    thing.gate.set()
+    holding.join(30)
+    assert holding.status is InvocationStatus.COMPLETED
+    assert holding.output == "held"
+    assert holding.state.cancel_requested
+    assert not holding.cancel()
+
+
+def test_cancelled_before_it_began_it_never_begins(thing: Bench) -> None:
+    moved: list[int] = []
+    thing.code = lambda: moved.append(1)
+    invocation = Invocation(Bench.call, thing)
+    assert invocation.cancel()
+    ended(invocation)
+    assert moved == []
+    assert invocation.status is InvocationStatus.CANCELLED
+    assert invocation.state.started is None
+    assert invocation.state.ended is not None
+
+
+def test_a_request_that_comes_twice_is_delivered_once(begin: Callable[..., Invocation]) -> None:
+    begun, caught = threading.Event(), threading.Event()
+
+    def code() -> int:
+        delivered = 0
+        begun.set()
+        try:
+            get_cancel_event().sleep(60)
+        except InvocationCancelledError:
+            delivered += 1
+            caught.set()
+            assert go_on.wait(30)
+        try:
+            get_cancel_event().sleep(0.001)
+        except InvocationCancelledError:
+            delivered += 1
+        return delivered
+
+    go_on = threading.Event()
+    invocation = begin(code)
+    assert begun.wait(30)
+    invocation.cancel()
+    assert caught.wait(30)
+    invocation.cancel()
+    go_on.set()
+    invocation.join(30)
+    assert invocation.output == 1
+
+
+def test_a_shielded_section_is_not_torn(begin: Callable[..., Invocation]) -> None:
+    begun, gate, passed = threading.Event(), threading.Event(), []
+
+    def code() -> None:
+        with shield():
+            begun.set()
+            assert gate.wait(30)
+            get_cancel_event().raise_if_set()
+            passed.append("inside")
+        passed.append("after")
+
+    invocation = begin(code)
+    assert begun.wait(30)
+    invocation.cancel()
+    gate.set()
+    invocation.join(30)
+    assert passed == ["inside"]
+    assert invocation.status is InvocationStatus.CANCELLED
+
+
+# --- its view -----------------------------------------------------------------------------
+
+
+def test_the_response_without_a_request(thing: Bench) -> None:
+    invocation = ended(Invocation(Bench.add, thing, Bench.add.input_model(a=1)))
+    view: Any = invocation.response()
+    assert isinstance(view, Bench.add.invocation_model)
+    assert view.href == f"/action_invocations/{invocation.id}"
+    assert [(link.rel, link.href) for link in view.links] == [
+        ("self", view.href),
+        ("output", f"{view.href}/output"),
+    ]
+    assert view.action == f"{thing.path}add"
+    assert (view.id, view.status, view.output) == (invocation.id, InvocationStatus.COMPLETED, 2)
+    assert view.input == invocation.input
+    assert view.timeRequested <= view.timeStarted <= view.timeCompleted
+    assert (view.error, view.phase, view.log) == (None, "finished", [])
+
+
+def test_the_response_with_a_request(thing: Bench) -> None:
+    class Request:
+        def url_for(self, name: str, /, **path_params: Any) -> str:
+            return f"http://lab/{name}/{path_params['id']}"
+
+    invocation = Invocation(Bench.add, thing)
+    for view in (invocation.response(Request()), invocation.response(request=Request())):
+        href = f"http://lab/action_invocation/{invocation.id}"
+        assert view.model_dump()["href"] == href
+        assert view.model_dump()["links"][1] == {"rel": "output", "href": f"{href}/output"}
+
+
+def test_the_response_of_a_run_in_progress(holding: Invocation) -> None:
+    view: Any = holding.response()
+    assert (view.status, view.output, view.timeCompleted) == (InvocationStatus.RUNNING, None, None)
+    again = InvocationModel.model_validate_json(view.model_dump_json())
+    assert again.id == holding.id
+
+
+def test_the_response_of_a_failed_run(run: Callable[..., Invocation]) -> None:
+    def code() -> None:
+        raise InvocationError("jammed")
+
+    invocation = run(code)
+    view = invocation.response().model_dump(mode="json")
+    assert view["status"] == "error"
+    assert view["error"]["detail"] == "jammed"
+    assert [line["message"] for line in view["log"]] == [
+        "Bench.call failed: InvocationError: jammed"
+    ]
+    assert view["log"][0]["traceback"] is None
+
+
+def test_the_log_keeps_the_newest(thing: Bench) -> None:
+    def code() -> None:
+        for number in range(10):
+            thing.logger.info("%d", number)
+
+    thing.code = code
+    invocation = ended(Invocation(Bench.call, thing, log_len=3))
+    assert all(isinstance(kept, logging.LogRecord) for kept in invocation.log)
+    assert [kept.getMessage() for kept in invocation.log] == ["7", "8", "9"]
+    assert invocation.log_dropped == 7
+
+
+# --- input --------------------------------------------------------------------------------
+
+
+def test_an_input_that_cannot_be_written_is_described(thing: Bench) -> None:
+    class Odd(BaseModel):
+        value: Any
+
+    invocation = Invocation(Bench.add, thing, Odd(value=object()))
+    assert b"unserialisable" in invocation.input_json
+    assert Invocation(Bench.add, thing, Odd(value="\ud800")).input_json
+
+
+def test_numbers_that_json_has_not_are_written_as_words(thing: Bench) -> None:
+    class Range(BaseModel):
+        most: float
+
+    invocation = Invocation(Bench.add, thing, Range(most=float("inf")))
+    assert invocation.input_json == b'{"most":"Infinity"}'
