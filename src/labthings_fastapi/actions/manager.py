@@ -116,6 +116,15 @@ class ActionManager:
     @overload
     def list_invocations(
         self,
+        action: Runnable | None,
+        thing: Host | None,
+        as_responses: Literal[True],
+        request: UrlSource | None = None,
+    ) -> list[BaseModel]: ...
+
+    @overload
+    def list_invocations(
+        self,
         action: Runnable | None = None,
         thing: Host | None = None,
         *,
@@ -163,22 +172,27 @@ class ActionManager:
             self._ended += 1
             heapq.heappush(self._expiries, (expires, self._ended, run.id))
             excess = len(self._expiries) - self._max_retained
-            for _ in range(excess):
-                # The heap's first is the next to expire, which with one retention time for all
-                # is the one that ended first.
-                self._drop_first()
+            # The heap's first is the next to expire, which with one retention time for all is the
+            # one that ended first.
+            dropped = [self._drop_first() for _ in range(excess)]
+        if dropped:
+            # Let go on the timer's thread: what goes with a run (files, objects of user code) may
+            # take its time, and this run is locked.
+            self._deadlines.add(time.monotonic(), dropped.clear)
         self._arm()
 
-    def _drop_first(self) -> None:
+    def _drop_first(self) -> Invocation | None:
+        """Forget a run and return it, to be let go when no lock is held."""
         _, _, id = heapq.heappop(self._expiries)
-        self._invocations.pop(id, None)
+        return self._invocations.pop(id, None)
 
     def expire_invocations(self) -> None:
         """Drop every invocation whose retention time has passed since its end."""
         now = self._clock()
+        dropped = []  # let go when this returns, without the lock
         with self._lock:
             while self._expiries and self._expiries[0][0] <= now:
-                self._drop_first()
+                dropped.append(self._drop_first())
             if self._armed is not None and self._armed <= now:
                 self._armed = None
         self._arm()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
 from pydantic_core import to_json
@@ -60,12 +61,20 @@ class Reporter:
         run = self._run()
         if run is None:
             return
-        commit = self._journal.put(journal_record(run, state, self._broker.incarnation))
+        commit = self._record(run, state)
         if state.started is None and not state.finished:
             run.begin_after(commit)
         self._publish(run, "status", status_news(run, state), final=state.finished)
         if state.finished:
             self._on_end(run, state)
+
+    def _record(self, run: Invocation, state: RunState) -> Future[None]:
+        try:
+            return self._journal.put(journal_record(run, state, self._broker.incarnation))
+        except Exception as error:  # noqa: BLE001 - it counts as a journal that cannot write
+            failed: Future[None] = Future()
+            failed.set_exception(error)
+            return failed
 
     def progress(self, progress: Progress) -> None:
         """The run reported how far it is."""
