@@ -64,7 +64,9 @@ def attach(manager: Runs, app: App, prefix: str = "") -> None:
 
 def place_of(request: Request, prefix: str = "") -> Place:
     """Return where this request reached the server."""
-    return Place(str(request.base_url).rstrip("/"), prefix)
+    # Not `base_url`, which for an app that is mounted in another ends at the outer app.
+    root = request.scope.get("root_path", "").rstrip("/")
+    return Place(f"{request.url.scheme}://{request.url.netloc}{root}", prefix)
 
 
 def _json(body: bytes, headers: dict[str, str] | None = None) -> Response:
@@ -129,6 +131,9 @@ def _add_run(router: APIRouter, manager: Runs, prefix: str) -> None:
     ) -> Response:
         """Show all of a run; with `Prefer: wait=N`, wait for its end first."""
         run = manager.get_invocation(id)
+        if prefer is not None:
+            # The header may come more than once (RFC 7240, section 2).
+            prefer = ", ".join(request.headers.getlist("prefer"))
         seconds = wait_seconds(prefer, run.response_timeout)
         headers = None
         if seconds is not None:
