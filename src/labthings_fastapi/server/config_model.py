@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -18,16 +20,39 @@ from pydantic import (
 from labthings_fastapi.exceptions import ServerConfigurationError
 from labthings_fastapi.thing_description.paths import RESERVED_THINGS, THING_NAME
 
+from .imports import import_thing_class
+
+
+def _slot_choice(value: Any) -> Any:
+    """Refuse what is no choice, with one message instead of one for each branch of a union."""
+    names = value if isinstance(value, (list, tuple)) else [] if value is None else [value]
+    if not all(isinstance(name, str) for name in names):
+        raise ValueError("it must be the name of a Thing, a list of names, or null")
+    return list(value) if isinstance(value, tuple) else value
+
+
+SlotChoice = Annotated[str | list[str] | None, BeforeValidator(_slot_choice)]
+
+
+def _thing_name(name: str) -> str:
+    if not THING_NAME.fullmatch(name):
+        raise ValueError("the name does not fit in a URL: use letters, digits, '_' and '-'")
+    if name in RESERVED_THINGS:
+        raise ValueError("the name is used by the server itself: choose another")
+    return name
+
 
 class ThingConfig(BaseModel):
     """One Thing: its class, and what the class is given."""
 
     model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
 
-    cls: type | str = Field(description="The class, or `package.module:Class`.")
+    cls: Annotated[type | str, BeforeValidator(import_thing_class)] = Field(
+        description="The class, or `package.module:Class`."
+    )
     args: list[Any] = Field(default_factory=list, description="Positional arguments.")
     kwargs: dict[str, Any] = Field(default_factory=dict, description="Keyword arguments.")
-    thing_slots: dict[str, str | list[str] | None] = Field(
+    thing_slots: dict[str, SlotChoice] = Field(
         default_factory=dict, description="Slot name → name of the Thing, or names, or null."
     )
 
@@ -37,14 +62,18 @@ def _as_thing(value: Any) -> Any:
     return value if isinstance(value, (Mapping, ThingConfig)) else {"cls": value}
 
 
+_PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)*")
+
+
 class ThingServerConfig(BaseModel):
     """The configuration of a server; unknown keys are mistakes."""
 
     model_config = ConfigDict(extra="forbid", validate_default=True)
 
-    things: dict[str, Annotated[ThingConfig, BeforeValidator(_as_thing)]] = Field(
-        default_factory=dict, description="Name → Thing; names are used in URLs."
-    )
+    things: dict[
+        Annotated[str, AfterValidator(_thing_name)],
+        Annotated[ThingConfig, BeforeValidator(_as_thing)],
+    ] = Field(default_factory=dict, description="Name → Thing; names are used in URLs.")
     settings_folder: Path = Field(
         default=Path("./settings"), description="Where settings are kept."
     )
@@ -66,23 +95,13 @@ class ThingServerConfig(BaseModel):
         description="Names of loggers, of driver libraries say, whose records belong to runs too.",
     )
 
-    @field_validator("things")
-    @classmethod
-    def _names_fit_in_urls(cls, things: dict[str, ThingConfig]) -> dict[str, ThingConfig]:
-        for name in things:
-            if not THING_NAME.fullmatch(name):
-                raise ValueError(
-                    f"the name {name!r} does not fit in a URL: use letters, digits, '_' and '-'"
-                )
-            if name in RESERVED_THINGS:
-                raise ValueError(f"the name {name!r} is used by the server itself: choose another")
-        return things
-
     @field_validator("api_prefix")
     @classmethod
     def _prefix_is_a_path(cls, prefix: str) -> str:
-        if prefix and (not prefix.startswith("/") or prefix.endswith("/")):
-            raise ValueError("it must begin with a slash and not end with one, as '/api'")
+        if not _PREFIX.fullmatch(prefix):
+            raise ValueError(
+                f"{prefix!r} must begin with a slash and not end with one, as '/api' or '/lab/api'"
+            )
         return prefix
 
 
@@ -112,9 +131,10 @@ def mistakes(found: Iterable[str]) -> ServerConfigurationError:
 
 
 def _place(location: tuple[int | str, ...]) -> str:
-    """Spell a path in the file, without the branches of unions that pydantic names."""
-    noise = {"str", "is-instance[type]", "list[str]", "none"}
-    parts = [str(part) for part in location if str(part) not in noise]
+    """Spell a path in the file; pydantic marks a mistake in a key by one part more."""
+    parts = [str(part) for part in location]
+    if parts[-1:] == ["[key]"]:
+        parts.pop()
     return ".".join(parts) or "the whole file"
 
 

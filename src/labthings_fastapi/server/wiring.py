@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -13,44 +12,24 @@ from labthings_fastapi.exceptions import (
     ThingSlotError,
     describe_exception,
 )
-from labthings_fastapi.thing import Thing, slots_of
+from labthings_fastapi.thing import slots_of
 
 from .config_model import mistakes
+from .imports import import_thing_class
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from labthings_fastapi.hosting.interface import ThingServerInterface
+    from labthings_fastapi.thing import Thing
 
     from .config_model import ThingConfig, ThingServerConfig
 
 INTERFACE = "thing_server_interface"
 
 
-class ImportMistakeError(Exception):
-    """An import string leads to no class of Thing."""
-
-
-def import_thing_class(source: type | str) -> type[Thing]:
-    """Return the class that a configuration names as `package.module:Class`."""
-    found: Any = source
-    if isinstance(source, str):
-        module_name, _, class_name = source.partition(":")
-        if not module_name or not class_name:
-            raise ImportMistakeError(f"{source!r} must look like 'package.module:Class'")
-        try:
-            found = importlib.import_module(module_name)
-        except Exception as error:  # a module may do anything while it is imported
-            raise ImportMistakeError(
-                f"{module_name!r} cannot be imported: {describe_exception(error)}"
-            ) from error
-        for part in class_name.split("."):
-            found = getattr(found, part, None)
-        if found is None:
-            raise ImportMistakeError(f"module {module_name!r} has no class {class_name!r}")
-    if not isinstance(found, type) or not issubclass(found, Thing):
-        raise ImportMistakeError(f"{source!r} is not a subclass of lt.Thing")
-    return found
+class UnfittingArgumentsError(TypeError):
+    """A class does not take the arguments that it was given."""
 
 
 def make_thing(
@@ -59,21 +38,29 @@ def make_thing(
     args: list[Any] | None = None,
     kwargs: Mapping[str, Any] | None = None,
 ) -> Thing:
-    """Make a Thing that lives in the given house from its first line of `__init__` on."""
+    """Make a Thing that lives in the given house from its first line of `__init__` on.
+
+    Raises:
+        UnfittingArgumentsError: a TypeError; `__init__` takes other arguments.
+    """
     thing = cls.__new__(cls)
     thing._thing_server_interface = interface
     given = dict(kwargs or {})
-    if _accepts_interface(cls):
+    signature = inspect.signature(cls.__init__)
+    if _accepts_interface(signature):
         given[INTERFACE] = interface
+    try:
+        signature.bind(thing, *(args or []), **given)
+    except TypeError as error:
+        raise UnfittingArgumentsError(f"{cls.__name__} does not fit: {error}") from error
     cls.__init__(thing, *(args or []), **given)
     return thing
 
 
-def _accepts_interface(cls: type[Thing]) -> bool:
-    parameters = inspect.signature(cls.__init__).parameters.values()
+def _accepts_interface(signature: inspect.Signature) -> bool:
     return any(
         parameter.name == INTERFACE or parameter.kind is inspect.Parameter.VAR_KEYWORD
-        for parameter in parameters
+        for parameter in signature.parameters.values()
     )
 
 
@@ -87,17 +74,15 @@ def build_things(
     """
     things: dict[str, Thing] = {}
     wrong: list[str] = []
-    causes: list[Exception] = []
+    causes: list[BaseException] = []
     for name, thing_config in config.things.items():
         try:
             things[name] = _build_one(name, thing_config, interface_for)
-        except ImportMistakeError as error:
-            wrong.append(f"things.{name}.cls: {error}")
-        except Exception as error:  # noqa: BLE001 - a class of the laboratory may raise anything
-            place = "kwargs" if isinstance(error, TypeError) and thing_config.kwargs else "cls"
-            wrong.append(
-                f"things.{name}.{place}: it could not be made: {describe_exception(error)}"
-            )
+        except UnfittingArgumentsError as error:
+            place = "kwargs" if thing_config.kwargs or not thing_config.args else "args"
+            wrong.append(f"things.{name}.{place}: {error}")
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a laboratory's class raises anything
+            wrong.append(f"things.{name}.cls: it could not be made: {describe_exception(error)}")
             causes.append(error)
     if wrong:
         raise mistakes(wrong) from (causes[0] if causes else None)
@@ -107,8 +92,9 @@ def build_things(
 def _build_one(
     name: str, config: ThingConfig, interface_for: Callable[[str], ThingServerInterface]
 ) -> Thing:
-    cls = import_thing_class(config.cls)
-    return make_thing(cls, interface_for(name), config.args, config.kwargs)
+    return make_thing(
+        import_thing_class(config.cls), interface_for(name), config.args, config.kwargs
+    )
 
 
 def connect_slots(things: Mapping[str, Thing], config: ThingServerConfig) -> None:
@@ -121,7 +107,7 @@ def connect_slots(things: Mapping[str, Thing], config: ThingServerConfig) -> Non
     for name, thing in things.items():
         chosen = config.things[name].thing_slots if name in config.things else {}
         slots = slots_of(type(thing))
-        for unknown in chosen.keys() - slots.keys():
+        for unknown in sorted(chosen.keys() - slots.keys()):
             known = ", ".join(slots) or "none"
             wrong.append(
                 ThingSlotError(name, unknown, f"there is no such slot; slots are: {known}.")

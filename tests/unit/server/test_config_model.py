@@ -1,0 +1,84 @@
+"""What a server is told: every mistake is reported at once, with its place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import labthings_fastapi as lt
+from labthings_fastapi.exceptions import ServerConfigurationError
+from labthings_fastapi.server.config_model import ThingServerConfig, read_config
+
+
+class Stage(lt.Thing):
+    pass
+
+
+def test_a_class_stands_for_a_thing_without_arguments():
+    config = read_config({"things": {"stage": Stage, "other": "labthings_fastapi.thing:Thing"}})
+    assert config.things["stage"].cls is Stage
+    assert config.things["other"].cls is lt.Thing
+    assert config.things["stage"].kwargs == {}
+
+
+def test_defaults_are_those_of_the_documentation():
+    config = read_config({})
+    assert (config.settings_folder, config.api_prefix) == (Path("settings"), "")
+    assert config.application_config is None
+
+
+def test_a_configuration_that_was_checked_is_taken_as_it_is():
+    config = ThingServerConfig(things={})
+    assert read_config(config) is config
+
+
+def test_all_mistakes_are_reported_at_once_with_their_places():
+    with pytest.raises(ServerConfigurationError) as caught:
+        read_config(
+            {
+                "things": {
+                    "stage": {"cls": "nowhere.at.all:Stage", "argz": []},
+                    "my cam": Stage,
+                    "slots": {"cls": Stage, "thing_slots": {"a": 5}},
+                },
+                "api_prefix": "api/",
+                "settings": "./here",
+            }
+        )
+    text = str(caught.value)
+    assert "6 mistakes" in text
+    assert "things.stage.cls: 'nowhere.at.all' cannot be imported: ModuleNotFoundError" in text
+    assert "things.stage.argz: there is no such option" in text
+    assert "things.my cam: the name does not fit in a URL" in text
+    assert "things.slots.thing_slots.a: it must be the name of a Thing" in text
+    assert "api_prefix: 'api/' must begin with a slash" in text
+    assert "settings: there is no such option" in text
+
+
+def test_one_mistake_is_one_mistake():
+    with pytest.raises(ServerConfigurationError, match=r"has a mistake: things\.stage\.cls: 5 is"):
+        read_config({"things": {"stage": {"cls": 5}}})
+
+
+@pytest.mark.parametrize("name", ["", "a b", "é", "a/b", "things", "docs", "action_invocations"])
+def test_a_name_must_fit_in_a_url_and_be_free(name):
+    with pytest.raises(ServerConfigurationError, match="things"):
+        read_config({"things": {name: Stage}})
+
+
+@pytest.mark.parametrize("prefix", ["", "/api", "/lab/v1.0"])
+def test_a_prefix_is_a_path(prefix):
+    assert read_config({"api_prefix": prefix}).api_prefix == prefix
+
+
+@pytest.mark.parametrize("prefix", ["/", "api", "/api/", "//", "/a//b", "/{x}", "/a b"])
+def test_what_is_no_path_is_no_prefix(prefix):
+    with pytest.raises(ServerConfigurationError, match="api_prefix"):
+        read_config({"api_prefix": prefix})
+
+
+@pytest.mark.parametrize("given", [[], "things", 5])
+def test_what_is_no_object_is_no_configuration(given):
+    with pytest.raises(ServerConfigurationError, match="the whole file"):
+        read_config(given)
