@@ -30,9 +30,16 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("-j", "--json", metavar="TEXT", help="a configuration as JSON text")
     parser.add_argument("--demo", action="store_true", help="serve the simulated demo bench")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
-    parser.add_argument("--port", type=int, default=5000, help="port to listen on (%(default)s)")
+    parser.add_argument("--port", type=_port, default=5000, help="port to listen on (%(default)s)")
     parser.add_argument("--debug", action="store_true", help="show more, tracebacks included")
     return parser
+
+
+def _port(text: str) -> int:
+    number = int(text)
+    if not 0 <= number <= 65535:
+        raise argparse.ArgumentTypeError(f"{number} is no port: they go from 0 to 65535")
+    return number
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -62,13 +69,19 @@ def load_config(args: argparse.Namespace) -> dict[str, Any]:
     path = Path(args.config)
     if not path.is_file():
         raise UsageError(f"there is no configuration file {str(path)!r}")
-    return _parsed(path.read_text("utf-8"), str(path), toml=path.suffix == ".toml")
+    try:
+        text = path.read_text("utf-8-sig")
+    except OSError as error:
+        raise UsageError(f"the configuration {str(path)!r} cannot be read: {error}") from error
+    except UnicodeDecodeError as error:
+        raise ServerConfigurationError(f"{path} is not text in UTF-8: {error}") from error
+    return _parsed(text, str(path), toml=path.suffix == ".toml")
 
 
 def _parsed(text: str, source: str, *, toml: bool) -> dict[str, Any]:
     try:
         found = tomllib.loads(text) if toml else json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         form = "TOML" if toml else "JSON"
         raise ServerConfigurationError(f"{source} is not valid {form}: {error}") from error
     if not isinstance(found, dict):
@@ -95,7 +108,8 @@ def _serve(args: argparse.Namespace) -> int:
     from .server import ThingServer
 
     server = ThingServer(load_config(args))
-    print(f"Serving {', '.join(server.things) or 'no Things'} on http://{args.host}:{args.port}/")
+    names = ", ".join(server.things) or "no Things"
+    print(f"Serving {names} on http://{args.host}:{args.port}/", flush=True)
     server.serve(args.host, args.port)
     return EXIT_OK
 

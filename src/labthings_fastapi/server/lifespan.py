@@ -42,10 +42,10 @@ class Household:
             self.states[thing.name] = "opening"
             try:
                 await self._lane.run(enter, thing)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - hardware raises anything; it is named below
                 self.states[thing.name] = "failed"
                 reason = error.raised if isinstance(error, UserCodeExit) else error
-                thing.logger.error("It could not start.", exc_info=reason)
+                thing.logger.error("It could not start: %s", describe_exception(reason))
                 await self.close()
                 raise ThingStartError(thing.name, reason) from reason
             self.states[thing.name] = "open"

@@ -13,7 +13,7 @@ from labthings_fastapi.actions.logs import capture
 from labthings_fastapi.actions.manager import ActionManager
 from labthings_fastapi.bindings.http.http_binding import HttpBinding
 from labthings_fastapi.descriptors.slot import UNSET
-from labthings_fastapi.exceptions import ThingNameError, ThingNotFoundError
+from labthings_fastapi.exceptions import ThingNameError, ThingNotFoundError, ThingStartError
 from labthings_fastapi.hosting.interface import ThingServerInterface
 from labthings_fastapi.messages.broker import Broker
 from labthings_fastapi.outputs.routes import attach as attach_blobs
@@ -26,6 +26,7 @@ from . import routes
 from .config_model import ThingServerConfig, read_config
 from .lifespan import Household, cancel_runs
 from .openapi import ThingsAPI
+from .serving import run_until_stopped
 from .wiring import build_things, connect_slots, start_order
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ class ThingServer:
         self._things: dict[str, Thing] = {}
         self._workers = Workers("labthings-worker")
         self._household = Household(self._workers)
+        self._start_error: ThingStartError | None = None
         self.app: FastAPI = ThingsAPI(self, lifespan=self._lifespan)
         self.http = HttpBinding(
             self.app,
@@ -183,7 +185,8 @@ class ThingServer:
                 slot.fill(thing, self._things, UNSET)
             if self.state == "running":
                 self._household.open_now(thing)
-            self._things[name] = thing
+            # Replaced and not changed: others may be going through it.
+            self._things = {**self._things, name: thing}
             self._expose(thing)
         return thing
 
@@ -195,7 +198,7 @@ class ThingServer:
         for logger_name in ("labthings_fastapi", *self.config.capture_loggers):
             capture(logger_name)
         try:
-            await self._household.open(start_order(self._things))
+            await self._open()
             self.state = "running"
             yield
         finally:
@@ -204,16 +207,26 @@ class ThingServer:
             await self._household.close()
             self.state = "stopped"
 
-    def serve(self, host: str = "127.0.0.1", port: int = 5000) -> None:
-        """Run the server until it is told to stop (SIGTERM or Ctrl-C)."""
-        import uvicorn
+    async def _open(self) -> None:
+        try:
+            await self._household.open(start_order(self._things))
+        except ThingStartError as error:
+            self._start_error = error
+            raise
 
-        uvicorn.run(
-            self.app,
-            host=host,
-            port=port,
-            timeout_graceful_shutdown=max(1, round(self.config.shutdown_timeout)),
-        )
+    def serve(self, host: str = "127.0.0.1", port: int = 5000) -> None:
+        """Run the server until it is told to stop (SIGTERM or Ctrl-C).
+
+        Raises:
+            ThingStartError: a Thing's `__enter__` failed.
+        """
+        self._start_error = None
+        try:
+            run_until_stopped(self.app, host, port, grace=self.config.shutdown_timeout)
+        except SystemExit:
+            if self._start_error is not None:
+                raise self._start_error from self._start_error.__cause__
+            raise
 
     @contextmanager
     def test_client(self, **options: Any) -> Iterator[TestClient]:

@@ -1,0 +1,141 @@
+"""`labthings-server` in a process of its own, until SIGTERM ends it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+SOURCE = """
+import threading
+from pathlib import Path
+import labthings_fastapi as lt
+
+class Lamp(lt.Thing):
+    level: int = lt.property(default=1)
+
+    def __enter__(self):
+        Path("entered").touch()
+
+    def __exit__(self, *_):
+        Path("exited").touch()
+
+    @lt.property
+    def stuck(self) -> int:
+        Path("reading").touch()
+        threading.Event().wait()
+
+    @lt.action
+    def blink(self) -> None:
+        try:
+            lt.cancellable_sleep(600)
+        finally:
+            Path("dark").touch()
+"""
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="SIGTERM is a POSIX signal")
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def call(method, url, body=None):
+    headers = {"Content-Type": "application/json"} if body is not None else {}
+    request = urllib.request.Request(url, body, headers, method=method)
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(request, timeout=30) as answer:
+        return answer.status, answer.read()
+
+
+def wait_for(condition):
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline, "It did not happen in time."
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def server(tmp_path):
+    (tmp_path / "lamps.py").write_text(SOURCE, "utf-8")
+    port = free_port()
+    config = {"things": {"lamp": "lamps:Lamp"}, "shutdown_timeout": 1}
+    command = [
+        str(Path(sys.executable).with_name("labthings-server")),
+        *("-j", json.dumps(config), "--port", str(port)),
+    ]
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    with (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen(
+            command, cwd=tmp_path, env=environment, stdout=log, stderr=subprocess.STDOUT
+        )
+    url = f"http://127.0.0.1:{port}"
+
+    def is_up():
+        assert process.poll() is None, (tmp_path / "log").read_text("utf-8")
+        with contextlib.suppress(urllib.error.URLError, ConnectionError):
+            return call("GET", f"{url}/health")[0] == 200
+        return False
+
+    try:
+        wait_for(is_up)
+        yield process, url, tmp_path
+    finally:
+        process.kill()
+        process.wait(30)
+
+
+def test_sigterm_closes_the_things_and_ends_with_0(server):
+    process, url, folder = server
+    assert (folder / "entered").exists()
+    assert call("PUT", f"{url}/lamp/level", b"4")[0] == 204
+    assert call("GET", f"{url}/lamp/level") == (200, b"4")
+    assert call("POST", f"{url}/lamp/blink")[0] == 201
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60) == 0, (folder / "log").read_text("utf-8")
+    assert (folder / "dark").exists()
+    assert (folder / "exited").exists()
+    assert "Traceback" not in (folder / "log").read_text("utf-8")
+
+
+def test_ctrl_c_ends_it_in_the_same_way(server):
+    process, _url, folder = server
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 0
+    assert (folder / "exited").exists()
+
+
+def test_a_stuck_read_does_not_keep_the_things_open(server):
+    process, url, folder = server
+    host, _, port = url.removeprefix("http://").partition(":")
+    with socket.create_connection((host, int(port)), 30) as connection:
+        connection.sendall(b"GET /lamp/stuck HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        wait_for((folder / "reading").exists)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0
+    assert (folder / "exited").exists()
+
+
+def test_a_body_that_is_too_large_is_refused_before_it_is_sent(server):
+    _process, url, _folder = server
+    host, _, port = url.removeprefix("http://").partition(":")
+    with socket.create_connection((host, int(port)), 30) as connection:
+        connection.sendall(
+            b"PUT /lamp/level HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+            b"Content-Length: 17000000\r\n\r\n"
+        )
+        answer = connection.recv(65536)
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert b"application/problem+json" in answer

@@ -1,0 +1,124 @@
+"""`labthings-server`: how it ends when it cannot begin."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from labthings_fastapi.exceptions import ServerConfigurationError
+from labthings_fastapi.server.cli import UsageError, load_config, parse_args, serve_from_cli
+
+STAGE = {"things": {"stage": "labthings_fastapi.thing:Thing"}}
+
+FAILING = """
+import sys
+import labthings_fastapi as lt
+
+class Failing(lt.Thing):
+    def __enter__(self):
+        raise OSError("no power on /dev/ttyUSB0")
+
+    def __exit__(self, *_):
+        pass
+"""
+
+
+def run_command(*options, cwd=None):
+    command = "import sys; from labthings_fastapi.server.cli import main; main()"
+    return subprocess.run(
+        [sys.executable, "-c", command, *options],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=cwd,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "said"),
+    [
+        ([], 1, "give one of"),
+        (["-c", "nowhere.json"], 1, "there is no configuration file 'nowhere.json'"),
+        (["-c", "x.json", "-j", "{}"], 1, "give one of"),
+        (["--colour", "red"], 2, "unrecognized arguments"),
+        (["-j", "{}", "--port", "99999"], 2, "is no port"),
+        (["-j", "{}", "--port", "five"], 2, "--port"),
+        (["-j", "{"], 3, "the text after -j is not valid JSON"),
+        (["-j", "[1]"], 3, "must hold an object"),
+        (["-j", '{"things": {"a": "no:Where"}}'], 3, "things.a.cls: 'no' cannot be imported"),
+        (["-j", "[" * 100_000], 3, "not valid JSON"),
+    ],
+)
+def test_it_ends_with_a_code_and_a_paragraph(options, code, said, tmp_path):
+    ended = run_command(*options, cwd=tmp_path)
+    assert ended.returncode == code, ended.stderr
+    assert said in ended.stderr
+    assert "Traceback" not in ended.stderr + ended.stdout
+
+
+def test_a_thing_that_cannot_start_ends_it_with_3_and_is_named(tmp_path):
+    (tmp_path / "failing.py").write_text(FAILING, "utf-8")
+    config = json.dumps({"things": {"laser": "failing:Failing"}})
+    ended = run_command("-j", config, "--port", "0", cwd=tmp_path)
+    assert ended.returncode == 3, ended.stderr
+    assert "Thing 'laser' could not start: OSError: no power on /dev/ttyUSB0" in ended.stderr
+    assert "Traceback" not in ended.stderr + ended.stdout
+
+
+def test_debug_shows_the_traceback(tmp_path):
+    (tmp_path / "failing.py").write_text(FAILING, "utf-8")
+    config = json.dumps({"things": {"laser": "failing:Failing"}})
+    ended = run_command("-j", config, "--port", "0", "--debug", cwd=tmp_path)
+    assert ended.returncode == 3
+    assert 'raise OSError("no power on /dev/ttyUSB0")' in ended.stderr
+
+
+def test_a_taken_port_ends_it_without_a_traceback(tmp_path):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        ended = run_command("-j", "{}", "--port", port, cwd=tmp_path)
+    assert ended.returncode == 3
+    assert "already in use" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("lab.json", json.dumps(STAGE)),
+        ("bom.json", "\ufeff" + json.dumps(STAGE)),
+        ("lab.toml", '[things]\nstage = "labthings_fastapi.thing:Thing"'),
+    ],
+)
+def test_a_configuration_is_read_from_json_or_toml(tmp_path, name, text):
+    file = tmp_path / name
+    file.write_text(text, "utf-8")
+    assert load_config(parse_args(["-c", str(file)])) == STAGE
+
+
+def test_the_demo_is_a_configuration():
+    assert "stage" in load_config(parse_args(["--demo"]))["things"]
+
+
+def test_a_file_that_is_no_text_is_named(tmp_path):
+    file = tmp_path / "photo.json"
+    file.write_bytes(b"\xff\xd8\xff")
+    with pytest.raises(ServerConfigurationError, match=r"photo\.json is not text"):
+        load_config(parse_args(["-c", str(file)]))
+
+
+def test_a_folder_is_no_configuration(tmp_path):
+    with pytest.raises(UsageError, match="there is no configuration file"):
+        load_config(parse_args(["-c", str(tmp_path)]))
+
+
+def test_the_code_is_returned_to_those_who_call_it_from_python(capsys):
+    assert serve_from_cli(["-j", "{", "--port", "0"]) == 3
+    assert "not valid JSON" in capsys.readouterr().err

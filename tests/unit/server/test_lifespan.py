@@ -1,0 +1,178 @@
+"""Things are opened and closed: in which order, by which threads, and when it fails."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+import threading
+
+import pytest
+
+import labthings_fastapi as lt
+from labthings_fastapi.exceptions import ThingStartError
+
+calls: list[tuple[str, str, str]] = []
+
+
+@pytest.fixture(autouse=True)
+def fresh_calls():
+    calls.clear()
+
+
+def note(what, thing):
+    calls.append((what, thing.name, threading.current_thread().name))
+
+
+def order():
+    return [f"{what} {name}" for what, name, _ in calls]
+
+
+class Recorded(lt.Thing):
+    def __enter__(self):
+        note("enter", self)
+        return self
+
+    def __exit__(self, *_):
+        note("exit", self)
+
+
+class Camera(Recorded):
+    stage: Recorded = lt.thing_slot("stage")
+
+
+class AsyncNamed(lt.Thing):
+    async def __aenter__(self):
+        await asyncio.sleep(0)
+        note("enter", self)
+
+    async def __aexit__(self, *_):
+        note("exit", self)
+
+
+class AsyncDef(lt.Thing):
+    async def __enter__(self):
+        await asyncio.sleep(0)
+        note("enter", self)
+
+    async def __exit__(self, *_):
+        note("exit", self)
+
+
+class Failing(Recorded):
+    stage: Recorded = lt.thing_slot("stage")
+
+    def __enter__(self):
+        raise OSError("no power")
+
+
+class Leaving(Failing):
+    def __enter__(self):
+        sys.exit(1)
+
+
+class FailingExit(Recorded):
+    stage: Recorded = lt.thing_slot("stage")
+
+    def __exit__(self, *_):
+        super().__exit__()
+        raise OSError("it will not close")
+
+
+class LeavingExit(FailingExit):
+    def __exit__(self, *_):
+        note("exit", self)
+        sys.exit(1)
+
+
+def test_things_open_in_the_order_of_their_slots_and_close_in_reverse():
+    server = lt.ThingServer.from_things({"cam": Camera, "stage": Recorded})
+    with server.test_client() as client:
+        assert order() == ["enter stage", "enter cam"]
+        assert client.get("/health").json()["things"]["cam"]["state"] == "open"
+    assert order() == ["enter stage", "enter cam", "exit cam", "exit stage"]
+    assert server.thing_health()["cam"]["state"] == "closed"
+
+
+def test_it_may_be_repeated():
+    server = lt.ThingServer.from_things({"stage": Recorded})
+    for _ in range(2):
+        with server.test_client() as client:
+            assert client.get("/health").json()["status"] == "running"
+    assert order() == ["enter stage", "exit stage"] * 2
+
+
+def test_both_run_on_worker_threads():
+    with lt.ThingServer.from_things({"stage": Recorded}).test_client():
+        pass
+    assert len(calls) == 2
+    assert all(thread.startswith("labthings-worker") for _, _, thread in calls)
+
+
+@pytest.mark.parametrize("cls", [AsyncNamed, AsyncDef])
+def test_both_may_be_async_and_then_run_on_the_things_own_loop(cls):
+    with lt.ThingServer.from_things({"stage": cls}).test_client():
+        pass
+    assert [(what, thread) for what, _, thread in calls] == [
+        ("enter", "labthings-things-loop"),
+        ("exit", "labthings-things-loop"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("cls", "said"), [(Failing, "OSError: no power"), (Leaving, "SystemExit: 1")]
+)
+def test_a_thing_that_cannot_start_is_named_and_the_others_are_closed_again(cls, said, caplog):
+    server = lt.ThingServer.from_things({"bad": cls, "stage": Recorded, "last": Recorded})
+    with (
+        caplog.at_level(logging.ERROR, "labthings_fastapi"),
+        pytest.raises(ThingStartError, match=f"'bad' could not start: {said}") as caught,
+        server.test_client(),
+    ):
+        pass
+    assert caught.value.thing == "bad"
+    assert order() == ["enter stage", "exit stage"]
+    assert [record.name for record in caplog.records] == ["labthings_fastapi.things.bad"]
+    states = {name: entry["state"] for name, entry in server.thing_health().items()}
+    assert states == {"bad": "failed", "stage": "closed", "last": "closed"}
+
+
+@pytest.mark.parametrize("cls", [FailingExit, LeavingExit])
+def test_a_thing_that_fails_to_close_stops_no_other(cls, caplog):
+    with (
+        caplog.at_level(logging.ERROR, "labthings_fastapi"),
+        lt.ThingServer.from_things({"bad": cls, "stage": Recorded}).test_client(),
+    ):
+        pass
+    assert order()[-2:] == ["exit bad", "exit stage"]
+    assert [record.name for record in caplog.records] == ["labthings_fastapi.things.bad"]
+
+
+class Slow(lt.Thing):
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.began = threading.Event()
+
+    def __exit__(self, *_):
+        note("exit", self)
+
+    def __enter__(self):
+        return self
+
+    @lt.action
+    def wait(self) -> None:
+        self.began.set()
+        try:
+            lt.cancellable_sleep(60)
+        finally:
+            note("stopped", self)
+
+
+def test_runs_are_cancelled_before_their_thing_is_closed():
+    server = lt.ThingServer.from_things({"slow": Slow})
+    with server.test_client() as client:
+        id = client.post("/slow/wait").json()["id"]
+        assert server.things["slow"].began.wait(30)
+    assert order() == ["stopped slow", "exit slow"]
+    (run,) = server.action_manager.invocations
+    assert (str(run.id), run.status.value) == (id, "cancelled")
