@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 _REF = "#/components/schemas/"
 _PROBLEM = {"$ref": f"{_REF}Problem"}
+_HTTP_ERROR = "HTTPValidationError"  # FastAPI's own form of a 422, which is never sent here
 _RUN_ID = {
     "name": "id",
     "in": "path",
@@ -87,11 +88,23 @@ class ThingsAPI(FastAPI):
             document = super().openapi()
             schemas = document.setdefault("components", {}).setdefault("schemas", {})
             schemas.update(_COMMON)
+            _say_problems(document)
             components = Components(schemas)
             for thing in self._holder.things.values():
                 document["paths"].update(thing_paths(thing, components))
             self.openapi_schema = document
         return self.openapi_schema
+
+
+def _say_problems(document: Json) -> None:
+    """Describe the errors of FastAPI's own routes as what they are: problem details."""
+    for item in document["paths"].values():
+        for operation in item.values():
+            for code, answer in operation["responses"].items():
+                if code >= "400" and _HTTP_ERROR in str(answer.get("content", _HTTP_ERROR)):
+                    answer["content"] = {PROBLEM_MEDIA_TYPE: {"schema": _PROBLEM}}
+    for unused in (_HTTP_ERROR, "ValidationError"):
+        document["components"]["schemas"].pop(unused, None)
 
 
 class Components:
@@ -150,7 +163,8 @@ def _content(text: str, schema: Json, media_type: str = "application/json") -> J
 def _responses(good: Json, *problems: str) -> Json:
     texts = {
         "400": "The body is not JSON",
-        "404": "No such run",
+        "404": "Not found",
+        "405": "A property cannot be written",
         "409": "Busy, or already finished",
         "413": "The body is too large",
         "415": "The body is not called JSON",
@@ -262,7 +276,7 @@ def _all_of(thing: Thing) -> Json:
                 },
                 "responses": _responses(
                     {"204": {"description": "All are set"}},
-                    *("400", "404", "409", "413", "415", "422", "500", "503", "507"),
+                    *("400", "404", "405", "409", "413", "415", "422", "500", "503", "507"),
                 ),
             },
         },

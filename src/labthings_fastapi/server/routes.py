@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from .protocols import Wired
 
 VERSION = version("labthings-fastapi")
+_NOT_READY: dict[int | str, dict[str, Any]] = {
+    503: {"description": "Not ready; in the same words", "content": {"application/json": {}}}
+}
 
 
 def attach(server: Wired, app: FastAPI, prefix: str) -> None:
@@ -56,7 +59,7 @@ def attach(server: Wired, app: FastAPI, prefix: str) -> None:
             for name, thing in server.things.items()
         }
 
-    @router.get("/health", name="health", responses={503: {"description": "Not ready"}})
+    @router.get("/health", name="health", responses=_NOT_READY)
     async def health(response: Response) -> dict[str, Any]:
         """Say whether the server is ready, and how each Thing is."""
         if server.state != "running":
