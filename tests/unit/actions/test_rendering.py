@@ -1,0 +1,158 @@
+"""One run in two vocabularies, written without running user code."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from labthings_fastapi.actions.progress import progress
+from labthings_fastapi.actions.rendering import (
+    Place,
+    action_status,
+    in_full,
+    journal_record,
+    status_news,
+    summary,
+)
+from labthings_fastapi.journal.record import OUTPUT_LIMIT
+from labthings_fastapi.messages.message import InvocationStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from labthings_fastapi.actions import Invocation
+
+    from .conftest import Bench
+
+PLACE = Place("http://lab:5000", "/api")
+SUMMARY = {
+    "status",
+    "id",
+    "action",
+    "href",
+    "timeStarted",
+    "timeRequested",
+    "timeCompleted",
+    "links",
+    "progress",
+    "progressDetail",
+    "phase",
+}
+
+
+def failing() -> None:
+    raise ValueError("half \ud800")
+
+
+def test_a_summary_leaves_out_what_is_large(run: Callable[..., Invocation]) -> None:
+    found = json.loads(summary(run(lambda: 5), PLACE))
+    assert found.keys() == SUMMARY
+
+
+def test_in_full_a_run_has_every_key_whatever_its_state(
+    run: Callable[..., Invocation], holding: Invocation
+) -> None:
+    more = {"input", "output", "log", "error", "logDropped", "cancelRequested"}
+    for one in (run(lambda: 5), run(failing), holding):
+        assert json.loads(in_full(one, PLACE)).keys() == SUMMARY | more
+
+
+def test_hrefs_begin_with_the_place(run: Callable[..., Invocation]) -> None:
+    invocation = run(lambda: 5)
+    href = f"http://lab:5000/api/action_invocations/{invocation.id}"
+    found = json.loads(in_full(invocation, PLACE))
+    assert found["href"] == href
+    assert {link["rel"]: link["href"] for link in found["links"]} == {
+        "self": href,
+        "output": f"{href}/output",
+        "events": f"{href}/events",
+        "files": f"{href}/files",
+    }
+    assert Place().of_run(invocation) == f"/action_invocations/{invocation.id}"
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "word"),
+    [(lambda: 5, "completed", "completed"), (failing, "error", "failed")],
+)
+def test_the_w3c_words(
+    run: Callable[..., Invocation], code: Callable[[], Any], status: str, word: str
+) -> None:
+    invocation = run(code)
+    assert json.loads(summary(invocation, PLACE))["status"] == status
+    found = json.loads(action_status(invocation, PLACE))
+    assert found["status"] == word
+    assert found["href"] == f"http://lab:5000{invocation.action_path}/{invocation.id}"
+    assert ("error" in found) is (word == "failed")
+    assert ("output" in found) is (word == "completed")
+    assert None not in found.values()
+
+
+def test_a_short_w3c_status_leaves_out_what_is_large(run: Callable[..., Invocation]) -> None:
+    found = json.loads(action_status(run(lambda: 5), PLACE, short=True))
+    assert not {"input", "output", "log", "error"} & found.keys()
+
+
+def test_a_falsy_output_is_shown_in_w3c_words_too(run: Callable[..., Invocation]) -> None:
+    assert json.loads(action_status(run(lambda: None), PLACE))["output"] is None
+    assert json.loads(action_status(run(lambda: 0), PLACE))["output"] == 0
+
+
+def test_a_cancelled_run_has_failed_in_w3c_words(holding: Invocation, thing: Bench) -> None:
+    assert json.loads(action_status(holding, PLACE))["status"] == "running"
+    assert "timeEnded" not in json.loads(action_status(holding, PLACE))
+
+
+def test_an_output_is_put_in_as_it_was_written(run: Callable[..., Invocation]) -> None:
+    value = {"a": [1.5, "ü"], "most": float("inf")}
+    invocation = run(lambda: value)
+    value["a"] = "changed later"
+    assert json.loads(in_full(invocation, PLACE))["output"] == {"a": [1.5, "ü"], "most": "Infinity"}
+
+
+def test_times_are_aware_and_utc(run: Callable[..., Invocation]) -> None:
+    found = json.loads(in_full(run(lambda: 5), PLACE))
+    for name in ("timeRequested", "timeStarted", "timeCompleted"):
+        assert found[name].endswith("+00:00")
+
+
+def test_progress_is_shown_in_percent_and_in_detail(run: Callable[..., Invocation]) -> None:
+    found = json.loads(summary(run(lambda: progress(1, 8, message="m", unit="mm")), PLACE))
+    assert found["progress"] == 12.5
+    assert found["progressDetail"].keys() == {
+        "done",
+        "total",
+        "unit",
+        "message",
+        "elapsed",
+        "remaining",
+    }
+
+
+def test_news_of_a_failure_say_why(run: Callable[..., Invocation]) -> None:
+    invocation = run(failing)
+    found = json.loads(status_news(invocation, invocation.state))
+    assert found["status"] == "error"
+    assert found["error"]["detail"] == "ValueError: half \\ud800"
+
+
+def test_the_journal_keeps_small_outputs_and_refers_to_large_ones(
+    run: Callable[..., Invocation],
+) -> None:
+    small = run(lambda: "x")
+    record = journal_record(small, small.state, "life")
+    assert (record.output, record.output_reference) == (b'"x"', None)
+    assert (record.status, record.incarnation) == (InvocationStatus.COMPLETED, "life")
+    large = run(lambda: "x" * OUTPUT_LIMIT)
+    record = journal_record(large, large.state, "life")
+    assert record.output is None
+    assert record.output_reference == {"size": OUTPUT_LIMIT + 2, "media_type": "application/json"}
+
+
+def test_the_journal_keeps_the_log_of_a_finished_run(run: Callable[..., Invocation]) -> None:
+    invocation = run(failing)
+    record = journal_record(invocation, invocation.state, "life")
+    assert [line["levelname"] for line in record.log] == ["ERROR"]
+    assert record.error == invocation.state.problem
