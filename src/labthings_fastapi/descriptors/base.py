@@ -106,7 +106,9 @@ class BaseDescriptor:
     @property
     def scope(self) -> Any:
         """The names that type hints may use beside those of their module, as `vars()` sees them."""
-        return SimpleNamespace(**{**self._namespace, **(vars(self._owner) if self._owner else {})})
+        owner = self._owner
+        own = {owner.__name__: owner, **vars(owner)} if owner else {}
+        return SimpleNamespace(**{**self._namespace, **own})
 
     def hint(self) -> Any:
         """The type hint of the attribute in the class that declares it; an error without one."""

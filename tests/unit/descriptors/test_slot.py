@@ -1,0 +1,69 @@
+"""A place for another Thing."""
+
+from __future__ import annotations
+
+import pytest
+
+import labthings_fastapi as lt
+from labthings_fastapi.descriptors.slot import ThingSlot
+from labthings_fastapi.exceptions import AffordanceDefinitionError, ThingNotConnectedError
+
+
+class Stage(lt.Thing):
+    pass
+
+
+class Camera(lt.Thing):
+    stage: Stage = lt.thing_slot()
+    either: Stage | Later | None = lt.thing_slot(None)
+
+
+class Later(lt.Thing):
+    """Defined after the slot that it fits."""
+
+
+def test_before_it_is_filled_it_says_when_it_will_be():
+    with pytest.raises(ThingNotConnectedError, match=r"Camera\.stage: .*not connected yet"):
+        _ = Camera().stage
+
+
+def test_nobody_but_the_server_fills_it():
+    with pytest.raises(AttributeError, match=r"Camera\.stage is a slot"):
+        Camera().stage = Stage()
+
+
+def test_on_the_class_it_is_itself():
+    assert isinstance(Camera.stage, ThingSlot)
+
+
+def test_its_hint_may_name_a_class_that_is_defined_later():
+    camera, later = Camera(), Later()
+    Camera.either.fill(camera, {"later": later}, "later")
+    assert camera.either is later
+    assert Camera.either.targets(camera) == [later]
+
+
+def test_a_thing_may_fill_its_own_slot_by_name_only():
+    class Selfish(lt.Thing):
+        me: Selfish | None = lt.thing_slot()
+
+    selfish = Selfish()
+    Selfish.me.fill(selfish, {"me": selfish})
+    assert selfish.me is None
+    Selfish.me.fill(selfish, {"me": selfish}, "me")
+    assert selfish.me is selfish
+
+
+def test_a_slot_needs_a_type_hint():
+    with pytest.raises(AffordanceDefinitionError, match=r"Wrong\.stage.*no type hint"):
+
+        class Wrong(lt.Thing):
+            stage = lt.thing_slot()
+
+
+def test_a_hint_that_is_no_class_is_refused_when_it_is_filled():
+    class Wrong(lt.Thing):
+        stage: list[Stage] = lt.thing_slot()
+
+    with pytest.raises(AffordanceDefinitionError, match=r"Wrong\.stage.*not a class of Thing"):
+        Wrong.stage.fill(Wrong(), {})
