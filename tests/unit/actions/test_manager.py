@@ -327,6 +327,7 @@ def test_every_change_is_published_once_and_in_order(thing: Bench) -> None:
     assert {(message.thing, message.affordance) for message in messages} == {("Bench", "call")}
 
 
+@pytest.mark.usefixtures("_no_other_handlers")
 def test_progress_log_and_results_are_published(thing: Bench) -> None:
     manager = ActionManager()
 

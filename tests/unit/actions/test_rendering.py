@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     from .conftest import Bench
 
+pytestmark = pytest.mark.usefixtures("_no_other_handlers")
+
 PLACE = Place("http://lab:5000", "/api")
 SUMMARY = {
     "status",
