@@ -8,31 +8,42 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from . import exceptions
+    from . import exceptions, outputs
     from .actions.context import cancellable_sleep, raise_if_cancelled, shield
+    from .actions.logs import get_thing_logger
     from .actions.progress import progress, track
-    from .decorators import action, endpoint, property, thing_slot
+    from .actions.threads import ThreadWithInvocationID
+    from .decorators import action, endpoint, event, property, setting, thing_slot
     from .descriptors.data_property import DataProperty
+    from .descriptors.event import Event
+    from .descriptors.setting import DataSetting
     from .hosting.interface import ThingServerInterface
     from .outputs import blob
     from .server import cli
     from .server.config_model import ThingConfig, ThingServerConfig
     from .server.server import ThingServer
-    from .thing import Thing
+    from .thing import Thing, ThingClassSettings
 
 _WHERE = {
     "DataProperty": "descriptors.data_property",
+    "DataSetting": "descriptors.setting",
+    "Event": "descriptors.event",
     "Thing": "thing",
+    "ThingClassSettings": "thing",
     "ThingConfig": "server.config_model",
     "ThingServer": "server.server",
     "ThingServerConfig": "server.config_model",
     "ThingServerInterface": "hosting.interface",
+    "ThreadWithInvocationID": "actions.threads",
     "action": "decorators",
     "cancellable_sleep": "actions.context",
     "endpoint": "decorators",
+    "event": "decorators",
+    "get_thing_logger": "actions.logs",
     "progress": "actions.progress",
     "property": "decorators",
     "raise_if_cancelled": "actions.context",
+    "setting": "decorators",
     "shield": "actions.context",
     "thing_slot": "decorators",
     "track": "actions.progress",
@@ -41,24 +52,33 @@ _MODULES = {
     "blob": "outputs.blob",
     "cli": "server.cli",
     "exceptions": "exceptions",
+    "outputs": "outputs",
 }
 
 __all__ = [
     "DataProperty",
+    "DataSetting",
+    "Event",
     "Thing",
+    "ThingClassSettings",
     "ThingConfig",
     "ThingServer",
     "ThingServerConfig",
     "ThingServerInterface",
+    "ThreadWithInvocationID",
     "action",
     "blob",
     "cancellable_sleep",
     "cli",
     "endpoint",
+    "event",
     "exceptions",
+    "get_thing_logger",
+    "outputs",
     "progress",
     "property",
     "raise_if_cancelled",
+    "setting",
     "shield",
     "thing_slot",
     "track",

@@ -182,6 +182,11 @@ class TooBusyError(LabThingsError, RuntimeError):
 class GlobalLockBusyError(LabThingsError, TimeoutError):
     """The server-wide lock is held by someone else."""
 
+    def __init__(self, message: str = "The global lock is held.", log_level: int = 30) -> None:
+        """Keep the level (of `logging`) at which a run that could not start says so."""
+        self.log_level = log_level
+        super().__init__(message)
+
 
 class RequestError(LabThingsError, ValueError):
     """A request could not be read."""

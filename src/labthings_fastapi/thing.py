@@ -4,24 +4,36 @@ from __future__ import annotations
 
 import inspect
 import logging
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypedDict
 
 from labthings_fastapi.actions.context import current_run
 from labthings_fastapi.actions.logs import THINGS_LOGGER
 from labthings_fastapi.descriptors.action import ActionDescriptor
 from labthings_fastapi.descriptors.base import BaseDescriptor, descriptors_of
 from labthings_fastapi.descriptors.endpoint import EndpointDescriptor
+from labthings_fastapi.descriptors.event import Event, EventDescriptor
 from labthings_fastapi.descriptors.info import AffordanceMap, PropertyInfo
 from labthings_fastapi.descriptors.property import BaseProperty
+from labthings_fastapi.descriptors.setting import Setting
 from labthings_fastapi.descriptors.slot import ThingSlot
-from labthings_fastapi.exceptions import AffordanceDefinitionError
+from labthings_fastapi.exceptions import AffordanceDefinitionError, describe_exception
 from labthings_fastapi.hosting.interface import ThingServerInterface, interface_without_server
+from labthings_fastapi.hosting.settings import SettingsFile
 from labthings_fastapi.schemas.docstrings import summary
 from labthings_fastapi.thing_description.describe import describe
 from labthings_fastapi.thing_description.paths import RESERVED_AFFORDANCES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from labthings_fastapi.thing_description.model import ThingDescription
+
+
+class ThingClassSettings(TypedDict, total=False):
+    """How a class of Thing behaves; assigned to `_class_settings`."""
+
+    validate_properties_on_set: bool
+    """Whether values set from Python are checked, as those from clients always are; True."""
 
 
 class Thing:
@@ -40,8 +52,17 @@ class Thing:
     properties = AffordanceMap(BaseProperty, PropertyInfo)
     """Name → property, on the class and on an instance."""
 
+    settings = AffordanceMap(Setting, PropertyInfo)
+    """Name → setting: the properties that are saved."""
+
     actions = AffordanceMap(ActionDescriptor)
     """Name → action, on the class and on an instance."""
+
+    events = AffordanceMap(EventDescriptor, Event)
+    """Name → event, on the class and on an instance."""
+
+    _class_settings: ClassVar[ThingClassSettings] = {}
+    """How the class behaves: `validate_properties_on_set`."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Check every affordance, so that mistakes show when the class is made."""
@@ -63,11 +84,18 @@ class Thing:
                     "Give this affordance another name."
                 )
         cls._affordances = found
+        _check_paths(cls)
+        unknown = sorted(cls._class_settings.keys() - ThingClassSettings.__annotations__.keys())
+        if unknown:
+            raise AffordanceDefinitionError(
+                f"{cls.__name__}._class_settings has no setting {unknown[0]!r}; there is: "
+                f"{', '.join(ThingClassSettings.__annotations__)}."
+            )
 
     def __init__(self, thing_server_interface: ThingServerInterface | None = None) -> None:
         """Live in the given house; without one, in an empty one."""
         if thing_server_interface is not None:
-            self.__dict__["_thing_server_interface"] = thing_server_interface
+            self._thing_server_interface = thing_server_interface
 
     @property
     def _thing_server_interface(self) -> ThingServerInterface:
@@ -76,11 +104,14 @@ class Thing:
         if found is None:
             made = interface_without_server(type(self).__name__)
             found = self.__dict__.setdefault("_thing_server_interface", made)
+            assert found is not None  # noqa: S101 - for type checkers
         return found
 
     @_thing_server_interface.setter
     def _thing_server_interface(self, value: ThingServerInterface) -> None:
+        value.settings_file_name = f"Settings-{type(self).__name__}.json"
         self.__dict__["_thing_server_interface"] = value
+        self.__dict__.pop("_settings_file", None)
 
     @property
     def name(self) -> str:
@@ -98,6 +129,50 @@ class Thing:
         return logging.getLogger(f"{THINGS_LOGGER}.{self.name}")
 
     @property
+    def _settings_file(self) -> SettingsFile | None:
+        found: SettingsFile | None = self.__dict__.get("_settings_file")
+        path = self._thing_server_interface.settings_file_path
+        if found is None and path is not None:
+            found = self.__dict__.setdefault("_settings_file", SettingsFile(path, self.logger))
+        return found
+
+    def load_settings(self) -> None:
+        """Give the settings the values in their file; a bad value costs only itself.
+
+        The server calls this after `__init__` and before `__enter__`.
+        """
+        file = self._settings_file
+        if file is None:
+            return
+        for name, saved in file.load().items():
+            info = self.settings.get(name)
+            if info is None:
+                continue
+            try:
+                info.descriptor.restore(self, saved)
+            except Exception as error:  # noqa: BLE001 - setters are user code
+                self.logger.warning(
+                    "Setting %r keeps its default: the value %r in %s is not valid: %s",
+                    name,
+                    saved,
+                    file.path,
+                    describe_exception(error),
+                )
+
+    def save_settings(self) -> None:
+        """Write all settings to their file; each is also saved whenever it is set.
+
+        Raises:
+            SettingsWriteError: the file is as it was.
+        """
+        file = self._settings_file
+        if file is not None:
+            with file.lock:
+                file.save(
+                    {name: info.descriptor.saved_form(self) for name, info in self.settings.items()}
+                )
+
+    @property
     def thing_state(self) -> Mapping[str, Any]:
         """Metadata that describes the Thing now, to go with data; override it."""
         return {}
@@ -112,6 +187,29 @@ class Thing:
         """The declarations of the actions, by name."""
         return type(self).actions
 
+    @property
+    def event_descriptors(self) -> Mapping[str, EventDescriptor]:
+        """The declarations of the events, by name."""
+        return type(self).events
+
+    def thing_description(
+        self, path: str | None = None, base: str | None = None
+    ) -> ThingDescription:
+        """Return the Thing Description as a checked model; see `thing_description_dict`."""
+        from labthings_fastapi.thing_description.validation import parse
+
+        return parse(self.thing_description_dict(path, base))
+
+    def validate_thing_description(self) -> None:
+        """Check the Thing Description against the W3C standard.
+
+        Raises:
+            ThingDescriptionError: listing every violation by its path.
+        """
+        from labthings_fastapi.thing_description.validation import validate
+
+        validate(self.thing_description_dict())
+
     def thing_description_dict(
         self, path: str | None = None, base: str | None = None
     ) -> dict[str, Any]:
@@ -125,6 +223,22 @@ class Thing:
         """Return what the run that this code belongs to has logged so far; empty outside a run."""
         run = current_run()
         return run.log.records if run is not None and run.log is not None else []
+
+
+def _check_paths(cls: type[Thing]) -> None:
+    """Refuse an endpoint whose path is that of another affordance."""
+    endpoints = endpoints_of(cls)
+    for endpoint in endpoints.values():
+        other = cls._affordances.get(endpoint.path)
+        if endpoint.path in RESERVED_AFFORDANCES or (
+            other is not None
+            and other is not endpoint
+            and not isinstance(other, (ThingSlot, EndpointDescriptor))
+        ):
+            raise AffordanceDefinitionError(
+                f"{endpoint.where}: its path {endpoint.path!r} is taken by another affordance. "
+                "Give the endpoint another path."
+            )
 
 
 def slots_of(cls: type[Thing]) -> dict[str, ThingSlot[Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import uuid
 import weakref
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import BaseModel
 from pydantic_core import to_json
 
-from labthings_fastapi.exceptions import LabThingsError, describe_exception
+from labthings_fastapi.exceptions import GlobalLockBusyError, LabThingsError, describe_exception
 from labthings_fastapi.problems import well_formed
 from labthings_fastapi.schemas.signature import arguments
 
@@ -20,14 +21,13 @@ from .context import RunContext, entered
 from .files import RunFiles
 from .invocation_model import ACTION_INVOCATIONS_PATH, InvocationModel, Link, LogRecordModel
 from .lifecycle import Lifecycle, RunState
-from .logs import RunLog, capture
+from .logs import THINGS_LOGGER, RunLog, capture
 from .performance import Performance, cancelled_ending, failed_ending
 from .progress import Progress, ProgressMeter
 from .protocols import BelongsToRun
 from .results import RunResults
 
 if TYPE_CHECKING:
-    import logging
     from collections.abc import Callable
     from uuid import UUID
 
@@ -232,23 +232,34 @@ class Invocation(threading.Thread):
         """Call the action's function with the fields of `input` and with `dependencies`."""
         try:
             capture()
-            if self._committed() and self._lifecycle.begin():
-                self._progress.begin()
-                context = RunContext(
-                    self.id, self._cancel_event, self._log, self._progress, self._files
-                )
-                for dependency in self._dependencies.values():
-                    if isinstance(dependency, BelongsToRun):
-                        dependency.enter_run(context)
-                with entered(context):
-                    ending = self._perform()
-                self._progress.finish()
-                self._end(ending)
+            context = RunContext(
+                self.id, self._cancel_event, self._log, self._progress, self._files
+            )
+            for dependency in self._dependencies.values():
+                if isinstance(dependency, BelongsToRun):
+                    dependency.enter_run(context)
+            with entered(context):
+                if self._committed():
+                    self._run_guarded()
         except BaseException as error:  # noqa: BLE001 - whatever happens, the run ends
             self._end(failed_ending(error))
         finally:
             self._subjects = None
             self._dependencies = {}
+
+    def _run_guarded(self) -> None:
+        """Run under the server's global lock, if there is one; without it, nothing begins."""
+        try:
+            with self.action.guard(self.thing):
+                if self._lifecycle.begin():
+                    self._progress.begin()
+                    ending = self._perform()
+                    self._progress.finish()
+                    self._end(ending)
+        except GlobalLockBusyError as busy:
+            logger = logging.getLogger(f"{THINGS_LOGGER}.{self.thing_name}")
+            logger.log(busy.log_level, "%s did not start: %s", self.action_path, busy)
+            self._end(failed_ending(busy))
 
     def _perform(self) -> Ending:
         performance = Performance(

@@ -25,6 +25,21 @@ LONGEST_LINE = 16 * 1024
 _KEPT = "labthings_kept"
 
 
+def get_thing_logger(name: str) -> logging.Logger:
+    """Return the logger of the Thing of that name."""
+    return logging.getLogger(f"{THINGS_LOGGER}.{name}")
+
+
+def inject_invocation_id(record: logging.LogRecord) -> bool:
+    """Add `invocation_id` to a record, for formats that show it; None outside a run.
+
+    A filter for `logging.Handler.addFilter`; it lets every record through.
+    """
+    run = current_run()
+    record.invocation_id = run.id if run is not None else None
+    return True
+
+
 class DequeLogHandler(logging.Handler):
     """Appends each record to a sequence that the caller owns, bounds and keeps thread-safe."""
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 if TYPE_CHECKING:
     import logging
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from pydantic import BaseModel
@@ -30,6 +31,9 @@ class Runnable(Protocol):
     @property
     def func(self) -> Callable[..., Any]:
         """The function: takes the Thing, then keyword arguments."""
+
+    def guard(self, thing: Any) -> AbstractContextManager[None]:
+        """Hold what must be held while it runs; raise `GlobalLockBusyError` if that is taken."""
 
     @property
     def invocation_model(self) -> type[BaseModel]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from contextlib import nullcontext
 from functools import cached_property
 from types import MethodType
 from typing import (
@@ -33,6 +34,7 @@ from .injection import injected_parameters
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from contextlib import AbstractContextManager
 
     from pydantic import BaseModel
     from pydantic.fields import FieldInfo
@@ -121,6 +123,17 @@ class ActionDescriptor(BaseDescriptor, Generic[OwnerT, P, R]):
         if obj is None:
             return self
         return MethodType(self.func, obj)
+
+    def guard(self, thing: Any) -> AbstractContextManager[None]:
+        """Hold the server's global lock, where there is one that this action obeys."""
+        house = getattr(thing, "_thing_server_interface", None)
+        lock = getattr(house, "global_lock", None)
+        if lock is None or self.stop or self.use_global_lock is False:
+            return nullcontext()
+        held: AbstractContextManager[None] = lock.held(
+            f"Action {self.name!r} of Thing {thing.name!r}"
+        )
+        return held
 
     @cached_property
     def dependency_params(self) -> Mapping[str, inspect.Parameter]:

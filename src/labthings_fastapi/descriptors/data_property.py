@@ -102,6 +102,16 @@ class DataProperty(BaseProperty[V]):
         """True for builtin types: no code of a user's model runs."""
         return self.schema.is_plain
 
+    @property
+    def is_resettable(self) -> bool:
+        """Whether clients can ask for the default back: whenever they can write."""
+        return not self.readonly
+
+    def reset(self, thing: Any) -> None:
+        """Give the property a fresh default."""
+        with self.guard(thing):
+            self.set_valid(thing, self.make_default())
+
     def prepare(self, thing: Any) -> None:
         """Make the default now: a `default_factory` is user code."""
         self.get(thing)

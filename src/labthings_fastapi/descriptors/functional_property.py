@@ -134,5 +134,32 @@ class FunctionalProperty(BaseProperty[V], Generic[OwnerT, V]):
         if self._setter is None:
             raise self.read_only_error(thing)
         self._setter(thing, value)
+        self.publish_if_observed(thing)
+
+    def publish_if_observed(self, thing: Any) -> None:
+        """Read the value back and tell observers, if the property may be observed."""
         if self.is_observable:
             self.publish(thing, self.get(thing))
+
+    @property
+    def poll_interval(self) -> float | None:
+        """Seconds between two looks of the server at the value; None: nobody looks."""
+        if isinstance(self.observable, bool) or self.observable is None:
+            return None
+        return float(self.observable)
+
+    @property
+    def is_resettable(self) -> bool:
+        """Whether there is a resetter, or a default and a setter for it."""
+        return self._resetter is not None or (self.has_default and not self.readonly)
+
+    def reset(self, thing: Any) -> None:
+        """Call the resetter, or the setter with the default."""
+        with self.guard(thing):
+            if self._resetter is not None:
+                self._resetter(thing)
+                self.publish_if_observed(thing)
+            elif self.has_default and self._setter is not None:
+                self.set_valid(thing, self.make_default())
+            else:
+                super().reset(thing)

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from labthings_fastapi.exceptions import AffordanceNotFoundError
+from pydantic import RootModel
 
-from .base import BaseDescriptor
+from labthings_fastapi.exceptions import AffordanceDefinitionError, AffordanceNotFoundError
+from labthings_fastapi.schemas.constraints import constrained
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from labthings_fastapi.hosting.observation import Observation
+
     from .property import BaseProperty
 
-D = TypeVar("D", bound=BaseDescriptor)
 
-
-class AffordanceMap(Generic[D]):
+class AffordanceMap:
     """Gives the affordances of one kind: descriptors on the class, bound ones on an instance."""
 
-    def __init__(self, kind: type[D], bound: Any = None) -> None:
+    def __init__(self, kind: Any, bound: Any = None) -> None:
         """Show descriptors of class `kind`; on an instance each is wrapped in `bound`."""
         self._kind = kind
         self._bound = bound
@@ -112,6 +115,52 @@ class PropertyInfo:
     def set(self, value: Any) -> None:
         """Check and set a value."""
         self.descriptor.set(self._thing, value)
+
+    @property
+    def default(self) -> Any:
+        """The default value; an error if there is none."""
+        if not self.descriptor.has_default:
+            raise AttributeError(
+                f"Property {self.name!r} of {type(self._thing).__name__} has no default."
+            )
+        return self.descriptor.make_default()
+
+    @property
+    def model(self) -> type[RootModel[Any]]:
+        """A pydantic model of the value, with its constraints."""
+        schema = self.descriptor.schema
+        hint: Any = constrained(schema.hint, schema.constraints, schema.where)
+        model: Any = RootModel[hint]
+        found: type[RootModel[Any]] = model
+        return found
+
+    @property
+    def is_resettable(self) -> bool:
+        """Whether clients can ask for the default back."""
+        return self.descriptor.is_resettable
+
+    def reset(self) -> None:
+        """Give the property its default value back."""
+        self.descriptor.reset(self._thing)
+
+    def observe(self, callback: Callable[[Any], Any]) -> Observation:
+        """Call `callback(value)` at each change from now on, in a worker thread, in order.
+
+        A slow callback gets the latest value only. What it raises is logged. `close()` on the
+        result ends it.
+
+        Raises:
+            AffordanceDefinitionError: the property does not tell of its changes.
+        """
+        if not self.is_observable:
+            raise AffordanceDefinitionError(
+                f"Property {self.name!r} of Thing {self._thing.name!r} is not observable: declare "
+                "it with `observable=True`, and publish its changes."
+            )
+        found: Observation = self._thing._thing_server_interface.observe(
+            "property", self.name, callback
+        )
+        return found
 
     def validate(self, value: Any) -> Any:
         """Return the value as the property would have it, or raise `pydantic.ValidationError`."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from labthings_fastapi.exceptions import ReadOnlyPropertyError, UnserialisableValueError
 from labthings_fastapi.messages.message import Message
@@ -12,6 +13,7 @@ from .base import BaseDescriptor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from contextlib import AbstractContextManager
 
 V = TypeVar("V")
 
@@ -20,6 +22,8 @@ class BaseProperty(BaseDescriptor, Generic[V]):
     """What data properties and functional properties share."""
 
     kind = "property"
+    is_setting: ClassVar[bool] = False
+    """Whether the value is saved."""
 
     def __init__(
         self,
@@ -74,11 +78,16 @@ class BaseProperty(BaseDescriptor, Generic[V]):
 
     @property
     def quick(self) -> bool:
-        """Whether reading and writing runs no user code and waits for nothing.
+        """Whether reading runs no user code and waits for nothing.
 
         Only then may a binding do it on its event loop.
         """
         return False
+
+    @property
+    def quick_to_write(self) -> bool:
+        """Whether the same holds for writing, as long as there is no global lock."""
+        return self.quick
 
     def prepare(self, thing: Any) -> None:
         """Do now what a first read would do, so that later ones are as quick as `quick` says."""
@@ -88,14 +97,47 @@ class BaseProperty(BaseDescriptor, Generic[V]):
         raise NotImplementedError
 
     def set(self, thing: Any, value: Any) -> None:
-        """Check a value, then set it and tell observers; invalid: nothing changes."""
-        self.set_valid(thing, self.schema.validate(value))
+        """Check a value, then set it and tell observers; invalid: nothing changes.
+
+        Raises:
+            pydantic.ValidationError: the value breaks the type or a constraint.
+            GlobalLockBusyError: another task holds the server's global lock.
+        """
+        with self.guard(thing):
+            if thing._class_settings.get("validate_properties_on_set", True):
+                value = self.schema.validate(value)
+            self.set_valid(thing, value)
+
+    def guard(self, thing: Any) -> AbstractContextManager[None]:
+        """Hold the server's global lock, where there is one that this property obeys."""
+        house = thing._thing_server_interface
+        if self.use_global_lock is False or house.global_lock is None:
+            return nullcontext()
+        held: AbstractContextManager[None] = house.global_lock.held(
+            f"Setting property {self.name!r} of Thing {thing.name!r}"
+        )
+        return held
 
     def set_json(self, thing: Any, body: bytes) -> None:
         """Set the value that a client sent, straight from its bytes."""
         if self.readonly:
             raise self.read_only_error(thing)
-        self.set_valid(thing, self.schema.validate_json(body))
+        self.set_checked(thing, self.schema.validate_json(body))
+
+    def set_checked(self, thing: Any, value: V) -> None:
+        """Set a value that has been checked, under the server's global lock."""
+        with self.guard(thing):
+            self.set_valid(thing, value)
+
+    def reset(self, thing: Any) -> None:
+        """Give the property its default value back.
+
+        Raises:
+            ReadOnlyPropertyError: it has none, or cannot be set.
+        """
+        raise ReadOnlyPropertyError(
+            f"Property {self.name!r} of Thing {thing.name!r} has no default to go back to."
+        )
 
     def set_valid(self, thing: Any, value: V) -> None:
         """Set a value that has been checked."""

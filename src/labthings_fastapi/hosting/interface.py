@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import copy
 import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 from labthings_fastapi.messages.broker import Broker
+from labthings_fastapi.messages.topic import Topic
 from labthings_fastapi.portal.things_loop import things_loop
 from labthings_fastapi.thing_description.paths import thing_path
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Mapping
-    from concurrent.futures import Future
+from .observation import Observation
 
-    from labthings_fastapi.messages.message import Message
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Iterator, Mapping
+    from concurrent.futures import Future
+    from pathlib import Path
+
+    from labthings_fastapi.messages.message import Message, MessageKind
+
+    from .lock import GlobalLock
 
 
 class House(Protocol):
@@ -28,6 +35,14 @@ class House(Protocol):
     def application_config(self) -> Mapping[str, Any] | None:
         """The part of the configuration that belongs to the laboratory."""
 
+    @property
+    def settings_folder(self) -> Path | None:
+        """Where settings are kept; None: nowhere."""
+
+    @property
+    def global_lock(self) -> GlobalLock | None:
+        """The server-wide lock; None if there is none."""
+
     def thing_states(self) -> Mapping[str, Mapping[str, Any]]:
         """The metadata of every Thing, by name."""
 
@@ -36,6 +51,8 @@ class EmptyHouse:
     """The house of a Thing without a server: in a notebook or a test."""
 
     application_config: Mapping[str, Any] | None = None
+    settings_folder: Path | None = None
+    global_lock: GlobalLock | None = None
 
     def __init__(self) -> None:
         """Make the broker only if somebody publishes or listens."""
@@ -63,11 +80,55 @@ class ThingServerInterface:
         self._house = house
         self.name = name
         self.path = path if path is not None else thing_path(name)
+        self.settings_file_name = "Settings.json"
 
     @property
     def application_config(self) -> Mapping[str, Any] | None:
         """A fresh copy of the laboratory's part of the configuration, or None."""
         return copy.deepcopy(self._house.application_config)
+
+    @property
+    def settings_folder(self) -> Path | None:
+        """Where this Thing may keep files of its own; None without a server."""
+        folder = self._house.settings_folder
+        return folder / self.name if folder is not None else None
+
+    @property
+    def settings_file_path(self) -> Path | None:
+        """Where this Thing's settings are saved; None without a server."""
+        folder = self.settings_folder
+        return folder / self.settings_file_name if folder is not None else None
+
+    @property
+    def global_lock(self) -> GlobalLock | None:
+        """The server-wide lock; None if there is none."""
+        return self._house.global_lock
+
+    @contextmanager
+    def hold_global_lock(self, error_if_unavailable: bool = True) -> Iterator[bool]:
+        """Hold the server-wide lock for a while; gives whether it is held.
+
+        Raises:
+            GlobalLockBusyError: another task holds it, and `error_if_unavailable`.
+        """
+        lock = self.global_lock
+        if lock is None:
+            yield True
+        elif error_if_unavailable:
+            with lock.held(f"Thing {self.name!r}"):
+                yield True
+        elif lock.acquire():
+            try:
+                yield True
+            finally:
+                lock.release()
+        else:
+            yield False
+
+    def observe(self, kind: MessageKind, name: str, callback: Callable[[Any], Any]) -> Observation:
+        """Call `callback` with each value of a property, or with the data of each event."""
+        topic = Topic(thing=self.name, affordance=name, kinds=frozenset({kind}))
+        return Observation(self._house.broker, topic, callback)
 
     @property
     def broker(self) -> Broker:

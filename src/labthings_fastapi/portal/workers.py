@@ -11,7 +11,7 @@ import contextvars
 import threading
 from collections import deque
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from labthings_fastapi.exceptions import TooBusyError
 
@@ -20,6 +20,13 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 IDLE_SECONDS = 30.0
+
+
+class Job(Protocol):
+    """Something to do on a worker."""
+
+    def run(self) -> None:
+        """Do it; must not raise."""
 
 
 class _Job:
@@ -82,12 +89,12 @@ class Workers:
     def __init__(self, name: str) -> None:
         """Name the threads, so that they can be told apart in a debugger."""
         self._name = name
-        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._jobs: SimpleQueue[Job | None] = SimpleQueue()
         self._lock = threading.Lock()
         self._waiting = 0
         self._made = 0
 
-    def submit(self, job: _Job) -> None:
+    def submit(self, job: Job) -> None:
         """Give a call to a waiting worker, or to a new one."""
         with self._lock:
             fresh = self._waiting == 0
@@ -104,7 +111,7 @@ class Workers:
         else:
             self._jobs.put(job)
 
-    def _work(self, job: _Job | None) -> None:
+    def _work(self, job: Job | None) -> None:
         while job is not None:
             job.run()
             del job  # a waiting worker must not keep the last call's values alive
@@ -112,7 +119,7 @@ class Workers:
                 self._waiting += 1
             job = self._next()
 
-    def _next(self) -> _Job | None:
+    def _next(self) -> Job | None:
         while True:
             try:
                 return self._jobs.get(timeout=IDLE_SECONDS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -62,6 +63,16 @@ def _as_thing(value: Any) -> Any:
     return value if isinstance(value, (Mapping, ThingConfig)) else {"cls": value}
 
 
+def _log_level(value: Any) -> Any:
+    """Take a level by its name too."""
+    levels = logging.getLevelNamesMapping()
+    if isinstance(value, str) and not value.isdigit():
+        if value.upper() not in levels:
+            raise ValueError(f"{value!r} is no level; levels are {', '.join(levels)}")
+        return levels[value.upper()]
+    return value
+
+
 _PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)*")
 
 
@@ -78,6 +89,13 @@ class ThingServerConfig(BaseModel):
         default=Path("./settings"), description="Where settings are kept."
     )
     api_prefix: str = Field(default="", description="Comes before every path, as `/api`.")
+    enable_global_lock: bool = Field(
+        default=False, description="Let one task at a time run actions and set properties."
+    )
+    global_lock_log_level: Annotated[int, BeforeValidator(_log_level)] = Field(
+        default=logging.WARNING,
+        description="Level, of `logging`, of the record that says that a run was refused.",
+    )
     application_config: dict[str, Any] | None = Field(
         default=None, description="Whatever the laboratory's own code wants to know."
     )

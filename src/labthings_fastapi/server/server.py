@@ -15,6 +15,7 @@ from labthings_fastapi.bindings.http.http_binding import HttpBinding
 from labthings_fastapi.descriptors.slot import UNSET
 from labthings_fastapi.exceptions import ThingNameError, ThingNotFoundError, ThingStartError
 from labthings_fastapi.hosting.interface import ThingServerInterface
+from labthings_fastapi.hosting.lock import GlobalLock
 from labthings_fastapi.messages.broker import Broker
 from labthings_fastapi.outputs.routes import attach as attach_blobs
 from labthings_fastapi.outputs.store import BlobStore
@@ -57,6 +58,11 @@ class ThingServer:
         self.config = read_config(config if config is not None else {})
         self.state: Literal["stopped", "starting", "running", "stopping"] = "stopped"
         self.broker = Broker()
+        self.global_lock = (
+            GlobalLock(log_level=self.config.global_lock_log_level)
+            if self.config.enable_global_lock
+            else None
+        )
         self.blobs = BlobStore(self.api_prefix)
         self.action_manager = ActionManager(
             broker=self.broker,
@@ -80,6 +86,8 @@ class ThingServer:
         self._attach()
         built = build_things(self.config, self._interface)
         connect_slots(built, self.config)
+        for thing in built.values():
+            thing.load_settings()
         for name, thing in built.items():
             self._things[name] = thing
             self._expose(thing)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from labthings_fastapi.descriptors.slot import UNSET
 from labthings_fastapi.exceptions import (
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from .config_model import ThingConfig, ThingServerConfig
 
+T = TypeVar("T", bound="Thing")
 INTERFACE = "thing_server_interface"
 
 
@@ -33,11 +34,11 @@ class UnfittingArgumentsError(TypeError):
 
 
 def make_thing(
-    cls: type[Thing],
+    cls: type[T],
     interface: ThingServerInterface,
     args: list[Any] | None = None,
     kwargs: Mapping[str, Any] | None = None,
-) -> Thing:
+) -> T:
     """Make a Thing that lives in the given house from its first line of `__init__` on.
 
     Raises:

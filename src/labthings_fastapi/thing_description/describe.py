@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .protocols import (
         Described,
         DescribedAction,
+        DescribedEvent,
         DescribedProperty,
         DescribedThing,
         FormWriter,
@@ -61,6 +62,9 @@ def describe(
         "actions": {
             name: _action(found, writers, url) for name, found in thing.action_descriptors.items()
         },
+        "events": {
+            name: _event(found, writers, url) for name, found in thing.event_descriptors.items()
+        },
         "forms": [form for writer in writers for form in writer.thing_forms(thing, url)],
     }
     return description | {name: part for name, part in parts.items() if part}
@@ -99,6 +103,15 @@ def _default(descriptor: DescribedProperty) -> dict[str, Any]:
         return {"default": json.loads(descriptor.to_json(descriptor.make_default()))}
     except UnserialisableValueError:
         return {}
+
+
+def _event(descriptor: DescribedEvent, writers: Sequence[FormWriter], url: str) -> Json:
+    found = _texts(descriptor)
+    data = descriptor.schema.data_schema("serialization")
+    if data != {"type": "null"}:
+        found["data"] = data
+    found["forms"] = [form for writer in writers for form in writer.event_forms(descriptor, url)]
+    return found
 
 
 def _action(descriptor: DescribedAction, writers: Sequence[FormWriter], url: str) -> Json:

@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING, Any
 from .forms import form
 
 if TYPE_CHECKING:
-    from .protocols import DescribedAction, DescribedProperty, DescribedThing
+    from .protocols import (
+        DescribedAction,
+        DescribedEvent,
+        DescribedProperty,
+        DescribedThing,
+    )
 
 Forms = list[dict[str, Any]]
 
@@ -44,4 +49,16 @@ class HttpForms:
             form(href, "invokeaction", method="POST"),
             form(f"{href}/{{actionID}}", "queryaction", method="GET"),
             form(f"{href}/{{actionID}}", "cancelaction", method="DELETE"),
+        ]
+
+    def event_forms(self, descriptor: DescribedEvent, path: str) -> Forms:
+        """Subscribe by server-sent events."""
+        return [
+            form(
+                f"{path}{descriptor.name}",
+                ["subscribeevent", "unsubscribeevent"],
+                content_type="text/event-stream",
+                subprotocol="sse",
+                method="GET",
+            )
         ]

@@ -91,6 +91,14 @@ class DescribedAction(Described, Protocol):
         """Whether it is an emergency stop."""
 
 
+class DescribedEvent(Described, Protocol):
+    """An event."""
+
+    @property
+    def schema(self) -> DescribedSchema:
+        """The type of its data."""
+
+
 class DescribedThing(Protocol):
     """A Thing."""
 
@@ -114,6 +122,10 @@ class DescribedThing(Protocol):
     def action_descriptors(self) -> Mapping[str, DescribedAction]:
         """The actions by name."""
 
+    @property
+    def event_descriptors(self) -> Mapping[str, DescribedEvent]:
+        """The events by name."""
+
 
 class FormWriter(Protocol):
     """Says how a Thing is reached in one protocol: a binding.
@@ -130,3 +142,6 @@ class FormWriter(Protocol):
 
     def action_forms(self, descriptor: DescribedAction, path: str) -> list[Json]:
         """Forms of one action; `path` is its Thing's."""
+
+    def event_forms(self, descriptor: DescribedEvent, path: str) -> list[Json]:
+        """Forms of one event; `path` is its Thing's."""

@@ -153,6 +153,25 @@ class Exchange(Inbound):
             body = b""
         await self._send({"type": "http.response.body", "body": body})
 
+    async def begin_stream(self, media_type: str) -> None:
+        """Send the head of an answer whose parts follow as they come."""
+        headers = [
+            (b"content-type", media_type.encode("latin-1")),
+            (b"cache-control", b"no-store"),
+            (b"vary", b"Accept"),
+            (b"x-accel-buffering", b"no"),
+        ]
+        await self._send({"type": "http.response.start", "status": 200, "headers": headers})
+
+    async def send_part(self, body: bytes, *, more: bool = True) -> None:
+        """Send a part of a stream; waits while the client reads slowly."""
+        await self._send({"type": "http.response.body", "body": body, "more_body": more})
+
+    async def client_left(self) -> None:
+        """Return when the client has closed the connection."""
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+
     async def refuse(self, problem: Problem) -> None:
         """Send an error."""
         await self.reply(problem.status, problem.body(), PROBLEM_MEDIA_TYPE, problem.headers)

@@ -11,8 +11,9 @@ from labthings_fastapi.thing_description.http_forms import HttpForms
 from .action_resources import ActionResource, ActionRunResource, ActionsResource
 from .application import ThingsApplication
 from .dispatch import Table
+from .event_resources import EventResource
 from .injected import add_action_route, add_endpoint_route
-from .property_resources import PropertiesResource, PropertyResource
+from .property_resources import PropertiesResource, PropertyResource, ResetResource
 from .thing_resource import ThingResource
 
 if TYPE_CHECKING:
@@ -54,6 +55,8 @@ class HttpBinding(HttpForms):
         members: dict[str, Any] = {}
         self._add_properties(thing, lane, fixed)
         self._add_actions(thing, lane, fixed, members)
+        for name, event in thing.event_descriptors.items():
+            fixed[f"{thing.path}{name}"] = EventResource(thing, event, self._manager.broker)
         for endpoint in endpoints_of(type(thing)).values():
             add_endpoint_route(self._app, thing, endpoint, lane)
         self.table.add(thing.name, thing.path, fixed, members)
@@ -65,6 +68,8 @@ class HttpBinding(HttpForms):
         }
         for name, resource in served.items():
             fixed[f"{thing.path}{name}"] = resource
+            if resource.descriptor.is_resettable:
+                fixed[f"{thing.path}{name}/reset"] = ResetResource(resource, lane)
         fixed[f"{thing.path}properties"] = PropertiesResource(thing, served, lane)
 
     def _add_actions(

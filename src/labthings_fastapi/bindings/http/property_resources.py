@@ -73,11 +73,21 @@ class PropertyResource:
         body = await exchange.body()
         if not body:
             raise MalformedBodyError(f"{self.what}: the body is empty; send the new value as JSON.")
-        if self.descriptor.quick:
+        if self._writes_quickly():
             self._write(body)
         else:
             await self._lane.run(self._write, body)
         await exchange.reply(204)
+
+    def _writes_quickly(self) -> bool:
+        """Whether writing waits for nothing: neither code, nor disk, nor the global lock."""
+        unlocked = self._thing._thing_server_interface.global_lock is None
+        return self.descriptor.quick_to_write and unlocked
+
+    def reset(self) -> None:
+        """Give the property its default back; on a worker."""
+        with self._user_code():
+            self.descriptor.reset(self._thing)
 
     def _write(self, body: bytes) -> None:
         self.set_checked(self.checked(body))
@@ -97,7 +107,7 @@ class PropertyResource:
         if self.descriptor.readonly:
             raise self.descriptor.read_only_error(self._thing)
         with self._user_code():
-            self.descriptor.set_valid(self._thing, value)
+            self.descriptor.set_checked(self._thing, value)
 
     @contextmanager
     def _user_code(self, passing: type[Exception] | tuple[()] = ()) -> Iterator[None]:
@@ -115,6 +125,25 @@ class PropertyResource:
                 exc_info=None if anticipated else error,
             )
             raise ReportedFailure(self.what, error) from error
+
+
+class ResetResource:
+    """`/{thing}/{property}/reset`; used on the server's event loop."""
+
+    passes_on = NO_METHODS
+
+    def __init__(self, resource: PropertyResource, lane: Lane) -> None:
+        """Reset one property of one Thing."""
+        self._resource = resource
+        self._lane = lane
+        self.what = f"The reset of {resource.what[0].lower()}{resource.what[1:]}"
+        self.handlers = {"POST": self.post}
+
+    async def post(self, exchange: Exchange) -> None:
+        """Give the property its default back."""
+        await exchange.body()
+        await self._lane.run(self._resource.reset)
+        await exchange.reply(204)
 
 
 class PropertiesResource:

@@ -1,0 +1,96 @@
+"""A thread that is a small run of its own, to do two things at once inside an action."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from labthings_fastapi.exceptions import InvocationCancelledError
+
+from .cancellation import CancelEvent
+from .context import RunContext, current_run, entered, raise_if_cancelled
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from uuid import UUID
+
+
+class ThreadWithInvocationID(threading.Thread):
+    """A thread with an invocation id and a cancel event of its own.
+
+    Code in it can use `lt.cancellable_sleep` and its like; started inside a run, its log records
+    and its progress are that run's.
+    """
+
+    def __init__(
+        self,
+        target: Callable[..., Any],
+        args: Sequence[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Prepare to call `target(*args, **kwargs)`."""
+        super().__init__(daemon=True)
+        self._invocation_id = uuid.uuid4()
+        self._work = (target, tuple(args or ()), dict(kwargs or {}))
+        self._cancel_request = CancelEvent(self._invocation_id)
+        self._outer = current_run()
+        self._outcome: Any = None
+        self._raised: BaseException | None = None
+
+    @property
+    def invocation_id(self) -> UUID:
+        """The id of this thread's own run."""
+        return self._invocation_id
+
+    @property
+    def result(self) -> Any:
+        """What `target` returned; None until it has, or if it raised."""
+        return self._outcome
+
+    @property
+    def exception(self) -> BaseException | None:
+        """What `target` raised, or None."""
+        return self._raised
+
+    def cancel(self) -> None:
+        """Ask the code in the thread to stop."""
+        self._cancel_request.set()
+
+    def run(self) -> None:
+        """Call `target`; what it raises is kept as `exception`."""
+        target, args, kwargs = self._work
+        outer = self._outer
+        context = RunContext(
+            self._invocation_id,
+            self._cancel_request,
+            outer.log if outer else None,
+            outer.progress if outer else None,
+            outer.files if outer else None,
+        )
+        with entered(context):
+            try:
+                self._outcome = target(*args, **kwargs)
+            except BaseException as error:  # noqa: BLE001 - kept for the one who asks
+                self._raised = error
+
+    def join_and_propagate_cancel(self, poll_interval: float = 0.2) -> None:
+        """Wait for the thread; if the run that waits is cancelled, cancel the thread too.
+
+        The cancel is raised here once the thread has ended.
+
+        Raises:
+            InvocationCancelledError: the run that waits was cancelled meanwhile.
+        """
+        cancelled: InvocationCancelledError | None = None
+        while self.is_alive():
+            try:
+                raise_if_cancelled()
+            except InvocationCancelledError as error:
+                cancelled = error
+                self.cancel()
+            self.join(poll_interval)
+        if cancelled is None:
+            raise_if_cancelled()
+        else:
+            raise cancelled

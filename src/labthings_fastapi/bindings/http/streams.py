@@ -1,0 +1,53 @@
+"""Messages of the broker as a stream of server-sent events (HTML standard, section 9.2)."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from labthings_fastapi.messages.sse import COMMENT, encode
+from labthings_fastapi.portal.doorbell import Doorbell
+
+if TYPE_CHECKING:
+    from labthings_fastapi.messages.broker import Broker
+    from labthings_fastapi.messages.subscription import Subscription
+    from labthings_fastapi.messages.topic import Topic
+
+    from .exchange import Exchange
+
+KEEP_ALIVE_SECONDS = 15.0
+
+
+async def stream(exchange: Exchange, broker: Broker, topic: Topic) -> None:
+    """Send what happens until the client goes away or the broker closes.
+
+    A `Last-Event-ID` header replays what was missed; what is lost is said by a `gap` event.
+    """
+    bell = Doorbell()
+    with broker.subscribe(
+        topic, wake=bell.ring, after=exchange.header(b"last-event-id")
+    ) as subscription:
+        await exchange.begin_stream("text/event-stream")
+        if exchange.scope["method"] == "HEAD":
+            await exchange.send_part(b"", more=False)
+            return
+        sending = asyncio.create_task(_send(exchange, subscription, bell))
+        leaving = asyncio.create_task(exchange.client_left())
+        try:
+            await asyncio.wait({sending, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (sending, leaving):
+                task.cancel()
+            await asyncio.gather(sending, leaving, return_exceptions=True)
+
+
+async def _send(exchange: Exchange, subscription: Subscription, bell: Doorbell) -> None:
+    while True:
+        messages = subscription.take()
+        if messages:
+            await exchange.send_part(b"".join(encode(message) for message in messages))
+        elif subscription.closed:
+            break
+        elif not await bell.wait(KEEP_ALIVE_SECONDS):
+            await exchange.send_part(COMMENT)
+    await exchange.send_part(b"", more=False)

@@ -1,0 +1,40 @@
+"""From a request to the server that answers it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+from fastapi import Request
+
+from labthings_fastapi.exceptions import ServerNotRunningError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from labthings_fastapi.thing import Thing
+
+
+class HasThings(Protocol):
+    """A `ThingServer`, as dependencies see it."""
+
+    @property
+    def things(self) -> Mapping[str, Thing]:
+        """The Things by name."""
+
+    def thing_by_class(self, cls: type[Any]) -> Any:
+        """Return the only Thing of a class."""
+
+    def thing_states(self) -> Mapping[str, Mapping[str, Any]]:
+        """Return the metadata of every Thing, by name."""
+
+
+STATE_NAME = "thing_server"
+"""The attribute of `app.state` under which a server is found."""
+
+
+def find_thing_server(request: Request) -> HasThings:
+    """Return the server that this request came to."""
+    server: HasThings | None = getattr(request.app.state, STATE_NAME, None)
+    if server is None:
+        raise ServerNotRunningError("This FastAPI app belongs to no ThingServer.")
+    return server

@@ -1,0 +1,126 @@
+"""Declare that something can happen that clients want to hear of."""
+
+from __future__ import annotations
+
+from types import NoneType
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, get_args, get_origin, overload
+
+from labthings_fastapi.messages.message import Message
+from labthings_fastapi.schemas.values import ValueSchema
+
+from .base import BaseDescriptor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from labthings_fastapi.hosting.observation import Observation
+
+V = TypeVar("V")
+
+
+class Event(Generic[V]):
+    """One event of one Thing: emit it, or subscribe to it; safe from any thread."""
+
+    def __init__(self, descriptor: EventDescriptor, thing: Any) -> None:
+        """Bind a declaration to a Thing."""
+        self.descriptor = descriptor
+        self._thing = thing
+
+    @property
+    def name(self) -> str:
+        """The name in code and in URLs."""
+        return self.descriptor.name
+
+    @property
+    def title(self) -> str:
+        """A short text for people."""
+        return self.descriptor.title
+
+    @property
+    def description(self) -> str | None:
+        """The whole documentation."""
+        return self.descriptor.description
+
+    @property
+    def value_type(self) -> Any:
+        """The type of the data."""
+        return self.descriptor.value_type
+
+    def emit(self, data: V | None = None) -> None:
+        """Tell everybody who listens; never waits for them.
+
+        Raises:
+            pydantic.ValidationError: `data` does not fit the event's type; nobody is told.
+            UnserialisableValueError: `data` has no JSON form.
+        """
+        schema = self.descriptor.schema
+        value = schema.validate(data)
+        self._thing._thing_server_interface.publish(
+            Message(
+                kind="event",
+                thing=self._thing.name,
+                affordance=self.name,
+                payload=schema.to_json(value),
+                value=value,
+            )
+        )
+
+    def subscribe(self, callback: Callable[[V], Any]) -> Observation:
+        """Call `callback(data)` at each event from now on, in a worker thread, in order.
+
+        What it raises is logged, never raised into the sender. `close()` on the result ends it.
+        """
+        found: Observation = self._thing._thing_server_interface.observe(
+            "event", self.name, callback
+        )
+        return found
+
+
+class EventDescriptor(BaseDescriptor):
+    """An event that a Thing emits; the type hint says what data it carries.
+
+    `name: lt.Event[float] = lt.event()` is understood by type checkers too; `name: float` means
+    the same. `None` is an event without data.
+    """
+
+    kind = "event"
+
+    def __init__(self, title: str | None = None, description: str | None = None) -> None:
+        """Keep the texts; the type is read when the class is complete."""
+        super().__init__(title, description)
+        self._schema: ValueSchema[Any] | None = None
+
+    def check(self, namespace: Mapping[str, Any]) -> None:
+        """Refuse an event whose type is missing or has no JSON form."""
+        super().check(namespace)
+        self.schema.compile()
+
+    @property
+    def value_type(self) -> Any:
+        """The type of the data."""
+        hint = self.hint()
+        if get_origin(hint) is Event:
+            return self.resolve(get_args(hint)[0])
+        return NoneType if hint in (None, Event) else hint
+
+    @property
+    def schema(self) -> ValueSchema[Any]:
+        """Checks and writes the data."""
+        if self._schema is None:
+            self._schema = ValueSchema(self.value_type, where=self.where)
+        return self._schema
+
+    @overload
+    def __get__(self, obj: None, owner: type | None = None) -> Self: ...
+
+    @overload
+    def __get__(self, obj: object, owner: type | None = None) -> Event[Any]: ...
+
+    def __get__(self, obj: Any, owner: type | None = None) -> Self | Event[Any]:
+        return self if obj is None else Event(self, obj)
+
+    def __set__(self, obj: Any, value: Any) -> None:
+        raise AttributeError(
+            f"{obj.name}.{self.name} is an event and cannot be assigned: "
+            f"call self.{self.name}.emit(data)."
+        )

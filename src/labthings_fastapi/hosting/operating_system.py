@@ -1,0 +1,58 @@
+"""What differs between operating systems: durable files. Nothing here knows of Things."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+
+def write_durably(path: Path, content: bytes) -> None:
+    """Replace a file as a whole: afterwards there is the new content or, on any failure, the old.
+
+    Written beside the target, flushed to the disk, then renamed over it; the folder is flushed
+    too, or a power cut could undo the rename.
+
+    Raises:
+        OSError: nothing was changed.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}-", suffix=".tmp", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        # mkstemp makes files that only their owner can read; keep what the old file had.
+        Path(name).chmod(path.stat().st_mode & 0o777 if path.exists() else 0o644)
+        Path(name).replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            Path(name).unlink()
+        raise
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Flush a folder's entries to the disk; Windows does that by itself and cannot be asked."""
+    if sys.platform == "win32":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def set_aside(path: Path, label: str) -> Path:
+    """Rename a file to a name beside it that is free, and return that name."""
+    number = 0
+    while True:
+        aside = path.with_name(f"{path.name}.{label}{f'-{number}' if number else ''}")
+        if not aside.exists():
+            break
+        number += 1
+    path.rename(aside)
+    return aside

@@ -1,0 +1,107 @@
+"""Settings on disk: one small JSON file for each Thing, whole at any moment."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from labthings_fastapi.exceptions import SettingsWriteError
+
+from .operating_system import set_aside, write_durably
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class SettingsFile:
+    """The settings of one Thing, name → JSON value.
+
+    `lock` is held while the file is written and by whoever must change memory together with it.
+    Any thread may use it.
+    """
+
+    def __init__(self, path: Path, logger: logging.Logger) -> None:
+        """Use the file at `path`, which need not exist."""
+        self.path = path
+        self.lock = threading.RLock()
+        self._logger = logger
+        self._values: dict[str, Any] = {}
+        self._refusal: str | None = None
+
+    def load(self) -> Mapping[str, Any]:
+        """Read the file and return what is in it.
+
+        One that cannot be understood is set aside under another name, with a loud log record.
+        """
+        with self.lock:
+            self._refusal = None
+            self._values = self._read()
+            return dict(self._values)
+
+    def _read(self) -> dict[str, Any]:
+        try:
+            content = self.path.read_bytes()
+        except FileNotFoundError:
+            return {}
+        except OSError as error:
+            self._refuse(f"it cannot be read: {error}")
+            return {}
+        try:
+            values = json.loads(content)
+        except (ValueError, RecursionError) as error:
+            return self._quarantine(f"it is not JSON: {error}")
+        if not isinstance(values, dict):
+            return self._quarantine("it does not hold a JSON object")
+        return values
+
+    def _quarantine(self, reason: str) -> dict[str, Any]:
+        label = f"unreadable-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+        try:
+            aside = set_aside(self.path, label)
+        except OSError as error:
+            self._refuse(f"{reason}, and it cannot be set aside: {error}")
+            return {}
+        self._logger.error(
+            "The settings file %s cannot be used: %s. It was kept as %s; the settings start from "
+            "their defaults.",
+            self.path,
+            reason,
+            aside.name,
+        )
+        return {}
+
+    def _refuse(self, reason: str) -> None:
+        """Save nothing until the file can be read: saving would overwrite what is in it."""
+        self._refusal = reason
+        self._logger.error(
+            "The settings file %s cannot be used: %s. Settings start from their defaults, and "
+            "cannot be changed until that is put right.",
+            self.path,
+            reason,
+        )
+
+    def save(self, changed: Mapping[str, Any]) -> None:
+        """Write the file with these values changed; keys that nobody knows stay.
+
+        Raises:
+            SettingsWriteError: neither the file nor what `load` returned has changed.
+        """
+        with self.lock:
+            values = {**self._values, **changed}
+            if self._refusal is not None:
+                raise SettingsWriteError(
+                    f"The settings file {str(self.path)!r} is not overwritten: {self._refusal}."
+                )
+            try:
+                content = json.dumps(values, indent=4, allow_nan=False).encode()
+                write_durably(self.path, content + b"\n")
+            except OSError as error:
+                raise SettingsWriteError(
+                    f"The settings file {str(self.path)!r} could not be written "
+                    f"({error.strerror or error}); the old value stays."
+                ) from error
+            self._values = values

@@ -1,0 +1,29 @@
+"""Which run is this? The documented names for what `actions` holds."""
+
+from labthings_fastapi.actions.cancellation import CancelEvent
+from labthings_fastapi.actions.context import (
+    NoInvocationContextError,
+    cancellable_sleep,
+    fake_invocation_context,
+    get_cancel_event,
+    get_invocation_directory,
+    get_invocation_id,
+    raise_if_cancelled,
+    set_invocation_id,
+    shield,
+)
+from labthings_fastapi.actions.threads import ThreadWithInvocationID
+
+__all__ = [
+    "CancelEvent",
+    "NoInvocationContextError",
+    "ThreadWithInvocationID",
+    "cancellable_sleep",
+    "fake_invocation_context",
+    "get_cancel_event",
+    "get_invocation_directory",
+    "get_invocation_id",
+    "raise_if_cancelled",
+    "set_invocation_id",
+    "shield",
+]

@@ -1,0 +1,104 @@
+"""Settings survive what happens in a laboratory: power cuts, full disks, bad files."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import labthings_fastapi as lt
+from labthings_fastapi.testing import create_thing_without_server
+
+WRITER = Path(__file__).with_name("settings_writer.py")
+KILLS = 200
+
+
+class Laser(lt.Thing):
+    """A laser whose calibration must not be lost."""
+
+    power: int = lt.setting(default=0, ge=0)
+    note: str = lt.setting(default="")
+
+
+def settings_path(folder: Path) -> Path:
+    return folder / "laser" / "Settings-Laser.json"
+
+
+def test_a_kill_in_a_burst_of_writes_never_corrupts_the_file(tmp_path: Path):
+    """200 times kill -9: the file is whole, and holds what was acknowledged or one step more."""
+    # One process forks 200 writers, so that Python's start is paid once.
+    chance = random.Random(1)
+    for _ in range(KILLS):
+        reader, writer = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.close(reader)
+            laser = create_thing_without_server(Laser, settings_folder=tmp_path)
+            first = laser.power
+            for step in range(1, 1001):
+                laser.power = first + step
+                os.write(writer, b"%d\n" % laser.power)
+                laser.note = "x" * (step % 997)
+            os._exit(0)
+        os.close(writer)
+        said = b""
+        for _ in range(chance.randint(1, 12)):
+            said += os.read(reader, 4096)
+        os.kill(child, 9)
+        os.waitpid(child, 0)
+        while more := os.read(reader, 4096):
+            said += more
+        os.close(reader)
+        acknowledged = int(said.split()[-1])
+        saved = json.loads(settings_path(tmp_path).read_text("utf-8"))
+        assert acknowledged <= saved["power"] <= acknowledged + 1
+
+
+def test_a_killed_process_leaves_a_file_that_the_next_one_loads(tmp_path: Path):
+    process = subprocess.Popen(
+        [sys.executable, str(WRITER), str(tmp_path)], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    said = [int(process.stdout.readline()) for _ in range(20)]
+    process.kill()
+    rest = [int(line) for line in process.stdout.read().split()]
+    process.wait()
+    process.stdout.close()
+    laser = create_thing_without_server(Laser, settings_folder=tmp_path)
+    assert laser.power >= (said + rest)[-1]
+
+
+def test_an_unreadable_file_is_set_aside_loudly(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    path = settings_path(tmp_path)
+    path.parent.mkdir(parents=True)
+    path.write_text('{"power": 5, "no', "utf-8")
+    laser = create_thing_without_server(Laser, settings_folder=tmp_path)
+    assert laser.power == 0
+    aside = list(path.parent.glob("Settings-Laser.json.unreadable-*"))
+    assert [each.read_text("utf-8") for each in aside] == ['{"power": 5, "no']
+    assert any(
+        record.levelname == "ERROR"
+        and str(path) in record.getMessage()
+        and aside[0].name in record.getMessage()
+        for record in caplog.records
+    )
+
+
+def test_a_bad_value_costs_only_itself_and_an_unknown_key_survives(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    path = settings_path(tmp_path)
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps({"power": -5, "note": "kept", "older": [1, 2]}), "utf-8")
+    laser = create_thing_without_server(Laser, settings_folder=tmp_path)
+    assert (laser.power, laser.note) == (0, "kept")
+    assert any("power" in record.getMessage() for record in caplog.records)
+    laser.note = "new"
+    saved = json.loads(path.read_text("utf-8"))
+    assert saved["older"] == [1, 2]
+    assert saved["note"] == "new"
