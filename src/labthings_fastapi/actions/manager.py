@@ -65,9 +65,14 @@ class ActionManager:
             return list(self._invocations.values())
 
     def append_invocation(self, invocation: Invocation) -> None:
-        """Manage an invocation made elsewhere; its changes are recorded and published from now."""
+        """Manage an invocation made elsewhere; its changes are recorded and published from now.
+
+        Raises:
+            ValueError: another invocation has its id.
+        """
         with self._lock:
-            self._invocations[invocation.id] = invocation
+            if self._invocations.setdefault(invocation.id, invocation) is not invocation:
+                raise ValueError(f"There is an invocation with id {invocation.id} already.")
         Reporter(invocation, self.broker, self.journal, self._note_end).attach(self.blobs)
 
     def invoke_action(

@@ -80,10 +80,22 @@ class Progress:
         }
 
 
+class Step:
+    """A loop that is being tracked: reports from inside count as parts of its present step."""
+
+    __slots__ = ("done", "message", "total")
+
+    def __init__(self, total: float | None, message: str | None) -> None:
+        """Begin at the first of `total` steps."""
+        self.done = 0
+        self.total = total
+        self.message = message
+
+
 class ProgressMeter:
     """Keeps the newest report of one run and shows at most 20 a second; any thread may report."""
 
-    __slots__ = ("_clock", "_latest", "_lock", "_next_show", "_shown", "_started", "show")
+    __slots__ = ("_clock", "_latest", "_lock", "_next_show", "_shown", "_started", "_steps", "show")
 
     def __init__(
         self, show: Callable[[Progress], None], clock: Callable[[], float] = time.monotonic
@@ -94,6 +106,7 @@ class ProgressMeter:
         self._lock = threading.Lock()
         self._started = clock()
         self._next_show = 0.0
+        self._steps: tuple[Step, ...] = ()  # the loops that are being tracked, outermost first
         self._latest: Progress | None = None
         self._shown: Progress | None = None
 
@@ -109,11 +122,21 @@ class ProgressMeter:
     def report(
         self, done: float, total: float | None, message: str | None, unit: str | None
     ) -> None:
-        """Keep a report; show it if the last one shown is old enough."""
+        """Keep a report; show it if the last one shown is old enough.
+
+        Inside a tracked loop it counts as part of that loop's step: an autofocus that moves a
+        stage shows how far the autofocus is.
+        """
+        done = _number(done, "done")
+        total = None if total is None else _number(total, "total")
         now = self._clock()
+        for step in reversed(self._steps):
+            part = _ratio(done, total) if total else None
+            done = step.done + min(max(part or 0.0, 0.0), 1.0)
+            total, unit, message = step.total, None, step.message or message
         report = Progress(
-            _number(done, "done"),
-            None if total is None else _number(total, "total"),
+            done,
+            total,
             None if unit is None else well_formed(str(unit)),
             None if message is None else well_formed(str(message)),
             now - self._started,
@@ -125,6 +148,17 @@ class ProgressMeter:
             self._next_show = now + SHOW_EVERY
             self._shown = report
         self.show(report)
+
+    def enter(self, step: Step) -> None:
+        """Begin to track a loop inside of those tracked already."""
+        with self._lock:
+            self._steps = (*self._steps, step)
+
+    def leave(self, step: Step) -> None:
+        """Stop tracking a loop, and any inside of it that were left without notice."""
+        with self._lock:
+            if step in self._steps:
+                self._steps = self._steps[: self._steps.index(step)]
 
     def finish(self) -> None:
         """Show the last report if it has not been shown: the last one always arrives."""
@@ -153,12 +187,23 @@ def track(
 ) -> Iterator[T]:
     """Iterate, reporting progress after each step; each step is a cancellation point.
 
-    `total` is taken from `len(sequence)` where it has one.
+    `total` is taken from `len(sequence)` where it has one. What is reported inside the loop, for
+    instance by an action of another Thing, counts as part of the step.
     """
     if total is None and isinstance(sequence, Sized):
         total = len(sequence)
+    run = current_run()
+    meter = run.progress if run is not None else None
     progress(0, total, message=message)
-    for count, item in enumerate(sequence, start=1):
+    step = Step(total, message)
+    for item in sequence:
         raise_if_cancelled()
-        yield item
-        progress(count, total, message=message)
+        if meter is not None:
+            meter.enter(step)
+        try:
+            yield item
+        finally:
+            if meter is not None:
+                meter.leave(step)
+        step.done += 1
+        progress(step.done, total, message=message)

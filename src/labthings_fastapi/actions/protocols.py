@@ -115,6 +115,12 @@ class Meter(Protocol):
     ) -> None:
         """Keep a report."""
 
+    def enter(self, step: Any) -> None:
+        """Begin to track a loop."""
+
+    def leave(self, step: Any) -> None:
+        """Stop tracking a loop."""
+
 
 class Files(Protocol):
     """Where a run leaves files: a `RunFiles`."""

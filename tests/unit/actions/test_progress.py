@@ -175,6 +175,12 @@ def shown() -> Iterator[list[tuple[float, float | None, str | None, str | None]]
     with entered(RunContext(uuid.uuid4(), CancelEvent(), progress=Told())):
         yield told
 
+    def enter(self, step: object) -> None:
+        """Take notice of nothing."""
+
+    def leave(self, step: object) -> None:
+        """Take notice of nothing."""
+
 
 def test_outside_a_run_nothing_happens() -> None:
     progress(1, 2, message="x", unit="mm")
@@ -226,3 +232,34 @@ def test_a_run_without_a_report_has_no_progress(run: Callable[..., Invocation]) 
     invocation = run(lambda: None)
     assert invocation.progress is None
     assert invocation.progress_detail is None
+
+
+def test_what_an_inner_action_reports_counts_as_part_of_the_outer_step():
+    """An autofocus that moves a stage shows how far the autofocus is."""
+    seen: list[float | None] = []
+    meter = ProgressMeter(lambda _: None)
+
+    def move() -> None:
+        for done in (0, 5, 10):
+            progress(done, 10, message="moving", unit="mm")
+            assert meter.latest is not None
+            seen.append(meter.latest.percent)
+
+    with entered(RunContext(uuid.uuid4(), CancelEvent(), progress=meter)):
+        for _ in track(range(4), message="focusing"):
+            move()
+    assert meter.latest is not None
+    assert meter.latest.percent == 100
+    assert meter.latest.message == "focusing"
+    assert seen == [0, 12.5, 25, 25, 37.5, 50, 50, 62.5, 75, 75, 87.5, 100]
+
+
+def test_a_tracked_loop_that_is_left_early_no_longer_counts():
+    meter = ProgressMeter(lambda _: None)
+    with entered(RunContext(uuid.uuid4(), CancelEvent(), progress=meter)):
+        for step in track(range(4)):
+            if step == 1:
+                break
+        progress(1, 2)
+    assert meter.latest is not None
+    assert meter.latest.percent == 50
