@@ -172,14 +172,12 @@ def shown() -> Iterator[list[tuple[float, float | None, str | None, str | None]]
         def report(self, *what: Any) -> None:
             told.append(what)
 
+        def enter(self, step: object) -> None: ...
+
+        def leave(self, step: object) -> None: ...
+
     with entered(RunContext(uuid.uuid4(), CancelEvent(), progress=Told())):
         yield told
-
-    def enter(self, step: object) -> None:
-        """Take notice of nothing."""
-
-    def leave(self, step: object) -> None:
-        """Take notice of nothing."""
 
 
 def test_outside_a_run_nothing_happens() -> None:
