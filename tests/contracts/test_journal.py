@@ -13,7 +13,9 @@ import pytest
 
 from labthings_fastapi.exceptions import RequestError, ServerNotRunningError
 from labthings_fastapi.journal.journal import Journal, MemoryJournal
+from labthings_fastapi.journal.keys import KEY_LIFETIME, RunKey
 from labthings_fastapi.journal.record import RunQuery, RunRecord
+from labthings_fastapi.journal.sqlite import SqliteJournal
 from labthings_fastapi.messages.message import InvocationStatus
 
 if TYPE_CHECKING:
@@ -23,14 +25,27 @@ if TYPE_CHECKING:
 TIMEOUT = 60.0
 NOON = datetime(2024, 5, 17, 12, 0, 0, 123456, tzinfo=UTC)
 
+
+class Clock:
+    """What time it is for the journals of this suite."""
+
+    now = NOON
+
+
+CLOCK = Clock()
+
 # An implementation joins by adding a line: a name, and how it is made in an empty folder.
 JOURNALS: dict[str, Callable[[Path], Journal]] = {
-    "memory": lambda folder: MemoryJournal(),
+    "memory": lambda folder: MemoryJournal(clock=lambda: CLOCK.now),
+    "sqlite": lambda folder: SqliteJournal(
+        folder / "made on first use" / "journal.sqlite", incarnation="abc", clock=lambda: CLOCK.now
+    ),
 }
 
 
 @pytest.fixture(params=JOURNALS)
 def journal(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Journal]:
+    CLOCK.now = NOON
     journal = JOURNALS[request.param](tmp_path)
     yield journal
     journal.close(TIMEOUT)
@@ -269,6 +284,72 @@ def test_an_invented_cursor_is_refused(journal: Journal, cursor: str) -> None:
         journal.search(RunQuery(cursor=cursor))
 
 
+def test_a_text_that_is_not_valid_unicode_is_looked_for_and_not_found(journal: Journal) -> None:
+    keep(journal, finished(run(), log=({"message": "half \ud800 pair?"},)))
+    assert ids(journal, text="\ud800") == set()
+    assert ids(journal, thing="\ud800") == set()
+
+
+# Keys
+
+
+def key(text: str = "k1", **changes: Any) -> RunKey:
+    made = RunKey(text, "stage", "move", input_digest="f00", run=uuid4(), time=CLOCK.now)
+    return replace(made, **changes)
+
+
+def test_a_key_is_found_as_it_was_remembered(journal: Journal) -> None:
+    first = key()
+    assert journal.find_key(*first.name) is None
+    assert journal.remember_key(first).result(TIMEOUT) == first
+    assert journal.find_key(*first.name) == first
+
+
+def test_the_first_run_of_a_key_keeps_it(journal: Journal) -> None:
+    """Of two requests with one key, sent at once, both learn of the same run."""
+    first, second = key(), key()
+    futures = [journal.remember_key(first), journal.remember_key(second)]
+    assert [future.result(TIMEOUT) for future in futures] == [first, first]
+    assert journal.remember_key(key()).result(TIMEOUT) == first
+    assert journal.find_key(*first.name) == first
+
+
+@pytest.mark.parametrize("other", [{"thing": "camera"}, {"action": "home"}, {"key": "K1"}])
+def test_a_key_belongs_to_one_action_of_one_thing(journal: Journal, other: dict[str, Any]) -> None:
+    first, second = key(), key(**other)
+    for each in (first, second):
+        assert journal.remember_key(each).result(TIMEOUT) == each
+    assert journal.find_key(*first.name) == first
+
+
+def test_a_key_may_be_used_again_after_a_day(journal: Journal) -> None:
+    first = key()
+    journal.remember_key(first).result(TIMEOUT)
+    CLOCK.now = NOON + KEY_LIFETIME
+    assert journal.find_key(*first.name) == first
+    CLOCK.now += timedelta(seconds=1)
+    assert journal.find_key(*first.name) is None
+    again = key()
+    assert journal.remember_key(again).result(TIMEOUT) == again
+    assert journal.find_key(*first.name) == again
+
+
+def test_a_key_that_is_not_valid_unicode_harms_nobody(journal: Journal) -> None:
+    journal.remember_key(key("\ud800")).exception(TIMEOUT)
+    assert journal.find_key("\udfff", "stage", "move") is None
+    assert journal.remember_key(key()).result(TIMEOUT) == journal.find_key("k1", "stage", "move")
+
+
+# Another life of the server
+
+
+def test_the_runs_of_this_life_are_not_interrupted(journal: Journal) -> None:
+    mine = run()
+    keep(journal, mine)
+    assert journal.interrupt_open_runs() == []
+    assert journal.get(mine.id) == mine
+
+
 # Closing
 
 
@@ -282,6 +363,27 @@ def test_what_was_put_before_closing_is_committed(journal: Journal) -> None:
     futures = [journal.put(run(minutes)) for minutes in range(50)]
     journal.close(TIMEOUT)
     assert [future.result(0) for future in futures] == [None] * 50
+
+
+def test_a_closed_journal_can_still_be_read(journal: Journal) -> None:
+    record = run()
+    keep(journal, record)
+    journal.close(TIMEOUT)
+    assert journal.get(record.id) == record
+    assert journal.search(RunQuery()).records == (record,)
+
+
+def test_a_closed_journal_remembers_no_key(journal: Journal) -> None:
+    journal.close(TIMEOUT)
+    with pytest.raises(ServerNotRunningError, match="k1"):
+        journal.remember_key(key()).result(TIMEOUT)
+
+
+def test_a_journal_that_was_never_used_can_be_closed_and_read(journal: Journal) -> None:
+    journal.close(TIMEOUT)
+    assert journal.get(uuid4()) is None
+    assert journal.find_key("k1", "stage", "move") is None
+    assert pages(journal, RunQuery()) == [[]]
 
 
 def test_a_closed_journal_says_that_it_takes_nothing(journal: Journal) -> None:

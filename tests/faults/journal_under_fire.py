@@ -83,7 +83,7 @@ def live(path: Path, incarnation: str, told: int) -> None:
 
     def put(kind: str, record: RunRecord) -> None:
         future = journal.put(record)
-        future.add_done_callback(lambda done: done.exception() or tell(kind, record.id))
+        future.add_done_callback(lambda done: None if done.exception() else tell(kind, record.id))
         waiting.append(future)
         if len(waiting) > IN_FLIGHT:
             waiting.popleft().result(TIMEOUT)

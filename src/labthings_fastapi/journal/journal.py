@@ -11,11 +11,15 @@ from typing import TYPE_CHECKING
 
 from labthings_fastapi.exceptions import ServerNotRunningError
 
+from .keys import utc_now
 from .record import RunPage, decode_cursor, encode_cursor, newest_first
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
     from uuid import UUID
 
+    from .keys import RunKey
     from .record import RunQuery, RunRecord
 
 
@@ -46,19 +50,48 @@ class Journal(ABC):
         """
 
     @abstractmethod
+    def remember_key(self, key: RunKey) -> Future[RunKey]:
+        """Let a key stand for a run, unless it stands for one already; never waits for a disk.
+
+        The result is the key as it is kept: this one or, for 24 hours, the one that was first. Put
+        the run's record after it, and no crash can leave the record without its key. Errors are
+        those of `put`.
+        """
+
+    @abstractmethod
+    def find_key(self, key: str, thing: str, action: str) -> RunKey | None:
+        """Return what a key stands for, or None after 24 hours; may wait for a disk."""
+
+    @abstractmethod
+    def interrupt_open_runs(self) -> list[RunRecord]:
+        """End the runs that an earlier life of the server left open, and return them as ended.
+
+        For the start of a server, before its first run; may wait for a disk. They are recognised
+        by their incarnation, never by their age. Keys whose run was never recorded are forgotten,
+        so that a client may ask again. Never raises because of what is on the disk.
+        """
+
+    @abstractmethod
     def close(self, timeout: float) -> None:
         """Stop taking records, and wait up to `timeout` seconds for those taken; harmless twice."""
+
+
+def closed_error(loss: str) -> ServerNotRunningError:
+    """Say that a journal takes nothing any more, and what is lost by that."""
+    return ServerNotRunningError(f"The journal is closed: {loss}.")
 
 
 class MemoryJournal(Journal):
     """A journal that lives as long as the process and keeps the newest `limit` runs."""
 
-    def __init__(self, limit: int = 10_000) -> None:
+    def __init__(self, limit: int = 10_000, *, clock: Callable[[], datetime] = utc_now) -> None:
         if limit < 1:
             raise ValueError(f"limit is {limit}, but a journal keeps at least one run.")
         self._limit = limit
-        self._lock = threading.Lock()  # guards the two below
+        self._clock = clock
+        self._lock = threading.Lock()  # guards the three below
         self._records: OrderedDict[UUID, RunRecord] = OrderedDict()  # by first put
+        self._keys: OrderedDict[tuple[str, str, str], RunKey] = OrderedDict()  # by first use
         self._closed = False
 
     def put(self, record: RunRecord) -> Future[None]:
@@ -73,9 +106,7 @@ class MemoryJournal(Journal):
         if taken:
             future.set_result(None)
         else:
-            future.set_exception(
-                ServerNotRunningError(f"The journal is closed: run {record.id} was not recorded.")
-            )
+            future.set_exception(closed_error(f"run {record.id} was not recorded"))
         return future
 
     def get(self, id: UUID) -> RunRecord | None:
@@ -99,6 +130,34 @@ class MemoryJournal(Journal):
         )
         page = tuple(found[: query.limit])
         return RunPage(page, encode_cursor(page[-1]) if len(found) > query.limit else None)
+
+    def remember_key(self, key: RunKey) -> Future[RunKey]:
+        """Let a key stand for a run; the newest `limit` keys are kept."""
+        future: Future[RunKey] = Future()
+        now = self._clock()
+        with self._lock:
+            taken = not self._closed
+            held = self._keys.get(key.name)
+            if taken and (held is None or held.has_expired(now)):
+                self._keys[key.name] = held = key
+                self._keys.move_to_end(key.name)
+                if len(self._keys) > self._limit:
+                    self._keys.popitem(last=False)
+        if taken:
+            future.set_result(held or key)
+        else:
+            future.set_exception(closed_error(f"key {key.key!r} was not remembered"))
+        return future
+
+    def find_key(self, key: str, thing: str, action: str) -> RunKey | None:
+        """Return what a key stands for, or None."""
+        with self._lock:
+            held = self._keys.get((key, thing, action))
+        return None if held is None or held.has_expired(self._clock()) else held
+
+    def interrupt_open_runs(self) -> list[RunRecord]:
+        """Return nothing: a journal in memory knows of no earlier life."""
+        return []
 
     def close(self, timeout: float) -> None:  # noqa: ARG002
         """Stop taking records; what was kept can still be read."""

@@ -1,0 +1,224 @@
+"""Runs and keys as rows of the database: writing them, finding them, reading them back."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
+
+from labthings_fastapi.messages.message import InvocationStatus
+from labthings_fastapi.problems import well_formed
+
+from .keys import KEY_LIFETIME, RunKey
+from .record import RunRecord, decode_cursor, searchable_text
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Generator, Sequence
+
+    from .record import RunQuery
+
+# Constants of this module and placeholders are all that SQL is put together from here.
+# ruff: noqa: S608
+
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+_COLUMNS: Final = (
+    *("id", "requested", "closed", "thing", "action", "status", "incarnation", "requested_by"),
+    *("started", "ended", "output_reference", "progress", "error", "input", "output", "log"),
+    "text",
+)
+ROWS_AT_ONCE: Final = 50
+"""Rows in one statement; older SQLite takes 999 values in all."""
+_READ: Final = ", ".join(_COLUMNS[:-1])
+_KEY_COLUMNS: Final = '"key", thing, action, input_digest, run, time'
+
+
+def microseconds(time: datetime) -> int:
+    """Return a time as the database keeps it."""
+    return (time - EPOCH) // _MICROSECOND
+
+
+def _maybe_microseconds(time: datetime | None) -> int | None:
+    return None if time is None else microseconds(time)
+
+
+def _time(value: int | None) -> datetime | None:
+    return None if value is None else EPOCH + value * _MICROSECOND
+
+
+def _json(value: object) -> str | None:
+    # Escaped to ASCII: half a surrogate pair, which no database takes, comes back as it was.
+    return None if value is None else json.dumps(value, separators=(",", ":"))
+
+
+def run_row(record: RunRecord) -> tuple[Any, ...]:
+    """Return a record as a row.
+
+    Raises:
+        Exception: whatever is wrong with this one record.
+    """
+    over = record.time_ended or record.time_started or record.time_requested
+    return (
+        record.id.bytes,
+        microseconds(record.time_requested),
+        None if record.is_open else microseconds(over),
+        record.thing,
+        record.action,
+        record.status.value,
+        record.incarnation,
+        None if record.requested_by is None else well_formed(record.requested_by),
+        _maybe_microseconds(record.time_started),
+        _maybe_microseconds(record.time_ended),
+        _json(record.output_reference),
+        _json(record.progress),
+        _json(record.error),
+        record.input,
+        record.output,
+        _json(record.log),
+        searchable_text(record),
+    )
+
+
+@lru_cache(ROWS_AT_ONCE)
+def _upsert(rows: int) -> str:
+    row = f"({', '.join('?' * len(_COLUMNS))})"
+    changes = ", ".join(f"{name} = excluded.{name}" for name in _COLUMNS[1:])
+    return (
+        f"INSERT INTO runs ({', '.join(_COLUMNS)}) VALUES {', '.join([row] * rows)} "
+        f"ON CONFLICT (id) DO UPDATE SET {changes}"
+    )
+
+
+def write_runs(connection: sqlite3.Connection, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Write at most `ROWS_AT_ONCE` rows of different runs in one statement.
+
+    One statement and not one for each: between statements this thread lets go of the interpreter,
+    and under load waits milliseconds to get it back.
+    """
+    connection.execute(_upsert(len(rows)), [value for row in rows for value in row])
+
+
+def read_run(row: Sequence[Any]) -> RunRecord:
+    """Return a row as a record.
+
+    Raises:
+        ValueError, TypeError, OverflowError: the row is damaged.
+    """
+    (id, requested, _, thing, action, status, incarnation, requested_by, started, ended) = row[:10]
+    reference, progress, error, input, output, log = row[10:16]
+    return RunRecord(
+        id=UUID(bytes=id),
+        thing=thing,
+        action=action,
+        status=InvocationStatus(status),
+        requested_by=requested_by,
+        input=bytes(input),
+        time_requested=EPOCH + requested * _MICROSECOND,
+        time_started=_time(started),
+        time_ended=_time(ended),
+        error=None if error is None else json.loads(error),
+        output=None if output is None else bytes(output),
+        output_reference=None if reference is None else json.loads(reference),
+        log=tuple(json.loads(log)),
+        progress=None if progress is None else json.loads(progress),
+        incarnation=incarnation,
+    )
+
+
+def run_with_id(connection: sqlite3.Connection, id: UUID) -> tuple[Any, ...] | None:
+    """Return the row of a run."""
+    found = connection.execute(f"SELECT {_READ} FROM runs WHERE id = ?", (id.bytes,)).fetchone()
+    return None if found is None else tuple(found)
+
+
+def runs_left_open(
+    connection: sqlite3.Connection, incarnation: str, limit: int
+) -> list[tuple[Any, ...]]:
+    """Return the rows of open runs of any other life of the server."""
+    return connection.execute(
+        f"SELECT {_READ} FROM runs WHERE closed IS NULL AND incarnation <> ? LIMIT ?",
+        (incarnation, limit),
+    ).fetchall()
+
+
+def runs_found(
+    connection: sqlite3.Connection, query: RunQuery
+) -> Generator[tuple[Any, ...], None, None]:
+    """Yield the rows that pass every filter, newest first; the limit is the caller's."""
+    conditions, values = _conditions(query)
+    if any(isinstance(value, str) and not _is_text(value) for value in values):
+        return  # no database holds this text, so nothing can match it
+    cursor = connection.execute(
+        f"SELECT {_READ} FROM runs WHERE {' AND '.join(['TRUE', *conditions])} "
+        "ORDER BY requested DESC, id DESC",
+        values,
+    )
+    try:
+        yield from cursor
+    finally:
+        cursor.close()  # or the snapshot stays open, and the write-ahead log grows
+
+
+def _conditions(query: RunQuery) -> tuple[list[str], list[Any]]:
+    before = None if query.cursor is None else decode_cursor(query.cursor)
+    wanted: list[tuple[str, Any]] = [
+        ("thing = ?", query.thing),
+        ("action = ?", query.action),
+        ("status = ?", query.status.value if query.status else None),
+        ("requested >= ?", _maybe_microseconds(query.since)),
+        ("requested < ?", _maybe_microseconds(query.until)),
+        ("instr(text, ?) > 0", query.text.casefold() if query.text else None),
+    ]
+    given = [(condition, value) for condition, value in wanted if value is not None]
+    conditions, values = [condition for condition, _ in given], [value for _, value in given]
+    if before is not None:
+        conditions.append("(requested, id) < (?, ?)")
+        values += [microseconds(before[0]), before[1].bytes]
+    return conditions, values
+
+
+def _is_text(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def write_key(connection: sqlite3.Connection, key: RunKey, now: datetime) -> RunKey:
+    """Keep a key unless there is one that has not expired; return the one that is kept."""
+    connection.execute(
+        f"INSERT INTO keys ({_KEY_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?) "
+        'ON CONFLICT ("key", thing, action) DO UPDATE SET '
+        "input_digest = excluded.input_digest, run = excluded.run, time = excluded.time "
+        "WHERE time < ?",
+        (
+            *key.name,
+            key.input_digest,
+            key.run.bytes,
+            microseconds(key.time),
+            microseconds(now - KEY_LIFETIME),
+        ),
+    )
+    return find_key(connection, key.name) or key
+
+
+def find_key(connection: sqlite3.Connection, name: tuple[str, str, str]) -> RunKey | None:
+    """Return a key, expired or not."""
+    if not all(map(_is_text, name)):
+        return None
+    found = connection.execute(
+        f'SELECT {_KEY_COLUMNS} FROM keys WHERE "key" = ? AND thing = ? AND action = ?', name
+    ).fetchone()
+    if found is None:
+        return None
+    key, thing, action, digest, run, time = found
+    return RunKey(key, thing, action, digest, UUID(bytes=run), EPOCH + time * _MICROSECOND)
+
+
+def forget_keys_without_run(connection: sqlite3.Connection) -> None:
+    """Drop the keys of runs that a crash kept from being recorded: they never began."""
+    connection.execute("DELETE FROM keys WHERE run NOT IN (SELECT id FROM runs)")

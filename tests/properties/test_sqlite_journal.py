@@ -1,0 +1,163 @@
+"""The journal in a file against the journal in memory: whatever is asked, they answer alike."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from concurrent.futures import Future
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, rule
+
+from labthings_fastapi.journal.journal import Journal, MemoryJournal
+from labthings_fastapi.journal.keys import RunKey
+from labthings_fastapi.journal.record import RunQuery, RunRecord
+from labthings_fastapi.journal.sqlite import SqliteJournal
+from labthings_fastapi.messages.message import InvocationStatus
+
+TIMEOUT = 60.0
+NOON = datetime(2024, 5, 17, 12, tzinfo=UTC)
+
+ids = st.integers(0, 9).map(lambda number: UUID(int=number << 120 | number))
+things = st.sampled_from(["stage", "camera", "Tisch Süd"])
+actions = st.sampled_from(["move", "grab"])
+statuses = st.sampled_from(InvocationStatus)
+times = st.integers(-3, 3).map(lambda number: NOON + timedelta(seconds=number / 3))
+any_text = st.text(st.characters(), max_size=8)  # half surrogate pairs and NULs too
+valid_text = st.text(max_size=8)
+values: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | any_text,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(any_text, inner, max_size=3),
+    max_leaves=5,
+)
+objects = st.dictionaries(any_text, values, max_size=3)
+payloads = values.map(lambda value: json.dumps(value).encode()) | st.binary(max_size=8)
+records = st.builds(
+    RunRecord,
+    ids,
+    things,
+    actions,
+    statuses,
+    requested_by=st.none() | valid_text,
+    input=payloads,
+    time_requested=times,
+    time_started=st.none() | times,
+    time_ended=st.none() | times,
+    error=st.none() | objects,
+    output=st.none() | payloads,
+    output_reference=st.none() | objects,
+    log=st.lists(objects | any_text.map(lambda text: {"message": text}), max_size=3).map(tuple),
+    progress=st.none() | objects,
+    incarnation=st.just("one"),
+)
+queries = st.builds(
+    RunQuery,
+    thing=st.none() | things | any_text,
+    action=st.none() | actions,
+    status=st.none() | statuses,
+    since=st.none() | times,
+    until=st.none() | times,
+    text=st.none() | any_text.map(lambda text: text[:2]),
+    limit=st.integers(1, 5),
+)
+key_names = st.tuples(st.sampled_from(["k1", "k2", "ü"]), things, actions)
+
+
+class JournalMachine(RuleBasedStateMachine):
+    """Put, look for, restart, in any order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = NOON
+        self.folder = tempfile.TemporaryDirectory()
+        self.memory = MemoryJournal(clock=lambda: self.now)
+        self.sqlite = self.opened()
+        self.waiting: list[Future[None]] = []
+
+    def opened(self) -> SqliteJournal:
+        return SqliteJournal(
+            Path(self.folder.name) / "journal.sqlite",
+            incarnation="one",
+            keep_days=1e6,
+            clock=lambda: self.now,
+            monotonic=lambda: 0.0,
+        )
+
+    @property
+    def both(self) -> tuple[Journal, Journal]:
+        return self.memory, self.sqlite
+
+    def settle(self) -> None:
+        for future in self.waiting:
+            assert future.result(TIMEOUT) is None
+        self.waiting.clear()
+
+    @rule(some=st.lists(records, min_size=1, max_size=5))
+    def put(self, some: list[RunRecord]) -> None:
+        for record in some:
+            self.memory.put(record)
+            self.waiting.append(self.sqlite.put(record))
+
+    @rule(record=records, count=st.integers(2, 120))
+    def put_a_burst(self, record: RunRecord, count: int) -> None:
+        self.put([replace(record, progress={"done": done}) for done in range(count)])
+
+    @rule(id=ids)
+    def get(self, id: UUID) -> None:
+        self.settle()
+        assert self.memory.get(id) == self.sqlite.get(id)
+
+    @rule(query=queries)
+    def search(self, query: RunQuery) -> None:
+        self.settle()
+        cursor: str | None = None
+        while True:
+            expected, found = (j.search(replace(query, cursor=cursor)) for j in self.both)
+            assert expected == found
+            cursor = expected.next_cursor
+            if cursor is None:
+                break
+
+    @rule(name=key_names, record=records)
+    def remember(self, name: tuple[str, str, str], record: RunRecord) -> None:
+        key = RunKey(*name, input_digest="f00", run=record.id, time=self.now)
+        kept = self.sqlite.remember_key(key)
+        # At a restart, a key without a run would be forgotten.
+        self.put([record])
+        assert kept.result(TIMEOUT) == self.memory.remember_key(key).result(TIMEOUT)
+
+    @rule(name=key_names)
+    def find(self, name: tuple[str, str, str]) -> None:
+        expected, found = (j.find_key(*name) for j in self.both)
+        assert expected == found
+
+    @rule(hours=st.integers(1, 24))
+    def wait(self, hours: int) -> None:
+        self.now += timedelta(hours=hours)
+
+    @rule()
+    def sweep(self) -> None:
+        self.sqlite.sweep().result(TIMEOUT)
+
+    @rule()
+    def restart(self) -> None:
+        self.sqlite.close(TIMEOUT)
+        self.settle()
+        self.sqlite = self.opened()
+        assert self.sqlite.interrupt_open_runs() == []
+
+    def teardown(self) -> None:
+        self.sqlite.close(TIMEOUT)
+        self.settle()
+        assert not list(Path(self.folder.name).glob("*.corrupt-*"))
+        self.folder.cleanup()
+
+
+TestJournal = JournalMachine.TestCase
+TestJournal.settings = settings(max_examples=50, stateful_step_count=20)

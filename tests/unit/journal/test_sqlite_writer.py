@@ -1,0 +1,148 @@
+"""The writer's thread, with a real database: what is written together, what fails alone."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from labthings_fastapi.journal.database import Database
+from labthings_fastapi.journal.keys import RunKey, utc_now
+from labthings_fastapi.journal.record import RunRecord
+from labthings_fastapi.journal.retention import Retention
+from labthings_fastapi.journal.rows import find_key, read_run, run_with_id
+from labthings_fastapi.journal.writer import Writer
+from labthings_fastapi.messages.message import InvocationStatus
+
+TIMEOUT = 60.0
+NOON = datetime(2024, 5, 17, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Database:
+    return Database(tmp_path / "journal.sqlite", "NORMAL", utc_now)
+
+
+@pytest.fixture
+def writer(database: Database) -> Iterator[Writer]:
+    writer = Writer(database, Retention(1e5, 1 << 30, utc_now), utc_now, time.monotonic)
+    yield writer
+    assert writer.close(TIMEOUT)
+
+
+def run(number: int, **changes: Any) -> RunRecord:
+    status = InvocationStatus.PENDING
+    record = RunRecord(UUID(int=number), "stage", "move", status, None, b"{}", NOON)
+    return replace(record, **changes)
+
+
+def together(writer: Writer, *records: RunRecord) -> list[Future[None]]:
+    """Put records while the writer is held up, so that they make one batch."""
+    held, go = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        held.set()
+        go.wait(TIMEOUT)
+
+    writer.ask(hold)
+    held.wait(TIMEOUT)
+    futures = [writer.put(record) for record in records]
+    go.set()
+    return futures
+
+
+def stored(database: Database, number: int) -> RunRecord | None:
+    with database.reading() as connection:
+        row = run_with_id(connection, UUID(int=number))
+    return None if row is None else read_run(row)
+
+
+@pytest.mark.parametrize("count", [1, 49, 50, 51, 1000])
+def test_a_batch_of_any_size_is_written(writer: Writer, database: Database, count: int) -> None:
+    records = [run(number) for number in range(count)]
+    for future in together(writer, *records):
+        assert future.result(TIMEOUT) is None
+    assert [stored(database, number) for number in range(count)] == records
+
+
+@pytest.mark.parametrize(
+    ("poison", "failure"),
+    [({"error": {"not JSON": object()}}, TypeError), ({"thing": "\ud800"}, UnicodeEncodeError)],
+)
+def test_a_bad_record_costs_only_itself(
+    writer: Writer,
+    database: Database,
+    caplog: pytest.LogCaptureFixture,
+    poison: dict[str, Any],
+    failure: type[Exception],
+) -> None:
+    records = [run(number) for number in range(120)]
+    records[60] = replace(records[60], **poison)
+    futures = together(writer, *records)
+    assert isinstance(futures.pop(60).exception(TIMEOUT), failure)
+    assert [future.result(TIMEOUT) for future in futures] == [None] * 119
+    assert stored(database, 60) is None
+    assert stored(database, 119) == records[119]
+    assert [str(UUID(int=60)) in message for message in caplog.messages] == [True]
+
+
+def test_a_record_that_waits_is_replaced_by_a_newer_one(writer: Writer, database: Database) -> None:
+    records = [run(1, progress={"done": done}) for done in range(10)]
+    for future in together(writer, *records):
+        future.result(TIMEOUT)
+    assert stored(database, 1) == records[-1]
+
+
+def test_a_key_is_written_no_later_than_the_run_that_was_put_after_it(
+    writer: Writer, database: Database
+) -> None:
+    key = RunKey("k1", "stage", "move", "f00", UUID(int=1), utc_now())
+    remembered = writer.remember(key)
+    writer.put(run(1)).result(TIMEOUT)
+    assert remembered.result(0) == key
+    with database.reading() as connection:
+        assert find_key(connection, key.name) == key
+
+
+def test_an_errand_that_fails_tells_whoever_sent_it_and_stops_nothing(writer: Writer) -> None:
+    def fail() -> None:
+        raise LookupError("here")
+
+    with pytest.raises(LookupError, match="here"):
+        writer.ask(fail).result(TIMEOUT)
+    assert writer.put(run(1)).result(TIMEOUT) is None
+
+
+def test_closing_says_when_there_was_not_time_enough(writer: Writer) -> None:
+    go = threading.Event()
+    writer.ask(lambda: go.wait(TIMEOUT))
+    future = writer.put(run(1))
+    assert not writer.close(0)
+    go.set()
+    assert writer.close(TIMEOUT)
+    assert future.result(0) is None
+
+
+def test_nothing_is_made_before_something_is_put(database: Database, tmp_path: Path) -> None:
+    writer = Writer(database, Retention(30, 1 << 30, utc_now), utc_now, time.monotonic)
+    assert writer.close(0)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_reader_cannot_write(writer: Writer, database: Database) -> None:
+    writer.put(run(1)).result(TIMEOUT)
+    with (
+        pytest.raises(sqlite3.OperationalError, match="readonly"),
+        database.reading() as connection,
+    ):
+        connection.execute("DELETE FROM runs")
+    assert stored(database, 1) == run(1)
