@@ -155,13 +155,11 @@ _making = threading.Lock()
 _ATTRIBUTE = "_labthings_places"
 
 
-def place_for(action: Any, thing: Any) -> Place | None:
+def place_for(action: Grouped, thing: Any) -> Place | None:
     """Return the place that a run of `action` on `thing` needs; None if it needs none."""
-    policy = getattr(action, "concurrency", "parallel")
-    group = getattr(action, "group", None)
-    if getattr(action, "stop", False) or (policy == "parallel" and group is None):
+    if action.stop or action.concurrency == "parallel":
         return None
-    name = group or action.name
+    name = action.group or action.name
     places = thing.__dict__.get(_ATTRIBUTE)
     if places is None or name not in places:
         with _making:

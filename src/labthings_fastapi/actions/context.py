@@ -9,7 +9,7 @@ import time
 import uuid
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from labthings_fastapi.exceptions import LabThingsError
 
@@ -35,10 +35,10 @@ class NoInvocationContextError(LabThingsError, RuntimeError):
 class RunContext:
     """What code inside a run may reach: its id, cancel event, log, progress and files.
 
-    Made once for each run and never changed, so any thread may hold it.
+    Any thread may hold it. The Things are those whose actions the run has entered, in order.
     """
 
-    __slots__ = ("__weakref__", "cancel", "files", "id", "log", "progress")
+    __slots__ = ("__weakref__", "_things", "cancel", "files", "id", "log", "progress")
 
     def __init__(
         self,
@@ -54,6 +54,17 @@ class RunContext:
         self.log = log
         self.progress = progress
         self.files = files
+        self._things: tuple[Any, ...] = ()
+
+    def enter_thing(self, thing: Any) -> None:
+        """Remember that code of this Thing runs: it is made safe if the run does not end well."""
+        # Replaced, not changed; two threads that enter at once would at worst lose a repetition.
+        self._things = (*(one for one in self._things if one is not thing), thing)
+
+    def take_things(self) -> tuple[Any, ...]:
+        """Return the Things entered, the latest first, and let go of them."""
+        things, self._things = self._things, ()
+        return things[::-1]
 
 
 _current: ContextVar[RunContext | None] = ContextVar("labthings_run", default=None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 import uuid
 import weakref
 from concurrent.futures import Future
@@ -16,8 +17,12 @@ from labthings_fastapi.exceptions import GlobalLockBusyError, LabThingsError, de
 from labthings_fastapi.problems import well_formed
 from labthings_fastapi.schemas.signature import arguments
 
+from .admission import NoLimits
+from .announcement import Announcement
 from .cancellation import CancelEvent
+from .concurrency import place_for
 from .context import RunContext, entered
+from .deadlines import deadlines
 from .files import RunFiles
 from .invocation_model import ACTION_INVOCATIONS_PATH, InvocationModel, Link, LogRecordModel
 from .lifecycle import Lifecycle, RunState
@@ -26,6 +31,7 @@ from .performance import Performance, cancelled_ending, failed_ending
 from .progress import Progress, ProgressMeter
 from .protocols import BelongsToRun
 from .results import RunResults
+from .turn import Turn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,6 +39,7 @@ if TYPE_CHECKING:
 
     from labthings_fastapi.messages.message import InvocationStatus
 
+    from .admission import Admission
     from .lifecycle import Ending
     from .protocols import Host, Runnable, UrlSource
 
@@ -79,11 +86,21 @@ class Invocation(threading.Thread):
         self.response_timeout = action.response_timeout
         self.default_stop_timeout = default_stop_timeout
         self._lifecycle = Lifecycle(action.retention_time)
+        self.announcement = Announcement(self._lifecycle.state)
+        """What clients may be told: nothing final before it is recorded."""
+        self._lifecycle.listen(self.announcement.tell)
         self._log = RunLog(log_len)
         self._progress = ProgressMeter(_nowhere)
         self._results = RunResults()
         self._cancel_event = cancel_hook if cancel_hook is not None else CancelEvent(self._run_id)
         self._files = RunFiles()
+        self._context = RunContext(
+            self._run_id, self._cancel_event, self._log, self._progress, self._files
+        )
+        self._starting = threading.Lock()  # guards the decision to start, once
+        self._asked = False  # whether somebody has started it
+        self._turn: Turn | None = None
+        self._admission: Admission = NoLimits()
         self.commit: Future[None] | None = None
         """Done when the journal has the run; user code starts after it."""
         self._blobs: Any = None
@@ -195,29 +212,112 @@ class Invocation(threading.Thread):
         self._results.listener = result
         self._lifecycle.listen(state)
 
+    def limit_by(self, admission: Admission) -> None:
+        """Begin only when `admission` allows; before the start."""
+        self._admission = admission
+
     def begin_after(self, commit: Future[None]) -> None:
         """Let user code start only once `commit` is done; before the start."""
         self.commit = commit
 
     def start(self) -> None:
-        """Begin the run in its own thread."""
-        try:
-            if self._lifecycle.starting():
-                self._subjects = (self.action, self.thing)
-            super().start()
-        except (LabThingsError, RuntimeError) as error:
-            # The action is gone or no thread could be made: the run must not stay pending for
-            # ever. (Starting twice raises as well, and leaves a begun run as it is.)
-            if self.ident is None:
+        """Begin the run in its own thread, as soon as its group and the server's limits allow.
+
+        Raises:
+            ActionBusyError: the action's place is taken, and its policy is not to wait.
+            TooBusyError: as many runs wait as the server takes.
+            RuntimeError: it was started before, or no thread can be made.
+        """
+        with self._starting:
+            if self._asked or self.ident is not None:
+                raise RuntimeError("threads can only be started once")
+            self._asked = True
+            try:
+                action, thing = self.action, self.thing
+            except LabThingsError as error:
                 self._end(failed_ending(error))
+                raise
+            self._turn = turn = Turn(
+                NoLimits() if action.stop else self._admission,
+                place_for(action, thing),
+                owner=self.id,
+                launch=self._launch,
+            )
+        self._subjects = (action, thing)
+        try:
+            turn.take(
+                f"{self.action_path} (invocation {self.id})",
+                action.concurrency,
+                queued=self._lifecycle.queued,
+                cancel=self.cancel,
+            )
+        except (LabThingsError, RuntimeError) as error:
+            self._end(failed_ending(error))
             raise
+
+    def _launch(self) -> None:
+        """Start the thread: the run's turn has come; on the thread that made room for it."""
+        if not self._lifecycle.starting():
+            # It was cancelled while its turn came.
+            self._over()
+            return
+        try:
+            super().start()
+        except RuntimeError as error:
+            # No thread could be made: the run must not stay pending for ever.
+            self._end(failed_ending(error))
+            raise
+
+    def _over(self) -> None:
+        """Give back what the run holds, once it has ended, and let go of what it needed."""
+        turn, self._turn = self._turn, None
+        if turn is not None:
+            turn.over()
+        self._subjects = None
+
+    def is_alive(self) -> bool:
+        """Whether the run was started and has not ended; a queued one is alive."""
+        if self.ident is not None:
+            return super().is_alive()
+        return self._asked and not self.state.finished
+
+    def join(self, timeout: float | None = None) -> None:
+        """Wait until the run has ended, at most `timeout` seconds; a queued one is waited for."""
+        if not self._asked and self.ident is None:
+            raise RuntimeError("cannot join thread before it is started")
+        if threading.current_thread() is self:
+            raise RuntimeError("cannot join current thread")
+        deadline = None if timeout is None else time.monotonic() + timeout
+        if self.wait(timeout) and self.ident is not None:
+            super().join(None if deadline is None else max(deadline - time.monotonic(), 0))
 
     def cancel(self) -> bool:
         """Ask the code to stop; False if the run had already ended. Twice is harmless."""
         before = self._lifecycle.ask_cancel(cancelled_ending())
-        if not before.finished and not before.cancel_requested:
+        if before.finished:
+            return False
+        if self.state.finished:
+            self._over()  # it had not begun, so it never will
+        elif not before.cancel_requested:
             self._cancel_event.set()
-        return not before.finished
+            deadlines().add(time.monotonic() + self.default_stop_timeout, self._check_overdue)
+        return True
+
+    def _check_overdue(self) -> None:
+        if self._lifecycle.note_overdue():
+            self._log_line(
+                logging.WARNING,
+                "%s was cancelled %g s ago and has not stopped. Threads are never killed: "
+                "look at the hardware.",
+                self.action_path,
+                self.default_stop_timeout,
+            )
+
+    def _log_line(self, level: int, message: str, *arguments: object) -> None:
+        """Log on the Thing's logger, as a part of this run."""
+        logging.getLogger(f"{THINGS_LOGGER}.{self.thing_name}").log(
+            level, message, *arguments, extra={"labthings_run": self._context}
+        )
 
     def wait(self, timeout: float | None = None) -> bool:
         """Block until the run has ended; False if `timeout` seconds passed first."""
@@ -232,19 +332,16 @@ class Invocation(threading.Thread):
         """Call the action's function with the fields of `input` and with `dependencies`."""
         try:
             capture()
-            context = RunContext(
-                self.id, self._cancel_event, self._log, self._progress, self._files
-            )
             for dependency in self._dependencies.values():
                 if isinstance(dependency, BelongsToRun):
-                    dependency.enter_run(context)
-            with entered(context):
+                    dependency.enter_run(self._context)
+            with entered(self._context):
                 if self._committed():
                     self._run_guarded()
         except BaseException as error:  # noqa: BLE001 - whatever happens, the run ends
             self._end(failed_ending(error))
         finally:
-            self._subjects = None
+            self._over()
             self._dependencies = {}
 
     def _run_guarded(self) -> None:
@@ -257,22 +354,25 @@ class Invocation(threading.Thread):
                     self._progress.finish()
                     self._end(ending)
         except GlobalLockBusyError as busy:
-            logger = logging.getLogger(f"{THINGS_LOGGER}.{self.thing_name}")
-            logger.log(busy.log_level, "%s did not start: %s", self.action_path, busy)
+            self._log_line(busy.log_level, "%s did not start: %s", self.action_path, busy)
             self._end(failed_ending(busy))
 
     def _perform(self) -> Ending:
         performance = Performance(
-            self.action, self.thing, self._cancel_event, self._results, self._blobs
+            self.action, self.thing, self._context, self._results, self._blobs
         )
         return performance.ending(arguments(self.input) | self._dependencies)
 
     def _committed(self) -> bool:
+        """Wait until the journal has the run; an emergency stop does not depend on that."""
         if self.commit is None:
             return True
         try:
             self.commit.result()
         except Exception as error:  # noqa: BLE001 - any failure of the journal
+            if self.action.stop:
+                self._log_line(logging.ERROR, "%s is not in the journal: %s", self.name, error)
+                return True
             self._end(failed_ending(error))
             return False
         return True

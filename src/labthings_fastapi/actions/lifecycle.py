@@ -33,7 +33,8 @@ def utc_now() -> datetime:
 class RunState:
     """Everything that is true of a run at one moment; replaced as a whole, never changed.
 
-    `phase` says more than `status`, for people. `expires` is a reading of the monotonic clock.
+    `phase` says more than `status`, for people. `overdue`: it was cancelled and has not stopped in
+    time. `queue_position` is 1 for the next in line. `expires` is a reading of the monotonic clock.
     """
 
     status: InvocationStatus
@@ -46,6 +47,8 @@ class RunState:
     problem: dict[str, Any] | None = None
     exception: BaseException | None = None
     cancel_requested: bool = False
+    overdue: bool = False
+    queue_position: int | None = None
     expires: float | None = None
 
     @property
@@ -102,12 +105,26 @@ class Lifecycle:
             # The run goes on and those who wait for its end are told of it, come what may.
             LOGGER.exception("A change of a run could not be reported.")
 
+    def queued(self, position: int) -> None:
+        """Note the place in the line for the action's group, 1 for the next."""
+        with self._lock:
+            if self.state.phase == "queued" and self.state.queue_position != position:
+                self._become(replace(self.state, queue_position=position))
+
     def starting(self) -> bool:
         """Note that a thread is being started; False if one was before, or the run has ended."""
         with self._lock:
             if self.state.phase != "queued":
                 return False
-            self._become(replace(self.state, phase="starting"))
+            self._become(replace(self.state, phase="starting", queue_position=None))
+            return True
+
+    def note_overdue(self) -> bool:
+        """Note that a cancelled run has not stopped in time; False if it has, or nobody asked."""
+        with self._lock:
+            if self.state.finished or not self.state.cancel_requested:
+                return False
+            self._become(replace(self.state, overdue=True))
             return True
 
     def begin(self) -> bool:

@@ -13,6 +13,7 @@ from labthings_fastapi.journal.journal import Journal, MemoryJournal
 from labthings_fastapi.messages.broker import Broker
 from labthings_fastapi.outputs.store import BlobStore
 
+from .admission import MAX_CONCURRENT_RUNS, MAX_QUEUED_RUNS, RunLimits
 from .deadlines import Deadlines
 from .invocation import Invocation
 from .reporter import Reporter
@@ -43,6 +44,8 @@ class ActionManager:
         broker: Broker | None = None,
         blobs: BlobStore | None = None,
         max_retained_runs: int = MAX_RETAINED_RUNS,
+        max_concurrent_runs: int = MAX_CONCURRENT_RUNS,
+        max_queued_runs: int = MAX_QUEUED_RUNS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Work on its own, in memory, unless a server passes what it shares with others."""
@@ -50,6 +53,7 @@ class ActionManager:
         self.broker = broker if broker is not None else Broker()
         self.blobs = blobs if blobs is not None else BlobStore()
         self._max_retained = max_retained_runs
+        self._limits = RunLimits(max_concurrent_runs, max_queued_runs)
         self._clock = clock
         self._lock = threading.Lock()  # guards the four below
         self._invocations: dict[UUID, Invocation] = {}
@@ -73,6 +77,7 @@ class ActionManager:
         with self._lock:
             if self._invocations.setdefault(invocation.id, invocation) is not invocation:
                 raise ValueError(f"There is an invocation with id {invocation.id} already.")
+        invocation.limit_by(self._limits)
         Reporter(invocation, self.broker, self.journal, self._note_end).attach(self.blobs)
 
     def invoke_action(
@@ -84,7 +89,12 @@ class ActionManager:
         dependencies: dict[str, Any] | None = None,
         cancel_hook: CancelEvent | None = None,
     ) -> Invocation:
-        """Start a run of `action` on `thing` and return it, running."""
+        """Start a run of `action` on `thing` and return it, running or queued.
+
+        Raises:
+            ActionBusyError: the action's place is taken, and its policy is not to wait.
+            TooBusyError: as many runs wait as the server takes.
+        """
         invocation = Invocation(
             action=action,
             thing=thing,

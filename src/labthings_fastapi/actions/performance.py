@@ -25,11 +25,12 @@ from labthings_fastapi.problems import message_problem, problem_from
 from .context import raise_if_cancelled
 from .lifecycle import Ending
 from .logs import THINGS_LOGGER
+from .safety import make_safe
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Coroutine, Generator
 
-    from .cancellation import CancelEvent
+    from .context import RunContext
     from .protocols import Host, OutputSchema, Runnable
     from .results import RunResults
 
@@ -74,31 +75,43 @@ class Performance:
     """One call of an action's function; used by the run's own thread only."""
 
     def __init__(
-        self, action: Runnable, thing: Host, cancel: CancelEvent, results: RunResults, blobs: Any
+        self, action: Runnable, thing: Host, run: RunContext, results: RunResults, blobs: Any
     ) -> None:
         """Gather what the call needs; `blobs` is where binary values are published."""
         self._action = action
         self._thing = thing
-        self._cancel = cancel
+        self._run = run
+        self._cancel = run.cancel
         self._results = results
         self._json_context = {"blobs": blobs}
         self._place = f"{thing.name}.{action.name}"
 
     def ending(self, arguments: dict[str, Any]) -> Ending:
         """Call the function and say how the run ended."""
-        logger = logging.getLogger(f"{THINGS_LOGGER}.{self._thing.name}")
+        self._run.enter_thing(self._thing)
         try:
             return self._completed(arguments)
-        except InvocationCancelledError as cancelled:
+        except BaseException as error:  # noqa: BLE001 - nothing may leave a run without an end
+            ending = self._unhappy(error)
+            make_safe(self._action, self._thing, self._run)
+            return ending
+        finally:
+            self._run.take_things()
+
+    def _unhappy(self, error: BaseException) -> Ending:
+        logger = logging.getLogger(f"{THINGS_LOGGER}.{self._thing.name}")
+        if isinstance(error, InvocationCancelledError):
             logger.info("%s was cancelled.", self._place)
-            release_tracebacks(cancelled)
-            return cancelled_ending(cancelled)
-        except InvocationError as anticipated:
-            logger.error("%s failed: %s", self._place, describe_exception(anticipated))
-            return failed_ending(anticipated)
-        except BaseException as error:
-            logger.error("%s failed: %s", self._place, describe_exception(error), exc_info=error)
-            return failed_ending(error)
+            release_tracebacks(error)
+            return cancelled_ending(error)
+        expected = isinstance(error, InvocationError)
+        logger.error(
+            "%s failed: %s",
+            self._place,
+            describe_exception(error),
+            exc_info=None if expected else error,
+        )
+        return failed_ending(error)
 
     def _completed(self, arguments: dict[str, Any]) -> Ending:
         value: Any = self._action.func(self._thing, **arguments)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     import logging
@@ -31,6 +31,22 @@ class Runnable(Protocol):
     @property
     def func(self) -> Callable[..., Any]:
         """The function: takes the Thing, then keyword arguments."""
+
+    @property
+    def concurrency(self) -> Literal["parallel", "queue", "reject", "replace"]:
+        """What happens when the place of its group is taken."""
+
+    @property
+    def group(self) -> str | None:
+        """Whose place it shares; its own if None."""
+
+    @property
+    def stop(self) -> bool:
+        """Whether it is an emergency stop, which asks nobody."""
+
+    @property
+    def on_cancel(self) -> str | None:
+        """The name of the Thing's method that tidies up after a cancel, an error or a shutdown."""
 
     def guard(self, thing: Any) -> AbstractContextManager[None]:
         """Hold what must be held while it runs; raise `GlobalLockBusyError` if that is taken."""

@@ -95,17 +95,30 @@ def _summary_members(run: Invocation, state: RunState, place: Place) -> dict[str
         "progress": run.progress,
         "progressDetail": run.progress_detail,
         "phase": state.phase,
+        **_remarks(run, state),
     }
+
+
+def _remarks(run: Invocation, state: RunState) -> dict[str, Any]:
+    """Say what is out of the ordinary; left out where nothing is."""
+    found: dict[str, Any] = {}
+    if state.queue_position is not None:
+        found["queuePosition"] = state.queue_position
+    if state.overdue and not state.finished:
+        found["phaseDetail"] = "overdue: it was cancelled and has not stopped"
+    if not run.announcement.journaled:
+        found["journaled"] = False
+    return found
 
 
 def summary(run: Invocation, place: Place) -> bytes:
     """Render a run for a listing: without input, output, log and error, in LabThings words."""
-    return to_json(_summary_members(run, run.state, place), inf_nan_mode="strings")
+    return to_json(_summary_members(run, run.announcement.state, place), inf_nan_mode="strings")
 
 
 def in_full(run: Invocation, place: Place) -> bytes:
     """Render all of a run in LabThings words: the `InvocationModel`."""
-    state = run.state
+    state = run.announcement.state
     members = _summary_members(run, state, place) | {
         "error": state.problem,
         "log": log_json(run),
@@ -117,7 +130,7 @@ def in_full(run: Invocation, place: Place) -> bytes:
 
 def action_status(run: Invocation, place: Place, *, short: bool = False) -> bytes:
     """Render a run in W3C words; members without a value are left out (WoT Profiles, 6.2)."""
-    state = run.state
+    state = run.announcement.state
     href = place.of_run(run)
     members = {
         "status": _W3C_STATUS[state.status],
@@ -132,6 +145,7 @@ def action_status(run: Invocation, place: Place, *, short: bool = False) -> byte
         "progress": run.progress,
         "progressDetail": run.progress_detail,
         "phase": state.phase,
+        **_remarks(run, state),
     }
     if not short:
         members |= {"error": state.problem, "log": log_json(run)}
@@ -155,6 +169,7 @@ def status_news(run: Invocation, state: RunState) -> bytes:
             "timeRequested": _time(state.requested),
             "timeCompleted": _time(state.ended),
             "error": state.problem,
+            **_remarks(run, state),
         },
         inf_nan_mode="strings",
     )

@@ -62,11 +62,19 @@ class Reporter:
         if run is None:
             return
         commit = self._record(run, state)
-        if state.started is None and not state.finished:
-            run.begin_after(commit)
+        if not state.finished:
+            if state.phase == "queued" and state.queue_position is None:
+                run.begin_after(commit)
+            self._tell(run, state)
+            return
+        self._on_end(run, state)
+        # Clients learn of the end once it is recorded; the run is held until then.
+        commit.add_done_callback(lambda done: self._tell(run, state, done))
+
+    def _tell(self, run: Invocation, state: RunState, commit: Future[None] | None = None) -> None:
+        journaled = commit is None or (not commit.cancelled() and commit.exception() is None)
+        run.announcement.tell(state, journaled=journaled)
         self._publish(run, "status", status_news(run, state), final=state.finished)
-        if state.finished:
-            self._on_end(run, state)
 
     def _record(self, run: Invocation, state: RunState) -> Future[None]:
         try:

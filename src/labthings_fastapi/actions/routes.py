@@ -74,11 +74,11 @@ def _json(body: bytes, headers: dict[str, str] | None = None) -> Response:
 
 
 async def wait_for_end(run: Invocation, seconds: float | None) -> None:
-    """Wait until a run has ended, at most so many seconds, without holding a thread."""
-    if run.state.finished or (seconds is not None and seconds <= 0):
+    """Wait until the end of a run is told, at most so many seconds, without holding a thread."""
+    if run.announcement.state.finished or (seconds is not None and seconds <= 0):
         return
     bell = Doorbell()
-    forget = run.on_end(bell.ring)
+    forget = run.announcement.on_end(bell.ring)
     try:
         await bell.wait(seconds)
     finally:
@@ -92,7 +92,7 @@ def _selection(
         return (
             (thing is None or run.thing_name == thing)
             and (action is None or action in (run.action_name, run.action_path))
-            and (status is None or run.status is status)
+            and (status is None or run.announcement.state.status is status)
         )
 
     return wanted
@@ -166,7 +166,7 @@ def _add_output(router: APIRouter, manager: Runs) -> None:
     async def get_output(id: UUID) -> Response:
         """Give the bare output of a finished run, binary ones as their own media type."""
         run = manager.get_invocation(id)
-        state = run.state
+        state = run.announcement.state
         if not state.finished:
             raise OutputNotReadyError(id, state.status.value)
         if state.output_json is None:
@@ -225,7 +225,7 @@ async def _events_of(
     with manager.broker.subscribe(
         Topic(invocation=run.id), wake=bell.ring, after=last_event_id
     ) as subscription:
-        state = run.state
+        state = run.announcement.state
         missed = subscription.take()
         ended = any(message.final for message in missed)
         if last_event_id is None or (state.finished and not ended):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import threading
 import uuid
 from typing import TYPE_CHECKING, Any
@@ -16,11 +17,30 @@ if TYPE_CHECKING:
     from uuid import UUID
 
 
+class InnerRun(RunContext):
+    """A run inside another, which did the asking."""
+
+    __slots__ = ("outer",)
+
+    def __init__(self, id: UUID, cancel: CancelEvent, outer: RunContext) -> None:
+        """Share the log, the progress and the files of `outer`."""
+        super().__init__(id, cancel, outer.log, outer.progress, outer.files)
+        self.outer = outer
+
+
+def outermost_id(run: RunContext) -> UUID:
+    """Return the id of the run that clients know: what it holds, the runs inside it hold too."""
+    while isinstance(run, InnerRun):
+        run = run.outer
+    return run.id
+
+
 class ThreadWithInvocationID(threading.Thread):
     """A thread with an invocation id and a cancel event of its own.
 
-    Code in it can use `lt.cancellable_sleep` and its like; started inside a run, its log records
-    and its progress are that run's.
+    Code in it can use `lt.cancellable_sleep` and its like. Started inside a run, its log records
+    and its progress are that run's, and it shares the global lock that the run holds. Any thread
+    may use its methods.
     """
 
     def __init__(
@@ -35,6 +55,7 @@ class ThreadWithInvocationID(threading.Thread):
         self._work = (target, tuple(args or ()), dict(kwargs or {}))
         self._cancel_request = CancelEvent(self._invocation_id)
         self._outer = current_run()
+        self._surroundings = contextvars.copy_context()
         self._outcome: Any = None
         self._raised: BaseException | None = None
 
@@ -60,19 +81,19 @@ class ThreadWithInvocationID(threading.Thread):
     def run(self) -> None:
         """Call `target`; what it raises is kept as `exception`."""
         target, args, kwargs = self._work
-        outer = self._outer
-        context = RunContext(
-            self._invocation_id,
-            self._cancel_request,
-            outer.log if outer else None,
-            outer.progress if outer else None,
-            outer.files if outer else None,
+        id, cancel = self._invocation_id, self._cancel_request
+        context = (
+            RunContext(id, cancel) if self._outer is None else InnerRun(id, cancel, self._outer)
         )
-        with entered(context):
-            try:
+
+        def work() -> None:
+            with entered(context):
                 self._outcome = target(*args, **kwargs)
-            except BaseException as error:  # noqa: BLE001 - kept for the one who asks
-                self._raised = error
+
+        try:
+            self._surroundings.run(work)
+        except BaseException as error:  # noqa: BLE001 - kept for the one who asks
+            self._raised = error
 
     def join_and_propagate_cancel(self, poll_interval: float = 0.2) -> None:
         """Wait for the thread; if the run that waits is cancelled, cancel the thread too.
@@ -90,6 +111,7 @@ class ThreadWithInvocationID(threading.Thread):
                 cancelled = error
                 self.cancel()
             self.join(poll_interval)
+        self.join()  # at once; RuntimeError if it was never started
         if cancelled is None:
             raise_if_cancelled()
         else:

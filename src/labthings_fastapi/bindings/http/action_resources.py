@@ -68,7 +68,7 @@ async def answer_to(
 
 
 def _synchronous_answer(run: Invocation, href: str) -> Answer:
-    state = run.state
+    state = run.announcement.state
     if state.status is InvocationStatus.COMPLETED:
         json = state.output_json or b"null"
         return Answer(204) if json == b"null" else Answer(200, json)

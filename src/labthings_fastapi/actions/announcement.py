@@ -1,0 +1,60 @@
+"""What clients are told of a run: nothing final before it is recorded."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .lifecycle import RunState
+
+LOGGER = logging.getLogger("labthings_fastapi.actions")
+
+
+class Announcement:
+    """The state of one run that clients may know, and those who wait for the final one.
+
+    `state` may be read from any thread without a lock. A state counts as told from `tell` on.
+    """
+
+    __slots__ = ("_lock", "_waiters", "journaled", "state")
+
+    def __init__(self, state: RunState) -> None:
+        """Begin with the state that every run has."""
+        self._lock = threading.Lock()
+        self._waiters: list[Callable[[], None]] = []
+        self.state = state
+        self.journaled = True
+
+    def tell(self, state: RunState, *, journaled: bool = True) -> None:
+        """Let clients know a state; `journaled` says whether its record is safe."""
+        with self._lock:
+            if self.state.finished:
+                return
+            self.journaled = journaled
+            self.state = state
+            waiters, self._waiters = (self._waiters, []) if state.finished else ([], self._waiters)
+        for waiter in waiters:
+            try:
+                waiter()
+            except Exception:
+                LOGGER.exception("Somebody who waited for the end of a run could not be told.")
+
+    def on_end(self, waiter: Callable[[], None]) -> Callable[[], None]:
+        """Call `waiter` once the end is told, at once if it is; returns the way to forget it."""
+        with self._lock:
+            waits = not self.state.finished
+            if waits:
+                self._waiters.append(waiter)
+        if not waits:
+            waiter()
+
+        def forget() -> None:
+            with self._lock:
+                if waiter in self._waiters:
+                    self._waiters.remove(waiter)
+
+        return forget
