@@ -7,8 +7,10 @@ the name that the documentation uses. Rooms load when something of theirs is fir
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from . import exceptions as exceptions
+
 if TYPE_CHECKING:
-    from . import exceptions, outputs
+    from . import outputs
     from .actions.context import cancellable_sleep, raise_if_cancelled, shield
     from .actions.logs import get_thing_logger
     from .actions.progress import progress, track
@@ -51,7 +53,6 @@ _WHERE = {
 _MODULES = {
     "blob": "outputs.blob",
     "cli": "server.cli",
-    "exceptions": "exceptions",
     "outputs": "outputs",
 }
 
@@ -72,7 +73,6 @@ __all__ = [
     "cli",
     "endpoint",
     "event",
-    "exceptions",
     "get_thing_logger",
     "outputs",
     "progress",
