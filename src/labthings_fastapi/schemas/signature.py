@@ -31,6 +31,8 @@ Function = Callable[..., Any]
 _LIST: Any = list
 _DICT: Any = dict
 
+# What a plain function that promises one of these returns is run through like a generator's values.
+_GENERATORS = (Iterator, Generator, AsyncIterator, AsyncGenerator)
 _ITERATIONS = (Iterator, Iterable, Generator, AsyncIterator, AsyncIterable, AsyncGenerator)
 
 
@@ -161,7 +163,7 @@ def arguments(model: BaseModel) -> dict[str, Any]:
 def return_hints(func: Function, owner: Any = None) -> Returns:
     """Read the return hint; a method without one may return anything."""
     hint = resolved_hints(func, owner).get("return", Any)
-    if not _is_generator(func):
+    if not _is_generator(func) and (get_origin(hint) or hint) not in _GENERATORS:
         return Returns(hint, None, False)
     if hint is Any:
         return Returns(list[Any], Any, True)

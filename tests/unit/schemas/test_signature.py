@@ -289,7 +289,7 @@ def _wrapped(*args: Any) -> Any:
         (_unhinted, (Any, None, False)),
         (_number, (int, None, False)),
         (_async, (int, None, False)),
-        (_returns_iterator, (Iterator[int], None, False)),
+        (_returns_iterator, (list[int], int, True)),
         (_iterator, (list[int], int, True)),
         (_wrapped, (list[int], int, True)),
         (_iterable, (list[Point], Point, True)),
