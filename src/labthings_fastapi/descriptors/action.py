@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from contextlib import nullcontext
 from functools import cached_property
@@ -84,6 +85,12 @@ class ActionDescriptor(BaseDescriptor, Generic[OwnerT, P, R]):
                 f"{func.__qualname__}: concurrency is {concurrency!r}; "
                 f"it must be one of {', '.join(CONCURRENCIES)}."
             )
+        if group is not None and concurrency == "parallel":
+            raise AffordanceDefinitionError(
+                f"{func.__qualname__}: group={group!r} has no effect on an action that runs in "
+                "parallel. Say what happens while another run of the group is in progress: "
+                "concurrency='queue', 'reject' or 'replace'."
+            )
         self.func = func
         self.response_timeout = response_timeout
         self.retention_time = retention_time
@@ -122,14 +129,49 @@ class ActionDescriptor(BaseDescriptor, Generic[OwnerT, P, R]):
     def __get__(self, obj: object, owner: type | None = None) -> Self | Callable[P, R]:
         if obj is None:
             return self
-        return MethodType(self.func, obj)
+        house = getattr(obj, "__dict__", {}).get("_thing_server_interface")
+        locked = house is not None and house.global_lock is not None and not self._runs_later
+        return MethodType(self._guarded if locked else self.func, obj)
+
+    def __call__(self, thing: OwnerT, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call the method through its class, as `Base.move(self, 1)` in a subclass."""
+        bound: Callable[P, R] = self.__get__(thing)
+        return bound(*args, **kwargs)
+
+    @cached_property
+    def _runs_later(self) -> bool:
+        """Whether a call only makes what will run: the lock cannot be held for it."""
+        func = inspect.unwrap(self.func)
+        return (
+            inspect.iscoroutinefunction(func)
+            or inspect.isgeneratorfunction(func)
+            or inspect.isasyncgenfunction(func)
+        )
+
+    @cached_property
+    def _guarded(self) -> Callable[..., Any]:
+        """The function, holding the global lock while it runs: for calls from Python."""
+        func = self.func
+
+        @functools.wraps(func)
+        def guarded(thing: Any, /, *args: Any, **kwargs: Any) -> Any:
+            with self.guard(thing):
+                return func(thing, *args, **kwargs)
+
+        return guarded
 
     def guard(self, thing: Any) -> AbstractContextManager[None]:
-        """Hold the server's global lock, where there is one that this action obeys."""
+        """Hold the server's global lock, where there is one that this action obeys.
+
+        What an emergency stop does passes the lock altogether, also where it sets properties.
+        """
         house = getattr(thing, "_thing_server_interface", None)
         lock = getattr(house, "global_lock", None)
-        if lock is None or self.stop or self.use_global_lock is False:
+        if lock is None or (self.use_global_lock is False and not self.stop):
             return nullcontext()
+        if self.stop:
+            passed: AbstractContextManager[None] = lock.passed()
+            return passed
         held: AbstractContextManager[None] = lock.held(
             f"Action {self.name!r} of Thing {thing.name!r}"
         )

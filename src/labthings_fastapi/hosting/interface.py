@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import copy
 import threading
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
+from labthings_fastapi.exceptions import GlobalLockBusyError
 from labthings_fastapi.messages.broker import Broker
 from labthings_fastapi.messages.topic import Topic
 from labthings_fastapi.portal.things_loop import things_loop
@@ -117,13 +118,14 @@ class ThingServerInterface:
         elif error_if_unavailable:
             with lock.held(f"Thing {self.name!r}"):
                 yield True
-        elif lock.acquire():
-            try:
-                yield True
-            finally:
-                lock.release()
         else:
-            yield False
+            with ExitStack() as stack:
+                try:
+                    stack.enter_context(lock.held(f"Thing {self.name!r}"))
+                    is_held = True
+                except GlobalLockBusyError:
+                    is_held = False
+                yield is_held
 
     def observe(self, kind: MessageKind, name: str, callback: Callable[[Any], Any]) -> Observation:
         """Call `callback` with each value of a property, or with the data of each event."""
