@@ -76,7 +76,8 @@ class Thing:
         )
         found = dict(descriptors_of(cls))
         for name, descriptor in found.items():
-            if descriptor._owner is cls:
+            # A base that is no Thing has not checked what it brings along.
+            if not descriptor.checked:
                 descriptor.check(namespace)
             if name in RESERVED_AFFORDANCES and not isinstance(descriptor, ThingSlot):
                 raise AffordanceDefinitionError(
@@ -150,7 +151,7 @@ class Thing:
                 continue
             try:
                 info.descriptor.restore(self, saved)
-            except Exception as error:  # noqa: BLE001 - setters are user code
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - setters are user code
                 self.logger.warning(
                     "Setting %r keeps its default: the value %r in %s is not valid: %s",
                     name,
@@ -166,11 +167,14 @@ class Thing:
             SettingsWriteError: the file is as it was.
         """
         file = self._settings_file
-        if file is not None:
-            with file.lock:
-                file.save(
-                    {name: info.descriptor.saved_form(self) for name, info in self.settings.items()}
-                )
+        if file is None:
+            return
+        if not file.loaded:
+            file.load()  # for the keys that nobody knows
+        settings = self.settings.items()
+        file.save_latest(
+            lambda: {name: info.descriptor.saved_form(self) for name, info in settings}
+        )
 
     @property
     def thing_state(self) -> Mapping[str, Any]:
@@ -226,19 +230,32 @@ class Thing:
 
 
 def _check_paths(cls: type[Thing]) -> None:
-    """Refuse an endpoint whose path is that of another affordance."""
-    endpoints = endpoints_of(cls)
-    for endpoint in endpoints.values():
-        other = cls._affordances.get(endpoint.path)
-        if endpoint.path in RESERVED_AFFORDANCES or (
-            other is not None
-            and other is not endpoint
-            and not isinstance(other, (ThingSlot, EndpointDescriptor))
-        ):
-            raise AffordanceDefinitionError(
-                f"{endpoint.where}: its path {endpoint.path!r} is taken by another affordance. "
-                "Give the endpoint another path."
-            )
+    """Refuse an endpoint whose requests something else would answer."""
+    taken: dict[str, BaseDescriptor] = {
+        name: found
+        for name, found in cls._affordances.items()
+        if not isinstance(found, (ThingSlot, EndpointDescriptor))
+    }
+    routes: dict[tuple[str, str], str] = {}
+    for name, endpoint in endpoints_of(cls).items():
+        path = endpoint.path.strip("/")
+        first, _, rest = path.partition("/")
+        other = taken.get(first)
+        if not path or path in RESERVED_AFFORDANCES:
+            reason = "is used by the server itself"
+        elif other is not None and (not rest or isinstance(other, ActionDescriptor)):
+            reason = f"belongs to {other.kind} {first!r}"
+        elif other is not None and rest == "reset" and isinstance(other, BaseProperty):
+            reason = f"is where {other.kind} {first!r} is reset"
+        elif (endpoint.http_method, path) in routes:
+            reason = f"belongs to endpoint {routes[endpoint.http_method, path]!r}"
+        else:
+            routes[endpoint.http_method, path] = name
+            continue
+        raise AffordanceDefinitionError(
+            f"{endpoint.where}: its path {endpoint.path!r} {reason}. "
+            "Give the endpoint another path."
+        )
 
 
 def slots_of(cls: type[Thing]) -> dict[str, ThingSlot[Any]]:

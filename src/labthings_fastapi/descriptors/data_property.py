@@ -89,6 +89,11 @@ class DataProperty(BaseProperty[V]):
         """Always: a data property starts with it."""
         return True
 
+    @property
+    def default(self) -> V:
+        """A fresh default value."""
+        return self.make_default()
+
     def make_default(self) -> V:
         """Return a fresh default of the property's own type, shared with nobody."""
         if self._factory is not None:

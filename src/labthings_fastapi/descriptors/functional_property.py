@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
 
 from pydantic import ValidationError
@@ -42,14 +43,21 @@ class FunctionalProperty(BaseProperty[V], Generic[OwnerT, V]):
         """The getter's docstring."""
         return function_doc(self.getter)
 
-    def setter(self, func: Callable[[OwnerT, V], None]) -> Any:
+    def setter(self, func: Callable[[OwnerT, V], None]) -> Self:
         """Make the property writable; a decorator, for a method of the same or another name."""
         self._setter = func
-        return self if func.__name__ == self.getter.__name__ else func
+        found: Self = self._in_place_of(func)
+        return found
 
-    def resetter(self, func: Callable[[OwnerT], None]) -> Any:
+    def resetter(self, func: Callable[[OwnerT], None]) -> Self:
         """Say how the property goes back to its default; a decorator like `setter`."""
         self._resetter = func
+        found: Self = self._in_place_of(func)
+        return found
+
+    def _in_place_of(self, func: Any) -> Any:
+        """Return what the name of a decorated method stands for: still the property, if its own."""
+        # Type checkers are told `Self` in both cases, so that the property keeps its type.
         return self if func.__name__ == self.getter.__name__ else func
 
     def check(self, namespace: Mapping[str, Any]) -> None:
@@ -62,6 +70,12 @@ class FunctionalProperty(BaseProperty[V], Generic[OwnerT, V]):
             )
         if self.constraints:
             self.schema.compile()
+        interval = self.poll_interval
+        if interval is not None and not 0 < interval < math.inf:
+            raise AffordanceDefinitionError(
+                f"{self.where}: observable={self.observable!r} is no interval to look at the value "
+                "in. Use a positive number of seconds, True or False."
+            )
         if self.has_default:
             self._check_default()
 
@@ -106,8 +120,7 @@ class FunctionalProperty(BaseProperty[V], Generic[OwnerT, V]):
 
     def make_default(self) -> V:
         """Return a copy of the default that was assigned in the class."""
-        made: V = copy.deepcopy(self.default)
-        return made
+        return self.schema.validate(copy.deepcopy(self.default))
 
     @overload
     def __get__(self, obj: None, owner: type | None = None) -> Self: ...
@@ -131,9 +144,14 @@ class FunctionalProperty(BaseProperty[V], Generic[OwnerT, V]):
 
     def set_valid(self, thing: Any, value: V) -> None:
         """Call the setter with a value that has been checked, then tell observers."""
-        if self._setter is None:
+        setter = self._setter
+        if setter is None:
             raise self.read_only_error(thing)
-        self._setter(thing, value)
+        self.change(thing, lambda: setter(thing, value))
+
+    def change(self, thing: Any, make_change: Callable[[], None]) -> None:
+        """Call the code that changes the value, then tell observers."""
+        make_change()
         self.publish_if_observed(thing)
 
     def publish_if_observed(self, thing: Any) -> None:
@@ -156,9 +174,9 @@ class FunctionalProperty(BaseProperty[V], Generic[OwnerT, V]):
     def reset(self, thing: Any) -> None:
         """Call the resetter, or the setter with the default."""
         with self.guard(thing):
-            if self._resetter is not None:
-                self._resetter(thing)
-                self.publish_if_observed(thing)
+            resetter = self._resetter
+            if resetter is not None:
+                self.change(thing, lambda: resetter(thing))
             elif self.has_default and self._setter is not None:
                 self.set_valid(thing, self.make_default())
             else:

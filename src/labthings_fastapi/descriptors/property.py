@@ -122,7 +122,8 @@ class BaseProperty(BaseDescriptor, Generic[V]):
         """Set the value that a client sent, straight from its bytes."""
         if self.readonly:
             raise self.read_only_error(thing)
-        self.set_checked(thing, self.schema.validate_json(body))
+        with self.guard(thing):
+            self.set_valid(thing, self.schema.validate_json(body))
 
     def set_checked(self, thing: Any, value: V) -> None:
         """Set a value that has been checked, under the server's global lock."""

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
 import sys
 import tempfile
+import time
 from pathlib import Path
+
+LEFTOVER_SECONDS = 60.0
 
 
 def write_durably(path: Path, content: bytes) -> None:
@@ -18,6 +22,7 @@ def write_durably(path: Path, content: bytes) -> None:
     Raises:
         OSError: nothing was changed.
     """
+    path = path.resolve()  # a link to the file stays one
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}-", suffix=".tmp", dir=path.parent)
     try:
@@ -32,7 +37,22 @@ def write_durably(path: Path, content: bytes) -> None:
         with contextlib.suppress(OSError):
             Path(name).unlink()
         raise
-    sync_folder(path.parent)
+    # The new content is in place. A folder that cannot be flushed, as on some network shares, may
+    # lose it in a power cut; to call that a failure would be to say that the old content stays.
+    with contextlib.suppress(OSError):
+        sync_folder(path.parent)
+
+
+def remove_leftovers(path: Path) -> None:
+    """Remove what writers of this file left beside it when they were killed.
+
+    Only after a minute: another process may just be writing.
+    """
+    path = path.resolve()
+    with contextlib.suppress(OSError):
+        for leftover in path.parent.glob(f".{glob.escape(path.name)}-*.tmp"):
+            if time.time() - leftover.stat().st_mtime > LEFTOVER_SECONDS:
+                leftover.unlink(missing_ok=True)
 
 
 def sync_folder(folder: Path) -> None:

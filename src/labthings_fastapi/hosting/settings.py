@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from labthings_fastapi.exceptions import SettingsWriteError
 
-from .operating_system import set_aside, write_durably
+from .operating_system import remove_leftovers, set_aside, write_durably
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -31,6 +32,9 @@ class SettingsFile:
         self._logger = logger
         self._values: dict[str, Any] = {}
         self._refusal: str | None = None
+        self._version = 0  # counts the saves
+        self.loaded = False
+        """Whether the file has been read. Before, nothing is saved: it would replace the file."""
 
     def load(self) -> Mapping[str, Any]:
         """Read the file and return what is in it.
@@ -39,7 +43,9 @@ class SettingsFile:
         """
         with self.lock:
             self._refusal = None
+            remove_leftovers(self.path)
             self._values = self._read()
+            self.loaded = True
             return dict(self._values)
 
     def _read(self) -> dict[str, Any]:
@@ -87,21 +93,44 @@ class SettingsFile:
     def save(self, changed: Mapping[str, Any]) -> None:
         """Write the file with these values changed; keys that nobody knows stay.
 
+        Does nothing before the file was loaded: what `__init__` sets is a default.
+
         Raises:
             SettingsWriteError: neither the file nor what `load` returned has changed.
         """
         with self.lock:
+            if not self.loaded:
+                return
             values = {**self._values, **changed}
             if self._refusal is not None:
                 raise SettingsWriteError(
                     f"The settings file {str(self.path)!r} is not overwritten: {self._refusal}."
                 )
             try:
-                content = json.dumps(values, indent=4, allow_nan=False).encode()
+                content = json.dumps(values, indent=4).encode()
                 write_durably(self.path, content + b"\n")
-            except OSError as error:
+            except (OSError, ValueError, RecursionError) as error:
+                said = getattr(error, "strerror", None) or error
                 raise SettingsWriteError(
-                    f"The settings file {str(self.path)!r} could not be written "
-                    f"({error.strerror or error}); the old value stays."
+                    f"The settings file {str(self.path)!r} could not be written ({said}); "
+                    "the old value stays."
                 ) from error
             self._values = values
+            self._version += 1
+
+    def save_latest(self, read: Callable[[], Mapping[str, Any]]) -> None:
+        """Save what `read` returns, and ask it again if something else was saved meanwhile.
+
+        So that of two threads the one with the older value cannot come last, although user code
+        runs in `read` and the lock is not held there.
+
+        Raises:
+            SettingsWriteError: as `save`.
+        """
+        while True:
+            version = self._version
+            changed = read()
+            with self.lock:
+                if version == self._version:
+                    self.save(changed)
+                    return
