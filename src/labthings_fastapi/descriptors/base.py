@@ -17,6 +17,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
 
+class _Doc:
+    """The `__doc__` of a class of descriptors, and of each descriptor what it declares."""
+
+    def __init__(self, of_class: str | None) -> None:
+        self._of_class = of_class
+
+    def __get__(self, obj: BaseDescriptor | None, owner: type) -> str | None:
+        return self._of_class if obj is None else obj.description
+
+
 class BaseDescriptor:
     """Declares one affordance of a Thing, as a class attribute.
 
@@ -34,6 +44,13 @@ class BaseDescriptor:
         self._title = title
         self._description = description
         self._namespace: Mapping[str, Any] = {}
+        self.checked = False
+        """Whether `check` has let it pass."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        # So that `help()` on a class of Thing shows the documentation of its affordances.
+        cls.__doc__ = _Doc(cls.__doc__)  # type: ignore[assignment]
 
     def __set_name__(self, owner: type, name: str) -> None:
         if self._name is None:
@@ -102,6 +119,7 @@ class BaseDescriptor:
                 "An affordance has one name: remove the other assignment."
             )
         self._namespace = namespace
+        self.checked = True
 
     @property
     def scope(self) -> Any:

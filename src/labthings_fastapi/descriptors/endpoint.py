@@ -44,6 +44,8 @@ class EndpointDescriptor(BaseDescriptor):
         self._path = path
         self.kwargs = kwargs
         self.__doc__ = func.__doc__
+        self.__name__ = func.__name__
+        self.__wrapped__ = func
 
     @property
     def path(self) -> str:
@@ -53,6 +55,10 @@ class EndpointDescriptor(BaseDescriptor):
     def doc(self) -> str | None:
         """The method's docstring."""
         return function_doc(self.func)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the method through its class: the Thing comes first."""
+        return self.func(*args, **kwargs)
 
     def __get__(self, obj: Any, owner: type | None = None) -> Any:
         return self if obj is None else MethodType(self.func, obj)

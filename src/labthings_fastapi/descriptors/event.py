@@ -46,7 +46,13 @@ class Event(Generic[V]):
         """The type of the data."""
         return self.descriptor.value_type
 
-    def emit(self, data: V | None = None) -> None:
+    @overload
+    def emit(self: Event[None]) -> None: ...
+
+    @overload
+    def emit(self, data: V) -> None: ...
+
+    def emit(self, data: Any = None) -> None:
         """Tell everybody who listens; never waits for them.
 
         Raises:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from labthings_fastapi.messages.broker import Broker
+    from labthings_fastapi.messages.message import Message
+    from labthings_fastapi.messages.subscription import Subscription
     from labthings_fastapi.messages.topic import Topic
 
 LOGGER = logging.getLogger("labthings_fastapi.observers")
@@ -28,8 +30,8 @@ def _workers() -> Workers:
 class Observation:
     """One callback and what it is told; `close()` ends it. Safe from any thread.
 
-    A slow callback delays nobody else. Of a property it then gets the latest value; events are
-    never left out.
+    A slow callback delays nobody else. Of a property it then gets the latest value; events wait for
+    it, and are dropped, loudly, only when ten thousand do.
     """
 
     def __init__(self, broker: Broker, topic: Topic, callback: Callable[[Any], Any]) -> None:
@@ -38,7 +40,15 @@ class Observation:
         self._lock = threading.Lock()
         self._busy = False  # a worker is in `run`, or on its way there
         self._again = False
-        self._subscription = broker.subscribe(topic, wake=self._wake)
+        self._closed = False
+        self._broker, self._topic = broker, topic
+        self._subscription = self._subscribe()
+
+    def _subscribe(self) -> Subscription:
+        # Under the lock, so that a message that comes at once finds the subscription in place.
+        with self._lock:
+            self._subscription = self._broker.subscribe(self._topic, wake=self._wake)
+            return self._subscription
 
     def _wake(self) -> None:
         with self._lock:
@@ -52,13 +62,27 @@ class Observation:
         """Hand on what has come; for the workers."""
         while True:
             for message in self._subscription.take():
-                if message.kind != "gap":
+                if self._closed:
+                    break
+                if message.kind == "gap":
+                    self._missed(message)
+                else:
                     self._tell(message.value)
             with self._lock:
                 if not self._again:
                     self._busy = False
                     return
                 self._again = False
+
+    def _missed(self, gap: Message) -> None:
+        """Say that the callback is too slow for its events, and go on with the next ones."""
+        LOGGER.error(
+            "The callback %r is too slow: what waited for it was dropped: %s",
+            self._callback,
+            gap.payload.decode(),
+        )
+        if self._subscription.closed and not self._closed:
+            self._subscribe()
 
     def _tell(self, value: Any) -> None:
         try:
@@ -73,4 +97,7 @@ class Observation:
 
     def close(self) -> None:
         """Call no more; a call in progress ends by itself."""
-        self._subscription.close()
+        self._closed = True
+        with self._lock:
+            subscription = self._subscription
+        subscription.close()
