@@ -1,37 +1,65 @@
-"""`labthings-server`: run a server from a configuration."""
+"""`labthings-server`: run a server from a configuration, or check the configuration."""
 
 from __future__ import annotations
 
 import argparse
-import importlib.resources
-import json
 import logging
 import sys
-import tomllib
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labthings_fastapi.exceptions import LabThingsError, ServerConfigurationError
+from labthings_fastapi.exceptions import LabThingsError, describe_exception
+
+from .sources import UsageError, load_config, make_modules_importable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from .fallback import LogTail
+
+COMMANDS = ("serve", "check")
 EXIT_OK = 0
 EXIT_USAGE = 1
-EXIT_CONFIGURATION = 3
+EXIT_NOT_STARTED = 3
+
+_DESCRIPTION = "Serve laboratory hardware on the network."
+_EPILOG = """\
+Modules of your own are found in the configuration's folder and in the current one.
+
+exit codes: 0 stopped as asked, or nothing is wrong; 1 a file is missing, or options do not go
+together; 2 unknown options; 3 the configuration is wrong, a Thing cannot start, or the port is
+taken. With --fallback the page is served until SIGTERM or Ctrl-C, and the code is what it would
+have been without.
+"""
 
 
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     parser = argparse.ArgumentParser(
-        prog="labthings-server", description="Serve laboratory hardware on the network."
+        prog="labthings-server",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("-c", "--config", metavar="FILE", help="a configuration, JSON or TOML")
-    parser.add_argument("-j", "--json", metavar="TEXT", help="a configuration as JSON text")
-    parser.add_argument("--demo", action="store_true", help="serve the simulated demo bench")
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
-    parser.add_argument("--port", type=_port, default=5000, help="port to listen on (%(default)s)")
-    parser.add_argument("--debug", action="store_true", help="show more, tracebacks included")
+    add = parser.add_argument
+    add(
+        "command",
+        nargs="?",
+        metavar="serve | check",
+        default="serve",
+        help="serve (the default), or only check: say everything that is wrong, start nothing",
+    )
+    add("-c", "--config", metavar="FILE", help="a configuration, JSON or (*.toml) TOML")
+    add("-j", "--json", metavar="TEXT", help="a configuration as JSON text")
+    add("--demo", action="store_true", help="serve the simulated demo bench")
+    add("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
+    add("--port", type=_port, default=5000, help="port to listen on (%(default)s)")
+    add("--debug", action="store_true", help="show more: tracebacks, also in answers to clients")
+    add(
+        "--fallback",
+        action="store_true",
+        help="if the start fails, serve a page with the error and the log (status 503)",
+    )
+    add("--tolerant", action="store_true", help="run without the Things that cannot start")
     return parser
 
 
@@ -44,81 +72,101 @@ def _port(text: str) -> int:
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line; bad options end the process with code 2."""
-    return make_parser().parse_args(argv)
-
-
-class UsageError(Exception):
-    """The options do not go together, or a file is missing."""
-
-
-def load_config(args: argparse.Namespace) -> dict[str, Any]:
-    """Return the configuration that the options name.
-
-    Raises:
-        UsageError: not exactly one source was given, or a file is missing.
-        ServerConfigurationError: the text is no JSON or TOML.
-    """
-    sources = [args.config is not None, args.json is not None, args.demo]
-    if sum(sources) != 1:
-        raise UsageError("give one of -c FILE, -j TEXT or --demo")
-    if args.json is not None:
-        return _parsed(args.json, "the text after -j", toml=False)
-    if args.demo:
-        bench = importlib.resources.files("labthings_fastapi").joinpath("demo", "bench.json")
-        return _parsed(bench.read_text("utf-8"), "the demo bench", toml=False)
-    path = Path(args.config)
-    if not path.is_file():
-        raise UsageError(f"there is no configuration file {str(path)!r}")
-    try:
-        text = path.read_text("utf-8-sig")
-    except OSError as error:
-        raise UsageError(f"the configuration {str(path)!r} cannot be read: {error}") from error
-    except UnicodeDecodeError as error:
-        raise ServerConfigurationError(f"{path} is not text in UTF-8: {error}") from error
-    return _parsed(text, str(path), toml=path.suffix == ".toml")
-
-
-def _parsed(text: str, source: str, *, toml: bool) -> dict[str, Any]:
-    try:
-        found = tomllib.loads(text) if toml else json.loads(text)
-    except (ValueError, RecursionError) as error:
-        form = "TOML" if toml else "JSON"
-        raise ServerConfigurationError(f"{source} is not valid {form}: {error}") from error
-    if not isinstance(found, dict):
-        raise ServerConfigurationError(f"{source} must hold an object with `things`.")
-    return found
+    parser = make_parser()
+    args, unknown = parser.parse_known_args(argv)
+    # First what argparse would call the command in `--unknown value`.
+    if unknown:
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    if args.command not in COMMANDS:
+        parser.error(f"{args.command!r} is no command: there are {' and '.join(COMMANDS)}")
+    return args
 
 
 def serve_from_cli(argv: Sequence[str] | None = None) -> int:
-    """Serve what the command line says; returns the exit code."""
+    """Do what the command line says, usually serve; returns the exit code."""
     args = parse_args(argv)
     logging.basicConfig(
         level=logging.DEBUG if args.debug else logging.INFO,
         format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
     )
+    if args.command == "check":
+        return _check(args)
+    return _serve_or_fall_back(args) if args.fallback else _serve(args)
+
+
+def _check(args: argparse.Namespace) -> int:
     try:
-        return _serve(args)
-    except UsageError as error:
-        return _fail(error, EXIT_USAGE, args)
-    except LabThingsError as error:
-        return _fail(error, EXIT_CONFIGURATION, args)
+        from .checking import check
 
-
-def _serve(args: argparse.Namespace) -> int:
-    from .server import ThingServer
-
-    server = ThingServer(load_config(args))
-    names = ", ".join(server.things) or "no Things"
-    print(f"Serving {names} on http://{args.host}:{args.port}/", flush=True)
-    server.serve(args.host, args.port)
+        config = check(_configuration(args))
+    except Exception as error:  # noqa: BLE001 - reported to the person who asked
+        return _fail(error, args)
+    names = ", ".join(config.things) or "no Things"
+    print(f"The configuration is fine: {names}.")
     return EXIT_OK
 
 
-def _fail(error: Exception, code: int, args: argparse.Namespace) -> int:
+def _serve(args: argparse.Namespace) -> int:
+    try:
+        _run_server(args)
+    except Exception as error:  # noqa: BLE001 - reported to the person who asked
+        return _fail(error, args)
+    return EXIT_OK
+
+
+def _serve_or_fall_back(args: argparse.Namespace) -> int:
+    from .fallback import LogTail
+
+    tail = LogTail()
+    logging.getLogger().addHandler(tail)
+    try:
+        _run_server(args)
+    except Exception as error:  # noqa: BLE001 - shown on the page
+        code = _fail(error, args)
+        _run_fallback(args, error, tail)
+        return code
+    finally:
+        logging.getLogger().removeHandler(tail)
+    return EXIT_OK
+
+
+def _configuration(args: argparse.Namespace) -> dict[str, Any]:
+    make_modules_importable(args)
+    return load_config(args)
+
+
+def _run_server(args: argparse.Namespace) -> None:
+    from .server import ThingServer
+    from .serving import check_address
+
+    given = _configuration(args)
+    check_address(args.host, args.port)
+    server = ThingServer(given, debug=args.debug, tolerant=args.tolerant)
+    names = ", ".join(server.things) or "no Things"
+    print(f"Serving {names} on http://{args.host}:{args.port}/", flush=True)
+    server.serve(args.host, args.port)
+
+
+def _run_fallback(args: argparse.Namespace, error: Exception, tail: LogTail) -> None:
+    """Serve the page until the process is told to stop."""
+    from .fallback import app, explain
+    from .serving import AddressError, run_until_stopped
+
+    if isinstance(error, AddressError):
+        return
+    app.set_context(**explain(error, tail, debug=args.debug))
+    print(f"Serving the error on http://{args.host}:{args.port}/", file=sys.stderr, flush=True)
+    run_until_stopped(app, args.host, args.port, grace=1)
+
+
+def _fail(error: Exception, args: argparse.Namespace) -> int:
+    """Say in one paragraph why it ends, and return the exit code."""
     if args.debug:
         logging.getLogger("labthings_fastapi.server").error("Stopped.", exc_info=error)
-    print(f"labthings-server: {error}", file=sys.stderr)
-    return code
+    anticipated = isinstance(error, (UsageError, LabThingsError))
+    text = str(error) if anticipated else f"{describe_exception(error)} (--debug shows where)"
+    print(f"labthings-server: {text}", file=sys.stderr, flush=True)
+    return EXIT_USAGE if isinstance(error, UsageError) else EXIT_NOT_STARTED
 
 
 def main() -> None:

@@ -57,6 +57,11 @@ class ThingConfig(BaseModel):
         default_factory=dict, description="Slot name → name of the Thing, or names, or null."
     )
 
+    @property
+    def place_of_arguments(self) -> str:
+        """Where in the file one looks when the arguments do not fit: args or kwargs."""
+        return "kwargs" if self.kwargs or not self.args else "args"
+
 
 def _as_thing(value: Any) -> Any:
     """Take a bare class or import string for a Thing without arguments."""
@@ -123,29 +128,17 @@ class ThingServerConfig(BaseModel):
         return prefix
 
 
-def read_config(given: Any) -> ThingServerConfig:
-    """Check a configuration and report all mistakes at once, each with its place.
-
-    Raises:
-        ServerConfigurationError: listing every mistake by its path, as `things.stage.kwargs`.
-    """
-    if isinstance(given, ThingServerConfig):
-        return given
-    try:
-        return ThingServerConfig.model_validate(given)
-    except ValidationError as error:
-        raise mistakes(
-            f"{_place(item['loc'])}: {_reason(item)}" for item in error.errors(include_url=False)
-        ) from error
+def schema_mistakes(error: ValidationError) -> list[str]:
+    """Return every mistake that pydantic found, each with its place, as `api_prefix: …`."""
+    return [f"{_place(item['loc'])}: {_reason(item)}" for item in error.errors(include_url=False)]
 
 
 def mistakes(found: Iterable[str]) -> ServerConfigurationError:
     """Return the error that lists what is wrong with a configuration."""
-    listed = list(found)
+    # One paragraph, also where a message (of a syntax error, say) has several lines.
+    listed = [" ".join(text.split()).rstrip(".") for text in found]
     count = "a mistake" if len(listed) == 1 else f"{len(listed)} mistakes"
-    return ServerConfigurationError(
-        f"The configuration has {count}: " + "; ".join(text.rstrip(".") for text in listed) + "."
-    )
+    return ServerConfigurationError(f"The configuration has {count}: {'; '.join(listed)}.")
 
 
 def _place(location: tuple[int | str, ...]) -> str:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import html
 import logging
+import traceback
 from collections import deque
+from collections.abc import Mapping
 from string import Template
 from typing import Any
 
@@ -12,12 +14,15 @@ from fastapi import FastAPI
 from starlette.responses import HTMLResponse
 
 from labthings_fastapi.actions.logs import message_of
+from labthings_fastapi.exceptions import LabThingsError, describe_exception
+from labthings_fastapi.problems import well_formed
 
 DEFAULT_TEMPLATE = """<!DOCTYPE html>
 <html lang="en">
 <head><meta charset="utf-8"><title>LabThings: not started</title>
 <style>
   body { font-family: sans-serif; max-width: 50em; margin: 2em auto; padding: 0 1em; }
+  pre:empty { display: none; }
   pre { background: #f3f3f3; padding: 1em; overflow: auto; white-space: pre-wrap; }
 </style></head>
 <body>
@@ -25,8 +30,7 @@ DEFAULT_TEMPLATE = """<!DOCTYPE html>
 <p>Mend what is said here, then start it again. No Thing is open, and nothing moves.</p>
 <h2>Error</h2>
 <pre>$error</pre>
-<h2>Things</h2>
-<pre>$things</pre>
+<pre>$traceback</pre>
 <h2>Log</h2>
 <pre>$log</pre>
 </body></html>
@@ -45,30 +49,44 @@ class LogTail(logging.Handler):
         self.lines.append(f"{record.levelname:7} {record.name}: {message_of(record)}")
 
 
+def explain(error: Exception, log: LogTail, *, debug: bool = False) -> dict[str, str]:
+    """Return what the page says of a failed start; the traceback only to those who debug."""
+    lines = traceback.format_exception(error) if debug else []
+    text = str(error) if isinstance(error, LabThingsError) else describe_exception(error)
+    return {"error": text, "log": "\n".join(log.lines), "traceback": "".join(lines)}
+
+
+_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+
+
 class FallbackApp(FastAPI):
-    """Answers every GET with the page, and status 503."""
+    """Answers every request with the page, and status 503."""
 
     def __init__(self) -> None:
         super().__init__(openapi_url=None, docs_url=None, redoc_url=None)
         self._template = Template(DEFAULT_TEMPLATE)
-        self._context: dict[str, str] = {"error": "Unknown.", "things": "", "log": ""}
-        self.add_api_route("/", self._page, methods=["GET"], response_class=HTMLResponse)
-        self.add_api_route("/{path:path}", self._page, methods=["GET"], response_class=HTMLResponse)
+        self._context = {"error": "Unknown.", "log": "", "traceback": ""}
+        self.add_api_route("/{path:path}", self._page, methods=_METHODS)
 
     def set_template_str(self, template: str) -> None:
-        """Use another page, with the placeholders `$error`, `$things` and `$log`."""
+        """Use another page, with the placeholders `$error`, `$log` and `$traceback`."""
         self._template = Template(template)
 
-    def set_context(self, **context: Any) -> None:
-        """Set what the placeholders stand for; values are shown as text."""
-        self._context.update({name: str(value) for name, value in context.items()})
+    def set_context(self, context: Mapping[str, Any] | None = None, /, **members: Any) -> None:
+        """Set what placeholders stand for, also new ones of one's own; shown as plain text."""
+        given = {**(context or {}), **members}
+        self._context = {**self._context, **{name: str(value) for name, value in given.items()}}
 
     async def _page(self) -> HTMLResponse:
-        shown = {name: html.escape(value) for name, value in self._context.items()}
+        shown = {name: html.escape(well_formed(value)) for name, value in self._context.items()}
         return HTMLResponse(
             self._template.safe_substitute(shown),
             status_code=503,
-            headers={"Retry-After": "5", "Content-Security-Policy": "frame-ancestors 'none'"},
+            headers={
+                "Retry-After": "5",
+                "Cache-Control": "no-store",
+                "Content-Security-Policy": "frame-ancestors 'none'",
+            },
         )
 
 

@@ -12,6 +12,7 @@ from labthings_fastapi.actions.routes import wait_for_end
 from labthings_fastapi.exceptions import ThingStartError, describe_exception
 from labthings_fastapi.portal.things_loop import things_loop
 from labthings_fastapi.portal.workers import Lane, UserCodeExit, Workers
+from labthings_fastapi.thing import slots_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,25 +32,51 @@ class Household:
         self._lane = Lane(workers, "the server", limit=1, waiting=1000)
         self._entered: list[Thing] = []
         self.states: dict[str, ThingState] = {}
+        self.failures: dict[str, str] = {}
+        """Why the Things were not started that a tolerant household does without."""
 
-    async def open(self, things: Sequence[Thing]) -> None:
+    async def open(self, things: Sequence[Thing], *, tolerant: bool = False) -> None:
         """Call each `__enter__`, in order; if one fails, close those that are open again.
+
+        A tolerant household goes on instead, without the Thing that failed and without those
+        that cannot do without it: `failures` says why.
 
         Raises:
             ThingStartError: naming the Thing that failed.
         """
+        self.failures = {}
         for thing in things:
-            self.states[thing.name] = "opening"
+            missing = next(filter(self.failures.get, needs_of(thing)), None)
+            if missing is not None:
+                self._note_failure(thing, f"it needs {missing!r}, which could not start")
+                continue
             try:
-                await self._lane.run(enter, thing)
-            except Exception as error:  # noqa: BLE001 - hardware raises anything; it is named below
-                self.states[thing.name] = "failed"
-                reason = error.raised if isinstance(error, UserCodeExit) else error
-                thing.logger.error("It could not start: %s", describe_exception(reason))
-                await self.close()
-                raise ThingStartError(thing.name, reason) from reason
-            self.states[thing.name] = "open"
-            self._entered.append(thing)
+                await self._open_one(thing)
+            except ThingStartError as error:
+                if not tolerant:
+                    await self.close()
+                    raise
+                self._note_failure(thing, str(error).partition(": ")[2])
+        if self.failures:
+            LOGGER.warning("Running without: %s.", ", ".join(self.failures))
+
+    def _note_failure(self, thing: Thing, reason: str) -> None:
+        if self.states.get(thing.name) != "failed":
+            self.states[thing.name] = "failed"
+            thing.logger.error("It was not started: %s", reason)
+        self.failures[thing.name] = reason
+
+    async def _open_one(self, thing: Thing) -> None:
+        self.states[thing.name] = "opening"
+        try:
+            await self._lane.run(enter, thing)
+        except Exception as error:  # noqa: BLE001 - hardware raises anything; it is named below
+            self.states[thing.name] = "failed"
+            reason = error.raised if isinstance(error, UserCodeExit) else error
+            thing.logger.error("It could not start: %s", describe_exception(reason))
+            raise ThingStartError(thing.name, reason) from reason
+        self.states[thing.name] = "open"
+        self._entered.append(thing)
 
     def open_now(self, thing: Thing) -> None:
         """Open a Thing that was added while the server runs, in the calling thread.
@@ -79,6 +106,16 @@ class Household:
                     exc_info=reason,
                 )
             self.states[thing.name] = "closed"
+
+
+def needs_of(thing: Thing) -> list[str]:
+    """Return the names of the Things without which a Thing is of no use: its slots say so."""
+    return [
+        target.name
+        for slot in slots_of(type(thing)).values()
+        if not slot.wanted()[1]
+        for target in slot.targets(thing)
+    ]
 
 
 def enter(thing: Thing) -> None:

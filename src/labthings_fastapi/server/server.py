@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 from labthings_fastapi.actions.logs import capture
 from labthings_fastapi.actions.manager import ActionManager
 from labthings_fastapi.bindings.http.http_binding import HttpBinding
+from labthings_fastapi.dependencies.server import STATE_NAME
 from labthings_fastapi.descriptors.slot import UNSET
-from labthings_fastapi.exceptions import ThingNameError, ThingNotFoundError, ThingStartError
+from labthings_fastapi.exceptions import ThingNameError, ThingNotFoundError
 from labthings_fastapi.hosting.interface import ThingServerInterface
 from labthings_fastapi.hosting.lock import GlobalLock
 from labthings_fastapi.messages.broker import Broker
@@ -24,9 +25,11 @@ from labthings_fastapi.thing import Thing, slots_of
 from labthings_fastapi.thing_description.paths import normalise_thing_path, thing_path
 
 from . import routes
-from .config_model import ThingServerConfig, read_config
+from .absent import WithoutFailedThings
+from .config_model import ThingServerConfig
 from .lifespan import Household, cancel_runs
 from .openapi import ThingsAPI
+from .review import reviewed
 from .serving import run_until_stopped
 from .wiring import build_things, connect_slots, start_order
 
@@ -48,14 +51,25 @@ class ThingServer:
     `app` is a FastAPI app, to be extended or run by any ASGI server; `serve()` runs it here.
     """
 
-    def __init__(self, config: ThingServerConfig | Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        config: ThingServerConfig | Mapping[str, Any] | None = None,
+        *,
+        debug: bool = False,
+        tolerant: bool = False,
+    ) -> None:
         """Build the Things of a configuration; nothing is opened before the server starts.
+
+        With `debug`, clients are sent the tracebacks of failures. A `tolerant` server runs without
+        the Things that cannot start, and says so in its log and in `/health`.
 
         Raises:
             ServerConfigurationError: listing every mistake by its path.
             ThingSlotError: a slot cannot be filled.
         """
-        self.config = read_config(config if config is not None else {})
+        self.config = reviewed(config if config is not None else {})
+        self.debug = debug
+        self.tolerant = tolerant
         self.state: Literal["stopped", "starting", "running", "stopping"] = "stopped"
         self.broker = Broker()
         self.global_lock = (
@@ -73,8 +87,9 @@ class ThingServer:
         self._things: dict[str, Thing] = {}
         self._workers = Workers("labthings-worker")
         self._household = Household(self._workers)
-        self._start_error: ThingStartError | None = None
+        self._start_error: Exception | None = None
         self.app: FastAPI = ThingsAPI(self, lifespan=self._lifespan)
+        setattr(self.app.state, STATE_NAME, self)
         self.http = HttpBinding(
             self.app,
             self.action_manager,
@@ -83,6 +98,7 @@ class ThingServer:
             calls_per_thing=self.config.max_reads_per_thing,
         )
         self.bindings: tuple[Binding, ...] = (self.http,)
+        self.app.add_middleware(WithoutFailedThings, failures=self._failures_by_path)
         self._attach()
         built = build_things(self.config, self._interface)
         connect_slots(built, self.config)
@@ -93,9 +109,16 @@ class ThingServer:
             self._expose(thing)
 
     @classmethod
-    def from_things(cls, things: Mapping[str, Any], **config: Any) -> Self:
+    def from_things(
+        cls,
+        things: Mapping[str, Any],
+        *,
+        debug: bool = False,
+        tolerant: bool = False,
+        **config: Any,
+    ) -> Self:
         """Make a server from name → class, import string, or `{"cls": …, "kwargs": …}`."""
-        return cls({"things": dict(things), **config})
+        return cls({"things": dict(things), **config}, debug=debug, tolerant=tolerant)
 
     def _attach(self) -> None:
         """Put the server's own resources on the app."""
@@ -166,10 +189,21 @@ class ThingServer:
 
     def thing_health(self) -> dict[str, dict[str, str]]:
         """Return the class and the state of each Thing, by name."""
-        states = self._household.states
+        states, failures = self._household.states, self._household.failures
         return {
-            name: {"class": type(thing).__name__, "state": states.get(name, "closed")}
+            name: {
+                "class": type(thing).__name__,
+                "state": states.get(name, "closed"),
+                **({"error": failures[name]} if name in failures else {}),
+            }
             for name, thing in self._things.items()
+        }
+
+    def _failures_by_path(self) -> Mapping[str, str]:
+        failures = self._household.failures
+        return {
+            self._things[name].path: f"Thing {name!r} was not started: {reason}."
+            for name, reason in failures.items()
         }
 
     def add_thing(self, thing: T, path: str) -> T:
@@ -217,8 +251,8 @@ class ThingServer:
 
     async def _open(self) -> None:
         try:
-            await self._household.open(start_order(self._things))
-        except ThingStartError as error:
+            await self._household.open(start_order(self._things), tolerant=self.tolerant)
+        except Exception as error:
             self._start_error = error
             raise
 

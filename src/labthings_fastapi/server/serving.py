@@ -2,15 +2,47 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import socket
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
+
+from labthings_fastapi.exceptions import LabThingsError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+
+class AddressError(LabThingsError, OSError):
+    """A server cannot listen where it should: the port is taken, or the address is not ours."""
+
+    def __init__(self, host: str, port: int, reason: str) -> None:
+        """Name the place and what the operating system says."""
+        super().__init__(
+            f"Port {port} of {host!r} cannot be used: {reason}. Stop what uses it, or choose "
+            "another host or port."
+        )
+
+
+def check_address(host: str, port: int) -> None:
+    """Make sure, before hardware is opened, that a server can listen here.
+
+    Raises:
+        AddressError: it cannot.
+    """
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, kind, protocol, _, address = found[0]
+        with socket.socket(family, kind, protocol) as probe:
+            if os.name == "posix":  # elsewhere the option would share a port that is in use
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        raise AddressError(host, port, error.strerror or str(error)) from error
 
 
 def run_until_stopped(app: ASGIApp, host: str, port: int, *, grace: float) -> None:

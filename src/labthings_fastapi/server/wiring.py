@@ -7,11 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from labthings_fastapi.descriptors.slot import UNSET
-from labthings_fastapi.exceptions import (
-    AffordanceDefinitionError,
-    ThingSlotError,
-    describe_exception,
-)
+from labthings_fastapi.exceptions import describe_exception
 from labthings_fastapi.thing import slots_of
 
 from .config_model import mistakes
@@ -46,16 +42,39 @@ def make_thing(
     """
     thing = cls.__new__(cls)
     thing._thing_server_interface = interface
-    given = dict(kwargs or {})
+    positional, named = args or [], dict(kwargs or {})
     signature = inspect.signature(cls.__init__)
     if _accepts_interface(signature):
-        given[INTERFACE] = interface
+        named[INTERFACE] = interface
     try:
-        signature.bind(thing, *(args or []), **given)
+        signature.bind(thing, *positional, **named)
     except TypeError as error:
-        raise UnfittingArgumentsError(f"{cls.__name__} does not fit: {error}") from error
-    cls.__init__(thing, *(args or []), **given)
+        raise UnfittingArgumentsError(_misfit(cls, signature, error)) from error
+    cls.__init__(thing, *positional, **named)
     return thing
+
+
+def misfit(config: ThingConfig) -> str | None:
+    """Say why the class of a Thing does not take its arguments, without calling it."""
+    cls = import_thing_class(config.cls)
+    signature = inspect.signature(cls.__init__)
+    named = dict(config.kwargs)
+    if _accepts_interface(signature):
+        named[INTERFACE] = None
+    try:
+        signature.bind(None, *config.args, **named)
+    except TypeError as error:
+        return _misfit(cls, signature, error)
+    return None
+
+
+def _misfit(cls: type[Thing], signature: inspect.Signature, error: TypeError) -> str:
+    taken = [
+        str(parameter.replace(annotation=inspect.Parameter.empty))
+        for parameter in list(signature.parameters.values())[1:]
+        if parameter.name != INTERFACE
+    ]
+    return f"{cls.__name__} does not fit: {error}; it takes: {', '.join(taken) or 'no arguments'}"
 
 
 def _accepts_interface(signature: inspect.Signature) -> bool:
@@ -80,8 +99,7 @@ def build_things(
         try:
             things[name] = _build_one(name, thing_config, interface_for)
         except UnfittingArgumentsError as error:
-            place = "kwargs" if thing_config.kwargs or not thing_config.args else "args"
-            wrong.append(f"things.{name}.{place}: {error}")
+            wrong.append(f"things.{name}.{thing_config.place_of_arguments}: {error}")
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a laboratory's class raises anything
             wrong.append(f"things.{name}.cls: it could not be made: {describe_exception(error)}")
             causes.append(error)
@@ -99,31 +117,15 @@ def _build_one(
 
 
 def connect_slots(things: Mapping[str, Thing], config: ThingServerConfig) -> None:
-    """Fill every slot, and report all that cannot be filled at once.
+    """Fill every slot; a configuration that was reviewed has no mistakes here.
 
     Raises:
         ThingSlotError: naming `<thing>.<slot>` and the reason.
     """
-    wrong: list[ThingSlotError] = []
     for name, thing in things.items():
-        chosen = config.things[name].thing_slots if name in config.things else {}
-        slots = slots_of(type(thing))
-        for unknown in sorted(chosen.keys() - slots.keys()):
-            known = ", ".join(slots) or "none"
-            wrong.append(
-                ThingSlotError(name, unknown, f"there is no such slot; slots are: {known}.")
-            )
-        for slot_name, slot in slots.items():
-            try:
-                slot.fill(thing, things, chosen.get(slot_name, UNSET))
-            except ThingSlotError as error:
-                wrong.append(error)
-            except AffordanceDefinitionError as error:
-                wrong.append(ThingSlotError(name, slot_name, str(error)))
-    if len(wrong) == 1:
-        raise wrong[0]
-    if wrong:
-        raise mistakes(f"things.{error}" for error in wrong)
+        chosen = config.things[name].thing_slots
+        for slot_name, slot in slots_of(type(thing)).items():
+            slot.fill(thing, things, chosen.get(slot_name, UNSET))
 
 
 def start_order(things: Mapping[str, Thing]) -> list[Thing]:

@@ -10,7 +10,8 @@ import sys
 import pytest
 
 from labthings_fastapi.exceptions import ServerConfigurationError
-from labthings_fastapi.server.cli import UsageError, load_config, parse_args, serve_from_cli
+from labthings_fastapi.server.cli import parse_args, serve_from_cli
+from labthings_fastapi.server.sources import UsageError, load_config
 
 STAGE = {"things": {"stage": "labthings_fastapi.thing:Thing"}}
 

@@ -8,7 +8,8 @@ import pytest
 
 import labthings_fastapi as lt
 from labthings_fastapi.exceptions import ServerConfigurationError
-from labthings_fastapi.server.config_model import ThingServerConfig, read_config
+from labthings_fastapi.server.config_model import ThingServerConfig
+from labthings_fastapi.server.review import reviewed
 
 
 class Stage(lt.Thing):
@@ -16,26 +17,26 @@ class Stage(lt.Thing):
 
 
 def test_a_class_stands_for_a_thing_without_arguments():
-    config = read_config({"things": {"stage": Stage, "other": "labthings_fastapi.thing:Thing"}})
+    config = reviewed({"things": {"stage": Stage, "other": "labthings_fastapi.thing:Thing"}})
     assert config.things["stage"].cls is Stage
     assert config.things["other"].cls is lt.Thing
     assert config.things["stage"].kwargs == {}
 
 
 def test_defaults_are_those_of_the_documentation():
-    config = read_config({})
+    config = reviewed({})
     assert (config.settings_folder, config.api_prefix) == (Path("settings"), "")
     assert config.application_config is None
 
 
 def test_a_configuration_that_was_checked_is_taken_as_it_is():
     config = ThingServerConfig(things={})
-    assert read_config(config) is config
+    assert reviewed(config) is config
 
 
 def test_all_mistakes_are_reported_at_once_with_their_places():
     with pytest.raises(ServerConfigurationError) as caught:
-        read_config(
+        reviewed(
             {
                 "things": {
                     "stage": {"cls": "nowhere.at.all:Stage", "argz": []},
@@ -58,27 +59,27 @@ def test_all_mistakes_are_reported_at_once_with_their_places():
 
 def test_one_mistake_is_one_mistake():
     with pytest.raises(ServerConfigurationError, match=r"has a mistake: things\.stage\.cls: 5 is"):
-        read_config({"things": {"stage": {"cls": 5}}})
+        reviewed({"things": {"stage": {"cls": 5}}})
 
 
 @pytest.mark.parametrize("name", ["", "a b", "é", "a/b", "things", "docs", "action_invocations"])
 def test_a_name_must_fit_in_a_url_and_be_free(name):
     with pytest.raises(ServerConfigurationError, match="things"):
-        read_config({"things": {name: Stage}})
+        reviewed({"things": {name: Stage}})
 
 
 @pytest.mark.parametrize("prefix", ["", "/api", "/lab/v1.0"])
 def test_a_prefix_is_a_path(prefix):
-    assert read_config({"api_prefix": prefix}).api_prefix == prefix
+    assert reviewed({"api_prefix": prefix}).api_prefix == prefix
 
 
 @pytest.mark.parametrize("prefix", ["/", "api", "/api/", "//", "/a//b", "/{x}", "/a b"])
 def test_what_is_no_path_is_no_prefix(prefix):
     with pytest.raises(ServerConfigurationError, match="api_prefix"):
-        read_config({"api_prefix": prefix})
+        reviewed({"api_prefix": prefix})
 
 
 @pytest.mark.parametrize("given", [[], "things", 5])
 def test_what_is_no_object_is_no_configuration(given):
     with pytest.raises(ServerConfigurationError, match="the whole file"):
-        read_config(given)
+        reviewed(given)

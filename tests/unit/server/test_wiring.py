@@ -70,21 +70,30 @@ def test_things_get_their_arguments_and_know_their_name_from_the_first_line():
     assert (things["silent"].early_name, things["silent"].path) == ("silent", "/silent/")
 
 
-def test_every_thing_that_cannot_be_made_is_reported():
+def test_every_thing_whose_arguments_do_not_fit_is_reported():
     with pytest.raises(ServerConfigurationError) as caught:
         things_of(
             {
                 "a": {"cls": Silent, "kwargs": {"prot": 1}},
                 "b": {"cls": Silent, "args": [1, 2]},
                 "c": Leaving,
-                "d": {"cls": Failing, "kwargs": {"port": 1}},
-                "e": Stage,
+                "d": {"cls": lt.Thing, "kwargs": {"x": 1}},
             }
         )
     text = str(caught.value)
-    assert "4 mistakes" in text
+    assert "3 mistakes" in text
     assert "things.a.kwargs: Silent does not fit: " in text
+    assert "it takes: port" in text
     assert "things.b.args: Silent does not fit: " in text
+    assert "things.d.kwargs: Thing does not fit: " in text
+    assert "it takes: no arguments" in text
+
+
+def test_every_thing_that_cannot_be_made_is_reported():
+    with pytest.raises(ServerConfigurationError) as caught:
+        things_of({"c": Leaving, "d": {"cls": Failing, "kwargs": {"port": 1}}, "e": Stage})
+    text = str(caught.value)
+    assert "2 mistakes" in text
     assert "things.c.cls: it could not be made: SystemExit: 2" in text
     assert "things.d.cls: it could not be made: TypeError: no such port" in text
     assert "things.e" not in text
@@ -144,7 +153,10 @@ def test_a_slot_that_cannot_be_filled_is_named_with_the_reason(config, said):
 
 
 def test_all_wrong_slots_are_reported_at_once():
-    with pytest.raises(ServerConfigurationError, match=r"things\.a\.stage.*things\.b\.stage"):
+    with pytest.raises(
+        ServerConfigurationError,
+        match=r"things\.a\.thing_slots: a\.stage: .*things\.b\.thing_slots: b\.stage: ",
+    ):
         things_of({"a": Camera, "b": Camera})
 
 

@@ -1,0 +1,41 @@
+"""Answer for the Things that a tolerant server runs without."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from labthings_fastapi.problems import message_problem
+from labthings_fastapi.routes import problem_response
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+
+class WithoutFailedThings:
+    """ASGI middleware: below the path of a Thing that was not started, the answer is 503.
+
+    The Thing's own path still gives its description. Runs on the server's event loop.
+    """
+
+    def __init__(self, app: ASGIApp, failures: Callable[[], Mapping[str, str]]) -> None:
+        """Stand in front of `app`; `failures` gives path → what happened, for people."""
+        self._app = app
+        self._failures = failures
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one connection."""
+        failures = self._failures() if scope["type"] == "http" else {}
+        if failures:
+            root: str = scope.get("root_path", "")
+            path: str = scope["path"]
+            path = path[len(root) :] if root and f"{path}/".startswith(f"{root}/") else path
+            for base, detail in failures.items():
+                if path.startswith(base) and path != base:
+                    problem = message_problem(
+                        "not-started", "The Thing was not started", 503, detail
+                    )
+                    await problem_response(problem)(scope, receive, send)
+                    return
+        await self._app(scope, receive, send)
