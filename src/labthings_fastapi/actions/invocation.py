@@ -5,53 +5,37 @@ from __future__ import annotations
 import logging
 import threading
 import time
-import uuid
-import weakref
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
-from pydantic_core import to_json
 
-from labthings_fastapi.exceptions import GlobalLockBusyError, LabThingsError, describe_exception
-from labthings_fastapi.problems import well_formed
+from labthings_fastapi.exceptions import GlobalLockBusyError, LabThingsError
 from labthings_fastapi.schemas.signature import arguments
 
 from .admission import NoLimits
-from .announcement import Announcement
 from .cancellation import CancelEvent
 from .concurrency import place_for
-from .context import RunContext, entered
+from .context import entered
 from .deadlines import deadlines
-from .files import RunFiles
-from .invocation_model import ACTION_INVOCATIONS_PATH, InvocationModel, Link, LogRecordModel
-from .lifecycle import Lifecycle, RunState
-from .logs import THINGS_LOGGER, RunLog, capture
+from .lifecycle import RunState
+from .logs import THINGS_LOGGER, capture
 from .performance import Performance, cancelled_ending, failed_ending
-from .progress import Progress, ProgressMeter
+from .progress import Progress
 from .protocols import BelongsToRun
-from .results import RunResults
+from .run_view import RunView
 from .turn import Turn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from uuid import UUID
 
-    from labthings_fastapi.messages.message import InvocationStatus
-
     from .admission import Admission
     from .lifecycle import Ending
-    from .protocols import Host, Runnable, UrlSource
+    from .protocols import Host, Runnable
 
 
-T = TypeVar("T")
-
-
-class EmptyInput(BaseModel):
-    """The input of a run that was given none."""
-
-
-class Invocation(threading.Thread):
+class Invocation(RunView, threading.Thread):
     """One run of an action, in a thread of its own; keeps its output, log and progress.
 
     Every property may be read from any thread at any time.
@@ -73,30 +57,10 @@ class Invocation(threading.Thread):
         `default_stop_timeout` is in seconds. `dependencies` are keyword arguments added to the
         call. The action and the Thing are held weakly.
         """
-        super().__init__(name=f"{thing.name}.{action.name}", daemon=True)
-        self._run_id = id or uuid.uuid4()
-        self._action = weakref.ref(action)
-        self._thing = weakref.ref(thing)
-        self.thing_name = thing.name
-        self.action_name = action.name
-        self.action_path = f"{thing.path}{action.name}"
-        self.input: BaseModel = input if input is not None else EmptyInput()
-        self.input_json = _input_json(self.input)
+        threading.Thread.__init__(self, name=f"{thing.name}.{action.name}", daemon=True)
+        RunView.__init__(self, action, thing, input, log_len, id, cancel_hook)
         self._dependencies = dict(dependencies or {})
-        self.response_timeout = action.response_timeout
         self.default_stop_timeout = default_stop_timeout
-        self._lifecycle = Lifecycle(action.retention_time)
-        self.announcement = Announcement(self._lifecycle.state)
-        """What clients may be told: nothing final before it is recorded."""
-        self._lifecycle.listen(self.announcement.tell)
-        self._log = RunLog(log_len)
-        self._progress = ProgressMeter(_nowhere)
-        self._results = RunResults()
-        self._cancel_event = cancel_hook if cancel_hook is not None else CancelEvent(self._run_id)
-        self._files = RunFiles()
-        self._context = RunContext(
-            self._run_id, self._cancel_event, self._log, self._progress, self._files
-        )
         self._starting = threading.Lock()  # guards the decision to start, once
         self._asked = False  # whether somebody has started it
         self._turn: Turn | None = None
@@ -106,95 +70,6 @@ class Invocation(threading.Thread):
         self._blobs: Any = None
         # An action and a Thing that live only as long as the run must live that long.
         self._subjects: tuple[Any, Any] | None = None
-
-    # --- what can be read -----------------------------------------------------------------
-
-    @property
-    def id(self) -> UUID:
-        """The id under which clients know this run."""
-        return self._run_id
-
-    @property
-    def state(self) -> RunState:
-        """Everything about this run at one moment, consistent in itself."""
-        return self._lifecycle.state
-
-    @property
-    def status(self) -> InvocationStatus:
-        """Where the run stands."""
-        return self.state.status
-
-    @property
-    def phase(self) -> str:
-        """Where the run stands, in more detail: queued, starting, running, cancelling, finished."""
-        return self.state.phase
-
-    @property
-    def output(self) -> Any:
-        """What the action returned; None until it has finished."""
-        return self.state.output
-
-    @property
-    def exception(self) -> BaseException | None:
-        """What the action raised, without its traceback; None if it raised nothing."""
-        return self.state.exception
-
-    @property
-    def log(self) -> list[logging.LogRecord]:
-        """The newest `log_len` records logged in this run."""
-        return self._log.records
-
-    @property
-    def log_dropped(self) -> int:
-        """How many older records were dropped."""
-        return self._log.dropped
-
-    @property
-    def progress(self) -> float | None:
-        """Percent done, 0 to 100; None when unknown."""
-        latest = self._progress.latest
-        return latest.percent if latest else None
-
-    @property
-    def progress_detail(self) -> dict[str, Any] | None:
-        """The newest progress report in full; None when there was none."""
-        latest = self._progress.latest
-        return latest.detail() if latest else None
-
-    @property
-    def results(self) -> list[Any]:
-        """What a generator action has yielded so far, the newest 10,000."""
-        return self._results.values()
-
-    @property
-    def files(self) -> RunFiles:
-        """The files that the run left behind."""
-        return self._files
-
-    @property
-    def action(self) -> Runnable:
-        """The action that runs; an error once it is gone."""
-        return self._alive(self._action(), "action")
-
-    @property
-    def thing(self) -> Host:
-        """The Thing on which it runs; an error once it is gone."""
-        return self._alive(self._thing(), "Thing")
-
-    def _alive(self, found: T | None, what: str) -> T:
-        if found is None:
-            raise LabThingsError(
-                f"The {what} of invocation {self.id} ({self.action_path}) no longer exists."
-            )
-        return found
-
-    def belongs_to(self, action: Runnable | None = None, thing: Host | None = None) -> bool:
-        """Whether this is a run of that action and on that Thing; None stands for any."""
-        return (action is None or self._action() is action) and (
-            thing is None or self._thing() is thing
-        )
-
-    # --- what can be done -----------------------------------------------------------------
 
     def observe(
         self,
@@ -262,7 +137,7 @@ class Invocation(threading.Thread):
             self._over()
             return
         try:
-            super().start()
+            threading.Thread.start(self)
         except RuntimeError as error:
             # No thread could be made: the run must not stay pending for ever.
             self._end(failed_ending(error))
@@ -278,7 +153,7 @@ class Invocation(threading.Thread):
     def is_alive(self) -> bool:
         """Whether the run was started and has not ended; a queued one is alive."""
         if self.ident is not None:
-            return super().is_alive()
+            return threading.Thread.is_alive(self)
         return self._asked and not self.state.finished
 
     def join(self, timeout: float | None = None) -> None:
@@ -289,7 +164,9 @@ class Invocation(threading.Thread):
             raise RuntimeError("cannot join current thread")
         deadline = None if timeout is None else time.monotonic() + timeout
         if self.wait(timeout) and self.ident is not None:
-            super().join(None if deadline is None else max(deadline - time.monotonic(), 0))
+            threading.Thread.join(
+                self, None if deadline is None else max(deadline - time.monotonic(), 0)
+            )
 
     def cancel(self) -> bool:
         """Ask the code to stop; False if the run had already ended. Twice is harmless."""
@@ -379,43 +256,3 @@ class Invocation(threading.Thread):
 
     def _end(self, ending: Ending) -> None:
         self._lifecycle.finish(ending)
-
-    def response(self, request: UrlSource | None = None) -> BaseModel:
-        """Return this run as an instance of its action's own invocation model."""
-        state = self.state
-        action = self._action()
-        # A run that outlives its action must not break a listing.
-        model = InvocationModel if action is None else action.invocation_model
-        if request is not None:
-            href = str(request.url_for("action_invocation", id=self.id))
-        else:
-            href = f"{ACTION_INVOCATIONS_PATH}/{self.id}"
-        return model.model_construct(
-            status=state.status,
-            id=self.id,
-            action=self.action_path,
-            href=href,
-            timeStarted=state.started,
-            timeRequested=state.requested,
-            timeCompleted=state.ended,
-            input=self.input,
-            output=state.output,
-            log=[LogRecordModel.model_validate(record) for record in self.log],
-            links=[Link(rel="self", href=href), Link(rel="output", href=f"{href}/output")],
-            error=state.problem,
-            progress=self.progress,
-            progressDetail=self.progress_detail,
-            phase=state.phase,
-        )
-
-
-def _nowhere(_progress: Progress) -> None:
-    """Publish nothing: a run without a manager has no subscribers."""
-
-
-def _input_json(input: BaseModel) -> bytes:
-    """Write the input once; one that has no JSON form is described instead."""
-    try:
-        return to_json(input.model_dump(mode="json", by_alias=True), inf_nan_mode="strings")
-    except Exception as error:  # noqa: BLE001 - a user's serialiser may raise anything
-        return to_json({"unserialisable": well_formed(describe_exception(error))})

@@ -1,0 +1,203 @@
+"""What can be read of a run: by its own thread, by others, and once it has ended."""
+
+from __future__ import annotations
+
+import uuid
+import weakref
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic import BaseModel
+from pydantic_core import to_json
+
+from labthings_fastapi.exceptions import LabThingsError, describe_exception
+from labthings_fastapi.problems import well_formed
+
+from .announcement import Announcement
+from .cancellation import CancelEvent
+from .context import RunContext
+from .files import RunFiles
+from .invocation_model import (
+    ACTION_INVOCATIONS_PATH,
+    InvocationModel,
+    Link,
+    LogRecordModel,
+)
+from .lifecycle import Lifecycle, RunState
+from .logs import RunLog
+from .progress import Progress, ProgressMeter
+from .results import RunResults
+
+if TYPE_CHECKING:
+    import logging
+    from uuid import UUID
+
+    from labthings_fastapi.messages.message import InvocationStatus
+
+    from .protocols import Host, Runnable, UrlSource
+
+T = TypeVar("T")
+
+
+class EmptyInput(BaseModel):
+    """The input of a run that was given none."""
+
+
+class RunView:
+    """One run, as far as it can be read; every property is safe from any thread at any time."""
+
+    def __init__(
+        self,
+        action: Runnable,
+        thing: Host,
+        input: BaseModel | None,
+        log_len: int,
+        id: UUID | None,
+        cancel_hook: CancelEvent | None,
+    ) -> None:
+        """Name the run and make room for what it leaves; action and Thing are held weakly."""
+        self._run_id = id or uuid.uuid4()
+        self._action = weakref.ref(action)
+        self._thing = weakref.ref(thing)
+        self.thing_name = thing.name
+        self.action_name = action.name
+        self.action_path = f"{thing.path}{action.name}"
+        self.response_timeout = action.response_timeout
+        self.input: BaseModel = input if input is not None else EmptyInput()
+        self.input_json = _input_json(self.input)
+        self._lifecycle = Lifecycle(action.retention_time)
+        self.announcement = Announcement(self._lifecycle.state)
+        """What clients may be told: nothing final before it is recorded."""
+        self._lifecycle.listen(self.announcement.tell)
+        self._log = RunLog(log_len)
+        self._progress = ProgressMeter(_nowhere)
+        self._results = RunResults()
+        self._files = RunFiles()
+        self._cancel_event = cancel_hook if cancel_hook is not None else CancelEvent(self._run_id)
+        self._context = RunContext(
+            self._run_id, self._cancel_event, self._log, self._progress, self._files
+        )
+
+    @property
+    def id(self) -> UUID:
+        """The id under which clients know this run."""
+        return self._run_id
+
+    @property
+    def state(self) -> RunState:
+        """Everything about this run at one moment, consistent in itself."""
+        return self._lifecycle.state
+
+    @property
+    def status(self) -> InvocationStatus:
+        """Where the run stands."""
+        return self.state.status
+
+    @property
+    def phase(self) -> str:
+        """Where the run stands, in more detail: queued, starting, running, cancelling, finished."""
+        return self.state.phase
+
+    @property
+    def output(self) -> Any:
+        """What the action returned; None until it has finished."""
+        return self.state.output
+
+    @property
+    def exception(self) -> BaseException | None:
+        """What the action raised, without its traceback; None if it raised nothing."""
+        return self.state.exception
+
+    @property
+    def log(self) -> list[logging.LogRecord]:
+        """The newest `log_len` records logged in this run."""
+        return self._log.records
+
+    @property
+    def log_dropped(self) -> int:
+        """How many older records were dropped."""
+        return self._log.dropped
+
+    @property
+    def progress(self) -> float | None:
+        """Percent done, 0 to 100; None when unknown."""
+        latest = self._progress.latest
+        return latest.percent if latest else None
+
+    @property
+    def progress_detail(self) -> dict[str, Any] | None:
+        """The newest progress report in full; None when there was none."""
+        latest = self._progress.latest
+        return latest.detail() if latest else None
+
+    @property
+    def results(self) -> list[Any]:
+        """What a generator action has yielded so far, the newest 10,000."""
+        return self._results.values()
+
+    @property
+    def files(self) -> RunFiles:
+        """The files that the run left behind."""
+        return self._files
+
+    @property
+    def action(self) -> Runnable:
+        """The action that runs; an error once it is gone."""
+        return self._alive(self._action(), "action")
+
+    @property
+    def thing(self) -> Host:
+        """The Thing on which it runs; an error once it is gone."""
+        return self._alive(self._thing(), "Thing")
+
+    def _alive(self, found: T | None, what: str) -> T:
+        if found is None:
+            raise LabThingsError(
+                f"The {what} of invocation {self.id} ({self.action_path}) no longer exists."
+            )
+        return found
+
+    def belongs_to(self, action: Runnable | None = None, thing: Host | None = None) -> bool:
+        """Whether this is a run of that action and on that Thing; None stands for any."""
+        return (action is None or self._action() is action) and (
+            thing is None or self._thing() is thing
+        )
+
+    def response(self, request: UrlSource | None = None) -> BaseModel:
+        """Return this run as an instance of its action's own invocation model."""
+        state = self.state
+        action = self._action()
+        # A run that outlives its action must not break a listing.
+        model = InvocationModel if action is None else action.invocation_model
+        if request is not None:
+            href = str(request.url_for("action_invocation", id=self.id))
+        else:
+            href = f"{ACTION_INVOCATIONS_PATH}/{self.id}"
+        return model.model_construct(
+            status=state.status,
+            id=self.id,
+            action=self.action_path,
+            href=href,
+            timeStarted=state.started,
+            timeRequested=state.requested,
+            timeCompleted=state.ended,
+            input=self.input,
+            output=state.output,
+            log=[LogRecordModel.model_validate(record) for record in self.log],
+            links=[Link(rel="self", href=href), Link(rel="output", href=f"{href}/output")],
+            error=state.problem,
+            progress=self.progress,
+            progressDetail=self.progress_detail,
+            phase=state.phase,
+        )
+
+
+def _nowhere(_progress: Progress) -> None:
+    """Publish nothing: a run without a manager has no subscribers."""
+
+
+def _input_json(input: BaseModel) -> bytes:
+    """Write the input once; one that has no JSON form is described instead."""
+    try:
+        return to_json(input.model_dump(mode="json", by_alias=True), inf_nan_mode="strings")
+    except Exception as error:  # noqa: BLE001 - a user's serialiser may raise anything
+        return to_json({"unserialisable": well_formed(describe_exception(error))})
