@@ -32,6 +32,12 @@ STATE_NAME = "thing_server"
 """The attribute of `app.state` under which a server is found."""
 
 
+def shows_tracebacks(scope: Mapping[str, Any]) -> bool:
+    """Tell whether the server that a request (its ASGI scope) came to was started for debugging."""
+    state = getattr(scope.get("app"), "state", None)
+    return bool(getattr(getattr(state, STATE_NAME, None), "debug", False))
+
+
 def find_thing_server(request: Request) -> HasThings:
     """Return the server that this request came to."""
     server: HasThings | None = getattr(request.app.state, STATE_NAME, None)

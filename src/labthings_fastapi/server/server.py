@@ -29,6 +29,7 @@ from .absent import WithoutFailedThings
 from .config_model import ThingServerConfig
 from .lifespan import Household, cancel_runs
 from .openapi import ThingsAPI
+from .polling import Poller
 from .review import reviewed
 from .serving import run_until_stopped
 from .wiring import build_things, connect_slots, start_order
@@ -87,6 +88,7 @@ class ThingServer:
         self._things: dict[str, Thing] = {}
         self._workers = Workers("labthings-worker")
         self._household = Household(self._workers)
+        self._poller = Poller(self._workers)
         self._start_error: Exception | None = None
         self.app: FastAPI = ThingsAPI(self, lifespan=self._lifespan)
         setattr(self.app.state, STATE_NAME, self)
@@ -224,12 +226,14 @@ class ThingServer:
                 )
             thing._thing_server_interface = self._interface(name, self.api_prefix + where)
             for slot in slots_of(type(thing)).values():
-                slot.fill(thing, self._things, UNSET)
+                slot.fill(thing, {**self._things, name: thing}, UNSET)
+            thing.load_settings()
             if self.state == "running":
                 self._household.open_now(thing)
             # Replaced and not changed: others may be going through it.
             self._things = {**self._things, name: thing}
             self._expose(thing)
+            self._poller.add(thing)
         return thing
 
     # --- how it runs ----------------------------------------------------------------------
@@ -242,9 +246,11 @@ class ThingServer:
         try:
             await self._open()
             self.state = "running"
+            self._poller.start(self.things_by_class(Thing))
             yield
         finally:
             self.state = "stopping"
+            await self._poller.stop()
             await cancel_runs(self.action_manager, self.config.shutdown_timeout)
             await self._household.close()
             self.state = "stopped"

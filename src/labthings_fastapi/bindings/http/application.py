@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from labthings_fastapi.dependencies.server import shows_tracebacks
 from labthings_fastapi.problems import problem_for_status
 
-from .exchange import ClientGoneError, Exchange, is_expected, problem_of
+from .exchange import ClientGoneError, Exchange, is_expected, problem_of, with_traceback
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -63,6 +64,8 @@ async def _answer(resource: Resource, exchange: Exchange) -> None:
         problem = problem_of(error, resource.what, exchange.path)
         if problem.status == 405:
             problem.headers["Allow"] = _allowed(resource)
+        if shows_tracebacks(exchange.scope):
+            problem = with_traceback(problem, error)
         await exchange.refuse(problem)
 
 

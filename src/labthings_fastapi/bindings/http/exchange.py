@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from labthings_fastapi.problems import (
     Problem,
     problem_from,
     validation_problem,
+    well_formed,
 )
 
 if TYPE_CHECKING:
@@ -194,6 +196,15 @@ def problem_of(error: BaseException, what: str, instance: str) -> Problem:
             return problem_from(malformed, instance=instance)
         return validation_problem([dict(item) for item in found], what, instance=instance)
     return problem_from(error, instance=instance)
+
+
+def with_traceback(problem: Problem, error: BaseException) -> Problem:
+    """Add the traceback of a failure to a problem, as the member `traceback`; for debugging."""
+    raised = getattr(error, "raised", error)
+    if problem.status != 500:
+        return problem
+    lines = traceback.format_exception(raised)
+    return replace(problem, extra={**problem.extra, "traceback": well_formed("".join(lines))})
 
 
 def is_expected(error: BaseException) -> bool:

@@ -11,11 +11,12 @@ from pydantic import ValidationError
 from starlette.requests import ClientDisconnect
 
 from labthings_fastapi.dependencies.invocation import CancelHook, InvocationID
+from labthings_fastapi.dependencies.server import shows_tracebacks
 from labthings_fastapi.exceptions import describe_exception
 from labthings_fastapi.portal.workers import UserCodeExit
 from labthings_fastapi.routes import ProblemRoute, problem_response
 
-from .exchange import ClientGoneError, Inbound, ReportedFailure, problem_of
+from .exchange import ClientGoneError, Inbound, ReportedFailure, problem_of, with_traceback
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
@@ -49,7 +50,10 @@ def user_code_route(thing: Thing, what: str) -> type[ProblemRoute]:
                     text = describe_exception(raised)
                     thing.logger.error("%s failed: %s", what, text, exc_info=raised)
                     failure = ReportedFailure(what, raised)
-                    return problem_response(problem_of(failure, what, request.url.path))
+                    problem = problem_of(failure, what, request.url.path)
+                    if shows_tracebacks(request.scope):
+                        problem = with_traceback(problem, failure)
+                    return problem_response(problem)
 
             return answer
 

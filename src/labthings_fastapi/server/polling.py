@@ -1,0 +1,104 @@
+"""Look at values that change by themselves, and tell observers: `observable=<seconds>`."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from labthings_fastapi.exceptions import describe_exception
+from labthings_fastapi.portal.workers import Lane
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable
+
+    from labthings_fastapi.descriptors.property import BaseProperty
+    from labthings_fastapi.portal.workers import Workers
+    from labthings_fastapi.thing import Thing
+
+
+class Poller:
+    """Looks at each such property in its own interval, while a server runs.
+
+    Getters run on workers, one at a time for each Thing: a stuck one delays no other Thing. Used
+    on the server's event loop, except for `add`.
+    """
+
+    def __init__(
+        self, workers: Workers, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    ) -> None:
+        """Use threads of `workers`; `sleep` waits between two looks."""
+        self._workers = workers
+        self._sleep = sleep
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def start(self, things: Iterable[Thing]) -> None:
+        """Begin to look at the properties of these Things."""
+        self._loop = asyncio.get_running_loop()
+        for thing in things:
+            self._begin(thing)
+
+    def add(self, thing: Thing) -> None:
+        """Look at the properties of one more Thing; from any thread, and only while running."""
+        loop = self._loop
+        if loop is not None:
+            loop.call_soon_threadsafe(self._begin, thing)
+
+    def _begin(self, thing: Thing) -> None:
+        polled = [
+            (descriptor, interval)
+            for descriptor in thing.property_descriptors.values()
+            if (interval := descriptor.poll_interval) is not None
+        ]
+        if self._loop is None or not polled:
+            return
+        lane = Lane(self._workers, thing.name, limit=1, waiting=len(polled))
+        for descriptor, interval in polled:
+            look = Look(thing, descriptor)
+            self._tasks.add(self._loop.create_task(self._watch(look, lane, interval)))
+
+    async def _watch(self, look: Look, lane: Lane, interval: float) -> None:
+        while True:
+            await lane.run(look)
+            await self._sleep(interval)
+
+    async def stop(self) -> None:
+        """Look no more; a getter in progress ends by itself."""
+        self._loop = None
+        tasks, self._tasks = self._tasks, set()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+class Look:
+    """One look at one property: tells observers if the value has changed since the last one.
+
+    The first look only remembers. Called from one worker at a time.
+    """
+
+    def __init__(self, thing: Thing, descriptor: BaseProperty[Any]) -> None:
+        """Look at this property of this Thing."""
+        self._thing = thing
+        self._descriptor = descriptor
+        self._last: bytes | None = None
+        self._failing = False
+
+    def __call__(self) -> None:
+        """Look now; never raises. A getter that keeps failing is logged once."""
+        try:
+            value = self._descriptor.get(self._thing)
+            payload = self._descriptor.to_json(value)
+        except BaseException as error:  # noqa: BLE001 - getters are user code
+            if not self._failing:
+                self._thing.logger.error(
+                    "Property %r cannot be observed at present: %s",
+                    self._descriptor.name,
+                    describe_exception(error),
+                )
+            self._failing = True
+            return
+        self._failing = False
+        if self._last is not None and payload != self._last:
+            self._descriptor.publish(self._thing, value)
+        self._last = payload
