@@ -16,7 +16,7 @@ from labthings_fastapi.exceptions import LabThingsError
 from .cancellation import CancelEvent
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
     from pathlib import Path
     from uuid import UUID
@@ -38,7 +38,7 @@ class RunContext:
     Any thread may hold it. The Things are those whose actions the run has entered, in order.
     """
 
-    __slots__ = ("__weakref__", "_things", "cancel", "files", "id", "log", "progress")
+    __slots__ = ("__weakref__", "_things", "cancel", "files", "id", "log", "progress", "stop")
 
     def __init__(
         self,
@@ -55,6 +55,8 @@ class RunContext:
         self.progress = progress
         self.files = files
         self._things: tuple[Any, ...] = ()
+        self.stop: Callable[[], Any] = cancel.set
+        """Asks the run to stop, as a client would."""
 
     def enter_thing(self, thing: Any) -> None:
         """Remember that code of this Thing runs: it is made safe if the run does not end well."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+import weakref
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
@@ -60,6 +61,8 @@ class Invocation(RunView, threading.Thread):
         threading.Thread.__init__(self, name=f"{thing.name}.{action.name}", daemon=True)
         RunView.__init__(self, action, thing, input, log_len, id, cancel_hook)
         self._dependencies = dict(dependencies or {})
+        stop = weakref.WeakMethod(self.cancel)
+        self._context.stop = lambda: (found := stop()) is not None and found()
         self.default_stop_timeout = default_stop_timeout
         self._starting = threading.Lock()  # guards the decision to start, once
         self._asked = False  # whether somebody has started it

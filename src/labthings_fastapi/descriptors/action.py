@@ -20,6 +20,7 @@ from typing import (
     overload,
 )
 
+from labthings_fastapi.actions.calling import async_entry, entry, needs_care
 from labthings_fastapi.actions.invocation_model import GenericInvocationModel
 from labthings_fastapi.exceptions import AffordanceDefinitionError
 from labthings_fastapi.schemas.signature import (
@@ -130,8 +131,8 @@ class ActionDescriptor(BaseDescriptor, Generic[OwnerT, P, R]):
         if obj is None:
             return self
         house = getattr(obj, "__dict__", {}).get("_thing_server_interface")
-        locked = house is not None and house.global_lock is not None and not self._runs_later
-        return MethodType(self._guarded if locked else self.func, obj)
+        locked = house is not None and house.global_lock is not None
+        return MethodType(self._called if locked or needs_care(self) else self.func, obj)
 
     def __call__(self, thing: OwnerT, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the method through its class, as `Base.move(self, 1)` in a subclass."""
@@ -139,26 +140,37 @@ class ActionDescriptor(BaseDescriptor, Generic[OwnerT, P, R]):
         return bound(*args, **kwargs)
 
     @cached_property
-    def _runs_later(self) -> bool:
-        """Whether a call only makes what will run: the lock cannot be held for it."""
-        func = inspect.unwrap(self.func)
-        return (
-            inspect.iscoroutinefunction(func)
-            or inspect.isgeneratorfunction(func)
-            or inspect.isasyncgenfunction(func)
-        )
+    def _called(self) -> Callable[..., Any]:
+        """The function as Python code calls it where a place or a lock has to be held.
 
-    @cached_property
-    def _guarded(self) -> Callable[..., Any]:
-        """The function, holding the global lock while it runs: for calls from Python."""
-        func = self.func
+        The global lock cannot be held for a call that only makes what will run later.
+        """
+        func: Callable[..., Any] = self.func
+        plain = inspect.unwrap(func)
+        wrapper: Callable[..., Any]
+        if inspect.iscoroutinefunction(plain):
 
-        @functools.wraps(func)
-        def guarded(thing: Any, /, *args: Any, **kwargs: Any) -> Any:
-            with self.guard(thing):
-                return func(thing, *args, **kwargs)
+            async def wrapper(thing: Any, /, *args: Any, **kwargs: Any) -> Any:
+                async with async_entry(self, thing):
+                    return await func(thing, *args, **kwargs)
+        elif inspect.isgeneratorfunction(plain):
 
-        return guarded
+            def wrapper(thing: Any, /, *args: Any, **kwargs: Any) -> Any:
+                with entry(self, thing):
+                    return (yield from func(thing, *args, **kwargs))
+        elif inspect.isasyncgenfunction(plain):
+
+            async def wrapper(thing: Any, /, *args: Any, **kwargs: Any) -> Any:
+                async with async_entry(self, thing):
+                    async for value in func(thing, *args, **kwargs):
+                        yield value
+        else:
+
+            def wrapper(thing: Any, /, *args: Any, **kwargs: Any) -> Any:
+                with entry(self, thing), self.guard(thing):
+                    return func(thing, *args, **kwargs)
+
+        return functools.update_wrapper(wrapper, func)
 
     def guard(self, thing: Any) -> AbstractContextManager[None]:
         """Hold the server's global lock, where there is one that this action obeys.

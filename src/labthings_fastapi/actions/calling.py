@@ -1,0 +1,127 @@
+"""Actions that Python code calls: plain method calls that keep their group's place meanwhile.
+
+Inside a run the call belongs to that run, which may hold the place already; outside of one it
+belongs to the thread. So an autofocus that moves the stage keeps another client's move out.
+"""
+
+from __future__ import annotations
+
+import threading
+from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING, Any
+
+from labthings_fastapi.portal.doorbell import Doorbell
+
+from .concurrency import Claim, Place, place_for
+from .context import current_run
+from .threads import outermost_id
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+
+    from .concurrency import Grouped
+    from .context import RunContext
+
+
+def needs_care(action: Grouped) -> bool:
+    """Whether a call from Python has to do more than to call the function."""
+    return current_run() is not None or (action.concurrency != "parallel" and not action.stop)
+
+
+class _Call:
+    """One call that wants a place; `mine` says whether it has it. Any thread may grant it."""
+
+    def __init__(self, action: Grouped, thing: Any, place: Place, wake: Callable[[], None]) -> None:
+        self.run = current_run()
+        self.mine = False
+        self._wake = wake
+        self._place = place
+        self._owner = _owner(self.run)
+        self._claim = Claim(
+            self._owner,
+            f"a call of {thing.name}.{action.name}",
+            action.concurrency,
+            granted=self._granted,
+            cancel=self.run.stop if self.run is not None else _nothing,
+        )
+
+    def _granted(self) -> None:
+        self.mine = True
+        self._wake()
+
+    def ask(self) -> bool:
+        """Take the place, or get in line."""
+        return self._place.ask(self._claim)
+
+    def over(self) -> None:
+        """Give the place back, or leave the line."""
+        if not self._place.withdraw(self._claim):
+            self._place.give_back(self._owner)
+
+
+def _owner(run: RunContext | None) -> Any:
+    return outermost_id(run) if run is not None else ("thread", threading.get_ident())
+
+
+def _nothing() -> None:
+    """A plain thread cannot be asked to give way: whoever would replace it waits."""
+
+
+@contextmanager
+def entry(action: Grouped, thing: Any) -> Iterator[None]:
+    """Hold what a call from Python needs; waiting for the place is a cancellation point.
+
+    Raises:
+        ActionBusyError: the place is taken, and the action's policy is `reject`.
+        InvocationCancelledError: the run was cancelled while it waited.
+    """
+    run = current_run()
+    if run is not None:
+        run.enter_thing(thing)
+    place = place_for(action, thing)
+    if place is None:
+        yield
+        return
+    awake = threading.Event()
+    call = _Call(action, thing, place, awake.set)
+    taken = call.ask()
+    try:
+        if not taken:
+            _wait(call, awake)
+        yield
+    finally:
+        call.over()
+
+
+def _wait(call: _Call, awake: threading.Event) -> None:
+    forget = call.run.cancel.listen(awake.set) if call.run is not None else _nothing
+    try:
+        while not call.mine:
+            awake.wait()
+            awake.clear()
+            if not call.mine and call.run is not None:
+                call.run.cancel.raise_if_set()
+    finally:
+        forget()
+
+
+@asynccontextmanager
+async def async_entry(action: Grouped, thing: Any) -> AsyncIterator[None]:
+    """Do the same without blocking the loop; a cancel of the run cancels the task."""
+    run = current_run()
+    if run is not None:
+        run.enter_thing(thing)
+    place = place_for(action, thing)
+    if place is None:
+        yield
+        return
+    bell = Doorbell()
+    call = _Call(action, thing, place, bell.ring)
+    taken = call.ask()
+    try:
+        if not taken:
+            while not call.mine:
+                await bell.wait()
+        yield
+    finally:
+        call.over()

@@ -1,0 +1,376 @@
+"""One thing at a time: groups, their policies, and how many runs there may be."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import labthings_fastapi as lt
+from labthings_fastapi.actions import ActionManager, InvocationStatus
+from labthings_fastapi.exceptions import (
+    ActionBusyError,
+    InvocationCancelledError,
+    TooBusyError,
+)
+
+if TYPE_CHECKING:
+    from labthings_fastapi.actions import Invocation
+
+
+class Stage(lt.Thing):
+    """A stage whose moves last until a test lets them end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go = threading.Semaphore(0)
+        self.begun: list[str] = []
+        self.safe = 0
+        self.beginning = threading.Semaphore(0)
+
+    def _travel(self, name: str) -> str:
+        self.begun.append(name)
+        self.beginning.release()
+        while not self.go.acquire(timeout=0.005):
+            lt.raise_if_cancelled()
+        return name
+
+    @lt.action(concurrency="queue", group="motion")
+    def move(self, name: str = "move") -> str:
+        return self._travel(name)
+
+    @lt.action(concurrency="queue", group="motion")
+    def home(self) -> str:
+        return self._travel("home")
+
+    @lt.action(concurrency="reject", group="motion")
+    def calibrate(self) -> str:
+        return self._travel("calibrate")
+
+    @lt.action(concurrency="replace", group="motion")
+    def jog(self, name: str = "jog") -> str:
+        return self._travel(name)
+
+    @lt.action
+    def look(self) -> str:
+        return self._travel("look")
+
+    @lt.action(stop=True)
+    def halt(self) -> str:
+        return "halted"
+
+    @lt.action(concurrency="queue", group="motion")
+    async def glide(self) -> str:
+        return "glided"
+
+    def safe_state(self) -> None:
+        self.safe += 1
+
+
+class Focus(lt.Thing):
+    """Moves a stage from an action of its own."""
+
+    def __init__(self, stage: Stage) -> None:
+        super().__init__()
+        self.stage = stage
+
+    @lt.action
+    def autofocus(self) -> list[str]:
+        return [self.stage.move("first"), self.stage.move("second")]
+
+    @lt.action
+    def fail(self) -> None:
+        self.stage.go.release()
+        self.stage.move()
+        raise ValueError("out of focus")
+
+    @lt.action
+    async def aglide(self) -> str:
+        return await self.stage.glide()
+
+
+@pytest.fixture
+def stage() -> Stage:
+    return Stage()
+
+
+@pytest.fixture
+def manager() -> ActionManager:
+    return ActionManager()
+
+
+def start(manager: ActionManager, action: Any, thing: Any, **arguments: Any) -> Invocation:
+    return manager.invoke_action(action, thing, input=action.input_model(**arguments))
+
+
+def begun(stage: Stage) -> None:
+    """Wait until one more travel has begun."""
+    assert stage.beginning.acquire(timeout=30)
+
+
+def test_runs_of_a_group_wait_their_turn_in_order(manager: ActionManager, stage: Stage) -> None:
+    first = start(manager, Stage.move, stage, name="a")
+    begun(stage)
+    second = start(manager, Stage.move, stage, name="b")
+    third = start(manager, Stage.home, stage)
+    assert [run.status for run in (second, third)] == [InvocationStatus.PENDING] * 2
+    assert [run.phase for run in (second, third)] == ["queued"] * 2
+    assert [run.state.queue_position for run in (second, third)] == [1, 2]
+    assert second.ident is None
+    assert second.is_alive()
+    stage.go.release()
+    begun(stage)
+    assert third.state.queue_position == 1
+    for _ in range(2):
+        stage.go.release()
+    for run in (first, second, third):
+        run.join(30)
+        assert run.status is InvocationStatus.COMPLETED
+        assert not run.is_alive()
+    assert stage.begun == ["a", "b", "home"]
+
+
+def test_reject_answers_at_once_and_names_the_holder(manager: ActionManager, stage: Stage) -> None:
+    holder = start(manager, Stage.move, stage)
+    begun(stage)
+    with pytest.raises(ActionBusyError, match=str(holder.id)):
+        start(manager, Stage.calibrate, stage)
+    rejected = manager.invocations[-1]
+    assert rejected.status is InvocationStatus.ERROR
+    assert rejected.state.started is None
+    stage.go.release()
+    holder.join(30)
+    stage.go.release()
+    run = start(manager, Stage.calibrate, stage)
+    run.join(30)
+    assert run.output == "calibrate"
+
+
+def test_replace_cancels_the_holder_and_takes_its_place_once_it_has_ended(
+    manager: ActionManager, stage: Stage
+) -> None:
+    holder = start(manager, Stage.move, stage)
+    begun(stage)
+    queued = start(manager, Stage.move, stage, name="later")
+    first = start(manager, Stage.jog, stage, name="first")
+    second = start(manager, Stage.jog, stage, name="second")
+    for _ in range(3):
+        stage.go.release()
+    for run in (holder, first, second, queued):
+        run.join(30)
+        assert not run.is_alive()
+    assert holder.status in (InvocationStatus.CANCELLED, InvocationStatus.COMPLETED)
+    assert first.status is InvocationStatus.CANCELLED
+    assert second.status is InvocationStatus.COMPLETED
+    assert "first" not in stage.begun
+    assert stage.begun.index("second") < stage.begun.index("later")
+
+
+def test_a_queued_run_that_is_cancelled_never_begins(manager: ActionManager, stage: Stage) -> None:
+    holder = start(manager, Stage.move, stage, name="a")
+    begun(stage)
+    waiting = start(manager, Stage.move, stage, name="b")
+    last = start(manager, Stage.move, stage, name="c")
+    assert waiting.cancel()
+    assert waiting.status is InvocationStatus.CANCELLED
+    assert not waiting.is_alive()
+    waiting.join(0)
+    assert not waiting.cancel()
+    for _ in range(2):
+        stage.go.release()
+    holder.join(30)
+    last.join(30)
+    assert stage.begun == ["a", "c"]
+
+
+def test_an_emergency_stop_asks_nobody(stage: Stage) -> None:
+    manager = ActionManager(max_concurrent_runs=1, max_queued_runs=0)
+    holder = start(manager, Stage.move, stage)
+    begun(stage)
+    with pytest.raises(TooBusyError):
+        start(manager, Stage.look, stage)
+    stop = start(manager, Stage.halt, stage)
+    stop.join(30)
+    assert stop.output == "halted"
+    holder.cancel()
+    holder.join(30)
+
+
+def test_no_more_runs_than_allowed_are_in_progress(stage: Stage) -> None:
+    manager = ActionManager(max_concurrent_runs=2, max_queued_runs=2)
+    runs = [start(manager, Stage.look, stage) for _ in range(4)]
+    begun(stage)
+    begun(stage)
+    assert [run.status for run in runs].count(InvocationStatus.PENDING) == 2
+    with pytest.raises(TooBusyError, match="Try again later"):
+        start(manager, Stage.look, stage)
+    assert runs[-1].cancel()
+    for _ in range(3):
+        stage.go.release()
+    for run in runs[:3]:
+        run.join(30)
+        assert run.status is InvocationStatus.COMPLETED
+    assert len(stage.begun) == 3
+    again = start(manager, Stage.look, stage)
+    stage.go.release()
+    again.join(30)
+    assert again.status is InvocationStatus.COMPLETED
+
+
+def test_a_call_inside_a_run_waits_for_the_place_and_keeps_it(
+    manager: ActionManager, stage: Stage
+) -> None:
+    focus = Focus(stage)
+    other = start(manager, Stage.move, stage, name="other")
+    begun(stage)
+    run = start(manager, Focus.autofocus, focus)
+    stage.go.release()
+    other.join(30)
+    begun(stage)
+    intruder = start(manager, Stage.move, stage, name="intruder")
+    assert intruder.state.queue_position == 1
+    for _ in range(3):
+        stage.go.release()
+    run.join(30)
+    intruder.join(30)
+    assert run.output == ["first", "second"]
+    assert set(stage.begun) == {"other", "first", "second", "intruder"}
+
+
+def test_waiting_for_a_place_inside_a_run_is_a_cancellation_point(
+    manager: ActionManager, stage: Stage
+) -> None:
+    focus = Focus(stage)
+    holder = start(manager, Stage.move, stage)
+    begun(stage)
+    run = start(manager, Focus.autofocus, focus)
+    run.cancel()
+    run.join(30)
+    assert run.status is InvocationStatus.CANCELLED
+    stage.go.release()
+    holder.join(30)
+    assert stage.begun == ["move"]
+
+
+def test_a_call_from_a_plain_thread_obeys_the_policy_too(
+    manager: ActionManager, stage: Stage
+) -> None:
+    holder = start(manager, Stage.move, stage)
+    begun(stage)
+    with pytest.raises(ActionBusyError):
+        stage.calibrate()
+    holder.cancel()
+    holder.join(30)
+    stage.go.release()
+    assert stage.calibrate() == "calibrate"
+
+
+def test_an_async_call_waits_without_blocking_the_loop(
+    manager: ActionManager, stage: Stage
+) -> None:
+    focus = Focus(stage)
+    holder = start(manager, Stage.move, stage)
+    begun(stage)
+    run = start(manager, Focus.aglide, focus)
+    stage.go.release()
+    run.join(30)
+    holder.join(30)
+    assert run.output == "glided"
+
+
+def test_every_thing_whose_actions_a_failed_run_entered_is_made_safe(
+    manager: ActionManager, stage: Stage
+) -> None:
+    focus = Focus(stage)
+    run = start(manager, Focus.fail, focus)
+    run.join(30)
+    assert run.status is InvocationStatus.ERROR
+    assert stage.safe == 1
+
+
+def test_a_cancelled_run_is_made_safe_before_it_ends(manager: ActionManager, stage: Stage) -> None:
+    run = start(manager, Stage.move, stage)
+    begun(stage)
+    run.cancel()
+    assert run.wait(30)
+    assert run.status is InvocationStatus.CANCELLED
+    assert stage.safe == 1
+
+
+def test_a_completed_run_is_left_alone(manager: ActionManager, stage: Stage) -> None:
+    stage.go.release()
+    run = start(manager, Stage.move, stage)
+    run.join(30)
+    assert stage.safe == 0
+
+
+class Tidy(lt.Thing):
+    """Tidies up in its own way, and fails at it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.called: list[str] = []
+
+    @lt.action(on_cancel="park")
+    def work(self) -> None:
+        raise InvocationCancelledError
+
+    def park(self) -> None:
+        self.called.append("park")
+        raise OSError("the motor does not answer")
+
+    def safe_state(self) -> None:
+        self.called.append("safe_state")
+
+
+def test_on_cancel_comes_first_and_its_failure_is_logged(manager: ActionManager) -> None:
+    tidy = Tidy()
+    run = start(manager, Tidy.work, tidy)
+    run.join(30)
+    assert run.status is InvocationStatus.CANCELLED
+    assert tidy.called == ["park", "safe_state"]
+    assert any("motor does not answer" in record.getMessage() for record in run.log)
+
+
+class Stuck(lt.Thing):
+    """Does not listen."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go = threading.Event()
+        self.begun = threading.Event()
+
+    @lt.action
+    def stay(self) -> str:
+        self.begun.set()
+        self.go.wait()
+        return "done all the same"
+
+
+def test_a_run_that_does_not_stop_in_time_is_overdue_and_says_so() -> None:
+    stuck = Stuck()
+    manager = ActionManager()
+    from labthings_fastapi.actions import Invocation
+    from labthings_fastapi.actions.rendering import Place, in_full
+    from labthings_fastapi.messages.topic import Topic
+
+    run = Invocation(Stuck.stay, stuck, default_stop_timeout=0.01)
+    manager.append_invocation(run)
+    run.start()
+    assert stuck.begun.wait(30)
+    with manager.broker.subscribe(Topic(invocation=run.id)) as news:
+        run.cancel()
+        assert run.phase == "cancelling"
+        told = b""
+        while b"overdue" not in told:
+            assert news.wait(30)
+            told += b"".join(message.payload for message in news.take())
+    assert run.state.overdue
+    assert b"overdue" in in_full(run, Place())
+    assert any("has not stopped" in record.getMessage() for record in run.log)
+    stuck.go.set()
+    run.join(30)
+    assert run.status is InvocationStatus.COMPLETED
+    assert run.output == "done all the same"
+    assert run.state.cancel_requested
