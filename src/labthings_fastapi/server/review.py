@@ -16,9 +16,9 @@ from labthings_fastapi.exceptions import (
 )
 from labthings_fastapi.thing import Thing, slots_of
 
+from .arguments import misfit
 from .config_model import ThingConfig, ThingServerConfig, mistakes, schema_mistakes
 from .stand_ins import fill_with_stand_ins, stand_in
-from .wiring import misfit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -110,7 +110,9 @@ def _without(value: Any, wrong: set[str]) -> ThingConfig:
 
 def _misfits(things: _Readable) -> Iterator[str]:
     for name, config in things.known.items():
-        reason = None if name in things.without_arguments else misfit(config)
+        if name in things.without_arguments:
+            continue
+        reason = misfit(_class_of(config), config.args, config.kwargs)
         if reason is not None:
             yield f"things.{name}.{config.place_of_arguments}: {reason}"
 

@@ -10,6 +10,7 @@ from labthings_fastapi.descriptors.slot import UNSET
 from labthings_fastapi.exceptions import describe_exception
 from labthings_fastapi.thing import slots_of
 
+from .arguments import INTERFACE, accepts_interface, misfit
 from .config_model import mistakes
 from .imports import import_thing_class
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from .config_model import ThingConfig, ThingServerConfig
 
 T = TypeVar("T", bound="Thing")
-INTERFACE = "thing_server_interface"
 
 
 class UnfittingArgumentsError(TypeError):
@@ -43,45 +43,13 @@ def make_thing(
     thing = cls.__new__(cls)
     thing._thing_server_interface = interface
     positional, named = args or [], dict(kwargs or {})
-    signature = inspect.signature(cls.__init__)
-    if _accepts_interface(signature):
+    reason = misfit(cls, positional, named)
+    if reason is not None:
+        raise UnfittingArgumentsError(reason)
+    if accepts_interface(inspect.signature(cls.__init__)):
         named[INTERFACE] = interface
-    try:
-        signature.bind(thing, *positional, **named)
-    except TypeError as error:
-        raise UnfittingArgumentsError(_misfit(cls, signature, error)) from error
     cls.__init__(thing, *positional, **named)
     return thing
-
-
-def misfit(config: ThingConfig) -> str | None:
-    """Say why the class of a Thing does not take its arguments, without calling it."""
-    cls = import_thing_class(config.cls)
-    signature = inspect.signature(cls.__init__)
-    named = dict(config.kwargs)
-    if _accepts_interface(signature):
-        named[INTERFACE] = None
-    try:
-        signature.bind(None, *config.args, **named)
-    except TypeError as error:
-        return _misfit(cls, signature, error)
-    return None
-
-
-def _misfit(cls: type[Thing], signature: inspect.Signature, error: TypeError) -> str:
-    taken = [
-        str(parameter.replace(annotation=inspect.Parameter.empty))
-        for parameter in list(signature.parameters.values())[1:]
-        if parameter.name != INTERFACE
-    ]
-    return f"{cls.__name__} does not fit: {error}; it takes: {', '.join(taken) or 'no arguments'}"
-
-
-def _accepts_interface(signature: inspect.Signature) -> bool:
-    return any(
-        parameter.name == INTERFACE or parameter.kind is inspect.Parameter.VAR_KEYWORD
-        for parameter in signature.parameters.values()
-    )
 
 
 def build_things(
