@@ -63,6 +63,11 @@ class BaseProperty(BaseDescriptor, Generic[V]):
         return bool(self.observable)
 
     @property
+    def poll_interval(self) -> float | None:
+        """Seconds between two looks of a running server at the value; None: nobody looks."""
+        return None
+
+    @property
     def has_default(self) -> bool:
         """Whether there is a value to describe as the default."""
         return False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -73,13 +73,19 @@ class PropertyResource:
         body = await exchange.body()
         if not body:
             raise MalformedBodyError(f"{self.what}: the body is empty; send the new value as JSON.")
-        if self._writes_quickly():
+        if self.writes_quickly():
             self._write(body)
         else:
             await self._lane.run(self._write, body)
         await exchange.reply(204)
 
-    def _writes_quickly(self) -> bool:
+    @contextmanager
+    def guard(self) -> Iterator[None]:
+        """Hold what setting needs, before the value is looked at: the server's global lock."""
+        with self.descriptor.guard(self._thing):
+            yield
+
+    def writes_quickly(self) -> bool:
         """Whether writing waits for nothing: neither code, nor disk, nor the global lock."""
         unlocked = self._thing._thing_server_interface.global_lock is None
         return self.descriptor.quick_to_write and unlocked
@@ -90,7 +96,8 @@ class PropertyResource:
             self.descriptor.reset(self._thing)
 
     def _write(self, body: bytes) -> None:
-        self.set_checked(self.checked(body))
+        with self.guard():
+            self.set_checked(self.checked(body))
 
     def value(self) -> Any:
         """Return the value as the Thing's own code sees it."""
@@ -183,7 +190,7 @@ class PropertiesResource:
         before it are given back their old values.
         """
         chosen = self._chosen(_OBJECT.validate_json(await exchange.body()))
-        if all(resource.descriptor.quick for resource in chosen):
+        if all(resource.writes_quickly() for resource in chosen):
             self._write(chosen)
         else:
             await self._lane.run(self._write, chosen)
@@ -203,6 +210,12 @@ class PropertiesResource:
         return chosen
 
     def _write(self, chosen: dict[PropertyResource, bytes]) -> None:
+        with ExitStack() as held:
+            for resource in chosen:
+                held.enter_context(resource.guard())
+            self._write_all(chosen)
+
+    def _write_all(self, chosen: dict[PropertyResource, bytes]) -> None:
         done: list[tuple[PropertyResource, Any]] = []
         try:
             for resource, value in self._checked(chosen).items():
