@@ -74,6 +74,13 @@ def _synchronous_answer(run: Invocation, href: str) -> Answer:
         return Answer(204) if json == b"null" else Answer(200, json)
     detail = (state.problem or {}).get("detail", "The run ended without an output.")
     cancelled = state.status is InvocationStatus.CANCELLED
+    if state.problem and state.started is None and not cancelled:
+        # Refused before it began: the request failed, not the action.
+        said = state.problem
+        refusal = Problem(
+            said["status"], said["type"], said["title"], said["detail"], extra={"href": href}
+        )
+        return Answer(refusal.status, problem=refusal)
     problem = message_problem(
         "cancelled" if cancelled else "action-failed",
         "The run was cancelled" if cancelled else "The action failed",
