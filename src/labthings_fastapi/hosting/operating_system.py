@@ -57,13 +57,12 @@ def remove_leftovers(path: Path) -> None:
 
 def sync_folder(folder: Path) -> None:
     """Flush a folder's entries to the disk; Windows does that by itself and cannot be asked."""
-    if sys.platform == "win32":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    if sys.platform != "win32":
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def set_aside(path: Path, label: str) -> Path:

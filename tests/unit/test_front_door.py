@@ -1,0 +1,82 @@
+"""`import labthings_fastapi as lt`: what stands there, and what it costs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+import labthings_fastapi as lt
+
+DOCUMENTED = {
+    *("DataProperty", "DataSetting", "Event", "Thing", "ThingClassSettings", "ThingConfig"),
+    *("ThingServer", "ThingServerConfig", "ThingServerInterface", "ThreadWithInvocationID"),
+    *("action", "blob", "cancellable_sleep", "cli", "endpoint", "event", "get_thing_logger"),
+    *("outputs", "progress", "property", "raise_if_cancelled", "setting", "shield", "thing_slot"),
+    "track",
+}
+NOT_YET = {"ThingClient", "AsyncThingClient"}
+
+
+def test_it_lists_what_the_documentation_names():
+    assert set(lt.__all__) - NOT_YET == DOCUMENTED
+    assert list(lt.__all__) == sorted(lt.__all__)
+
+
+@pytest.mark.parametrize("name", sorted(lt.__all__))
+def test_every_name_can_be_had_and_is_shown(name):
+    assert getattr(lt, name) is not None
+    assert name in dir(lt)
+
+
+def test_a_name_that_is_not_there_is_an_ordinary_error():
+    with pytest.raises(AttributeError, match="'Stage'"):
+        _ = lt.Stage
+
+
+def test_modules_are_the_modules_themselves():
+    from labthings_fastapi.outputs import blob
+    from labthings_fastapi.server import cli
+
+    assert (lt.blob, lt.cli) == (blob, cli)
+
+
+def run(program: str) -> str:
+    finished = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
+    )
+    return finished.stdout
+
+
+def test_the_errors_load_with_the_package_and_the_heavy_rooms_do_not():
+    said = run(
+        "import sys, labthings_fastapi as lt\n"
+        "print(lt.exceptions.InvocationCancelledError.__name__)\n"
+        "print(sorted({'fastapi', 'uvicorn', 'numpy', 'pydantic'} & set(sys.modules)))\n"
+    )
+    assert said.splitlines() == ["InvocationCancelledError", "[]"]
+
+
+def test_a_thing_can_be_written_without_loading_the_web_framework():
+    said = run(
+        "import sys, labthings_fastapi as lt\n"
+        "class Stage(lt.Thing):\n"
+        "    speed: float = lt.property(default=1)\n"
+        "    @lt.action\n"
+        "    def move(self, x: float) -> float: return x\n"
+        "print(Stage().speed, Stage().move(2), 'fastapi' in sys.modules)\n"
+    )
+    assert said == "1.0 2 False\n"
+
+
+def test_older_names_lead_to_the_same_things():
+    from labthings_fastapi import invocation_contexts, invocations, logs, properties
+    from labthings_fastapi.actions.invocation_model import InvocationModel
+    from labthings_fastapi.actions.logs import inject_invocation_id
+
+    assert invocation_contexts.cancellable_sleep is lt.cancellable_sleep
+    assert invocation_contexts.ThreadWithInvocationID is lt.ThreadWithInvocationID
+    assert invocations.InvocationModel is InvocationModel
+    assert logs.inject_invocation_id is inject_invocation_id
+    assert (properties.property, properties.DataProperty) == (lt.property, lt.DataProperty)
