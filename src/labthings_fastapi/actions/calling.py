@@ -99,7 +99,7 @@ def _wait(call: _Call, awake: threading.Event) -> None:
         while not call.mine:
             awake.wait()
             awake.clear()
-            if not call.mine and call.run is not None:
+            if call.run is not None:
                 call.run.cancel.raise_if_set()
     finally:
         forget()

@@ -8,7 +8,7 @@ import time
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from labthings_fastapi.exceptions import InvocationNotFoundError
+from labthings_fastapi.exceptions import InvocationNotFoundError, ServerNotRunningError
 from labthings_fastapi.journal.journal import Journal, MemoryJournal
 from labthings_fastapi.messages.broker import Broker
 from labthings_fastapi.outputs.store import BlobStore
@@ -54,6 +54,7 @@ class ActionManager:
         self.blobs = blobs if blobs is not None else BlobStore()
         self._max_retained = max_retained_runs
         self._limits = RunLimits(max_concurrent_runs, max_queued_runs)
+        self._refusal: str | None = None
         self._clock = clock
         self._lock = threading.Lock()  # guards the four below
         self._invocations: dict[UUID, Invocation] = {}
@@ -94,7 +95,12 @@ class ActionManager:
         Raises:
             ActionBusyError: the action's place is taken, and its policy is not to wait.
             TooBusyError: as many runs wait as the server takes.
+            ServerNotRunningError: no work is taken, and this is no emergency stop.
         """
+        if self._refusal is not None and not action.stop:
+            raise ServerNotRunningError(
+                f"{thing.path}{action.name} cannot be invoked: {self._refusal}"
+            )
         invocation = Invocation(
             action=action,
             thing=thing,
@@ -106,6 +112,14 @@ class ActionManager:
         self.append_invocation(invocation)
         invocation.start()
         return invocation
+
+    def refuse_work(self, reason: str) -> None:
+        """Start no more runs, emergency stops excepted."""
+        self._refusal = reason
+
+    def accept_work(self) -> None:
+        """Start runs again."""
+        self._refusal = None
 
     def get_invocation(self, id: UUID) -> Invocation:
         """Return the invocation with this id.

@@ -191,6 +191,13 @@ class Broker:
         subscription.closed = True
         self._forget(subscription)
 
+    def end_streams(self) -> None:
+        """Close every subscription there is now; later ones are welcome."""
+        with self._lock:
+            subscriptions = list(self._subscriptions)
+        for subscription in subscriptions:
+            subscription.close()
+
     def close(self) -> None:
         """Close every subscription, so that all streams end; what waits can still be taken."""
         with self._lock:

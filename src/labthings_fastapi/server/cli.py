@@ -150,13 +150,13 @@ def _run_server(args: argparse.Namespace) -> None:
 def _run_fallback(args: argparse.Namespace, error: Exception, tail: LogTail) -> None:
     """Serve the page until the process is told to stop."""
     from .fallback import app, explain
-    from .serving import AddressError, run_until_stopped
+    from .serving import AddressError, PlainApp, run_until_stopped
 
     if isinstance(error, AddressError):
         return
     app.set_context(**explain(error, tail, debug=args.debug))
     print(f"Serving the error on http://{args.host}:{args.port}/", file=sys.stderr, flush=True)
-    run_until_stopped(app, args.host, args.port, grace=1)
+    run_until_stopped(PlainApp(app), args.host, args.port, grace=1)
 
 
 def _fail(error: Exception, args: argparse.Namespace) -> int:

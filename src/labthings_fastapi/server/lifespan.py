@@ -29,6 +29,7 @@ class Household:
 
     def __init__(self, workers: Workers) -> None:
         """Use threads of `workers` for the code of the Things."""
+        self._workers = workers
         self._lane = Lane(workers, "the server", limit=1, waiting=1000)
         self._entered: list[Thing] = []
         self.states: dict[str, ThingState] = {}
@@ -91,13 +92,25 @@ class Household:
         self.states[thing.name] = "open"
         self._entered.append(thing)
 
-    async def close(self) -> None:
-        """Call each `__exit__`, latest first, also if some fail."""
+    async def close(self, timeout: float | None = None) -> None:
+        """Call each `__exit__`, latest first, also if some fail.
+
+        With a timeout (seconds), each gets its share of what is left; a stuck one is logged, and
+        the next begins.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
         while self._entered:
+            share = _share(deadline, len(self._entered))
             thing = self._entered.pop()
             self.states[thing.name] = "closing"
             try:
-                await self._lane.run(leave, thing)
+                async with asyncio.timeout(share):
+                    # A lane of its own: a stuck one keeps it.
+                    await Lane(self._workers, thing.name, limit=1).run(leave, thing)
+            except TimeoutError:
+                thing.logger.error("It was not closed within %.1f s; the next one is.", share)
+                self.states[thing.name] = "failed"
+                continue
             except Exception as error:
                 reason = error.raised if isinstance(error, UserCodeExit) else error
                 thing.logger.error(
@@ -106,6 +119,12 @@ class Household:
                     exc_info=reason,
                 )
             self.states[thing.name] = "closed"
+
+
+def _share(deadline: float | None, of: int) -> float | None:
+    if deadline is None:
+        return None
+    return max((deadline - time.monotonic()) / of, 0.05)
 
 
 def needs_of(thing: Thing) -> list[str]:
@@ -140,8 +159,9 @@ def _finish(result: Any) -> None:
 
 
 async def cancel_runs(manager: ActionManager, timeout: float) -> None:
-    """Cancel what runs and wait for it to stop, `timeout` seconds in all."""
+    """Take no more work, cancel what runs and wait for it to stop, `timeout` seconds in all."""
     deadline = time.monotonic() + timeout
+    manager.refuse_work("The server is stopping.")
     going = [run for run in manager.invocations if run.cancel()]
     async with asyncio.TaskGroup() as group:
         for run in going:

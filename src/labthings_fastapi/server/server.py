@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
+import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from types import MappingProxyType
@@ -89,6 +91,7 @@ class ThingServer:
         self._workers = Workers("labthings-worker")
         self._household = Household(self._workers)
         self._poller = Poller(self._workers)
+        self.loop: asyncio.AbstractEventLoop | None = None
         self._start_error: Exception | None = None
         self.app: FastAPI = ThingsAPI(self, lifespan=self._lifespan)
         setattr(self.app.state, STATE_NAME, self)
@@ -241,6 +244,8 @@ class ThingServer:
     @asynccontextmanager
     async def _lifespan(self, _app: FastAPI) -> AsyncIterator[None]:
         self.state = "starting"
+        self.loop = asyncio.get_running_loop()
+        self.action_manager.accept_work()
         for logger_name in ("labthings_fastapi", *self.config.capture_loggers):
             capture(logger_name)
         try:
@@ -249,10 +254,7 @@ class ThingServer:
             self._poller.start(self.things_by_class(Thing))
             yield
         finally:
-            self.state = "stopping"
-            await self._poller.stop()
-            await cancel_runs(self.action_manager, self.config.shutdown_timeout)
-            await self._household.close()
+            await self.wind_down()
             self.state = "stopped"
 
     async def _open(self) -> None:
@@ -262,6 +264,21 @@ class ThingServer:
             self._start_error = error
             raise
 
+    async def wind_down(self, timeout: float | None = None) -> None:
+        """Refuse work, cancel runs, end streams and close the Things; harmless twice.
+
+        With a timeout (seconds) no Thing can hold up the others; without one each is waited for.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        self.state = "stopping"
+        await self._poller.stop()
+        await cancel_runs(self.action_manager, self.config.shutdown_timeout)
+        self.broker.end_streams()
+        await self._household.close(None if deadline is None else deadline - time.monotonic())
+
+    def finish(self) -> None:
+        """Write what is left to write; harmless twice."""
+
     def serve(self, host: str = "127.0.0.1", port: int = 5000) -> None:
         """Run the server until it is told to stop (SIGTERM or Ctrl-C).
 
@@ -270,7 +287,7 @@ class ThingServer:
         """
         self._start_error = None
         try:
-            run_until_stopped(self.app, host, port, grace=self.config.shutdown_timeout)
+            run_until_stopped(self, host, port, grace=self.config.shutdown_timeout)
         except SystemExit:
             if self._start_error is not None:
                 raise self._start_error from self._start_error.__cause__

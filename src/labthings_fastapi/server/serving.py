@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import os
 import signal
 import socket
+import sys
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from labthings_fastapi.exceptions import LabThingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+LOGGER = logging.getLogger("labthings_fastapi.server")
+CLOSING_SECONDS = 0.7
+"""What is left for closing Things if the runs used up their time to stop."""
+EXIT_INTERRUPTED = 130
 
 
 class AddressError(LabThingsError, OSError):
@@ -45,21 +53,134 @@ def check_address(host: str, port: int) -> None:
         raise AddressError(host, port, error.strerror or str(error)) from error
 
 
-def run_until_stopped(app: ASGIApp, host: str, port: int, *, grace: float) -> None:
-    """Serve `app` until SIGTERM or Ctrl-C; open requests get `grace` seconds to end.
+class Stoppable(Protocol):
+    """A `ThingServer`, as far as running it is concerned."""
+
+    @property
+    def app(self) -> ASGIApp:
+        """What answers requests."""
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop | None:
+        """The event loop on which it runs; None before it has started."""
+
+    async def wind_down(self, timeout: float) -> None:
+        """Refuse work, cancel runs, end streams, close the Things: all within so many seconds."""
+
+    def finish(self) -> None:
+        """Write what is left to write; harmless twice."""
+
+
+class PlainApp:
+    """An app without Things, which has nothing to wind down."""
+
+    loop: asyncio.AbstractEventLoop | None = None
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def wind_down(self, timeout: float) -> None:
+        """Do nothing."""
+
+    def finish(self) -> None:
+        """Write nothing."""
+
+
+def run_until_stopped(server: Stoppable, host: str, port: int, *, grace: float) -> None:
+    """Serve until SIGTERM or Ctrl-C; runs get `grace` seconds to stop, and all of it 2 more.
+
+    uvicorn runs in a thread, because it would wait for stuck requests and skip the closing of
+    hardware when forced. This thread waits for signals and keeps the deadline; a second signal
+    ends the process at once with code 130. Called from another thread than the main one, it only
+    serves: signals belong to the main thread.
 
     Raises:
-        SystemExit: the app could not start, or the port is taken.
+        SystemExit: the app could not start.
     """
     import uvicorn
 
-    with _sigterm_ends_quietly():
-        uvicorn.run(
-            without_traceback(app),
-            host=host,
-            port=port,
-            timeout_graceful_shutdown=max(1, round(grace)),
-        )
+    config = uvicorn.Config(
+        without_traceback(server.app), host=host, port=port, timeout_graceful_shutdown=1
+    )
+    running = uvicorn.Server(config)
+    if threading.current_thread() is not threading.main_thread():
+        running.run()
+        return
+    outcome = _Outcome()
+    thread = threading.Thread(
+        target=outcome.of, args=(running.run,), name="labthings-http", daemon=True
+    )
+    with _signals() as asked:
+        thread.start()
+        # With a timeout, or Windows would not hand a signal on.
+        while thread.is_alive() and not asked.wait(0.5):
+            pass
+        if asked.is_set():
+            _stop(server, running, thread, grace)
+    server.finish()
+    if outcome.exit is not None and not asked.is_set():
+        raise outcome.exit
+    _leave_stuck_threads_behind()
+
+
+def _stop(server: Stoppable, running: Any, thread: threading.Thread, grace: float) -> None:
+    """Go through the steps of a shutdown, and past any that is stuck."""
+    limit = grace + CLOSING_SECONDS
+    if server.loop is not None and not server.loop.is_closed():
+        winding = asyncio.run_coroutine_threadsafe(server.wind_down(limit), server.loop)
+        try:
+            winding.result(limit + 0.2)
+        except Exception:  # a TimeoutError: something does not even give up
+            LOGGER.exception("The server could not be stopped in order; it ends all the same.")
+    running.should_exit = True
+    thread.join(0.5)
+    # What is still open now does not listen: a client that never reads, a stuck request.
+    running.force_exit = True
+    thread.join(0.3)
+
+
+class _Outcome:
+    """Catches how uvicorn ends, which it says by SystemExit."""
+
+    def __init__(self) -> None:
+        self.exit: SystemExit | None = None
+
+    def of(self, run: Callable[[], None]) -> None:
+        try:
+            run()
+        except SystemExit as ended:
+            self.exit = ended
+
+
+@contextmanager
+def _signals() -> Iterator[threading.Event]:
+    """Set the event at the first SIGTERM or SIGINT; end the process at the second."""
+    asked = threading.Event()
+
+    def handle(_number: int, _frame: object) -> None:
+        if asked.is_set():
+            os._exit(EXIT_INTERRUPTED)
+        asked.set()
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _leave_stuck_threads_behind() -> None:
+    """End the process although threads that nobody can stop would keep it alive."""
+    for thread in threading.enumerate():
+        if thread is not threading.current_thread() and not thread.daemon:
+            thread.join(0.1)
+            if thread.is_alive():
+                LOGGER.warning("Thread %r does not end; it is left behind.", thread.name)
+                logging.shutdown()
+                sys.stdout.flush()
+                sys.stderr.flush()
+                os._exit(0)
 
 
 def without_traceback(app: ASGIApp) -> ASGIApp:
@@ -74,16 +195,3 @@ def without_traceback(app: ASGIApp) -> ASGIApp:
         await app(scope, receive, tell if scope["type"] == "lifespan" else send)
 
     return wrapped
-
-
-@contextmanager
-def _sigterm_ends_quietly() -> Iterator[None]:
-    """Keep the signal, which uvicorn sends on once it has stopped, from killing the process."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, lambda _number, _frame: None)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

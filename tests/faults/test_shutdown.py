@@ -1,0 +1,118 @@
+"""A server ends in order, and in time, whatever its Things and its clients do."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).with_name("stubborn.py")
+GRACE = 1.0
+
+
+class Running:
+    """A server process, and the diary of what it closed."""
+
+    def __init__(self, folder: Path, grace: float) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.diary = folder / "diary"
+        arguments = [str(folder / "settings"), str(self.diary), str(self.port), str(grace)]
+        self.process = subprocess.Popen(
+            [sys.executable, str(SCRIPT), *arguments], stderr=subprocess.PIPE
+        )
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                with urllib.request.urlopen(f"{self.url}/health", timeout=5) as answer:
+                    assert answer.status == 200
+                    return
+            except OSError:
+                assert self.process.poll() is None, self.process.communicate()[1]
+                assert time.monotonic() < deadline
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def post(self, path: str) -> bytes:
+        request = urllib.request.Request(f"{self.url}{path}", method="POST")
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return bytes(answer.read())
+
+    def open(self, path: str, receive_buffer: int = 4096) -> socket.socket:
+        """Send a GET whose answer nobody reads."""
+        client = socket.socket()
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        client.connect(("127.0.0.1", self.port))
+        client.sendall(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
+        return client
+
+    def closed(self) -> list[str]:
+        return self.diary.read_text().split() if self.diary.exists() else []
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., Running]]:
+    started: list[Running] = []
+
+    def begin(grace: float = GRACE) -> Running:
+        started.append(Running(tmp_path, grace))
+        return started[-1]
+
+    yield begin
+    for each in started:
+        each.process.kill()
+        each.process.communicate()
+
+
+def test_everything_is_closed_in_reverse_with_a_stuck_action_read_exit_and_client(
+    start: Callable[..., Running],
+) -> None:
+    running = start()
+    running.post("/first/stay")
+    babble = running.post("/third/babble")
+    identifier = babble.partition(b'"id":"')[2][:36].decode()
+    clients = [
+        running.open("/third/stuck"),
+        running.open(f"/action_invocations/{identifier}/events"),
+    ]
+    clients[1].recv(1)
+    began = time.monotonic()
+    running.process.send_signal(signal.SIGTERM)
+    assert running.process.wait(30) == 0
+    # Not a measurement: the promise is a deadline, and a stuck server would never end at all.
+    assert time.monotonic() - began < GRACE + 2 + 5
+    assert running.closed() == ["third", "second", "first"]
+    for client in clients:
+        client.close()
+
+
+def test_ctrl_c_ends_an_idle_server_with_0(start: Callable[..., Running]) -> None:
+    running = start()
+    running.process.send_signal(signal.SIGINT)
+    assert running.process.wait(30) == 0
+    assert running.closed() == ["third", "second", "first"]
+
+
+def test_a_second_signal_ends_it_at_once(start: Callable[..., Running]) -> None:
+    running = start(grace=60)
+    running.post("/first/stay")
+    running.process.send_signal(signal.SIGTERM)
+    # Only once the first has been noticed: then no more work is taken.
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        try:
+            running.post("/first/stay")
+        except OSError:
+            break
+    running.process.send_signal(signal.SIGTERM)
+    assert running.process.wait(30) == 130
