@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import copy
+import threading
 from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from labthings_fastapi.exceptions import AffordanceDefinitionError
 
 from .base import function_doc
 from .property import BaseProperty
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 
 class PropertyDescriptor(BaseProperty[Any]):
-    """A property of type `model`: kept by the Thing, or computed by a getter."""
+    """A property of type `model`: kept by the Thing, or computed by a getter.
+
+    Constraints are written in the type, as `Annotated[int, Field(gt=0)]`. Without an initial value
+    it is None until it is set. Setting it is safe from any thread; its functions run in the thread
+    that reads or writes.
+    """
 
     def __init__(
         self,
@@ -34,8 +44,30 @@ class PropertyDescriptor(BaseProperty[Any]):
         self.initial_value = initial_value
         self.getter = getter
         self._setter = setter
+        # Held while a value is stored and its news is handed on, never while user code runs.
+        self._storing = threading.Lock()
         if getter is not None and setter is None:
             self.readonly = True
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        if self._name not in (None, name) and name == getattr(self._setter, "__name__", None):
+            # A setter of another name stays what it is: a method.
+            setattr(owner, name, self._setter)
+            return
+        super().__set_name__(owner, name)
+
+    def check(self, namespace: Mapping[str, Any]) -> None:
+        """Refuse an initial value that is not valid itself."""
+        super().check(namespace)
+        try:
+            if self.has_default:
+                self.make_default()
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            raise AffordanceDefinitionError(
+                f"{self.where}: the initial value {self.initial_value!r} breaks the property's own "
+                f"type: {first['msg']}."
+            ) from error
 
     @property
     def value_type(self) -> Any:
@@ -44,15 +76,41 @@ class PropertyDescriptor(BaseProperty[Any]):
 
     @property
     def quick(self) -> bool:
+        """True for builtin types without a getter."""
+        return self.getter is None and self.schema.is_plain
+
+    @property
+    def quick_to_write(self) -> bool:
         """True for builtin types without a getter or setter."""
-        return self.getter is None and self._setter is None and self.schema.is_plain
+        return self.quick and self._setter is None
+
+    @property
+    def has_default(self) -> bool:
+        """Whether it is kept by the Thing and an initial value was given."""
+        return self.getter is None and self.initial_value is not None
+
+    def make_default(self) -> Any:
+        """Return a copy of the initial value, of the property's own type."""
+        return self.schema.validate(copy.deepcopy(self.initial_value))
+
+    @property
+    def is_resettable(self) -> bool:
+        """Whether clients can ask for the initial value back: whenever they can write."""
+        return self.has_default and not self.readonly
+
+    def reset(self, thing: Any) -> None:
+        """Give the property its initial value back."""
+        if not self.has_default:
+            super().reset(thing)
+        with self.guard(thing):
+            self.set_valid(thing, self.make_default())
 
     def doc(self) -> str | None:
         """The getter's docstring, or the string after the attribute."""
         return function_doc(self.getter) if self.getter is not None else super().doc()
 
     def setter(self, func: Callable[[Any, Any], None]) -> PropertyDescriptor:
-        """Make the property writable; a decorator."""
+        """Make the property writable; a decorator, for a method of the same or another name."""
         self._setter = func
         self.readonly = False
         return self
@@ -68,16 +126,20 @@ class PropertyDescriptor(BaseProperty[Any]):
         if self.getter is not None:
             return self.getter(thing)
         if self.name not in thing.__dict__:
-            thing.__dict__.setdefault(self.name, copy.deepcopy(self.initial_value))
+            thing.__dict__.setdefault(self.name, self.make_default() if self.has_default else None)
         return thing.__dict__[self.name]
 
     def set_valid(self, thing: Any, value: Any) -> None:
         """Set a value that has been checked, and tell observers if they may know."""
         if self._setter is not None:
             self._setter(thing, value)
+            if self.is_observable:
+                self.publish(thing, self.get(thing))
         elif self.getter is not None:
             raise self.read_only_error(thing)
         else:
-            thing.__dict__[self.name] = value
-        if self.observable:
-            self.publish(thing, self.get(thing))
+            news = self.news(thing, value) if self.is_observable else None
+            with self._storing:
+                thing.__dict__[self.name] = value
+                if news is not None:
+                    thing._thing_server_interface.publish(news)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import pytest
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 import labthings_fastapi as lt
 from labthings_fastapi.descriptors import PropertyDescriptor
+from labthings_fastapi.exceptions import AffordanceDefinitionError, ReadOnlyPropertyError
 from labthings_fastapi.messages.topic import Topic
 
 
@@ -48,3 +51,53 @@ def test_it_is_served_like_any_other():
         assert client.get("/old/properties").json() == {"count": 1, "fixed": [1], "computed": 2}
         assert client.put("/old/count", json=3).status_code == 204
         assert client.put("/old/fixed", json=[3]).status_code == 405
+
+
+class Stored(lt.Thing):
+    speed = PropertyDescriptor(Annotated[float, Field(gt=0)], 1)
+    """How fast."""
+    unset = PropertyDescriptor(int)
+    named = PropertyDescriptor(int, getter=lambda self: self._kept)
+    _kept = 3
+
+    @named.setter
+    def keep(self, value: int) -> None:
+        self._kept = value
+
+
+def test_a_constraint_in_the_type_is_obeyed_and_described():
+    with lt.ThingServer.from_things({"a": Stored}).test_client() as client:
+        assert client.put("/a/speed", json=-1).status_code == 422
+        described = client.get("/a/").json()["properties"]["speed"]
+        assert (described["exclusiveMinimum"], described["default"]) == (0, 1.0)
+        assert described["title"] == "How fast."
+        assert client.put("/a/speed", json=2).status_code == 204
+        assert client.post("/a/speed/reset").status_code == 204
+        assert client.get("/a/speed").json() == 1.0
+
+
+def test_without_an_initial_value_it_is_none_until_it_is_set():
+    with lt.ThingServer.from_things({"a": Stored}).test_client() as client:
+        assert client.get("/a/unset").json() is None
+        assert "default" not in client.get("/a/").json()["properties"]["unset"]
+        assert client.put("/a/unset", json=4).status_code == 204
+        assert client.get("/a/unset").json() == 4
+
+
+def test_a_setter_of_another_name_stays_a_method():
+    thing = Stored()
+    thing.named = "5"
+    thing.keep(thing.named + 1)
+    assert thing.named == 6
+    assert set(Stored.properties) == {"speed", "unset", "named"}
+
+
+def test_an_initial_value_that_is_not_valid_is_refused_with_the_class():
+    with pytest.raises(AffordanceDefinitionError, match=r"Wrong\.n: the initial value 'x' breaks"):
+        type("Wrong", (lt.Thing,), {"n": PropertyDescriptor(int, "x")})
+
+
+def test_what_has_no_initial_value_cannot_go_back_to_it():
+    thing = Stored()
+    with pytest.raises(ReadOnlyPropertyError, match="has no default"):
+        Stored.unset.reset(thing)
