@@ -91,3 +91,115 @@ def test_what_the_server_serves_below_a_thing_is_no_name_of_an_affordance(name):
 
 def test_outside_a_run_there_is_no_log():
     assert Stage().get_current_invocation_logs() == []
+
+
+class Brings:
+    """A mixin that is no Thing, and so has checked nothing itself."""
+
+    level: int = lt.property(default=3, ge=0)
+    done: None = lt.event()
+
+    @lt.action
+    def rest(self) -> str:
+        return "rested"
+
+
+class Mixed(Brings, lt.Thing):
+    pass
+
+
+def test_a_mixin_brings_affordances():
+    mixed = Mixed()
+    assert (mixed.level, mixed.rest(), list(Mixed.events)) == (3, "rested", ["done"])
+    assert Mixed.level.checked is True
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda: {"level": lt.property(default=-1, ge=0), "__annotations__": {"level": int}},
+        lambda: {"level": lt.property(default=1)},
+        lambda: {"level": lt.property(unit="mm"), "__annotations__": {"level": int}},
+    ],
+)
+def test_a_mistake_in_a_mixin_is_found_when_the_thing_is_made(wrong):
+    mixin = type("Wrong", (), wrong())
+    with pytest.raises(AffordanceDefinitionError, match=r"Wrong\.level"):
+        type("Stage", (mixin, lt.Thing), {})
+
+
+def test_values_from_python_are_checked_unless_the_class_does_not_want_it():
+    class Trusting(lt.Thing):
+        _class_settings = {"validate_properties_on_set": False}  # noqa: RUF012 - as it is written
+        speed: int = lt.property(default=1, ge=0)
+
+    trusting = Trusting()
+    trusting.speed = "fast"
+    assert trusting.speed == "fast"
+    with lt.ThingServer.from_things({"trusting": Trusting}).test_client() as client:
+        assert client.put("/trusting/speed", json="fast").status_code == 422
+
+
+def test_an_unknown_class_setting_says_what_there_is():
+    with pytest.raises(AffordanceDefinitionError, match=r"'validate'.*validate_properties_on_set"):
+        type("Wrong", (lt.Thing,), {"_class_settings": {"validate": True}})
+
+
+def test_help_shows_what_a_class_offers():
+    import pydoc
+
+    class Documented(lt.Thing):
+        """A stage for tests."""
+
+        speed: float = lt.property(default=1.0)
+        """How fast it goes."""
+
+        hot: lt.Event[float] = lt.event()
+        """It is too hot."""
+
+        @lt.property
+        def x(self) -> int:
+            """Where it is."""
+            return 1
+
+        @lt.action
+        def move(self, x: int, *, fast: bool = False) -> int:
+            """Move it."""
+            return x
+
+        @lt.endpoint("get")
+        def picture(self, n: int = 1) -> bytes:
+            """Take a picture."""
+            return b""
+
+    shown = pydoc.render_doc(Documented, renderer=pydoc.plaintext)
+    for text in (
+        "A stage for tests.",
+        "How fast it goes.",
+        "It is too hot.",
+        "Where it is.",
+        "move(self, x: 'int', *, fast: 'bool' = False) -> 'int'",
+        "Move it.",
+        "picture(self, n: 'int' = 1) -> 'bytes'",
+        "Take a picture.",
+    ):
+        assert text in shown
+    assert "ActionDescriptor object" not in shown
+
+
+def test_an_action_can_be_called_through_its_class():
+    class Faster(Mixed):
+        @lt.action
+        def rest(self) -> str:
+            return Mixed.rest(self) + " twice"
+
+    assert Faster().rest() == "rested twice"
+
+
+def test_an_inherited_action_is_reached_by_super():
+    class Faster(Mixed):
+        @lt.action
+        def rest(self) -> str:
+            return super().rest() + " well"
+
+    assert Faster().rest() == "rested well"

@@ -10,6 +10,7 @@ from fastapi import BackgroundTasks, Depends, Request
 from pydantic import AfterValidator, BaseModel, Field
 
 import labthings_fastapi as lt
+from labthings_fastapi.actions import ActionManager
 from labthings_fastapi.descriptors.action import ActionDescriptor
 from labthings_fastapi.exceptions import AffordanceDefinitionError
 
@@ -148,3 +149,44 @@ def test_arguments_without_names_are_refused_at_decoration():
 def test_the_invocation_model_is_typed():
     fields = Stage.move.invocation_model.model_fields
     assert fields["input"].annotation is Stage.move.input_model
+
+
+def test_a_group_without_a_policy_says_which_there_are():
+    with pytest.raises(AffordanceDefinitionError, match=r"group='axes'.*queue.*reject.*replace"):
+        lt.action(group="axes")(lambda self: None)
+    assert lt.action(group="axes", concurrency="queue")(lambda self: None).group == "axes"
+
+
+class Handed(lt.Thing):
+    """Plain methods that hand on what another one makes."""
+
+    @lt.action
+    def generator(self, n: int) -> Iterator[int]:
+        return (value * 2 for value in range(n))
+
+    @lt.action
+    def iterator(self) -> Iterator[int]:
+        return iter(["1", 2])
+
+    @lt.action
+    def listed(self) -> list[int]:
+        return [1]
+
+
+def test_a_plain_method_may_promise_an_iterator():
+    assert Handed.generator.output_model == list[int]
+    assert Handed.generator.result_schema.hint is int
+    assert Handed.generator.collects_results is True
+    assert Handed.listed.result_schema is None
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "expected", "results"),
+    [("generator", {"n": 3}, [0, 2, 4], 3), ("iterator", {}, [1, 2], 0), ("listed", {}, [1], 0)],
+)
+def test_what_it_hands_on_becomes_the_output(name, given, expected, results):
+    manager, handed = ActionManager(), Handed()
+    action = Handed.actions[name]
+    run = manager.invoke_action(action, handed, input=action.input_model(**given))
+    run.join(30)
+    assert (run.output, len(run.results)) == (expected, results)

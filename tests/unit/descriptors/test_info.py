@@ -1,0 +1,196 @@
+"""A Thing's affordances by name."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from pydantic import ValidationError
+
+import labthings_fastapi as lt
+from labthings_fastapi.exceptions import AffordanceDefinitionError, ReadOnlyPropertyError
+
+
+class Stage(lt.Thing):
+    speed: float = lt.property(default=1.0, gt=0, unit="mm/s", title="Pace")
+    trail: list[int] = lt.property(default_factory=lambda: [1])
+    serial: str = lt.property(default="A7", readonly=True)
+    backlash: int = lt.setting(default=10)
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self._x = 5
+
+    @lt.property(observable=True)
+    def x(self) -> int:
+        """Where it is.
+
+        In steps.
+        """
+        return self._x
+
+    @x.setter
+    def _set_x(self, value):
+        self._x = value
+
+    x.default = 0
+    x.constraints = {"ge": 0}  # noqa: RUF012 - this is how it is written in a class
+
+    @lt.property
+    def y(self) -> int:
+        return 1
+
+    @y.resetter
+    def _reset_y(self):
+        self._x = 99
+
+    @lt.property
+    def z(self) -> int:
+        return 2
+
+
+@pytest.fixture
+def stage():
+    return Stage()
+
+
+@pytest.fixture
+def told():
+    """Collect what callbacks are told, and wait for it."""
+
+    class Told:
+        def __init__(self):
+            self.values = []
+            self._changed = threading.Condition()
+
+        def __call__(self, value):
+            with self._changed:
+                self.values.append(value)
+                self._changed.notify_all()
+
+        def wait_for(self, *values):
+            with self._changed:
+                assert self._changed.wait_for(lambda: self.values == list(values), 30), self.values
+
+    return Told()
+
+
+def test_it_tells_what_was_declared(stage):
+    speed, x = stage.properties["speed"], stage.properties["x"]
+    assert (speed.name, speed.title, speed.unit, speed.value_type) == (
+        *("speed", "Pace", "mm/s", float),
+    )
+    assert (x.title, x.description) == ("Where it is.", "Where it is.\n\nIn steps.")
+    assert (speed.readonly, stage.properties["serial"].readonly) == (False, True)
+    assert list(stage.settings) == ["backlash"]
+
+
+def test_it_reads_and_sets(stage):
+    stage.properties["speed"].set(2)
+    stage.properties["x"].set(3)
+    assert (stage.speed, stage.x, stage.properties["x"].get()) == (2.0, 3, 3)
+    with pytest.raises(ReadOnlyPropertyError, match=r"'z'.*read-only"):
+        stage.properties["z"].set(1)
+
+
+def test_it_checks_without_setting(stage):
+    assert stage.properties["speed"].validate("4") == 4.0
+    with pytest.raises(ValidationError):
+        stage.properties["x"].validate(-1)
+    assert stage.speed == 1.0
+
+
+def test_its_model_has_the_constraints(stage):
+    model = stage.properties["speed"].model
+    assert model(3).root == 3.0
+    with pytest.raises(ValidationError):
+        model(-3)
+
+
+def test_its_default_is_fresh_each_time(stage):
+    trail = stage.properties["trail"]
+    trail.default.append(2)
+    assert trail.default == [1]
+    assert (stage.properties["x"].default, Stage.properties["speed"].default) == (0, 1.0)
+    with pytest.raises(AttributeError, match=r"'z' of Stage has no default"):
+        _ = stage.properties["z"].default
+
+
+@pytest.mark.parametrize(
+    ("name", "resettable"),
+    [("speed", True), ("serial", False), ("x", True), ("y", True), ("z", False)],
+)
+def test_what_has_a_way_back_can_be_reset(stage, name, resettable):
+    assert stage.properties[name].is_resettable is resettable
+
+
+def test_a_reset_gives_the_default_or_calls_the_resetter(stage):
+    stage.speed, stage.trail = 3, [4, 5]
+    stage.properties["speed"].reset()
+    stage.properties["trail"].reset()
+    stage.properties["x"].reset()
+    assert (stage.speed, stage.trail, stage.x) == (1.0, [1], 0)
+    stage.properties["y"].reset()
+    assert stage.x == 99
+    with pytest.raises(ReadOnlyPropertyError, match=r"'z'.*no default"):
+        stage.properties["z"].reset()
+
+
+def test_the_things_own_code_may_reset_what_clients_may_not(stage):
+    stage.serial = "B8"
+    stage.properties["serial"].reset()
+    assert stage.serial == "A7"
+
+
+def test_observers_are_told_of_changes_and_resets_in_order(stage, told):
+    watch = stage.properties["speed"].observe(told)
+    stage.speed = 2
+    told.wait_for(2.0)
+    stage.properties["speed"].reset()
+    told.wait_for(2.0, 1.0)
+    watch.close()
+
+
+def test_a_functional_property_tells_through_its_setter_or_by_hand(stage, told):
+    watch = stage.properties["x"].observe(told)
+    stage.x = 7
+    told.wait_for(7)
+    stage._x = 8
+    stage.properties["x"].publish()
+    told.wait_for(7, 8)
+    watch.close()
+
+
+def test_what_does_not_tell_of_changes_cannot_be_observed(stage, told):
+    with pytest.raises(AffordanceDefinitionError, match=r"'z'.*observable=True"):
+        stage.properties["z"].observe(told)
+
+
+def test_the_mappings_know_their_length_and_show_themselves(stage):
+    assert len(stage.properties) == 7
+    assert "speed" in repr(stage.properties)
+    assert stage.properties.get("sped") is None
+
+
+@pytest.mark.parametrize("interval", [0.5, 2, True, None])
+def test_an_interval_to_look_in_is_a_number_of_seconds(interval):
+    class Polled(lt.Thing):
+        @lt.property(observable=interval)
+        def value(self) -> int:
+            return 1
+
+    expected = None if interval in (True, None) else float(interval)
+    assert Polled.value.poll_interval == expected
+    assert Polled.value.is_observable is bool(interval)
+
+
+@pytest.mark.parametrize("interval", [-1.0, float("inf"), float("nan"), 0.0, 0])
+def test_a_senseless_interval_is_refused_when_the_class_is_made(interval):
+    with pytest.raises(
+        AffordanceDefinitionError, match=r"Wrong\.value.*positive number of seconds"
+    ):
+
+        class Wrong(lt.Thing):
+            @lt.property(observable=interval)
+            def value(self) -> int:
+                return 1
