@@ -1,0 +1,193 @@
+"""Look at values that change by themselves."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import pytest
+
+import labthings_fastapi as lt
+from labthings_fastapi.messages.topic import Topic
+from labthings_fastapi.portal.workers import Workers
+from labthings_fastapi.server.polling import Look, Poller
+
+
+class Probe(lt.Thing):
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.values = iter(())
+        self.now = 0
+        self.threads = set()
+
+    @lt.property(observable=2.5)
+    def value(self) -> float:
+        self.threads.add(threading.current_thread())
+        self.now = next(self.values, self.now)
+        if isinstance(self.now, BaseException):
+            raise self.now
+        return self.now
+
+    @lt.property(observable=True)
+    def by_hand(self) -> int:
+        raise AssertionError("nobody looks at this one")
+
+
+@pytest.fixture
+def probe():
+    return Probe()
+
+
+@pytest.fixture
+def news(probe):
+    with probe._thing_server_interface.broker.subscribe(Topic()) as subscription:
+        yield lambda: [message.payload for message in subscription.take()]
+
+
+@pytest.fixture
+def look(probe):
+    return Look(probe, Probe.value)
+
+
+def test_a_change_is_told_once_and_the_first_look_only_remembers(probe, look, news):
+    told = []
+    probe.values = iter([1.0, 1.0, 2.0, 2.0, 1.0])
+    for _ in range(5):
+        look()
+        told.append(news())
+    assert told == [[], [], [b"2.0"], [], [b"1.0"]]
+
+
+def test_a_getter_that_keeps_failing_is_logged_once_each_time(probe, look, news, caplog):
+    broken = OSError("no answer")
+    probe.values = iter([1.0, broken, broken, 1.0, 2.0, SystemExit(3), 2.0])
+    for _ in range(7):
+        look()
+    assert news() == [b"2.0"]
+    said = [record.getMessage() for record in caplog.records]
+    assert said == [
+        "Property 'value' cannot be observed at present: OSError: no answer",
+        "Property 'value' cannot be observed at present: SystemExit: 3",
+    ]
+
+
+def test_a_value_without_a_json_form_is_a_failure_too(probe, look, news, caplog):
+    probe.values = iter([1.0, object(), 3.0])
+    for _ in range(3):
+        look()
+    assert news() == [b"3.0"]
+    assert len(caplog.records) == 1
+
+
+class Clock:
+    """Sleeps end when the test says so."""
+
+    def __init__(self):
+        self.asked = []
+        self._turns = asyncio.Queue()
+        self.asleep = asyncio.Queue()
+
+    async def sleep(self, seconds):
+        self.asked.append(seconds)
+        self.asleep.put_nowait(None)
+        await self._turns.get()
+
+    async def turn(self):
+        """Let one sleeper go, and wait until it sleeps again."""
+        self._turns.put_nowait(None)
+        await self.asleep.get()
+
+
+def test_it_looks_in_its_interval_on_a_worker_until_it_is_stopped(probe, news):
+    async def main():
+        clock = Clock()
+        poller = Poller(Workers("test-poller"), clock.sleep)
+        probe.values = iter([1.0, 2.0, 3.0, 4.0])
+        poller.start([probe])
+        await clock.asleep.get()
+        await clock.turn()
+        await clock.turn()
+        await poller.stop()
+        return clock.asked
+
+    assert asyncio.run(main()) == [2.5, 2.5, 2.5]
+    assert (news(), probe.now) == ([b"3.0"], 3.0)  # the newest of a property is enough
+    assert threading.current_thread() not in probe.threads
+
+
+def test_a_thing_may_come_later_and_from_another_thread(probe):
+    async def main():
+        clock = Clock()
+        poller = Poller(Workers("test-poller"), clock.sleep)
+        poller.start([])
+        await asyncio.to_thread(poller.add, probe)
+        await clock.asleep.get()
+        await poller.stop()
+        poller.add(probe)
+        return clock.asked
+
+    assert asyncio.run(main()) == [2.5]
+
+
+def test_a_stuck_getter_delays_neither_other_things_nor_the_stop(probe):
+    stuck = threading.Event()
+
+    class Stuck(lt.Thing):
+        @lt.property(observable=1.0)
+        def value(self) -> int:
+            stuck.wait(60)
+            return 1
+
+    async def main():
+        clock = Clock()
+        poller = Poller(Workers("test-poller"), clock.sleep)
+        poller.start([Stuck(), probe])
+        await clock.asleep.get()
+        await clock.turn()
+        await poller.stop()
+        return clock.asked
+
+    try:
+        assert asyncio.run(main()) == [2.5, 2.5]
+    finally:
+        stuck.set()
+
+
+def test_a_server_looks_while_it_runs(thing_server):
+    class Drift(lt.Thing):
+        count = 0
+
+        @lt.property(observable=0.001)
+        def value(self) -> int:
+            self.count += 1
+            return self.count
+
+    class Late(Drift):
+        pass
+
+    running = thing_server({"drift": Drift})
+    late = running.server.add_thing(Late(), "/late/")
+    for thing in (running.server.things["drift"], late):
+        seen, told = [], threading.Event()
+
+        def hear(value, seen=seen, told=told):
+            seen.append(value)
+            if len(seen) == 3:
+                told.set()
+
+        watch = thing.properties["value"].observe(hear)
+        assert told.wait(30)
+        watch.close()
+        assert seen == sorted(set(seen))
+
+
+def test_a_server_that_does_not_run_does_not_look():
+    server = lt.ThingServer.from_things({"probe": Probe})
+    probe = server.things["probe"]
+    with server.test_client() as client:
+        assert client.get("/probe/value").status_code == 200
+    probe.threads.clear()
+    with probe._thing_server_interface.broker.subscribe(Topic()) as news:
+        probe.now = 5.0
+        assert news.take() == []
+    assert probe.threads == set()

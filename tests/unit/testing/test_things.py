@@ -1,0 +1,120 @@
+"""Things on their own, for tests."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Mapping
+from pathlib import Path
+from unittest.mock import Mock
+
+import pytest
+
+import labthings_fastapi as lt
+from labthings_fastapi.exceptions import ThingNotConnectedError
+from labthings_fastapi.testing import (
+    create_thing_without_server,
+    manually_connect_thing_slot,
+    mock_thing_instance,
+    use_dummy_url_for,
+)
+
+
+class Stage(lt.Thing):
+    speed: float = lt.property(default=1.0)
+    backlash: int = lt.setting(default=10)
+
+    @lt.action
+    def move(self, x: float) -> float:
+        return x * self.speed
+
+
+class Camera(lt.Thing):
+    stage: Stage = lt.thing_slot()
+    spare: Stage | None = lt.thing_slot()
+    many: Mapping[str, Stage] = lt.thing_slot()
+
+    def __init__(self, width: int, height: int = 1, **kwargs):
+        super().__init__(**kwargs)
+        self.size = (width, height)
+
+    @lt.action
+    def scan(self) -> float:
+        return self.stage.move(2)
+
+
+class Silent(lt.Thing):
+    """Calls no `super().__init__()` and takes no interface."""
+
+    def __init__(self, port):
+        self.port = port
+
+
+def test_a_thing_is_made_as_a_server_would_make_it():
+    camera = create_thing_without_server(Camera, 4, height=3)
+    assert (camera.size, camera.name, camera.path) == ((4, 3), "camera", "/camera/")
+    assert create_thing_without_server(Silent, 7).port == 7
+    with pytest.raises(ThingNotConnectedError):
+        _ = camera.stage
+
+
+def test_wrong_arguments_are_an_error_of_the_call():
+    with pytest.raises(TypeError, match="Camera"):
+        create_thing_without_server(Camera, deepness=3)
+
+
+def test_settings_are_kept_in_the_folder_and_loaded(tmp_path: Path):
+    create_thing_without_server(Stage, settings_folder=str(tmp_path)).backlash = 4
+    assert (tmp_path / "stage" / "Settings-Stage.json").exists()
+    assert create_thing_without_server(Stage, settings_folder=tmp_path).backlash == 4
+
+
+def test_without_a_folder_settings_work_and_go_away_with_the_thing():
+    stage = create_thing_without_server(Stage)
+    stage.backlash = 4
+    folder = stage._thing_server_interface.settings_folder
+    assert list(folder.iterdir())
+    del stage
+    gc.collect()
+    assert not folder.parent.exists()
+
+
+def test_there_is_a_global_lock_unless_it_is_not_wanted():
+    with_lock = create_thing_without_server(Stage)
+    assert with_lock._thing_server_interface.global_lock is not None
+    without = create_thing_without_server(Stage, enable_global_lock=False)
+    assert without._thing_server_interface.global_lock is None
+
+
+def test_all_slots_can_be_filled_with_stand_ins():
+    camera = create_thing_without_server(Camera, 1, mock_all_slots=True)
+    assert isinstance(camera.stage, Stage)
+    assert isinstance(camera.spare, Stage)
+    assert [isinstance(each, Stage) for each in camera.many.values()] == [True]
+    camera.stage.move.return_value = 5
+    assert camera.scan() == 5
+    camera.stage.move.assert_called_once_with(2)
+
+
+def test_a_stand_in_has_what_its_class_has_and_no_more():
+    stage = mock_thing_instance(Stage)
+    assert isinstance(stage, Mock)
+    assert stage.name == "mock-stage"
+    with pytest.raises(AttributeError):
+        _ = stage.fly
+
+
+def test_a_slot_takes_what_it_is_given():
+    camera, stage = create_thing_without_server(Camera, 1), Stage()
+    manually_connect_thing_slot(camera, "stage", stage)
+    manually_connect_thing_slot(camera, "many", {"left": stage})
+    assert (camera.stage, camera.many["left"], camera.scan()) == (stage, stage, 2.0)
+
+
+def test_a_slot_that_does_not_exist_is_named():
+    with pytest.raises(AttributeError, match=r"Camera has no slot 'stages'.*stage, spare, many"):
+        manually_connect_thing_slot(create_thing_without_server(Camera, 1), "stages", Stage())
+
+
+def test_a_url_can_be_had_without_a_server():
+    with use_dummy_url_for() as url_for:
+        assert url_for("action_invocation", id=3) == "urlfor://action_invocation/?id=3"
