@@ -1,0 +1,179 @@
+"""Events over HTTP: server-sent events, from a real server."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import threading
+import time
+
+import pytest
+import uvicorn
+
+import labthings_fastapi as lt
+
+
+class Oven(lt.Thing):
+    overheated: lt.Event[float] = lt.event()
+    """It is too hot."""
+    done: None = lt.event()
+
+    @lt.action
+    def heat(self, to: float) -> None:
+        """Report from a worker thread of the run."""
+        thread = threading.Thread(target=self.overheated.emit, args=(to,))
+        thread.start()
+        thread.join()
+
+
+class Watchdog(lt.Thing):
+    """Listens to the oven, and barks in a callback."""
+
+    oven: Oven = lt.thing_slot()
+    barked: lt.Event[str] = lt.event()
+
+    def __enter__(self):
+        self._watch = self.oven.events["overheated"].subscribe(self.bark)
+        return self
+
+    def __exit__(self, *args):
+        self._watch.close()
+
+    def bark(self, heat):
+        self.barked.emit(f"{heat} degrees!")
+
+
+@pytest.fixture
+def server(tmp_path):
+    return lt.ThingServer.from_things(
+        {"oven": Oven, "dog": Watchdog}, settings_folder=tmp_path / "settings"
+    )
+
+
+@pytest.fixture
+def port(server):
+    """Run the server on a port of its own; Starlette's test client cannot stream."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        config = uvicorn.Config(server.app, log_level="warning", timeout_graceful_shutdown=1)
+        runner = uvicorn.Server(config)
+        thread = threading.Thread(target=runner.run, args=([listening],))
+        thread.start()
+        deadline = time.monotonic() + 30
+        while not runner.started and time.monotonic() < deadline:
+            thread.join(0.01)
+        assert runner.started
+        yield listening.getsockname()[1]
+        runner.should_exit = True
+        thread.join(30)
+
+
+class Stream:
+    """An open stream of server-sent events."""
+
+    def __init__(self, port, path, **headers):
+        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        self._connection.request("GET", path, headers=headers)
+        self.response = self._connection.getresponse()
+
+    def next(self):
+        """Wait for the next event, and return its fields."""
+        fields = {}
+        while True:
+            line = self.response.readline().decode().rstrip("\r\n")
+            if not line and fields:
+                return fields
+            if line and not line.startswith(":"):
+                name, _, value = line.partition(": ")
+                fields[name] = value
+
+    def close(self):
+        self.response.close()
+        self._connection.close()
+
+
+@pytest.fixture
+def subscribe(port):
+    streams = []
+
+    def open_stream(path, **headers):
+        streams.append(Stream(port, path, **headers))
+        return streams[-1]
+
+    yield open_stream
+    for stream in streams:
+        stream.close()
+
+
+def post(port, path, body):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
+    answer = connection.getresponse()
+    answer.read()
+    connection.close()
+    return answer.status
+
+
+def test_an_event_of_a_worker_thread_reaches_a_subscriber(port, subscribe):
+    stream = subscribe("/oven/overheated")
+    assert stream.response.status == 200
+    assert stream.response.headers["content-type"].startswith("text/event-stream")
+    assert post(port, "/oven/heat", {"to": 81.5}) == 201
+    event = stream.next()
+    assert (event["event"], json.loads(event["data"])) == ("overheated", 81.5)
+    assert event["id"].rpartition("-")[2].isdigit()
+
+
+def test_an_event_of_another_things_callback_reaches_a_subscriber(server, subscribe):
+    stream = subscribe("/dog/barked")
+    server.things["oven"].overheated.emit(90)
+    assert json.loads(stream.next()["data"]) == "90.0 degrees!"
+
+
+def test_every_subscriber_hears_every_event_in_order(server, subscribe):
+    streams = [subscribe("/oven/overheated") for _ in range(3)]
+    for heat in range(50):
+        server.things["oven"].overheated.emit(heat)
+    for stream in streams:
+        assert [json.loads(stream.next()["data"]) for _ in range(50)] == list(range(50))
+
+
+def test_an_event_without_data_is_null(server, subscribe):
+    stream = subscribe("/oven/done")
+    server.things["oven"].done.emit()
+    assert stream.next()["data"] == "null"
+
+
+def test_what_was_missed_is_replayed(server, subscribe):
+    oven = server.things["oven"]
+    first = subscribe("/oven/overheated")
+    oven.overheated.emit(1)
+    seen = first.next()
+    first.close()
+    oven.overheated.emit(2)
+    oven.done.emit()
+    oven.overheated.emit(3)
+    again = subscribe("/oven/overheated", **{"Last-Event-ID": seen["id"]})
+    assert [json.loads(again.next()["data"]) for _ in range(2)] == [2.0, 3.0]
+
+
+def test_an_id_of_another_life_of_the_server_is_answered_with_a_gap(server, subscribe):
+    stream = subscribe("/oven/overheated", **{"Last-Event-ID": "elsewhere-7"})
+    server.things["oven"].overheated.emit(5)
+    assert stream.next()["event"] == "gap"
+    assert stream.next()["data"] == "5.0"
+
+
+def test_the_description_says_how_to_subscribe(thing_server):
+    running = thing_server({"oven": Oven})
+    event = running.client.get("/oven/").json()["events"]["overheated"]
+    assert (event["title"], event["data"]["type"]) == ("It is too hot.", "number")
+    (form,) = [form for form in event["forms"] if form.get("subprotocol") == "sse"]
+    assert form["href"].endswith("/oven/overheated")
+    assert form["contentType"] == "text/event-stream"
+
+
+def test_an_event_cannot_be_written(thing_server, assert_problem):
+    running = thing_server({"oven": Oven})
+    assert_problem(running.client.put("/oven/overheated", json=3), 405)
