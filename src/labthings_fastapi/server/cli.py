@@ -143,7 +143,7 @@ def _run_server(args: argparse.Namespace) -> None:
     check_address(args.host, args.port)
     server = ThingServer(given, debug=args.debug, tolerant=args.tolerant)
     names = ", ".join(server.things) or "no Things"
-    print(f"Serving {names} on http://{args.host}:{args.port}/", flush=True)
+    print(f"Serving {names} on {_url(args)}", flush=True)
     server.serve(args.host, args.port)
 
 
@@ -155,8 +155,13 @@ def _run_fallback(args: argparse.Namespace, error: Exception, tail: LogTail) -> 
     if isinstance(error, AddressError):
         return
     app.set_context(**explain(error, tail, debug=args.debug))
-    print(f"Serving the error on http://{args.host}:{args.port}/", file=sys.stderr, flush=True)
+    print(f"Serving the error on {_url(args)}", file=sys.stderr, flush=True)
     run_until_stopped(PlainApp(app), args.host, args.port, grace=1)
+
+
+def _url(args: argparse.Namespace) -> str:
+    host = f"[{args.host}]" if ":" in args.host else args.host
+    return f"http://{host}:{args.port}/"
 
 
 def _fail(error: Exception, args: argparse.Namespace) -> int:

@@ -48,12 +48,22 @@ def load_config(args: argparse.Namespace) -> dict[str, Any]:
 
 def _parsed(text: str, source: str, *, toml: bool) -> dict[str, Any]:
     try:
-        found = tomllib.loads(text) if toml else json.loads(text)
+        found = tomllib.loads(text) if toml else json.loads(text, object_pairs_hook=_no_doubles)
     except (ValueError, RecursionError) as error:
         form = "TOML" if toml else "JSON"
         raise ServerConfigurationError(f"{source} is not valid {form}: {error}") from error
     if not isinstance(found, dict):
         raise ServerConfigurationError(f"{source} must hold an object with `things`.")
+    return found
+
+
+def _no_doubles(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Refuse what the standard library would resolve by losing a Thing."""
+    found = dict(members)
+    if len(found) < len(members):
+        names = [name for name, _ in members]
+        double = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"{double!r} stands twice in the same object")
     return found
 
 

@@ -94,6 +94,20 @@ def test_things_open_in_the_order_of_their_slots_and_close_in_reverse():
     assert server.thing_health()["cam"]["state"] == "closed"
 
 
+class Autofocus(Recorded):
+    cam: Camera = lt.thing_slot()
+    lamp: Recorded = lt.thing_slot("lamp")
+
+
+def test_a_thing_that_needs_two_others_opens_after_both_and_closes_before_both():
+    things = {"focus": Autofocus, "cam": Camera, "lamp": Recorded, "stage": Recorded}
+    with lt.ThingServer.from_things(things).test_client():
+        opened = [call.removeprefix("enter ") for call in order()]
+    closed = [call.removeprefix("exit ") for call in order()[len(opened) :]]
+    assert opened == ["stage", "cam", "lamp", "focus"]
+    assert closed == opened[::-1]
+
+
 def test_it_may_be_repeated():
     server = lt.ThingServer.from_things({"stage": Recorded})
     for _ in range(2):
