@@ -29,6 +29,11 @@ class RunFiles:
                 self._directory = Path(made)
             return self._directory
 
+    @property
+    def used(self) -> bool:
+        """Whether the folder was made."""
+        return self._directory is not None
+
     def names(self) -> list[str]:
         """Return the names of the files directly in the folder, sorted."""
         with self._lock:

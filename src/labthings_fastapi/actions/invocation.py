@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from .admission import Admission
+    from .context import RunContext
     from .lifecycle import Ending
     from .protocols import Host, Runnable
 
@@ -62,7 +63,7 @@ class Invocation(RunView, threading.Thread):
         RunView.__init__(self, action, thing, input, log_len, id, cancel_hook)
         self._dependencies = dict(dependencies or {})
         stop = weakref.WeakMethod(self.cancel)
-        self._context.stop = lambda: (found := stop()) is not None and found()
+        self._live_context().stop = lambda: (found := stop()) is not None and found()
         self.default_stop_timeout = default_stop_timeout
         self._starting = threading.Lock()  # guards the decision to start, once
         self._asked = False  # whether somebody has started it
@@ -152,6 +153,12 @@ class Invocation(RunView, threading.Thread):
         if turn is not None:
             turn.over()
         self._subjects = None
+        self._compact()
+
+    def _live_context(self) -> RunContext:
+        if self._context is None:
+            raise LabThingsError(f"Invocation {self.id} has ended.")
+        return self._context
 
     def is_alive(self) -> bool:
         """Whether the run was started and has not ended; a queued one is alive."""
@@ -212,50 +219,54 @@ class Invocation(RunView, threading.Thread):
         """Call the action's function with the fields of `input` and with `dependencies`."""
         try:
             capture()
+            context = self._live_context()
             for dependency in self._dependencies.values():
                 if isinstance(dependency, BelongsToRun):
-                    dependency.enter_run(self._context)
-            with entered(self._context):
+                    dependency.enter_run(context)
+            with entered(context):
                 if self._committed():
-                    self._run_guarded()
+                    self._run_guarded(context)
         except BaseException as error:  # noqa: BLE001 - whatever happens, the run ends
             self._end(failed_ending(error))
         finally:
             self._over()
             self._dependencies = {}
 
-    def _run_guarded(self) -> None:
+    def _run_guarded(self, context: RunContext) -> None:
         """Run under the server's global lock, if there is one; without it, nothing begins."""
         try:
             with self.action.guard(self.thing):
                 if self._lifecycle.begin():
                     self._progress.begin()
-                    ending = self._perform()
+                    ending = self._perform(context)
                     self._progress.finish()
                     self._end(ending)
         except GlobalLockBusyError as busy:
             self._log_line(busy.log_level, "%s did not start: %s", self.action_path, busy)
             self._end(failed_ending(busy))
 
-    def _perform(self) -> Ending:
-        performance = Performance(
-            self.action, self.thing, self._context, self._results, self._blobs
-        )
+    def _perform(self, context: RunContext) -> Ending:
+        performance = Performance(self.action, self.thing, context, self._results, self._blobs)
         return performance.ending(arguments(self.input) | self._dependencies)
 
     def _committed(self) -> bool:
         """Wait until the journal has the run; an emergency stop does not depend on that."""
         if self.commit is None:
             return True
+        if self.action.stop:
+            self.commit.add_done_callback(self._note_commit)
+            return True
         try:
             self.commit.result()
         except Exception as error:  # noqa: BLE001 - any failure of the journal
-            if self.action.stop:
-                self._log_line(logging.ERROR, "%s is not in the journal: %s", self.name, error)
-                return True
             self._end(failed_ending(error))
             return False
         return True
+
+    def _note_commit(self, commit: Future[None]) -> None:
+        error = commit.exception()
+        if error is not None:
+            self._log_line(logging.ERROR, "%s is not in the journal: %s", self.name, error)
 
     def _end(self, ending: Ending) -> None:
         self._lifecycle.finish(ending)

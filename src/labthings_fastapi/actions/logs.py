@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import copy
 import logging
-import threading
-from collections import deque
 from typing import TYPE_CHECKING
 
 from labthings_fastapi.exceptions import describe_exception
@@ -17,7 +15,7 @@ from labthings_fastapi.problems import well_formed
 from .context import current_run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, MutableSequence
+    from collections.abc import MutableSequence
 
 THINGS_LOGGER = "labthings_fastapi.things"
 INVOCATIONS_LOGGER = "labthings_fastapi.invocations"
@@ -100,7 +98,7 @@ def _clipped(text: str) -> str:
 _formatter = logging.Formatter()
 
 
-def _settled(record: logging.LogRecord) -> logging.LogRecord:
+def settled(record: logging.LogRecord) -> logging.LogRecord:
     """Return a record that holds only text.
 
     Its arguments are formatted here, in the thread that logs: later they may have changed, their
@@ -117,45 +115,6 @@ def _settled(record: logging.LogRecord) -> logging.LogRecord:
         kept.exc_text = _clipped(traceback_of(record) or "")
         kept.exc_info = None
     return kept
-
-
-class RunLog:
-    """The newest `length` records of one run, and how many older ones were dropped.
-
-    Any thread may keep a record or read a copy.
-    """
-
-    __slots__ = ("_lock", "_records", "count", "listener")
-
-    def __init__(
-        self, length: int = 1000, listener: Callable[[logging.LogRecord], None] | None = None
-    ) -> None:
-        """Tell `listener`, if there is one, of each record kept."""
-        self._lock = threading.Lock()
-        self._records: deque[logging.LogRecord] = deque(maxlen=length)
-        self.listener = listener
-        self.count = 0
-
-    def keep(self, record: logging.LogRecord) -> None:
-        """Keep a record; the oldest goes when the log is full."""
-        record = _settled(record)
-        with self._lock:
-            self._records.append(record)
-            self.count += 1
-        if self.listener is not None:
-            self.listener(record)
-
-    @property
-    def records(self) -> list[logging.LogRecord]:
-        """A copy of what is kept, oldest first."""
-        with self._lock:
-            return list(self._records)
-
-    @property
-    def dropped(self) -> int:
-        """How many records were dropped to stay within the length."""
-        with self._lock:
-            return self.count - len(self._records)
 
 
 class RunLogHandler(logging.Handler):

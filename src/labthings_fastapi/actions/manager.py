@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 from labthings_fastapi.exceptions import InvocationNotFoundError, ServerNotRunningError
 from labthings_fastapi.journal.journal import Journal, MemoryJournal
+from labthings_fastapi.journal.reader import JournalReader
 from labthings_fastapi.messages.broker import Broker
 from labthings_fastapi.outputs.store import BlobStore
 
@@ -50,6 +51,8 @@ class ActionManager:
     ) -> None:
         """Work on its own, in memory, unless a server passes what it shares with others."""
         self.journal = journal if journal is not None else MemoryJournal()
+        """Where runs are recorded; a server puts another one here when it starts and stops."""
+        self.records = JournalReader(lambda: self.journal)
         self.broker = broker if broker is not None else Broker()
         self.blobs = blobs if blobs is not None else BlobStore()
         self._max_retained = max_retained_runs
@@ -79,7 +82,7 @@ class ActionManager:
             if self._invocations.setdefault(invocation.id, invocation) is not invocation:
                 raise ValueError(f"There is an invocation with id {invocation.id} already.")
         invocation.limit_by(self._limits)
-        Reporter(invocation, self.broker, self.journal, self._note_end).attach(self.blobs)
+        Reporter(invocation, self.broker, lambda: self.journal, self._note_end).attach(self.blobs)
 
     def invoke_action(
         self,

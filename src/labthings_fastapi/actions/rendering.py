@@ -19,8 +19,13 @@ from labthings_fastapi.messages.message import InvocationStatus
 from .invocation_model import ACTION_INVOCATIONS_PATH, LogRecordModel
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from .invocation import Invocation
     from .lifecycle import RunState
+    from .recorded_run import RecordedRun
+
+    Run = Invocation | RecordedRun
 
 _W3C_STATUS = {
     InvocationStatus.PENDING: "pending",
@@ -45,11 +50,11 @@ class Place:
         self.origin = origin
         self.invocations = f"{origin}{prefix}{ACTION_INVOCATIONS_PATH}/"
 
-    def of_run(self, run: Invocation) -> str:
+    def of_run(self, run: Run) -> str:
         """The run's own resource, in LabThings words."""
         return f"{self.invocations}{run.id}"
 
-    def of_action_run(self, run: Invocation) -> str:
+    def of_action_run(self, run: Run) -> str:
         """The run as a resource of its action, in W3C words."""
         return f"{self.origin}{run.action_path}/{run.id}"
 
@@ -67,9 +72,10 @@ def _joined(members: dict[str, Any], **raw: bytes | None) -> bytes:
     return text[:-1] + (b"," if members else b"") + b",".join(parts) + b"}"
 
 
-def log_json(run: Invocation) -> list[dict[str, Any]]:
+def log_json(run: Run) -> list[dict[str, Any]]:
     """The run's log as it goes out."""
-    return [LogRecordModel.model_validate(record).model_dump(mode="json") for record in run.log]
+    lines: Iterable[Any] = run.log
+    return [LogRecordModel.model_validate(line).model_dump(mode="json") for line in lines]
 
 
 def _links(href: str) -> list[dict[str, str]]:
@@ -81,7 +87,7 @@ def _links(href: str) -> list[dict[str, str]]:
     ]
 
 
-def _summary_members(run: Invocation, state: RunState, place: Place) -> dict[str, Any]:
+def _summary_members(run: Run, state: RunState, place: Place) -> dict[str, Any]:
     href = place.of_run(run)
     return {
         "status": state.status.value,
@@ -99,7 +105,7 @@ def _summary_members(run: Invocation, state: RunState, place: Place) -> dict[str
     }
 
 
-def _remarks(run: Invocation, state: RunState) -> dict[str, Any]:
+def _remarks(run: Run, state: RunState) -> dict[str, Any]:
     """Say what is out of the ordinary; left out where nothing is."""
     found: dict[str, Any] = {}
     if state.queue_position is not None:
@@ -108,15 +114,18 @@ def _remarks(run: Invocation, state: RunState) -> dict[str, Any]:
         found["phaseDetail"] = "overdue: it was cancelled and has not stopped"
     if not run.announcement.journaled:
         found["journaled"] = False
+    reference = getattr(run, "output_reference", None)
+    if reference is not None:
+        found["outputReference"] = reference
     return found
 
 
-def summary(run: Invocation, place: Place) -> bytes:
+def summary(run: Run, place: Place) -> bytes:
     """Render a run for a listing: without input, output, log and error, in LabThings words."""
     return to_json(_summary_members(run, run.announcement.state, place), inf_nan_mode="strings")
 
 
-def in_full(run: Invocation, place: Place) -> bytes:
+def in_full(run: Run, place: Place) -> bytes:
     """Render all of a run in LabThings words: the `InvocationModel`."""
     state = run.announcement.state
     members = _summary_members(run, state, place) | {
@@ -128,7 +137,7 @@ def in_full(run: Invocation, place: Place) -> bytes:
     return _joined(members, input=run.input_json, output=state.output_json or b"null")
 
 
-def action_status(run: Invocation, place: Place, *, short: bool = False) -> bytes:
+def action_status(run: Run, place: Place, *, short: bool = False) -> bytes:
     """Render a run in W3C words; members without a value are left out (WoT Profiles, 6.2)."""
     state = run.announcement.state
     href = place.of_run(run)
@@ -155,7 +164,7 @@ def action_status(run: Invocation, place: Place, *, short: bool = False) -> byte
     return _joined(present, input=run.input_json, output=state.output_json)
 
 
-def status_news(run: Invocation, state: RunState) -> bytes:
+def status_news(run: Run, state: RunState) -> bytes:
     """Render a change of state for subscribers."""
     return to_json(
         {

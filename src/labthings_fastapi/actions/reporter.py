@@ -35,10 +35,13 @@ class Reporter:
         self,
         run: Invocation,
         broker: Broker,
-        journal: Journal,
+        journal: Callable[[], Journal],
         on_end: Callable[[Invocation, RunState], None],
     ) -> None:
-        """Report on `run`; `on_end` is called once with its final state."""
+        """Report on `run`; `on_end` is called once with its final state.
+
+        `journal` gives the journal that is in use: a run may outlive the one it began with.
+        """
         self._run = weakref.ref(run)
         self._broker = broker
         self._journal = journal
@@ -78,7 +81,7 @@ class Reporter:
 
     def _record(self, run: Invocation, state: RunState) -> Future[None]:
         try:
-            return self._journal.put(journal_record(run, state, self._broker.incarnation))
+            return self._journal().put(journal_record(run, state, self._broker.incarnation))
         except Exception as error:  # noqa: BLE001 - it counts as a journal that cannot write
             failed: Future[None] = Future()
             failed.set_exception(error)

@@ -16,6 +16,7 @@ from starlette.responses import StreamingResponse
 from labthings_fastapi.exceptions import (
     InvocationFinishedError,
     NoOutputError,
+    OutputNotKeptError,
     OutputNotReadyError,
 )
 from labthings_fastapi.messages.message import InvocationStatus
@@ -28,6 +29,7 @@ from labthings_fastapi.routes import ProblemRoute
 
 from .invocation_model import ACTION_INVOCATIONS_PATH, InvocationModel
 from .prefer import applied, wait_seconds
+from .recorded_run import RecordedRun, find_run
 from .rendering import Place, in_full, status_news, summary
 
 if TYPE_CHECKING:
@@ -58,6 +60,7 @@ def attach(manager: Runs, app: App, prefix: str = "") -> None:
     _add_listing(router, manager, prefix)
     _add_run(router, manager, prefix)
     _add_output(router, manager)
+    _add_files(router, manager)
     _add_events(router, manager)
     app.include_router(router, prefix=prefix)
 
@@ -73,7 +76,7 @@ def _json(body: bytes, headers: dict[str, str] | None = None) -> Response:
     return Response(body, media_type="application/json", headers=headers)
 
 
-async def wait_for_end(run: Invocation, seconds: float | None) -> None:
+async def wait_for_end(run: Invocation | RecordedRun, seconds: float | None) -> None:
     """Wait until the end of a run is told, at most so many seconds, without holding a thread."""
     if run.announcement.state.finished or (seconds is not None and seconds <= 0):
         return
@@ -130,7 +133,7 @@ def _add_run(router: APIRouter, manager: Runs, prefix: str) -> None:
         request: Request, id: UUID, prefer: Annotated[str | None, _PREFER] = None
     ) -> Response:
         """Show all of a run; with `Prefer: wait=N`, wait for its end first."""
-        run = manager.get_invocation(id)
+        run = await find_run(manager, id, prefix)
         if prefer is not None:
             # The header may come more than once (RFC 7240, section 2).
             prefer = ", ".join(request.headers.getlist("prefer"))
@@ -150,7 +153,7 @@ def _add_run(router: APIRouter, manager: Runs, prefix: str) -> None:
     )
     async def cancel_invocation(id: UUID) -> Response:
         """Ask a run to stop; it does so at its next cancellation point."""
-        run = manager.get_invocation(id)
+        run = await find_run(manager, id, prefix)
         if not run.cancel():
             raise InvocationFinishedError(id, run.status.value)
         return Response(status_code=204)
@@ -165,16 +168,20 @@ def _add_output(router: APIRouter, manager: Runs) -> None:
     )
     async def get_output(id: UUID) -> Response:
         """Give the bare output of a finished run, binary ones as their own media type."""
-        run = manager.get_invocation(id)
+        run = await find_run(manager, id)
         state = run.announcement.state
         if not state.finished:
             raise OutputNotReadyError(id, state.status.value)
+        if isinstance(run, RecordedRun) and run.output_reference is not None:
+            raise OutputNotKeptError(id, **run.output_reference)
         if state.output_json is None:
             raise NoOutputError(id, state.status.value)
         if isinstance(state.output, Blob):
             return blob_response(state.output)
         return _json(state.output_json)
 
+
+def _add_files(router: APIRouter, manager: Runs) -> None:
     @router.get(
         f"{ACTION_INVOCATIONS_PATH}/{{id}}/files",
         name="action_invocation_files",
@@ -209,7 +216,7 @@ def _add_events(router: APIRouter, manager: Runs) -> None:
         id: UUID, last_event_id: Annotated[str | None, Header()] = None
     ) -> Response:
         """Stream status, progress, log and results of a run until it ends."""
-        run = manager.get_invocation(id)
+        run = await find_run(manager, id)
         return StreamingResponse(
             _events_of(run, manager, last_event_id),
             media_type="text/event-stream",
@@ -218,7 +225,7 @@ def _add_events(router: APIRouter, manager: Runs) -> None:
 
 
 async def _events_of(
-    run: Invocation, manager: Runs, last_event_id: str | None
+    run: Invocation | RecordedRun, manager: Runs, last_event_id: str | None
 ) -> AsyncIterator[bytes]:
     """Yield what a subscriber missed or, for a new one, the state as it is; then what follows."""
     bell = Doorbell()

@@ -23,9 +23,9 @@ from .invocation_model import (
     LogRecordModel,
 )
 from .lifecycle import Lifecycle, RunState
-from .logs import RunLog
 from .progress import Progress, ProgressMeter
 from .results import RunResults
+from .run_log import RunLog
 
 if TYPE_CHECKING:
     import logging
@@ -36,6 +36,10 @@ if TYPE_CHECKING:
     from .protocols import Host, Runnable, UrlSource
 
 T = TypeVar("T")
+_OVER = CancelEvent()
+"""Stands for the cancel event of every run that has ended."""
+_NO_FILES = RunFiles()
+"""Stands for the files of every run that has left none."""
 
 
 class EmptyInput(BaseModel):
@@ -73,9 +77,22 @@ class RunView:
         self._results = RunResults()
         self._files = RunFiles()
         self._cancel_event = cancel_hook if cancel_hook is not None else CancelEvent(self._run_id)
-        self._context = RunContext(
+        self._context: RunContext | None = RunContext(
             self._run_id, self._cancel_event, self._log, self._progress, self._files
         )
+
+    def _compact(self) -> None:
+        """Let go of what only a live run needs; everything can be read as before.
+
+        Threads of the run that have outlived it keep what they hold.
+        """
+        self._context = None
+        self._cancel_event = _OVER
+        self._log.pack()
+        self._log.listener = None
+        self._results.listener = None
+        if not self._files.used:
+            self._files = _NO_FILES
 
     @property
     def id(self) -> UUID:

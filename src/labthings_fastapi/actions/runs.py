@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from uuid import UUID
 
+    from labthings_fastapi.journal.reader import JournalReader
     from labthings_fastapi.messages.broker import Broker
 
     from .invocation import Invocation
@@ -19,6 +20,10 @@ class Runs(Protocol):
     @property
     def broker(self) -> Broker:
         """Where the news of runs are published."""
+
+    @property
+    def records(self) -> JournalReader:
+        """What the journal has of runs, also of earlier lives of the server."""
 
     def get_invocation(self, id: UUID) -> Invocation:
         """Return the run with this id, or raise `InvocationNotFoundError`."""

@@ -16,11 +16,11 @@ from labthings_fastapi.actions.context import RunContext, entered
 from labthings_fastapi.actions.logs import (
     LONGEST_LINE,
     THINGS_LOGGER,
-    RunLog,
     RunLogHandler,
     capture,
     message_of,
 )
+from labthings_fastapi.actions.run_log import RunLog
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -303,3 +303,17 @@ def test_a_failing_action_leaves_its_traceback_in_the_log(run: Callable[..., Inv
     (kept,) = run(code).log
     assert "ValueError: jammed" in (kept.exc_text or "")
     assert kept.levelno == logging.ERROR
+
+
+def test_a_packed_log_rebuilds_equal_records() -> None:
+    log = RunLog(3)
+    for number in range(5):
+        log.keep(record("line %d", number))
+    before = log.records
+    log.pack()
+    after = log.records
+    assert [vars(one) for one in after] == [vars(one) for one in before]
+    assert log.dropped == 2
+    log.keep(record("late"))
+    assert [one.getMessage() for one in log.records] == ["line 3", "line 4", "late"]
+    assert log.dropped == 3

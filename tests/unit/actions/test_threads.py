@@ -10,7 +10,8 @@ import pytest
 import labthings_fastapi as lt
 from labthings_fastapi.actions.cancellation import CancelEvent
 from labthings_fastapi.actions.context import RunContext, current_run, entered
-from labthings_fastapi.actions.logs import RunLog, capture
+from labthings_fastapi.actions.logs import capture
+from labthings_fastapi.actions.run_log import RunLog
 from labthings_fastapi.actions.threads import InnerRun, outermost_id
 from labthings_fastapi.exceptions import InvocationCancelledError
 from labthings_fastapi.invocation_contexts import (

@@ -14,8 +14,9 @@ from fastapi.testclient import TestClient
 from labthings_fastapi.actions import ActionManager
 from labthings_fastapi.actions.cancellation import CancelEvent as DefinedCancelEvent
 from labthings_fastapi.actions.context import RunContext
-from labthings_fastapi.actions.logs import RunLog, capture
+from labthings_fastapi.actions.logs import capture
 from labthings_fastapi.actions.protocols import BelongsToRun
+from labthings_fastapi.actions.run_log import RunLog
 from labthings_fastapi.decorators import action
 from labthings_fastapi.dependencies.invocation import (
     CancelEvent,
