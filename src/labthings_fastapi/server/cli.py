@@ -170,7 +170,8 @@ def _fail(error: Exception, args: argparse.Namespace) -> int:
         logging.getLogger("labthings_fastapi.server").error("Stopped.", exc_info=error)
     anticipated = isinstance(error, (UsageError, LabThingsError))
     text = str(error) if anticipated else f"{describe_exception(error)} (--debug shows where)"
-    print(f"labthings-server: {text}", file=sys.stderr, flush=True)
+    # One paragraph, also where what hardware raised has several lines.
+    print(f"labthings-server: {' '.join(text.split())}", file=sys.stderr, flush=True)
     return EXIT_USAGE if isinstance(error, UsageError) else EXIT_NOT_STARTED
 
 

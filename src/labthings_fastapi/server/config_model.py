@@ -152,5 +152,7 @@ def _place(location: tuple[int | str, ...]) -> str:
 def _reason(item: Any) -> str:
     if item["type"] == "extra_forbidden":
         return "there is no such option"
-    reason = str(item["msg"]).removeprefix("Value error, ")
-    return f"{reason[0].lower()}{reason[1:]}" if reason else "it is not valid"
+    reason = str(item["msg"])
+    if item["type"] == "value_error":  # our own words, which may begin with a value
+        return reason.removeprefix("Value error, ")
+    return f"{reason[:1].lower()}{reason[1:]}"

@@ -21,7 +21,7 @@ import labthings_fastapi as lt
 
 class Failing(lt.Thing):
     def __enter__(self):
-        raise OSError("no power on /dev/ttyUSB0")
+        raise OSError("no power\\n  on /dev/ttyUSB0")
 
     def __exit__(self, *_):
         pass
@@ -77,7 +77,7 @@ def test_debug_shows_the_traceback(tmp_path):
     config = json.dumps({"things": {"laser": "failing:Failing"}})
     ended = run_command("-j", config, "--port", "0", "--debug", cwd=tmp_path)
     assert ended.returncode == 3
-    assert 'raise OSError("no power on /dev/ttyUSB0")' in ended.stderr
+    assert "raise OSError(" in ended.stderr
 
 
 def test_a_taken_port_ends_it_without_a_traceback(tmp_path):

@@ -83,3 +83,8 @@ def test_what_is_no_path_is_no_prefix(prefix):
 def test_what_is_no_object_is_no_configuration(given):
     with pytest.raises(ServerConfigurationError, match="the whole file"):
         reviewed(given)
+
+
+def test_a_value_is_shown_as_it_is():
+    with pytest.raises(ServerConfigurationError, match=r"things\.a\.cls: None is not a subclass"):
+        reviewed({"things": {"a": None}})
