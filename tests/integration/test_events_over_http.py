@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import http.client
 import json
-import socket
 import threading
-import time
 
 import pytest
-import uvicorn
 
 import labthings_fastapi as lt
 
@@ -49,61 +46,6 @@ def server(tmp_path):
     return lt.ThingServer.from_things(
         {"oven": Oven, "dog": Watchdog}, settings_folder=tmp_path / "settings"
     )
-
-
-@pytest.fixture
-def port(server):
-    """Run the server on a port of its own; Starlette's test client cannot stream."""
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        config = uvicorn.Config(server.app, log_level="warning", timeout_graceful_shutdown=1)
-        runner = uvicorn.Server(config)
-        thread = threading.Thread(target=runner.run, args=([listening],))
-        thread.start()
-        deadline = time.monotonic() + 30
-        while not runner.started and time.monotonic() < deadline:
-            thread.join(0.01)
-        assert runner.started
-        yield listening.getsockname()[1]
-        runner.should_exit = True
-        thread.join(30)
-
-
-class Stream:
-    """An open stream of server-sent events."""
-
-    def __init__(self, port, path, **headers):
-        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-        self._connection.request("GET", path, headers=headers)
-        self.response = self._connection.getresponse()
-
-    def next(self):
-        """Wait for the next event, and return its fields."""
-        fields = {}
-        while True:
-            line = self.response.readline().decode().rstrip("\r\n")
-            if not line and fields:
-                return fields
-            if line and not line.startswith(":"):
-                name, _, value = line.partition(": ")
-                fields[name] = value
-
-    def close(self):
-        self.response.close()
-        self._connection.close()
-
-
-@pytest.fixture
-def subscribe(port):
-    streams = []
-
-    def open_stream(path, **headers):
-        streams.append(Stream(port, path, **headers))
-        return streams[-1]
-
-    yield open_stream
-    for stream in streams:
-        stream.close()
 
 
 def post(port, path, body):

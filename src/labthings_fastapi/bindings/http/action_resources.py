@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 from uuid import UUID
 
 from labthings_fastapi.actions.prefer import applied, wait_seconds
+from labthings_fastapi.actions.recorded_run import find_run
 from labthings_fastapi.actions.rendering import Place, action_status, summary
 from labthings_fastapi.actions.routes import wait_for_end
 from labthings_fastapi.exceptions import InvocationFinishedError, InvocationNotFoundError
@@ -14,16 +16,22 @@ from labthings_fastapi.messages.message import InvocationStatus
 from labthings_fastapi.portal.doorbell import outcome
 from labthings_fastapi.problems import Problem, message_problem
 
+from .idempotency import KEY_HEADER, KeyedRuns, run_key
 from .property_resources import NO_METHODS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from labthings_fastapi.actions.invocation import Invocation
     from labthings_fastapi.actions.manager import ActionManager
+    from labthings_fastapi.actions.recorded_run import RecordedRun
     from labthings_fastapi.descriptors.action import ActionDescriptor
     from labthings_fastapi.portal.workers import Lane
     from labthings_fastapi.thing import Thing
 
     from .exchange import Exchange, Inbound
+
+T = TypeVar("T")
 
 
 class Answer:
@@ -46,13 +54,17 @@ class Answer:
 
 
 async def answer_to(
-    run: Invocation, action: ActionDescriptor[Any, Any, Any], place: Place, prefer: str | None
+    run: Invocation | RecordedRun,
+    action: ActionDescriptor[Any, Any, Any],
+    place: Place,
+    prefer: str | None,
 ) -> Answer:
     """Say that a run was started, once its record is committed, or how it ended.
 
     201 with its status; for a synchronous action, 200 with the bare output, or 204 without one.
+    An emergency stop has begun, whatever the journal says.
     """
-    if run.commit is not None:
+    if run.commit is not None and not action.stop:
         await outcome(run.commit)
     href = place.of_action_run(run)
     if action.synchronous:
@@ -67,7 +79,7 @@ async def answer_to(
     return Answer(201, action_status(run, place), headers)
 
 
-def _synchronous_answer(run: Invocation, href: str) -> Answer:
+def _synchronous_answer(run: Invocation | RecordedRun, href: str) -> Answer:
     state = run.announcement.state
     if state.status is InvocationStatus.COMPLETED:
         json = state.output_json or b"null"
@@ -108,6 +120,7 @@ class ActionResource:
         self._lane = lane
         self._manager = manager
         self._prefix = prefix
+        self._keyed = KeyedRuns(manager, prefix)
         self.what = f"Action {descriptor.name!r} of Thing {thing.name!r}"
         # With dependencies to inject, FastAPI takes the POST: see `injected.py`.
         self.injected = bool(descriptor.dependency_params)
@@ -128,17 +141,31 @@ class ActionResource:
         """Start a run with the input in `body`; `handles` are what a manager takes beside it."""
         # Clients that have nothing to say send nothing, or null.
         text = b"{}" if body.strip() in (b"", b"null") else body
-        if self.descriptor.quick_input:
-            run = self._start(text, handles)
+        key = asked.header(KEY_HEADER)
+        run: Invocation | RecordedRun
+        # An emergency stop asks no journal first; to stop twice does no harm.
+        if key is None or self.descriptor.stop:
+            run = await self._apart(self._start, text, handles)
         else:
-            # Checking the input, and writing it for the record, runs code of the user's types.
-            run = await self._lane.run(self._start, text, handles)
+            given = await self._apart(self.descriptor.input_schema.validate_json, text)
+            named = run_key(key, self._thing.name, self.descriptor.name, text, handles.get("id"))
+            handles |= {"id": named.run, "input": given}
+            run = await self._keyed.run_for(named, partial(self._apart, self._invoke, handles))
         place = Place(asked.origin, self._prefix)
         return await answer_to(run, self.descriptor, place, asked.header(b"prefer"))
 
+    async def _apart(self, do: Callable[..., T], *arguments: Any) -> T:
+        """Call what checks the input, or writes it for the record: code of the user's types."""
+        if self.descriptor.quick_input:
+            return do(*arguments)
+        return await self._lane.run(do, *arguments)
+
     def _start(self, text: bytes, handles: dict[str, Any]) -> Invocation:
         given = self.descriptor.input_schema.validate_json(text)
-        return self._manager.invoke_action(self.descriptor, self._thing, input=given, **handles)
+        return self._invoke({**handles, "input": given})
+
+    def _invoke(self, handles: dict[str, Any]) -> Invocation:
+        return self._manager.invoke_action(self.descriptor, self._thing, **handles)
 
     async def get(self, exchange: Exchange) -> None:
         """List the runs of this action, in short, newest last."""
@@ -160,19 +187,20 @@ class ActionRunResource:
         self.what = f"A run of {action.what[0].lower()}{action.what[1:]}"
         self.handlers = {"GET": self.get, "DELETE": self.delete}
 
-    def _run(self, exchange: Exchange) -> Invocation:
+    async def _run(self, exchange: Exchange) -> Invocation | RecordedRun:
         text = exchange.path.rpartition("/")[2]
         try:
-            run = self._manager.get_invocation(UUID(text))
+            id = UUID(text)
         except ValueError as error:
             raise InvocationNotFoundError(text) from error
+        run = await find_run(self._manager, id, self._prefix)
         if run.action_path != exchange.path.rpartition("/")[0]:
             raise InvocationNotFoundError(run.id)
         return run
 
     async def get(self, exchange: Exchange) -> None:
         """Show a run; with `Prefer: wait=N`, wait for its end first."""
-        run = self._run(exchange)
+        run = await self._run(exchange)
         headers = {}
         seconds = wait_seconds(exchange.header(b"prefer"), run.response_timeout)
         if seconds is not None:
@@ -183,7 +211,7 @@ class ActionRunResource:
 
     async def delete(self, exchange: Exchange) -> None:
         """Ask a run to stop."""
-        run = self._run(exchange)
+        run = await self._run(exchange)
         if not run.cancel():
             raise InvocationFinishedError(run.id, run.status.value)
         await exchange.reply(204)

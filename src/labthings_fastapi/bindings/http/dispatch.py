@@ -59,6 +59,11 @@ class Table:
             names = tuple(key[len(path) :] for key in fixed if key.startswith(path))
             self._things = {**self._things, path: (thing, names)}
 
+    def add_resource(self, path: str, resource: Resource) -> None:
+        """Add a resource that belongs to no Thing."""
+        with self._lock:
+            self._fixed = {**self._fixed, path: resource}
+
     def find(self, path: str) -> Resource | None:
         """Return what is at a path, or None."""
         found = self._fixed.get(path)

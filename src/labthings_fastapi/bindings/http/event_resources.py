@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from pydantic_core import to_json
+
+from labthings_fastapi.messages.sse import encode
 from labthings_fastapi.messages.topic import Topic
 
 from .property_resources import NO_METHODS
@@ -12,9 +16,42 @@ from .streams import stream
 if TYPE_CHECKING:
     from labthings_fastapi.descriptors.event import EventDescriptor
     from labthings_fastapi.messages.broker import Broker
+    from labthings_fastapi.messages.message import Message
     from labthings_fastapi.thing import Thing
 
     from .exchange import Exchange
+
+
+class ServerEventsResource:
+    """`/events`: all that happens on the server; used on the server's event loop."""
+
+    passes_on = NO_METHODS
+    what = "The events of the server"
+
+    def __init__(self, broker: Broker) -> None:
+        """Let clients follow everything with one stream."""
+        self._broker = broker
+        self.handlers = {"GET": self.get}
+
+    async def get(self, exchange: Exchange) -> None:
+        """Send changes of runs and properties, events, logs and results as they come."""
+        await stream(exchange, self._broker, Topic(), _with_origin)
+
+
+def _with_origin(message: Message) -> bytes:
+    """Write a message so that it says of which Thing, affordance and run it is."""
+    origin = to_json(
+        {
+            "kind": message.kind,
+            "thing": message.thing,
+            "name": message.affordance,
+            "invocation": message.invocation,
+            "time": message.time,
+        },
+        exclude_none=True,
+    )
+    payload = b'%b,"data":%b}' % (origin[:-1], message.payload)
+    return encode(replace(message, payload=payload, value=None), message.kind)
 
 
 class EventResource:

@@ -11,7 +11,7 @@ from labthings_fastapi.thing_description.http_forms import HttpForms
 from .action_resources import ActionResource, ActionRunResource, ActionsResource
 from .application import ThingsApplication
 from .dispatch import Table
-from .event_resources import EventResource
+from .event_resources import EventResource, ServerEventsResource
 from .injected import add_action_route, add_endpoint_route
 from .property_resources import PropertiesResource, PropertyResource, ResetResource
 from .thing_resource import ThingResource
@@ -46,6 +46,7 @@ class HttpBinding(HttpForms):
         self._workers = workers
         self._prefix = prefix
         self._calls_per_thing = calls_per_thing
+        self.table.add_resource(f"{prefix}/events", ServerEventsResource(manager.broker))
         app.add_middleware(ThingsApplication, table=self.table)
 
     def expose(self, thing: Thing) -> None:

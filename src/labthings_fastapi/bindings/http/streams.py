@@ -9,7 +9,10 @@ from labthings_fastapi.messages.sse import COMMENT, encode
 from labthings_fastapi.portal.doorbell import Doorbell
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from labthings_fastapi.messages.broker import Broker
+    from labthings_fastapi.messages.message import Message
     from labthings_fastapi.messages.subscription import Subscription
     from labthings_fastapi.messages.topic import Topic
 
@@ -18,8 +21,13 @@ if TYPE_CHECKING:
 KEEP_ALIVE_SECONDS = 15.0
 
 
-async def stream(exchange: Exchange, broker: Broker, topic: Topic) -> None:
-    """Send what happens until the client goes away or the broker closes.
+async def stream(
+    exchange: Exchange,
+    broker: Broker,
+    topic: Topic,
+    write: Callable[[Message], bytes] = encode,
+) -> None:
+    """Send what happens, as `write` writes it, until the client goes away or the broker closes.
 
     A `Last-Event-ID` header replays what was missed; what is lost is said by a `gap` event.
     """
@@ -31,7 +39,7 @@ async def stream(exchange: Exchange, broker: Broker, topic: Topic) -> None:
         if exchange.scope["method"] == "HEAD":
             await exchange.send_part(b"", more=False)
             return
-        sending = asyncio.create_task(_send(exchange, subscription, bell))
+        sending = asyncio.create_task(_send(exchange, subscription, bell, write))
         leaving = asyncio.create_task(exchange.client_left())
         try:
             await asyncio.wait({sending, leaving}, return_when=asyncio.FIRST_COMPLETED)
@@ -41,11 +49,16 @@ async def stream(exchange: Exchange, broker: Broker, topic: Topic) -> None:
             await asyncio.gather(sending, leaving, return_exceptions=True)
 
 
-async def _send(exchange: Exchange, subscription: Subscription, bell: Doorbell) -> None:
+async def _send(
+    exchange: Exchange,
+    subscription: Subscription,
+    bell: Doorbell,
+    write: Callable[[Message], bytes],
+) -> None:
     while True:
         messages = subscription.take()
         if messages:
-            await exchange.send_part(b"".join(encode(message) for message in messages))
+            await exchange.send_part(b"".join(map(write, messages)))
         elif subscription.closed:
             break
         elif not await bell.wait(KEEP_ALIVE_SECONDS):

@@ -1,0 +1,119 @@
+"""`Idempotency-Key`: the same request, sent again, gives back the same run and moves nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from concurrent.futures import Future
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+from uuid import UUID, uuid4
+
+from labthings_fastapi.actions.recorded_run import find_run
+from labthings_fastapi.exceptions import (
+    IdempotencyKeyError,
+    InvocationNotFoundError,
+    RequestError,
+)
+from labthings_fastapi.journal.keys import RunKey, input_digest, utc_now
+from labthings_fastapi.portal.doorbell import outcome
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from labthings_fastapi.actions.invocation import Invocation
+    from labthings_fastapi.actions.manager import ActionManager
+    from labthings_fastapi.actions.recorded_run import RecordedRun
+
+KEY_HEADER = b"idempotency-key"
+LONGEST_KEY = 255
+
+
+def run_key(key: str, thing: str, action: str, body: bytes, id: UUID | None) -> RunKey:
+    """Return what a request would have its key stand for: a run with this id, or a fresh one.
+
+    Raises:
+        RequestError: the key is empty or too long.
+    """
+    if not 0 < len(key) <= LONGEST_KEY:
+        raise RequestError(
+            f"An Idempotency-Key has 1 to {LONGEST_KEY} characters, and this one has {len(key)}."
+        )
+    return RunKey(key, thing, action, input_digest(_canonical(body)), id or uuid4(), utc_now())
+
+
+def _canonical(body: bytes) -> bytes:
+    """Write JSON so that the same input gives the same bytes, however a client wrote it."""
+    try:
+        return json.dumps(json.loads(body), sort_keys=True).encode()
+    except (ValueError, RecursionError):
+        return body
+
+
+class KeyedRuns:
+    """Starts one run for each key of one action; used on event loops, also on several."""
+
+    def __init__(self, manager: ActionManager, prefix: str) -> None:
+        """Keep the keys in the manager's journal."""
+        self._manager = manager
+        self._prefix = prefix
+        self._busy: dict[tuple[str, str, str], Future[None]] = {}
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    async def run_for(
+        self, key: RunKey, start: Callable[[], Awaitable[Invocation]]
+    ) -> Invocation | RecordedRun:
+        """Return the run that a key stands for; if there is none, that which `start` gives.
+
+        Raises:
+            IdempotencyKeyError: the key came with other input before.
+            Exception: the run was refused, or the key cannot be kept; then nothing has begun, and
+                the key may be used again.
+        """
+        # To its end also if the client goes away: between key and run there is no way back.
+        task = asyncio.ensure_future(self._run_for(key, start))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return await asyncio.shield(task)
+
+    async def _run_for(
+        self, key: RunKey, start: Callable[[], Awaitable[Invocation]]
+    ) -> Invocation | RecordedRun:
+        journal = self._manager.journal
+        async with self._alone(key.name):
+            kept = await outcome(journal.remember_key(key))
+            if kept.run == key.run:
+                try:
+                    run = await start()
+                    if run.commit is not None:
+                        await outcome(run.commit)
+                except Exception:
+                    # Nobody was told of this run, and the next try may be luckier.
+                    journal.forget_key(key)
+                    raise
+                return run
+        if kept.input_digest != key.input_digest:
+            raise IdempotencyKeyError(
+                f"The key {key.key!r} was sent with other input to {key.thing}.{key.action} "
+                f"before, and stands for run {kept.run}: use a new key for a new request."
+            )
+        try:
+            return await find_run(self._manager, kept.run, self._prefix, expired=True)
+        except InvocationNotFoundError as error:
+            raise IdempotencyKeyError(
+                f"The key {key.key!r} stands for run {kept.run} of {key.thing}.{key.action}, of "
+                "which no record is left: use a new key for a new request."
+            ) from error
+
+    @asynccontextmanager
+    async def _alone(self, name: tuple[str, str, str]) -> AsyncIterator[None]:
+        """Let one request with a key in at a time, whatever loop it is on."""
+        mine: Future[None] = Future()
+        mine.set_running_or_notify_cancel()  # so that nobody who waits for it can cancel it
+        while (first := self._busy.setdefault(name, mine)) is not mine:
+            await outcome(first)
+        try:
+            yield
+        finally:
+            del self._busy[name]
+            mine.set_result(None)
