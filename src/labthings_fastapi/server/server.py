@@ -251,7 +251,10 @@ class ThingServer:
         try:
             await self._open()
             self.state = "running"
-            self._poller.start(self.things_by_class(Thing))
+            states = self._household.states
+            self._poller.start(
+                [thing for thing in self._things.values() if states.get(thing.name) == "open"]
+            )
             yield
         finally:
             await self.wind_down()
