@@ -29,6 +29,8 @@ def settings_path(folder: Path) -> Path:
     return folder / "laser" / "Settings-Laser.json"
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows makes no processes by fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")  # of fork, from 3.12
 def test_a_kill_in_a_burst_of_writes_never_corrupts_the_file(tmp_path: Path):
     """200 times kill -9: the file is whole, and holds what was acknowledged or one step more."""
     # One process forks 200 writers, so that Python's start is paid once.

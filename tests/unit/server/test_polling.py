@@ -191,3 +191,19 @@ def test_a_server_that_does_not_run_does_not_look():
         probe.now = 5.0
         assert news.take() == []
     assert probe.threads == set()
+
+
+def test_a_thing_that_could_not_start_is_left_alone():
+    class Broken(Probe):
+        def __enter__(self):
+            raise OSError("no power")
+
+        def __exit__(self, *args): ...
+
+    server = lt.ThingServer({"things": {"broken": Broken, "probe": Probe}}, tolerant=True)
+    broken, probe = server.things["broken"], server.things["probe"]
+    looked = threading.Event()
+    probe.values = iter(lambda: looked.set() or 0, None)
+    with server.test_client():
+        assert looked.wait(30)
+    assert broken.threads == set()
