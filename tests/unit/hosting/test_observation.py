@@ -108,6 +108,7 @@ def test_what_a_callback_raises_is_logged_and_the_next_one_comes(broker, listene
     Observation(broker, EVENTS, ended)
     happen(broker, 3)
     assert ended.has(1)
+    assert listener.has(3)  # so the first two failures have been logged
     messages = [record.getMessage() for record in caplog.records if "failed" in record.getMessage()]
     assert len(messages) >= 2
     assert error.__name__ in messages[0]
