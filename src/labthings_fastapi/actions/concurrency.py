@@ -103,9 +103,9 @@ class Place:
             following = self._holder
             self._depth = 1 if following is not None else 0
             moves = self._positions()
+        _tell(moves)
         if following is not None:
             following.granted()
-        _tell(moves)
 
     def withdraw(self, claim: Claim) -> bool:
         """Leave the line; False if the claim was not in it (any more)."""

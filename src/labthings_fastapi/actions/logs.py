@@ -5,7 +5,6 @@ One handler and one context variable do it: a logger made for each run would nev
 
 from __future__ import annotations
 
-import copy
 import logging
 from typing import TYPE_CHECKING
 
@@ -107,7 +106,9 @@ def settled(record: logging.LogRecord) -> logging.LogRecord:
     plain = isinstance(record.msg, str) and not record.args and record.exc_info is None
     if plain and len(record.msg) <= LONGEST_LINE:
         return record
-    kept = copy.copy(record)
+    # As `copy.copy` does it, at a fifth of its price: this is on the path of every log call.
+    kept = type(record).__new__(type(record))
+    kept.__dict__.update(record.__dict__)
     kept.msg = _clipped(message_of(record))
     kept.args = None
     if record.exc_info:

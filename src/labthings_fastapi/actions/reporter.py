@@ -10,7 +10,7 @@ from pydantic_core import to_json
 
 from labthings_fastapi.messages.message import Message
 
-from .invocation_model import LogRecordModel
+from .invocation_model import log_line_json
 from .rendering import journal_record, status_news
 
 if TYPE_CHECKING:
@@ -98,8 +98,7 @@ class Reporter:
         """A record was logged in the run."""
         run = self._run()
         if run is not None:
-            line = LogRecordModel.model_validate(record)
-            self._publish(run, "log", to_json(line.model_dump(mode="json")))
+            self._publish(run, "log", log_line_json(record))
 
     def result(self, number: int, value: Any, json: bytes) -> None:
         """A generator yielded a value."""
