@@ -126,6 +126,7 @@ class RunLogHandler(logging.Handler):
         # A record may name its run (the injected logger does) or be logged inside one. The name is
         # taken off: kept records must not keep their run alive.
         run = record.__dict__.pop("labthings_run", None) or current_run()
+        self._show_if_nobody_else_does(record)
         if run is None or run.log is None or getattr(record, _KEPT, False):
             return
         setattr(record, _KEPT, True)
@@ -133,6 +134,18 @@ class RunLogHandler(logging.Handler):
             run.log.keep(record)
         except Exception:  # noqa: BLE001 - as in every handler: logging never fails the code
             self.handleError(record)
+
+    def _show_if_nobody_else_does(self, record: logging.LogRecord) -> None:
+        """Print a warning that no other handler sees: as Python does where there is no handler."""
+        last = logging.lastResort
+        if last is None or record.levelno < last.level:
+            return
+        logger: logging.Logger | None = logging.getLogger(record.name)
+        while logger is not None:
+            if any(handler is not self for handler in logger.handlers):
+                return
+            logger = logger.parent if logger.propagate else None
+        last.handle(record)
 
     def handle(self, record: logging.LogRecord) -> bool | logging.LogRecord:  # type: ignore[override]
         """Skip the handler's lock: a run's log has its own, and runs must not wait for others."""

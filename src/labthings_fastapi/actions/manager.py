@@ -17,6 +17,7 @@ from labthings_fastapi.outputs.store import BlobStore
 from .admission import MAX_CONCURRENT_RUNS, MAX_QUEUED_RUNS, RunLimits
 from .deadlines import Deadlines
 from .invocation import Invocation
+from .rendering import Place
 from .reporter import Reporter
 
 if TYPE_CHECKING:
@@ -58,6 +59,8 @@ class ActionManager:
         self._max_retained = max_retained_runs
         self._limits = RunLimits(max_concurrent_runs, max_queued_runs)
         self._refusal: str | None = None
+        self.prefix = ""
+        """What comes before the paths of the endpoints."""
         self._clock = clock
         self._lock = threading.Lock()  # guards the four below
         self._invocations: dict[UUID, Invocation] = {}
@@ -82,7 +85,9 @@ class ActionManager:
             if self._invocations.setdefault(invocation.id, invocation) is not invocation:
                 raise ValueError(f"There is an invocation with id {invocation.id} already.")
         invocation.limit_by(self._limits)
-        Reporter(invocation, self.broker, lambda: self.journal, self._note_end).attach(self.blobs)
+        place = Place(prefix=self.prefix)
+        reporter = Reporter(invocation, self.broker, lambda: self.journal, place, self._note_end)
+        reporter.attach(self.blobs)
 
     def invoke_action(
         self,
@@ -244,6 +249,11 @@ class ActionManager:
         May be called before or after other routes are added; `prefix` comes before the paths.
         """
         # Here, so that runs can be managed without a web framework.
+        from labthings_fastapi.outputs.routes import attach as attach_blobs
+
         from .routes import attach
 
-        attach(self, app, prefix)
+        self.prefix = self.blobs.prefix = prefix
+        host: Any = app
+        attach(self, host, prefix)
+        attach_blobs(self.blobs, host, prefix)

@@ -71,6 +71,13 @@ def release_tracebacks(error: BaseException) -> None:
             waiting += found.exceptions
 
 
+def _is_cancel(error: BaseException) -> bool:
+    """Whether this is a delivered cancel, perhaps wrapped by a group of tasks."""
+    if isinstance(error, BaseExceptionGroup):
+        return error.split(InvocationCancelledError)[1] is None
+    return isinstance(error, InvocationCancelledError)
+
+
 class Performance:
     """One call of an action's function; used by the run's own thread only."""
 
@@ -100,7 +107,7 @@ class Performance:
 
     def _unhappy(self, error: BaseException) -> Ending:
         logger = logging.getLogger(f"{THINGS_LOGGER}.{self._thing.name}")
-        if isinstance(error, InvocationCancelledError):
+        if _is_cancel(error):
             logger.info("%s was cancelled.", self._place)
             release_tracebacks(error)
             return cancelled_ending(error)

@@ -8,6 +8,7 @@ happen on an event loop.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from pydantic_core import to_json
 
 from labthings_fastapi.journal.record import RunRecord, stored_output
 from labthings_fastapi.messages.message import InvocationStatus
+from labthings_fastapi.outputs.blob import Blob
 
 from .invocation_model import ACTION_INVOCATIONS_PATH, LogRecordModel
 
@@ -164,13 +166,13 @@ def action_status(run: Run, place: Place, *, short: bool = False) -> bytes:
     return _joined(present, input=run.input_json, output=state.output_json)
 
 
-def status_news(run: Run, state: RunState) -> bytes:
+def status_news(run: Run, state: RunState, place: Place) -> bytes:
     """Render a change of state for subscribers."""
     return to_json(
         {
             "id": str(run.id),
             "action": run.action_path,
-            "href": Place().of_run(run),
+            "href": place.of_run(run),
             "status": state.status.value,
             "phase": state.phase,
             "cancelRequested": state.cancel_requested,
@@ -184,9 +186,22 @@ def status_news(run: Run, state: RunState) -> bytes:
     )
 
 
+def _stored(state: RunState) -> tuple[bytes | None, dict[str, Any] | None]:
+    """Return what the journal keeps of an output, and what it says of one that it does not keep."""
+    if state.output_json is None:
+        return None, None
+    if isinstance(state.output, Blob):
+        # The link leads nowhere once the server has ended.
+        size: int | None = None
+        with suppress(OSError):
+            size = state.output.size
+        return None, {"size": size, "media_type": state.output.media_type}
+    return stored_output(state.output_json)
+
+
 def journal_record(run: Invocation, state: RunState, incarnation: str) -> RunRecord:
     """Render a run for the journal."""
-    output, reference = stored_output(state.output_json) if state.output_json else (None, None)
+    output, reference = _stored(state)
     return RunRecord(
         id=run.id,
         thing=run.thing_name,

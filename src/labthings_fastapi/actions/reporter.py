@@ -24,27 +24,30 @@ if TYPE_CHECKING:
     from .invocation import Invocation
     from .lifecycle import RunState
     from .progress import Progress
+    from .rendering import Place
 
 
 class Reporter:
     """Hears all that happens in one run, in order, on the run's own threads; never blocks."""
 
-    __slots__ = ("_broker", "_journal", "_on_end", "_run")
+    __slots__ = ("_broker", "_journal", "_on_end", "_place", "_run")
 
     def __init__(
         self,
         run: Invocation,
         broker: Broker,
         journal: Callable[[], Journal],
+        place: Place,
         on_end: Callable[[Invocation, RunState], None],
     ) -> None:
-        """Report on `run`; `on_end` is called once with its final state.
+        """Report on `run`, found at `place`; `on_end` is called once with its final state.
 
         `journal` gives the journal that is in use: a run may outlive the one it began with.
         """
         self._run = weakref.ref(run)
         self._broker = broker
         self._journal = journal
+        self._place = place
         self._on_end = on_end
 
     def attach(self, blobs: Any) -> None:
@@ -77,7 +80,7 @@ class Reporter:
     def _tell(self, run: Invocation, state: RunState, commit: Future[None] | None = None) -> None:
         journaled = commit is None or (not commit.cancelled() and commit.exception() is None)
         run.announcement.tell(state, journaled=journaled)
-        self._publish(run, "status", status_news(run, state), final=state.finished)
+        self._publish(run, "status", status_news(run, state, self._place), final=state.finished)
 
     def _record(self, run: Invocation, state: RunState) -> Future[None]:
         try:

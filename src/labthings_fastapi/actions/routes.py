@@ -236,7 +236,9 @@ async def _events_of(
         missed = subscription.take()
         ended = any(message.final for message in missed)
         if last_event_id is None or (state.finished and not ended):
-            yield b"event: status\ndata: %b\n\n" % status_news(run, state)
+            yield b"event: status\ndata: %b\n\n" % status_news(
+                run, state, Place(prefix=manager.prefix)
+            )
             ended = ended or state.finished
         for message in missed:
             yield encode(message)

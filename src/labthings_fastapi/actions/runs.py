@@ -18,6 +18,10 @@ class Runs(Protocol):
     """All runs of a server, as its endpoints see them: an `ActionManager`."""
 
     @property
+    def prefix(self) -> str:
+        """What comes before the paths of the endpoints."""
+
+    @property
     def broker(self) -> Broker:
         """Where the news of runs are published."""
 

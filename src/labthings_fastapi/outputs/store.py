@@ -21,14 +21,14 @@ class BlobStore:
     def __init__(self, prefix: str = "") -> None:
         """Serve the blobs under `prefix` + `/blob`."""
         self._lock = threading.Lock()
-        self._prefix = prefix
+        self.prefix = prefix
         self._blobs: weakref.WeakValueDictionary[str, Blob] = weakref.WeakValueDictionary()
 
     def publish(self, blob: Blob) -> str:
         """Make a blob available to clients and return its href."""
         with self._lock:
             self._blobs[blob.id] = blob
-        return f"{self._prefix}{BLOB_PATH}/{blob.id}"
+        return f"{self.prefix}{BLOB_PATH}/{blob.id}"
 
     def find(self, id: str) -> Blob | None:
         """Return the blob with this id, or None if there is none or it is gone."""

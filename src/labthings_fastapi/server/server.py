@@ -20,9 +20,8 @@ from labthings_fastapi.exceptions import ThingNameError, ThingNotFoundError
 from labthings_fastapi.hosting.interface import ThingServerInterface
 from labthings_fastapi.hosting.lock import GlobalLock
 from labthings_fastapi.messages.broker import Broker
-from labthings_fastapi.outputs.routes import attach as attach_blobs
 from labthings_fastapi.outputs.store import BlobStore
-from labthings_fastapi.portal.workers import Workers
+from labthings_fastapi.portal.workers import Lane, Workers
 from labthings_fastapi.thing import Thing, slots_of
 from labthings_fastapi.thing_description.paths import normalise_thing_path, thing_path
 
@@ -32,6 +31,7 @@ from .config_model import ThingServerConfig
 from .lifespan import Household, cancel_runs
 from .openapi import ThingsAPI
 from .polling import Poller
+from .recording import Recording
 from .review import reviewed
 from .serving import run_until_stopped
 from .wiring import build_things, connect_slots, start_order
@@ -85,10 +85,14 @@ class ThingServer:
             broker=self.broker,
             blobs=self.blobs,
             max_retained_runs=self.config.max_retained_runs,
+            max_concurrent_runs=self.config.max_concurrent_runs,
+            max_queued_runs=self.config.max_queued_runs,
         )
+        self._recording = Recording(self.action_manager, self.config.journal, self.settings_folder)
         self._lock = threading.RLock()  # guards `_things` while one is added
         self._things: dict[str, Thing] = {}
         self._workers = Workers("labthings-worker")
+        self._lane = Lane(self._workers, "the server", limit=1)
         self._household = Household(self._workers)
         self._poller = Poller(self._workers)
         self.loop: asyncio.AbstractEventLoop | None = None
@@ -130,7 +134,7 @@ class ThingServer:
         routes.use_problem_details(self, self.app)
         routes.attach(self, self.app, self.api_prefix)
         self.action_manager.attach_to_app(self.app, self.api_prefix)
-        attach_blobs(self.blobs, self.app, self.api_prefix)
+        self.action_manager.records.attach_to_app(self.app, self.api_prefix)
 
     def _interface(self, name: str, path: str | None = None) -> ThingServerInterface:
         where = path if path is not None else thing_path(name, self.api_prefix)
@@ -258,10 +262,12 @@ class ThingServer:
             yield
         finally:
             await self.wind_down()
+            await self._lane.run(self.finish)
             self.state = "stopped"
 
     async def _open(self) -> None:
         try:
+            await self._lane.run(self._recording.begin)
             await self._household.open(start_order(self._things), tolerant=self.tolerant)
         except Exception as error:
             self._start_error = error
@@ -281,12 +287,14 @@ class ThingServer:
 
     def finish(self) -> None:
         """Write what is left to write; harmless twice."""
+        self._recording.end(self.config.shutdown_timeout)
 
     def serve(self, host: str = "127.0.0.1", port: int = 5000) -> None:
         """Run the server until it is told to stop (SIGTERM or Ctrl-C).
 
         Raises:
             ThingStartError: a Thing's `__enter__` failed.
+            FolderInUseError: another process serves from the settings folder.
         """
         self._start_error = None
         try:

@@ -126,6 +126,9 @@ def _action(descriptor: DescribedAction, writers: Sequence[FormWriter], url: str
     found["idempotent"] = descriptor.idempotent
     if descriptor.stop:
         found["labthings:stop"] = True
+    if descriptor.concurrency != "parallel":
+        found["labthings:concurrency"] = descriptor.concurrency
+        found["labthings:group"] = descriptor.group or descriptor.name
     found["uriVariables"] = _ACTION_ID
     found["forms"] = [form for writer in writers for form in writer.action_forms(descriptor, url)]
     return found

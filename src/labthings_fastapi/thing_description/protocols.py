@@ -90,6 +90,14 @@ class DescribedAction(Described, Protocol):
     def stop(self) -> bool:
         """Whether it is an emergency stop."""
 
+    @property
+    def concurrency(self) -> str:
+        """What happens while another run of its group is in progress."""
+
+    @property
+    def group(self) -> str | None:
+        """The group, whose runs come one at a time; the action itself if None."""
+
 
 class DescribedEvent(Described, Protocol):
     """An event."""

@@ -135,7 +135,7 @@ def test_progress_is_shown_in_percent_and_in_detail(run: Callable[..., Invocatio
 
 def test_news_of_a_failure_say_why(run: Callable[..., Invocation]) -> None:
     invocation = run(failing)
-    found = json.loads(status_news(invocation, invocation.state))
+    found = json.loads(status_news(invocation, invocation.state, Place()))
     assert found["status"] == "error"
     assert found["error"]["detail"] == "ValueError: half \\ud800"
 
