@@ -1,9 +1,11 @@
-"""What every test session shares: how hypothesis looks for counter-examples."""
+"""What every test shares: a folder of its own, and how hypothesis looks for counter-examples."""
 
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 # No deadlines: they are timing assertions, which shared machines break at random.
@@ -20,3 +22,9 @@ settings.register_profile(
 
 _in_ci = os.environ.get("CI", "").lower() == "true"
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if _in_ci else "quick"))
+
+
+@pytest.fixture(autouse=True)
+def _a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a server with the default configuration keep its settings and journal out of here."""
+    monkeypatch.chdir(tmp_path)

@@ -13,6 +13,7 @@ The tree. Beside the common base stands the builtin that a stranger would catch:
     ├── ThingStartError (RuntimeError)             a Thing's `__enter__` failed
     ├── ServerConfigurationError (ValueError)
     ├── ServerNotRunningError (RuntimeError)
+    ├── FolderInUseError (RuntimeError)            another process serves from this settings folder
     ├── ReadOnlyPropertyError (AttributeError)
     ├── SettingsWriteError (OSError)
     ├── UnserialisableValueError (ValueError)
@@ -21,6 +22,8 @@ The tree. Beside the common base stands the builtin that a stranger would catch:
     ├── InvocationFinishedError (RuntimeError)
     ├── OutputNotReadyError (RuntimeError)
     ├── NoOutputError (LookupError)
+    │   └── OutputNotKeptError                     large or binary, and the run is history
+    ├── IdempotencyKeyError (ValueError)           a key stands for another request
     ├── InvocationError (RuntimeError)             an anticipated failure, raised by user code
     ├── ActionBusyError (RuntimeError)
     ├── TooBusyError (RuntimeError)
@@ -113,6 +116,18 @@ class ServerNotRunningError(LabThingsError, RuntimeError):
     """Something was asked of a server that is not running."""
 
 
+class FolderInUseError(LabThingsError, RuntimeError):
+    """The server of another process keeps its settings and its journal in the same folder."""
+
+    def __init__(self, folder: str, process: str = "") -> None:
+        """Name the folder and, if it is known, the id of the process."""
+        who = f"process {process}" if process else "another process"
+        super().__init__(
+            f"The settings folder {folder!r} is in use by the server of {who}: stop that one, or "
+            "give this one a `settings_folder` of its own."
+        )
+
+
 class ReadOnlyPropertyError(LabThingsError, AttributeError):
     """A property that clients may not write was written by one, or has no setter."""
 
@@ -165,6 +180,22 @@ class NoOutputError(LabThingsError, LookupError):
     def __init__(self, id: UUID, status: str) -> None:
         """Say how the run ended."""
         super().__init__(f"Invocation {id} has no output: it ended as {status!r}.")
+
+
+class OutputNotKeptError(NoOutputError):
+    """The output of a run of an earlier life of the server was too large or binary."""
+
+    def __init__(self, id: UUID, size: int | None, media_type: str) -> None:
+        """Say how large it was, in bytes, and of what type."""
+        LabThingsError.__init__(
+            self,
+            f"Invocation {id} completed before the server was restarted, and the journal keeps no "
+            f"output that is large or binary; this one was {media_type}, {size} bytes.",
+        )
+
+
+class IdempotencyKeyError(LabThingsError, ValueError):
+    """An `Idempotency-Key` was sent with another request before."""
 
 
 class InvocationError(LabThingsError, RuntimeError):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pydantic_core import to_json
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from .lifecycle import RunState
     from .recorded_run import RecordedRun
 
-    Run = Invocation | RecordedRun
+    Run: TypeAlias = Invocation | RecordedRun
 
 _W3C_STATUS = {
     InvocationStatus.PENDING: "pending",

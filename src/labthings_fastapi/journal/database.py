@@ -45,8 +45,10 @@ class Database:
         synchronous: str,
         clock: Callable[[], datetime],
         vfs: str | None = None,
+        claim: Callable[[], None] | None = None,
     ) -> None:
         self.path = path
+        self._claim = claim
         self._synchronous = synchronous
         self._clock = clock
         self._vfs = vfs
@@ -79,6 +81,8 @@ class Database:
         return self._open()
 
     def _open(self) -> sqlite3.Connection:
+        if self._claim is not None:
+            self._claim()
         self.path.parent.mkdir(parents=True, exist_ok=True)
         connection = self._connect("rwc")
         try:

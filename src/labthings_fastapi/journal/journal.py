@@ -59,6 +59,13 @@ class Journal(ABC):
         """
 
     @abstractmethod
+    def forget_key(self, key: RunKey) -> Future[None]:
+        """Let a key stand for nothing, because its run was refused; never waits for a disk.
+
+        Does nothing if the key stands for another run than `key` says. Errors are those of `put`.
+        """
+
+    @abstractmethod
     def find_key(self, key: str, thing: str, action: str) -> RunKey | None:
         """Return what a key stands for, or None after 24 hours; may wait for a disk."""
 
@@ -147,6 +154,16 @@ class MemoryJournal(Journal):
             future.set_result(held or key)
         else:
             future.set_exception(closed_error(f"key {key.key!r} was not remembered"))
+        return future
+
+    def forget_key(self, key: RunKey) -> Future[None]:
+        """Let a key stand for nothing."""
+        future: Future[None] = Future()
+        with self._lock:
+            held = self._keys.get(key.name)
+            if held is not None and held.run == key.run:
+                del self._keys[key.name]
+        future.set_result(None)
         return future
 
     def find_key(self, key: str, thing: str, action: str) -> RunKey | None:

@@ -206,6 +206,14 @@ def write_key(connection: sqlite3.Connection, key: RunKey, now: datetime) -> Run
     return find_key(connection, key.name) or key
 
 
+def drop_key(connection: sqlite3.Connection, key: RunKey) -> None:
+    """Drop a key if it stands for this run."""
+    connection.execute(
+        'DELETE FROM keys WHERE "key" = ? AND thing = ? AND action = ? AND run = ?',
+        (*key.name, key.run.bytes),
+    )
+
+
 def find_key(connection: sqlite3.Connection, name: tuple[str, str, str]) -> RunKey | None:
     """Return a key, expired or not."""
     if not all(map(_is_text, name)):

@@ -22,6 +22,7 @@ from .keys import utc_now
 from .record import RunPage, decode_cursor, encode_cursor
 from .retention import Retention
 from .rows import (
+    drop_key,
     find_key,
     forget_keys_without_run,
     read_run,
@@ -64,6 +65,8 @@ class SqliteJournal(Journal):
     oldest are dropped when they take more than `keep_bytes`; open ones are kept. With `synchronous`
     NORMAL a killed server loses nothing, and a power cut perhaps the newest records; FULL waits for
     the disk at each commit. `vfs` names the SQLite VFS, for file systems without file locks.
+    `claim` is called before anything is made or opened, on the writer's thread; while it raises,
+    nothing is recorded.
 
     Folder and file are made on first use. A damaged file is set aside, at any time, and a new one
     is begun. A `put` that finds the disk full fails with an OSError (ENOSPC); the end of a run is
@@ -82,6 +85,7 @@ class SqliteJournal(Journal):
         keep_bytes: int = KEEP_BYTES,
         synchronous: Literal["NORMAL", "FULL"] = "NORMAL",
         vfs: str | None = None,
+        claim: Callable[[], None] | None = None,
         clock: Callable[[], datetime] = utc_now,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -91,7 +95,7 @@ class SqliteJournal(Journal):
         _refuse_unwritable(self.path)
         self._incarnation = incarnation
         self._clock = clock
-        self._database = Database(self.path, synchronous, clock, vfs)
+        self._database = Database(self.path, synchronous, clock, vfs, claim)
         retention = Retention(keep_days, keep_bytes, clock)
         self._writer = Writer(self._database, retention, clock, monotonic)
 
@@ -102,6 +106,10 @@ class SqliteJournal(Journal):
     def remember_key(self, key: RunKey) -> Future[RunKey]:
         """Let a key stand for a run."""
         return self._writer.remember(key)
+
+    def forget_key(self, key: RunKey) -> Future[None]:
+        """Let a key stand for nothing."""
+        return self._writer.ask(lambda: drop_key(self._database.connection(), key))
 
     def get(self, id: UUID) -> RunRecord | None:
         """Return the record of a run as last committed, or None."""

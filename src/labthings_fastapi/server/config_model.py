@@ -22,6 +22,7 @@ from labthings_fastapi.exceptions import ServerConfigurationError
 from labthings_fastapi.thing_description.paths import RESERVED_THINGS, THING_NAME
 
 from .imports import import_thing_class
+from .journal_config import JournalChoice, JournalConfig
 
 
 def _slot_choice(value: Any) -> Any:
@@ -109,6 +110,15 @@ class ThingServerConfig(BaseModel):
     )
     max_retained_runs: int = Field(
         default=10_000, ge=1, description="How many finished runs are kept at most."
+    )
+    max_concurrent_runs: int = Field(
+        default=100, ge=1, description="How many runs may be in progress at once."
+    )
+    max_queued_runs: int = Field(
+        default=1000, ge=0, description="How many more may wait; beyond, clients are told to."
+    )
+    journal: JournalChoice = Field(
+        default_factory=JournalConfig, description="'sqlite', 'memory', or its options."
     )
     max_reads_per_thing: int = Field(
         default=8, ge=1, description="How many reads of one Thing may run its code at once."

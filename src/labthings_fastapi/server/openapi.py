@@ -28,6 +28,12 @@ _RUN_ID = {
     "required": True,
     "schema": {"type": "string", "format": "uuid"},
 }
+_KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "description": "The same key and input within 24 hours give back the same run.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+}
 _COMMON: Json = {
     "Problem": {
         "type": "object",
@@ -219,6 +225,7 @@ def _action(thing: Thing, action: ActionDescriptor[Any, Any, Any], components: C
     post: Json = {
         **_texts(action),
         "operationId": f"{thing.name}.{action.name}.invoke",
+        "parameters": [_KEY],
         "responses": _responses(good, "400", "409", "413", "415", "422", "500", "503", "507"),
     }
     if action.takes_input:

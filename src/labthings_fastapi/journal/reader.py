@@ -1,0 +1,57 @@
+"""The journal for an event loop, which must not wait for a disk."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+from labthings_fastapi.portal.workers import Lane, Workers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from uuid import UUID
+
+    from .journal import Journal
+    from .protocols import App
+    from .record import RunRecord
+
+T = TypeVar("T")
+
+READS_AT_ONCE = 4
+READS_WAITING = 1000
+
+
+class JournalReader:
+    """Reads a journal on threads of its own, which no user code can keep busy.
+
+    Used from one event loop. `journal` gives the one that is in use: it changes when a server
+    starts and stops.
+    """
+
+    def __init__(self, journal: Callable[[], Journal]) -> None:
+        """Start no thread before something is read."""
+        self._journal = journal
+        self._lane = Lane(
+            Workers("labthings-journal"),
+            "the journal",
+            limit=READS_AT_ONCE,
+            waiting=READS_WAITING,
+        )
+
+    async def ask(self, do: Callable[[Journal], T]) -> T:
+        """Return what `do` makes of the journal; it may wait for a disk.
+
+        Raises:
+            TooBusyError: too many wait already.
+        """
+        return await self._lane.run(do, self._journal())
+
+    async def get(self, id: UUID) -> RunRecord | None:
+        """Return the record of a run, or None."""
+        return await self.ask(lambda journal: journal.get(id))
+
+    def attach_to_app(self, app: App, prefix: str = "") -> None:
+        """Add `/journal` to any FastAPI app; its error handlers stay as they are."""
+        # Here, so that a journal can be read without a web framework.
+        from .routes import attach
+
+        attach(self, app, prefix)
