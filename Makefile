@@ -18,7 +18,7 @@ DEMO_INSTALLED := $(VENV)/.installed-demo
 DEV_INSTALLED := $(VENV)/.installed-dev
 
 # Folders of tests/ that have a target of their own; `make test` runs them all in one session.
-FOLDERS := unit contracts properties integration faults e2e conformance
+FOLDERS := unit contracts properties integration faults typing e2e conformance
 TYPED := src $(wildcard tests/typing)
 
 .DEFAULT_GOAL := help
