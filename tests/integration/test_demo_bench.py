@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import io
 import json
+import socket
+import subprocess
+import sys
 import time
 from importlib import resources
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from PIL import Image
 
 import labthings_fastapi as lt
 from labthings_fastapi.demo.optics import focal_height
+from labthings_fastapi.messages.sse import parse
 
 FINISHED = {"completed", "cancelled", "error"}
 
@@ -67,6 +75,27 @@ def wait_until(condition, within=10.0):
         time.sleep(0.01)
 
 
+def status(client, run):
+    """The status of a run now."""
+    return client.get(run).json()["status"]
+
+
+def events(client, run):
+    """Everything that a run tells a subscriber, by its kind, up to its end."""
+    stream = client.get(f"{run}/events").text.splitlines()
+    return [(event.event, json.loads(event.data)) for event in parse(stream)]
+
+
+@pytest.fixture
+def long_move(client):
+    """A move that would take minutes, and has begun; what follows it is fast."""
+    client.put("/stage/speed", json=1).raise_for_status()
+    run = start(client, "/stage/move_to", x=400)
+    wait_until(lambda: position(client)["x"] > 0)
+    client.put("/stage/speed", json=5000).raise_for_status()
+    return run
+
+
 def position(client):
     """Where the stage says it is."""
     return client.get("/stage/position").json()
@@ -97,31 +126,76 @@ def test_a_target_out_of_reach_says_what_is_in_reach(client):
     assert "-500 to 500" in answer["error"]["detail"]
 
 
-def test_a_cancelled_move_leaves_the_stage_at_rest(client):
-    client.put("/stage/speed", json=1)
-    run = start(client, "/stage/move_to", x=400)
-    wait_until(lambda: position(client)["x"] > 0)
-    assert client.delete(run).status_code == 204
-    assert finish(client, run)["status"] == "cancelled"
+def test_a_cancelled_move_leaves_the_stage_at_rest(client, long_move):
+    assert client.delete(long_move).status_code == 204
+    assert finish(client, long_move)["status"] == "cancelled"
+    assert client.get("/stage/moving").json() is False
     resting = position(client)
     assert 0 < resting["x"] < 400
     assert position(client) == resting
 
 
-def test_the_emergency_stop_ends_a_move_with_an_error(client):
-    client.put("/stage/speed", json=1)
-    run = start(client, "/stage/move_to", x=400)
-    wait_until(lambda: client.get("/stage/moving").json())
+def test_moves_wait_in_line_and_say_how_far_they_are(client, long_move):
+    second, third = (start(client, "/stage/move_to", x=x) for x in (1, 2))
+    waiting = client.get(third).json()
+    assert (waiting["status"], waiting["phase"], waiting["queuePosition"]) == (
+        "pending",
+        "queued",
+        2,
+    )
+    client.delete(second).raise_for_status()
+    assert client.get(third).json()["queuePosition"] == 1
+    client.delete(long_move).raise_for_status()
+    assert finish(client, third)["output"]["x"] == 2
+    assert status(client, second) == "cancelled"
+
+
+def test_a_jog_takes_over_from_a_move_and_from_a_jog(client, long_move):
+    client.put("/stage/speed", json=1).raise_for_status()
+    jog = start(client, "/stage/jog", dy=400)
+    assert finish(client, long_move)["status"] == "cancelled"
+    wait_until(lambda: position(client)["y"] > 0)
+    client.put("/stage/speed", json=5000).raise_for_status()
+    assert completed(client, "/stage/jog", dz=5)["z"] == 5
+    assert status(client, jog) == "cancelled"
+    assert 0 < position(client)["y"] < 400
+
+
+def test_a_jog_takes_over_from_an_autofocus(client):
+    client.put("/stage/speed", json=1).raise_for_status()
+    focusing = start(client, "/autofocus/autofocus")
+    wait_until(lambda: position(client)["z"] < 0)
+    client.put("/stage/speed", json=5000).raise_for_status()
+    assert completed(client, "/stage/jog", dx=5)["x"] == 5
+    assert finish(client, focusing)["status"] == "cancelled"
+
+
+def test_a_cancelled_scan_leaves_the_move_of_another_client_alone(client):
+    """A scan has used the stage and waits for it again, when its client gives up."""
+    client.put("/camera/exposure", json=1000).raise_for_status()
+    scan = start(client, "/scan/scan", columns=2, rows=1)
+    wait_until(lambda: position(client)["x"] == -90)
+    client.put("/stage/speed", json=100).raise_for_status()
+    move = start(client, "/stage/move_to", x=-50)
+    wait_until(lambda: position(client)["x"] > -90)
+    client.delete(scan).raise_for_status()
+    assert finish(client, scan)["status"] == "cancelled"
+    assert finish(client, move)["output"]["x"] == -50
+
+
+def test_the_emergency_stop_passes_the_line_and_ends_all_that_move_or_wait(client, long_move):
+    waiting = start(client, "/stage/move_to", x=1)
     completed(client, "/stage/stop")
-    answer = finish(client, run)
-    assert answer["status"] == "error"
-    assert "emergency stop" in answer["error"]["detail"]
+    for run, why in ((long_move, "ended this move"), (waiting, "release it first")):
+        answer = finish(client, run)
+        assert answer["status"] == "error"
+        assert why in answer["error"]["detail"]
 
 
 def test_the_emergency_stop_ends_a_scan_too_until_the_stage_is_released(client):
     client.put("/stage/speed", json=100)
     run = start(client, "/scan/scan", columns=4, rows=4)
-    wait_until(lambda: client.get("/stage/moving").json())
+    wait_until(lambda: position(client)["x"] < 0)
     completed(client, "/stage/stop")
     assert finish(client, run)["status"] == "error"
     assert finish(client, start(client, "/stage/home"))["status"] == "error"
@@ -147,6 +221,15 @@ def test_autofocus_finds_the_focus(client):
     assert sharp["size"] > 1.2 * blurred["size"]
 
 
+def test_the_progress_of_an_autofocus_never_goes_back_though_its_moves_report_theirs(client):
+    client.put("/camera/exposure", json=100).raise_for_status()
+    run = start(client, "/autofocus/autofocus", steps=5)
+    told = [data["progress"] for kind, data in events(client, run) if kind == "progress"]
+    assert told == sorted(told)
+    assert told[-1] == 100
+    assert client.get(run).json()["progressDetail"]["message"] == "focusing"
+
+
 def test_a_scan_gives_its_tiles_with_their_pictures(client):
     tiles = completed(client, "/scan/scan", columns=2, rows=2)
     assert [(t["column"], t["row"]) for t in tiles] == [(0, 0), (1, 0), (1, 1), (0, 1)]
@@ -155,14 +238,24 @@ def test_a_scan_gives_its_tiles_with_their_pictures(client):
 
 
 def test_a_scan_cancelled_in_the_middle_stops_the_stage(client):
-    client.put("/stage/speed", json=100)
+    client.put("/camera/exposure", json=200).raise_for_status()
     run = start(client, "/scan/scan", columns=4, rows=4)
     wait_until(lambda: (client.get(run).json()["progress"] or 0) > 5)
-    assert client.delete(run).status_code == 204
+    client.put("/stage/speed", json=1).raise_for_status()
+    wait_until(lambda: client.get("/stage/moving").json())
+    client.delete(run).raise_for_status()
     assert finish(client, run)["status"] == "cancelled"
     assert client.get("/stage/moving").json() is False
     resting = position(client)
     assert position(client) == resting
+
+
+def test_a_second_scan_waits_for_the_first(client):
+    first, second = (start(client, "/scan/scan", columns=2, rows=1) for _ in range(2))
+    assert len(finish(client, second)["output"]) == 2
+    assert status(client, first) == "completed"
+    ended, begun = client.get(first).json(), client.get(second).json()
+    assert ended["timeCompleted"] <= begun["timeStarted"]
 
 
 def test_wrong_input_is_refused_before_a_run_begins(client):
@@ -177,3 +270,80 @@ def test_the_host_answers_all_its_readings_at_once(client):
     assert 0 <= readings["cpu_load"] <= 100
     assert readings["memory"]["used"] < readings["memory"]["total"]
     assert readings["uptime"] > 0
+
+
+class RealServer:
+    """A client of `labthings-server --demo`, in a process of its own."""
+
+    def __init__(self, port):
+        self._address = ("127.0.0.1", port)
+
+    @contextlib.contextmanager
+    def answer(self, method, path, body=None):
+        """Send a request and give the answer, of which nothing has been read."""
+        connection = http.client.HTTPConnection(*self._address, timeout=30)
+        with contextlib.closing(connection):
+            content = None if body is None else json.dumps(body)
+            connection.request(method, path, content, {"Content-Type": "application/json"})
+            with connection.getresponse() as answer:
+                yield answer
+
+    def ask(self, method, path, body=None):
+        """Send a request and return what it answers, None where that is empty."""
+        with self.answer(method, path, body) as answer:
+            content = answer.read()
+        assert answer.status < 400, content
+        return json.loads(content) if content else None
+
+    @contextlib.contextmanager
+    def news(self, run):
+        """Give what a run tells, by its kind, each as soon as it arrives."""
+        with self.answer("GET", f"{run}/events") as stream:
+            lines = (line.decode().rstrip("\r\n") for line in stream)
+            yield ((event.event, json.loads(event.data)) for event in parse(lines))
+
+
+@pytest.fixture
+def real_server(tmp_path):
+    """The demo bench as `make demo` starts it, on a free port."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+    command = [str(Path(sys.executable).with_name("labthings-server")), "--demo"]
+    with (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [*command, "--port", str(port)], cwd=tmp_path, stdout=log, stderr=subprocess.STDOUT
+        )
+    server = RealServer(port)
+
+    def is_up():
+        assert process.poll() is None, (tmp_path / "log").read_text("utf-8")
+        with contextlib.suppress(ConnectionError):
+            return server.ask("GET", "/stage/moving") is False
+        return False
+
+    try:
+        wait_until(is_up, within=60)
+        yield server
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def test_the_tiles_of_a_scan_arrive_one_by_one_while_it_runs(real_server):
+    """With two tiles in hand, the scan is still running; then its client has seen enough."""
+    real_server.ask("PUT", "/camera/exposure", 100)
+    scan = real_server.ask("POST", "/scan/scan", {"columns": 6, "rows": 1, "overlap": 0.9})
+    run = f"/action_invocations/{scan['id']}"
+    with real_server.news(run) as news:
+        results = (data for kind, data in news if kind == "result")
+        first, second = next(results), next(results)
+        real_server.ask("PUT", "/stage/speed", 1)
+        assert real_server.ask("GET", run)["status"] == "running"
+        assert second["number"] == first["number"] + 1
+        with real_server.answer("GET", urlsplit(first["value"]["image"]["href"]).path) as picture:
+            assert Image.open(io.BytesIO(picture.read())).size == (400, 300)
+
+        real_server.ask("DELETE", run)
+        assert [data["status"] for kind, data in news if kind == "status"][-1] == "cancelled"
+    assert real_server.ask("GET", "/stage/moving") is False

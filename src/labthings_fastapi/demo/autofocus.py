@@ -32,7 +32,10 @@ class Autofocus(lt.Thing):
     stage: Stage = lt.thing_slot()
     camera: Camera = lt.thing_slot()
 
-    @lt.action
+    focused: lt.Event[float] = lt.event()
+    """Found the focus, at this height (µm)."""
+
+    @lt.action(concurrency="queue")
     def autofocus(
         self,
         range_um: Annotated[float, Field(gt=0, le=200)] = 40.0,
@@ -49,18 +52,26 @@ class Autofocus(lt.Thing):
         Returns:
             The sharpness at each height, and the best height.
         """
-        here = self.stage.position
+        here = self.stage.move_by()  # goes nowhere, but waits until the stage is free
         lowest = here.z - range_um / 2
         heights = [lowest + range_um * step / (steps - 1) for step in range(steps)]
         # Look before moving: the whole sweep must be within reach.
         for z in (heights[0], heights[-1]):
             self.stage.limits.check(here.with_axes(z=z))
 
-        found = [self._sharpness_at(z) for z in lt.track(heights, message="focusing")]
-        best = best_height(heights, found)
+        found: list[float] = []
+        best = here.z
+        for stop in lt.track([*heights, None], message="focusing"):
+            if stop is not None:
+                found.append(self._sharpness_at(stop))
+            else:  # the last stop is the focus itself
+                best = best_height(heights, found)
+                self.stage.move_to(z=best)
+
         if best in (heights[0], heights[-1]):
             self.logger.warning("The focus may lie beyond %g µm: try a wider range.", best)
-        self.stage.move_to(z=best)
+        else:
+            self.focused.emit(best)
         return FocusCurve(z=heights, sharpness=found, best_z=best)
 
     def _sharpness_at(self, z: float) -> float:

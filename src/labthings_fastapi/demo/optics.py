@@ -106,8 +106,9 @@ def best_height(heights: Sequence[float], sharpnesses: Sequence[float]) -> float
     if top in (0, len(heights) - 1):
         return heights[top]
     below, peak, above = sharpnesses[top - 1 : top + 2]
-    curvature = below - 2 * peak + above
-    shift = (below - above) / (2 * curvature) if curvature else 0.0
+    # Written with differences, which are exact for nearly equal values: never beyond half a step.
+    left, right = peak - below, peak - above
+    shift = (left - right) / (2 * (left + right))
     return heights[top] + shift * (heights[top + 1] - heights[top])
 
 

@@ -54,7 +54,7 @@ class TileScan(lt.Thing):
     camera: Camera = lt.thing_slot()
     autofocus: Autofocus | None = lt.thing_slot()
 
-    @lt.action
+    @lt.action(concurrency="queue")
     def scan(
         self,
         columns: Count = 3,
@@ -77,7 +77,7 @@ class TileScan(lt.Thing):
         """
         if focus and self.autofocus is None:
             raise lt.exceptions.InvocationError("There is no autofocus here: scan without.")
-        start = self.stage.position
+        start = self.stage.move_by()  # goes nowhere, but waits until the stage is free
         width, height = (side * (1 - overlap) for side in self.camera.field_of_view)
 
         def place(column: int, row: int) -> Position:
@@ -89,10 +89,15 @@ class TileScan(lt.Thing):
         self.stage.limits.check(place(0, 0))
         self.stage.limits.check(place(columns - 1, rows - 1))
 
-        for column, row in lt.track(snake(columns, rows), columns * rows, "scanning"):
-            here = place(column, row)
-            self.stage.move_to(x=here.x, y=here.y)
-            if focus and self.autofocus:
-                self.autofocus.autofocus()
-            yield Tile(column=column, row=row, x=here.x, y=here.y, image=self.camera.capture())
-        self.stage.move_to(x=start.x, y=start.y)
+        for stop in lt.track([*snake(columns, rows), None], message="scanning"):
+            target = start if stop is None else place(*stop)
+            self.stage.move_to(x=target.x, y=target.y)
+            if stop is not None:
+                yield self._take(*stop, focus=focus)
+
+    def _take(self, column: int, row: int, *, focus: bool) -> Tile:
+        """Take a picture here, wherever that is: between two moves, others may move the stage."""
+        if focus and self.autofocus:
+            self.autofocus.autofocus()
+        here = self.stage.position
+        return Tile(column=column, row=row, x=here.x, y=here.y, image=self.camera.capture())

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
 from typing import Any
+from uuid import UUID
 
 import labthings_fastapi as lt
+from labthings_fastapi.actions.context import current_run
+from labthings_fastapi.actions.threads import outermost_id
 
 from .motion import Limits, Move, Position
 
@@ -15,22 +17,25 @@ STEP = 0.02
 """Time (s) between two looks at a moving stage."""
 
 
-class StageBusyError(lt.exceptions.InvocationError):
-    """The stage was asked to move while it was moving."""
-
-
 class StageStoppedError(lt.exceptions.InvocationError):
-    """An emergency stop ended a move, or holds the stage."""
+    """A move was stopped on its way, or an emergency stop holds the stage."""
 
 
 class Stage(lt.Thing):
     """Motorised stage.
 
-    It has three axes: x and y move the slide, z moves it in and out of focus.
+    It has three axes: x and y move the slide, z moves it in and out of focus. One move at a time:
+    others wait for their turn, except for a jog, which takes over.
     """
 
     speed: float = lt.property(default=200.0, gt=0, le=5000, unit="µm/s")
     """Speed of the stage, from the next move on."""
+
+    backlash: float = lt.setting(default=2.0, ge=0, le=20, unit="µm")
+    """Backlash of the z axis.
+
+    Every move in z ends with this distance upwards, so that the gears always touch on one side.
+    """
 
     limits: Limits = lt.property(default=Limits(), readonly=True, unit="µm")
     """Lowest and highest position of each axis."""
@@ -42,6 +47,7 @@ class Stage(lt.Thing):
         self._lock = threading.Lock()
         self._resting = Position()
         self._move: Move | None = None
+        self._mover: UUID | None = None  # the run that set it off; None: no run
         self._stopped = False
 
     @lt.property(observable=True, unit="µm")
@@ -60,7 +66,7 @@ class Stage(lt.Thing):
         """Whether an emergency stop holds the stage."""
         return self._stopped
 
-    @lt.action
+    @lt.action(concurrency="queue", group="motion")
     def move_to(
         self, x: float | None = None, y: float | None = None, z: float | None = None
     ) -> Position:
@@ -76,9 +82,9 @@ class Stage(lt.Thing):
         Returns:
             The position that was reached.
         """
-        return self._travel(lambda here: here.with_axes(x=x, y=y, z=z))
+        return self._go(self.position.with_axes(x=x, y=y, z=z))
 
-    @lt.action
+    @lt.action(concurrency="queue", group="motion")
     def move_by(self, dx: float = 0.0, dy: float = 0.0, dz: float = 0.0) -> Position:
         """Move by a distance.
 
@@ -90,12 +96,28 @@ class Stage(lt.Thing):
         Returns:
             The position that was reached.
         """
-        return self._travel(lambda here: here.shifted(dx, dy, dz))
+        return self._go(self.position.shifted(dx, dy, dz))
 
-    @lt.action
+    @lt.action(concurrency="queue", group="motion")
     def home(self) -> Position:
         """Move to the middle of all axes, (0, 0, 0)."""
-        return self.move_to(0, 0, 0)
+        return self._go(Position())
+
+    @lt.action(concurrency="replace", group="motion")
+    def jog(self, dx: float = 0.0, dy: float = 0.0, dz: float = 0.0) -> Position:
+        """Move by a distance, at once.
+
+        For steering by hand: it waits for nobody, but cancels the run that is moving the stage.
+
+        Args:
+            dx: how far along x (µm)
+            dy: how far along y (µm)
+            dz: how far along z (µm)
+
+        Returns:
+            The position that was reached.
+        """
+        return self._go(self.position.shifted(dx, dy, dz))
 
     @lt.action(stop=True)
     def stop(self) -> None:
@@ -116,47 +138,58 @@ class Stage(lt.Thing):
             self._stopped = False
         self._publish("stopped")
 
-    def _travel(self, aim: Callable[[Position], Position]) -> Position:
-        """Go where `aim` says, seen from where the stage is; return the position reached."""
-        move = self._set_off(aim)
-        try:
-            self._publish("moving")
-            while self._move is move and (left := move.remaining(time.monotonic())):
-                lt.cancellable_sleep(min(left, STEP))
-                gone = move.start.distance(self.position)
-                lt.progress(gone, move.length, unit="µm", message="moving")
-                self._publish("position")
-        finally:  # also when the run was cancelled
-            arrived = self._finish(move)
-        if not arrived:
-            raise StageStoppedError(f"An emergency stop ended the move, at {self.position}.")
-        return move.target
+    def safe_state(self) -> None:
+        """Come to rest: a run that used the stage was cancelled, or has failed."""
+        self._end_move()
 
-    def _set_off(self, aim: Callable[[Position], Position]) -> Move:
-        """Begin a move, if the stage is free to move and the target is within reach."""
+    def _go(self, target: Position) -> Position:
+        """Go to a position; where z changes, the last bit of the way leads upwards."""
+        self.limits.check(target)
+        start = self.position
+        rise = min(self.backlash, target.z - self.limits.z[0]) if target.z != start.z else 0.0
+        below = target.shifted(dz=-rise)
+        way = start.distance(below)
+        self._travel(below, 0, way + rise)
+        with lt.shield():  # a cancel waits for the end of the approach; an emergency stop does not
+            self._travel(target, way, way + rise)
+        self._end_move()
+        return target
+
+    def _travel(self, target: Position, done: float, total: float) -> None:
+        """Go straight to a position; `done` and `total` are lengths of the whole way (µm)."""
+        move = self._set_off(target)
+        self._publish("moving")
+        while self._move is move and (left := move.remaining(time.monotonic())):
+            lt.cancellable_sleep(min(left, STEP))
+            gone = done + move.start.distance(self.position)
+            lt.progress(gone, total, unit="µm", message="moving")
+            self._publish("position")
+        if self._move is not move:
+            raise StageStoppedError(
+                "An emergency stop, or another move of the same run, ended this move at "
+                f"{self.position}."
+            )
+
+    def _set_off(self, target: Position) -> Move:
+        """Begin to move, unless the stage is held; from then on it travels by itself."""
         with self._lock:
             if self._stopped:
                 raise StageStoppedError("An emergency stop holds the stage: release it first.")
-            if self._move is not None:
-                raise StageBusyError("The stage is already moving: wait, or cancel that move.")
-            target = aim(self._resting)
-            self.limits.check(target)
-            self._move = Move(self._resting, target, self.speed, began=time.monotonic())
+            self._move = Move(self._whereabouts(), target, self.speed, began=time.monotonic())
+            self._mover = _this_run()
             return self._move
 
-    def _finish(self, move: Move) -> bool:
-        """End a move; False if an emergency stop had already ended it."""
+    def _end_move(self) -> None:
+        """Come to rest, unless the stage moves for another run by now."""
         with self._lock:
-            ours = self._move is move
-            if ours:
+            if self._mover == _this_run():
                 self._come_to_rest()
         self._publish("position", "moving")
-        return ours
 
     def _come_to_rest(self) -> None:
         """Stay at the present position; to be called with the lock held."""
         self._resting = self._whereabouts()
-        self._move = None
+        self._move = self._mover = None
 
     def _whereabouts(self) -> Position:
         """Return the present position; to be called with the lock held."""
@@ -166,3 +199,9 @@ class Stage(lt.Thing):
         """Tell whoever watches these properties that their values have changed."""
         for name in names:
             self.properties[name].publish()
+
+
+def _this_run() -> UUID | None:
+    """Return the id of the run that this code belongs to; None outside of any."""
+    run = current_run()
+    return outermost_id(run) if run is not None else None

@@ -32,8 +32,21 @@ def test_a_sweep_that_leaves_the_limits_is_refused_before_anything_moves(bench):
     assert bench["stage"].position.z == 95
 
 
-def test_a_focus_beyond_the_sweep_is_said_in_the_log(bench, caplog):
+def test_the_height_that_was_found_is_an_event(bench, wait_until):
+    heights = []
+    bench["autofocus"].focused.subscribe(heights.append)
+    curve = bench["autofocus"].autofocus()
+    wait_until(lambda: heights)
+    assert heights == [curve.best_z]
+
+
+def test_a_focus_beyond_the_sweep_is_said_in_the_log_and_is_no_event(bench, caplog, wait_until):
+    heights = []
+    bench["autofocus"].focused.subscribe(heights.append)
     with caplog.at_level(logging.WARNING):
         curve = bench["autofocus"].autofocus(range_um=4, steps=3)
     assert curve.best_z == 2
     assert "try a wider range" in caplog.text
+    bench["autofocus"].focused.emit(0)  # had there been another, it would come first
+    wait_until(lambda: heights)
+    assert heights == [0]

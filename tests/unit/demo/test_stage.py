@@ -7,9 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from pydantic import ValidationError
 
+import labthings_fastapi as lt
 from labthings_fastapi.actions.context import fake_invocation_context, get_cancel_event
 from labthings_fastapi.demo.motion import Position
-from labthings_fastapi.demo.stage import Stage, StageBusyError, StageStoppedError
+from labthings_fastapi.demo.stage import Stage, StageStoppedError
 from labthings_fastapi.exceptions import InvocationCancelledError, InvocationError
 
 
@@ -69,11 +70,13 @@ def test_a_target_out_of_reach_is_refused_before_anything_moves(stage):
     assert not stage.moving
 
 
-def test_a_second_move_is_refused_and_the_first_goes_on(stage, moving):
-    with pytest.raises(StageBusyError, match="already moving"):
-        stage.move_by(dx=1)
-    assert stage.moving
-    assert not moving.done()
+def test_a_second_move_waits_and_does_not_begin_after_an_emergency_stop(stage, moving):
+    with ThreadPoolExecutor() as pool:
+        second = pool.submit(stage.move_to, x=0)
+        stage.stop()
+        assert "ended this move" in str(moving.exception(timeout=10))
+        assert "release it first" in str(second.exception(timeout=10))
+    assert 0 < stage.position.x < 90
 
 
 def test_an_emergency_stop_ends_the_move_in_an_error(stage, moving):
@@ -102,16 +105,84 @@ def test_once_released_the_stage_moves_again(stage, moving):
     assert stage.move_by(dx=0.01).x < 90
 
 
-def test_a_cancelled_move_leaves_the_stage_where_it_is(stage):
+@pytest.fixture
+def cancelled(stage):
+    """A run that was cancelled, and has left the stage on its way."""
     stage.speed = 1
     with fake_invocation_context():
         get_cancel_event().set()
         with pytest.raises(InvocationCancelledError):
             stage.move_to(x=100)
+        yield
+
+
+def test_the_safe_state_is_at_rest(stage, cancelled):
+    assert stage.moving
+    stage.safe_state()
     assert not stage.moving
-    assert stage.position.x < 100
     resting = stage.position
+    assert resting.x < 100
     assert stage.position == resting
+
+
+def test_a_run_that_fails_does_not_stop_the_move_of_another(stage, cancelled):
+    with fake_invocation_context():
+        stage.safe_state()
+    assert stage.moving
+
+
+def test_a_move_downwards_goes_below_its_target_and_arrives_from_there(stage, wait_until):
+    stage.speed, stage.backlash = 5000, 20
+    stage.move_to(z=2)
+    stage.speed = 100
+    with ThreadPoolExecutor() as pool:
+        move = pool.submit(stage.move_to, z=0)
+        wait_until(lambda: stage.position.z < -1)
+        assert move.result(timeout=10) == Position()
+    assert stage.position == Position()
+
+
+def test_a_move_sideways_takes_no_detour(stage):
+    stage.speed, stage.backlash = 5000, 20
+    heights = []
+    stage.properties["position"].observe(lambda position: heights.append(position.z))
+    stage.move_to(x=1)
+    assert not any(heights)
+
+
+def test_the_lowest_height_can_be_reached_though_nothing_lies_below(stage):
+    stage.speed = 5000
+    assert stage.move_to(z=-100) == Position(z=-100)
+
+
+def test_a_cancel_waits_for_the_end_of_an_approach(stage):
+    """From as far below as the backlash, the whole move is the approach."""
+    with fake_invocation_context():
+        get_cancel_event().set()
+        with pytest.raises(InvocationCancelledError):
+            stage.move_by(dz=stage.backlash)
+        stage.safe_state()
+    assert stage.position == Position(z=stage.backlash)
+
+
+def test_an_emergency_stop_ends_an_approach_too(stage, wait_until):
+    stage.speed, stage.backlash = 0.5, 20
+    with ThreadPoolExecutor() as pool:
+        approach = pool.submit(stage.move_by, dz=20)
+        wait_until(lambda: stage.position.z > 0)
+        stage.stop()
+        assert isinstance(approach.exception(timeout=10), StageStoppedError)
+    assert 0 < stage.position.z < 20
+
+
+def test_the_backlash_is_kept_when_the_server_starts_again(tmp_path):
+    def start():
+        return lt.ThingServer.from_things({"stage": Stage}, settings_folder=tmp_path).things[
+            "stage"
+        ]
+
+    start().backlash = 5
+    assert start().backlash == 5
 
 
 @pytest.mark.parametrize("speed", [0, -1, 5001])
