@@ -51,12 +51,25 @@ class _Call:
 
     def ask(self) -> bool:
         """Take the place, or get in line."""
-        return self._place.ask(self._claim)
+        taken = self._place.ask(self._claim)
+        if taken:  # if not, it may be granted before the next line
+            self.mine = True
+        return taken
 
     def over(self) -> None:
         """Give the place back, or leave the line."""
         if not self._place.withdraw(self._claim):
             self._place.give_back(self._owner)
+
+    def over_once_safe(self) -> None:
+        """Give the place back when the run has brought its hardware to rest.
+
+        Until then nobody else may begin: the next in line would move what is being stopped.
+        """
+        if self.run is None or not self.mine:
+            self.over()
+        else:
+            self.run.hold_until_safe(self.over)
 
 
 def _owner(run: RunContext | None) -> Any:
@@ -77,6 +90,7 @@ def entry(action: Grouped, thing: Any) -> Iterator[None]:
     """
     run = current_run()
     if run is not None:
+        run.release_held()
         run.enter_thing(thing)
     place = place_for(action, thing)
     if place is None:
@@ -89,8 +103,10 @@ def entry(action: Grouped, thing: Any) -> Iterator[None]:
         if not taken:
             _wait(call, awake)
         yield
-    finally:
-        call.over()
+    except BaseException:
+        call.over_once_safe()
+        raise
+    call.over()
 
 
 def _wait(call: _Call, awake: threading.Event) -> None:
@@ -110,6 +126,7 @@ async def async_entry(action: Grouped, thing: Any) -> AsyncIterator[None]:
     """Do the same without blocking the loop; a cancel of the run cancels the task."""
     run = current_run()
     if run is not None:
+        run.release_held()
         run.enter_thing(thing)
     place = place_for(action, thing)
     if place is None:
@@ -123,5 +140,7 @@ async def async_entry(action: Grouped, thing: Any) -> AsyncIterator[None]:
             while not call.mine:
                 await bell.wait()
         yield
-    finally:
-        call.over()
+    except BaseException:
+        call.over_once_safe()
+        raise
+    call.over()

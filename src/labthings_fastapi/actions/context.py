@@ -38,7 +38,17 @@ class RunContext:
     Any thread may hold it. The Things are those whose actions the run has entered, in order.
     """
 
-    __slots__ = ("__weakref__", "_things", "cancel", "files", "id", "log", "progress", "stop")
+    __slots__ = (
+        "__weakref__",
+        "_held",
+        "_things",
+        "cancel",
+        "files",
+        "id",
+        "log",
+        "progress",
+        "stop",
+    )
 
     def __init__(
         self,
@@ -55,6 +65,7 @@ class RunContext:
         self.progress = progress
         self.files = files
         self._things: tuple[Any, ...] = ()
+        self._held: tuple[Callable[[], None], ...] = ()
         self.stop: Callable[[], Any] = cancel.set
         """Asks the run to stop, as a client would."""
 
@@ -62,6 +73,16 @@ class RunContext:
         """Remember that code of this Thing runs: it is made safe if the run does not end well."""
         # Replaced, not changed; two threads that enter at once would at worst lose a repetition.
         self._things = (*(one for one in self._things if one is not thing), thing)
+
+    def hold_until_safe(self, release: Callable[[], None]) -> None:
+        """Keep what an action that failed holds: nobody else may begin before all is at rest."""
+        self._held = (*self._held, release)
+
+    def release_held(self) -> None:
+        """Give back what was kept: all is at rest, or the run has dealt with the failure."""
+        held, self._held = self._held, ()
+        for release in reversed(held):
+            release()
 
     def take_things(self) -> tuple[Any, ...]:
         """Return the Things entered, the latest first, and let go of them."""

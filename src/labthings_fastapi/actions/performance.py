@@ -104,6 +104,7 @@ class Performance:
             return ending
         finally:
             self._run.take_things()
+            self._run.release_held()
 
     def _unhappy(self, error: BaseException) -> Ending:
         logger = logging.getLogger(f"{THINGS_LOGGER}.{self._thing.name}")

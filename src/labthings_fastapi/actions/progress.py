@@ -83,11 +83,12 @@ class Progress:
 class Step:
     """A loop that is being tracked: reports from inside count as parts of its present step."""
 
-    __slots__ = ("done", "message", "total")
+    __slots__ = ("done", "message", "part", "total")
 
     def __init__(self, total: float | None, message: str | None) -> None:
         """Begin at the first of `total` steps."""
         self.done = 0
+        self.part = 0.0
         self.total = total
         self.message = message
 
@@ -132,7 +133,9 @@ class ProgressMeter:
         now = self._clock()
         for step in reversed(self._steps):
             part = _ratio(done, total) if total else None
-            done = step.done + min(max(part or 0.0, 0.0), 1.0)
+            # A second action inside a step begins anew; the step does not.
+            step.part = max(step.part, min(part or 0.0, 1.0))
+            done = step.done + step.part
             total, unit, message = step.total, None, step.message or message
         report = Progress(
             done,
@@ -205,5 +208,5 @@ def track(
         finally:
             if meter is not None:
                 meter.leave(step)
-        step.done += 1
+        step.done, step.part = step.done + 1, 0.0
         progress(step.done, total, message=message)

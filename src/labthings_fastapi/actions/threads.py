@@ -27,6 +27,14 @@ class InnerRun(RunContext):
         super().__init__(id, cancel, outer.log, outer.progress, outer.files)
         self.outer = outer
 
+    def enter_thing(self, thing: Any) -> None:
+        """Remember it with the run that clients know, which will make it safe."""
+        self.outer.enter_thing(thing)
+
+    def hold_until_safe(self, release: Callable[[], None]) -> None:
+        """Keep it with the run that clients know."""
+        self.outer.hold_until_safe(release)
+
 
 def outermost_id(run: RunContext) -> UUID:
     """Return the id of the run that clients know: what it holds, the runs inside it hold too."""

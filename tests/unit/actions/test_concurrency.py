@@ -374,3 +374,79 @@ def test_a_run_that_does_not_stop_in_time_is_overdue_and_says_so() -> None:
     assert run.status is InvocationStatus.COMPLETED
     assert run.output == "done all the same"
     assert run.state.cancel_requested
+
+
+class Slow(Stage):
+    """Takes its time to come to rest, and writes down in what order things happen."""
+
+    def safe_state(self) -> None:
+        self.begun.append("at rest")
+
+
+class InThread(lt.Thing):
+    """Moves a stage from a thread of the run."""
+
+    def __init__(self, stage: Stage) -> None:
+        super().__init__()
+        self.stage = stage
+
+    @lt.action
+    def work(self) -> None:
+        thread = lt.ThreadWithInvocationID(self.stage.move)
+        thread.start()
+        thread.join_and_propagate_cancel(0.005)
+
+
+def test_nobody_else_begins_before_all_is_at_rest(manager: ActionManager) -> None:
+    stage = Slow()
+    run = start(manager, Focus.autofocus, Focus(stage))
+    begun(stage)
+    following = start(manager, Stage.move, stage, name="following")
+    run.cancel()
+    run.join(30)
+    begun(stage)
+    stage.go.release()
+    following.join(30)
+    assert stage.begun == ["first", "at rest", "following"]
+
+
+def test_things_that_a_thread_of_the_run_entered_are_made_safe_too(
+    manager: ActionManager, stage: Stage
+) -> None:
+    run = start(manager, InThread.work, InThread(stage))
+    begun(stage)
+    run.cancel()
+    run.join(30)
+    assert run.status is InvocationStatus.CANCELLED
+    assert stage.safe == 1
+
+
+def test_a_run_that_deals_with_a_failure_gives_the_place_back(
+    manager: ActionManager, stage: Stage
+) -> None:
+    class Patient(lt.Thing):
+        go_on = threading.Event()
+
+        @lt.action
+        def work(self) -> str:
+            with pytest.raises(ActionBusyError):
+                stage.calibrate()
+            stage.move("tried again")
+            self.go_on.wait(30)
+            return "done"
+
+    holder = start(manager, Stage.move, stage)
+    begun(stage)
+    patient = Patient()
+    run = start(manager, Patient.work, patient)
+    stage.go.release()
+    holder.join(30)
+    begun(stage)
+    stage.go.release()
+    other = start(manager, Stage.move, stage, name="other")
+    begun(stage)
+    stage.go.release()
+    other.join(30)
+    patient.go_on.set()
+    run.join(30)
+    assert run.output == "done"

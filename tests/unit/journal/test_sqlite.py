@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import tempfile
 import sqlite3
 import sys
 from collections.abc import Callable
@@ -162,14 +163,25 @@ def test_a_place_that_cannot_be_written_is_refused_at_once(tmp_path: Path, prepa
     assert 'journal="memory"' in str(refused.value)
 
 
-@pytest.mark.skipif(
-    not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere"
-)
-def test_a_folder_without_the_right_to_write_is_refused_at_once(tmp_path: Path) -> None:
-    tmp_path.chmod(0o500)
-    with pytest.raises(ServerConfigurationError, match=re.escape(str(tmp_path))):
-        opened(tmp_path / "journal.sqlite")
-    tmp_path.chmod(0o700)
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="only POSIX can become somebody else")
+def test_a_folder_without_the_right_to_write_is_refused_at_once(path: Path) -> None:
+    opened(path)  # so that the child needs no further module, which it might not be able to read
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o555)
+        child = os.fork()
+        if child == 0:
+            # Root may write everywhere, so the child becomes nobody.
+            try:
+                if os.geteuid() == 0:
+                    os.setuid(65534)
+                opened(folder / "journal.sqlite")
+            except ServerConfigurationError as refused:
+                os._exit(0 if str(folder) in str(refused) else 2)
+            finally:
+                os._exit(1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        folder.chmod(0o700)
 
 
 @pytest.mark.parametrize(
