@@ -334,6 +334,16 @@ def test_a_key_may_be_used_again_after_a_day(journal: Journal) -> None:
     assert journal.find_key(*first.name) == again
 
 
+def test_a_key_of_a_refused_run_may_be_used_again(journal: Journal) -> None:
+    first, second = key(), key(run=uuid4())
+    journal.remember_key(first).result(TIMEOUT)
+    journal.forget_key(second).result(TIMEOUT)
+    assert journal.find_key(*first.name) == first, "it stands for another run"
+    journal.forget_key(first).result(TIMEOUT)
+    assert journal.find_key(*first.name) is None
+    assert journal.remember_key(second).result(TIMEOUT) == second
+
+
 def test_a_key_that_is_not_valid_unicode_harms_nobody(journal: Journal) -> None:
     journal.remember_key(key("\ud800")).exception(TIMEOUT)
     assert journal.find_key("\udfff", "stage", "move") is None
