@@ -121,7 +121,7 @@ def test_a_damaged_output_costs_only_itself(client, journal):
 @pytest.mark.parametrize(
     ("url", "status"),
     [
-        (f"/api/journal/{uuid4()}", 404),
+        ("/api/journal/00000000-0000-4000-8000-000000000000", 404),
         ("/api/journal/nonsense", 422),
         ("/api/journal?cursor=invented", 400),
         ("/api/journal?since=2024-05-17T12:00:00", 400),
