@@ -80,6 +80,15 @@ def _nothing() -> None:
     """A plain thread cannot be asked to give way: whoever would replace it waits."""
 
 
+def _place_to_hold(action: Grouped, thing: Any) -> Place | None:
+    """Let the run know that it enters a Thing, and return the place that this needs."""
+    run = current_run()
+    if run is not None:
+        run.release_held()
+        run.enter_thing(thing)
+    return place_for(action, thing)
+
+
 @contextmanager
 def entry(action: Grouped, thing: Any) -> Iterator[None]:
     """Hold what a call from Python needs; waiting for the place is a cancellation point.
@@ -88,11 +97,7 @@ def entry(action: Grouped, thing: Any) -> Iterator[None]:
         ActionBusyError: the place is taken, and the action's policy is `reject`.
         InvocationCancelledError: the run was cancelled while it waited.
     """
-    run = current_run()
-    if run is not None:
-        run.release_held()
-        run.enter_thing(thing)
-    place = place_for(action, thing)
+    place = _place_to_hold(action, thing)
     if place is None:
         yield
         return
@@ -124,11 +129,7 @@ def _wait(call: _Call, awake: threading.Event) -> None:
 @asynccontextmanager
 async def async_entry(action: Grouped, thing: Any) -> AsyncIterator[None]:
     """Do the same without blocking the loop; a cancel of the run cancels the task."""
-    run = current_run()
-    if run is not None:
-        run.release_held()
-        run.enter_thing(thing)
-    place = place_for(action, thing)
+    place = _place_to_hold(action, thing)
     if place is None:
         yield
         return

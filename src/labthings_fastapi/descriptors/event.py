@@ -9,6 +9,7 @@ from labthings_fastapi.messages.message import Message
 from labthings_fastapi.schemas.values import ValueSchema
 
 from .base import BaseDescriptor
+from .bound import Bound
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -18,28 +19,8 @@ if TYPE_CHECKING:
 V = TypeVar("V")
 
 
-class Event(Generic[V]):
+class Event(Bound["EventDescriptor"], Generic[V]):
     """One event of one Thing: emit it, or subscribe to it; safe from any thread."""
-
-    def __init__(self, descriptor: EventDescriptor, thing: Any) -> None:
-        """Bind a declaration to a Thing."""
-        self.descriptor = descriptor
-        self._thing = thing
-
-    @property
-    def name(self) -> str:
-        """The name in code and in URLs."""
-        return self.descriptor.name
-
-    @property
-    def title(self) -> str:
-        """A short text for people."""
-        return self.descriptor.title
-
-    @property
-    def description(self) -> str | None:
-        """The whole documentation."""
-        return self.descriptor.description
 
     @property
     def value_type(self) -> Any:

@@ -10,12 +10,13 @@ from pydantic import RootModel
 from labthings_fastapi.exceptions import AffordanceDefinitionError, AffordanceNotFoundError
 from labthings_fastapi.schemas.constraints import constrained
 
+from .bound import Bound
+from .property import BaseProperty
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from labthings_fastapi.hosting.observation import Observation
-
-    from .property import BaseProperty
 
 
 class AffordanceMap:
@@ -65,38 +66,18 @@ class Affordances(Mapping[str, Any]):
         return repr(self._found)
 
 
-class PropertyInfo:
+class PropertyInfo(Bound[BaseProperty[Any]]):
     """One property of one Thing; safe from any thread."""
-
-    def __init__(self, descriptor: BaseProperty[Any], thing: Any) -> None:
-        """Bind a descriptor to a Thing."""
-        self.descriptor = descriptor
-        self._thing = thing
-
-    @property
-    def name(self) -> str:
-        """The name in code and in URLs."""
-        return self.descriptor.name
-
-    @property
-    def title(self) -> str:
-        """A short text for people."""
-        return self.descriptor.title
-
-    @property
-    def description(self) -> str | None:
-        """The whole documentation."""
-        return self.descriptor.description
-
-    @property
-    def unit(self) -> str | None:
-        """The unit of the value."""
-        return self.descriptor.unit
 
     @property
     def value_type(self) -> Any:
         """The type of the value."""
         return self.descriptor.value_type
+
+    @property
+    def unit(self) -> str | None:
+        """The unit of the value."""
+        return self.descriptor.unit
 
     @property
     def readonly(self) -> bool:
