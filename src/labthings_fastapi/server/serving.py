@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -112,6 +113,11 @@ def run_until_stopped(server: Stoppable, host: str, port: int, *, grace: float) 
     )
     with _signals() as asked:
         thread.start()
+        while thread.is_alive() and not running.started and not asked.wait(0.02):
+            pass
+        # What there is now stays: collecting garbage must not go through it again and again.
+        gc.collect()
+        gc.freeze()
         # With a timeout, or Windows would not hand a signal on.
         while thread.is_alive() and not asked.wait(0.5):
             pass
