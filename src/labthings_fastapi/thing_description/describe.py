@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from labthings_fastapi.exceptions import UnserialisableValueError
 
+from .forms import in_order
 from .http_forms import HttpForms
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def describe(
         "events": {
             name: _event(found, writers, url) for name, found in thing.event_descriptors.items()
         },
-        "forms": [form for writer in writers for form in writer.thing_forms(thing, url)],
+        "forms": in_order(form for writer in writers for form in writer.thing_forms(thing, url)),
     }
     return description | {name: part for name, part in parts.items() if part}
 
@@ -87,11 +88,13 @@ def _property(descriptor: DescribedProperty, writers: Sequence[FormWriter], url:
     found = descriptor.schema.data_schema(mode) | _texts(descriptor)
     found["readOnly"] = descriptor.readonly
     found["writeOnly"] = False
-    found["observable"] = False
+    found["observable"] = descriptor.is_observable
     if descriptor.unit:
         found["unit"] = descriptor.unit
     found |= _default(descriptor)
-    found["forms"] = [form for writer in writers for form in writer.property_forms(descriptor, url)]
+    found["forms"] = in_order(
+        form for writer in writers for form in writer.property_forms(descriptor, url)
+    )
     return found
 
 
@@ -110,7 +113,9 @@ def _event(descriptor: DescribedEvent, writers: Sequence[FormWriter], url: str) 
     data = descriptor.schema.data_schema("serialization")
     if data != {"type": "null"}:
         found["data"] = data
-    found["forms"] = [form for writer in writers for form in writer.event_forms(descriptor, url)]
+    found["forms"] = in_order(
+        form for writer in writers for form in writer.event_forms(descriptor, url)
+    )
     return found
 
 
@@ -130,5 +135,7 @@ def _action(descriptor: DescribedAction, writers: Sequence[FormWriter], url: str
         found["labthings:concurrency"] = descriptor.concurrency
         found["labthings:group"] = descriptor.group or descriptor.name
     found["uriVariables"] = _ACTION_ID
-    found["forms"] = [form for writer in writers for form in writer.action_forms(descriptor, url)]
+    found["forms"] = in_order(
+        form for writer in writers for form in writer.action_forms(descriptor, url)
+    )
     return found

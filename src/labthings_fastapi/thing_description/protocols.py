@@ -45,6 +45,10 @@ class DescribedProperty(Described, Protocol):
         """Whether clients may not write it."""
 
     @property
+    def is_observable(self) -> bool:
+        """Whether clients are told of changes."""
+
+    @property
     def unit(self) -> str | None:
         """The unit of its values."""
 

@@ -10,6 +10,7 @@ from pydantic_core import to_json
 from labthings_fastapi.messages.sse import encode
 from labthings_fastapi.messages.topic import Topic
 
+from .observing import Observed, asks_to_poll
 from .property_resources import NO_METHODS
 from .streams import stream
 
@@ -55,19 +56,22 @@ def _with_origin(message: Message) -> bytes:
 
 
 class EventResource:
-    """`/{thing}/{event}`; used on the server's event loop."""
+    """`/{thing}/{event}`, and without a descriptor `/{thing}/events`; used on the event loop."""
 
     passes_on = NO_METHODS
 
-    def __init__(self, thing: Thing, descriptor: EventDescriptor, broker: Broker) -> None:
-        """Let clients subscribe to one event of one Thing."""
-        self._broker = broker
-        self._topic = Topic(
-            thing=thing.name, affordance=descriptor.name, kinds=frozenset({"event"})
-        )
-        self.what = f"Event {descriptor.name!r} of Thing {thing.name!r}"
+    def __init__(self, thing: Thing, descriptor: EventDescriptor | None, broker: Broker) -> None:
+        """Let clients subscribe to one event of one Thing, or to all of them."""
+        name = descriptor.name if descriptor is not None else None
+        self._observed = Observed(broker, thing.name, "event", name)
+        subject = f"Event {name!r}" if name else "The events"
+        self.what = f"{subject} of Thing {thing.name!r}"
         self.handlers = {"GET": self.get}
 
     async def get(self, exchange: Exchange) -> None:
-        """Send the event, each time that it happens, as `text/event-stream`."""
-        await stream(exchange, self._broker, self._topic)
+        """Send the event, each time that it happens, as `text/event-stream`; or poll for one."""
+        exchange.varies = True
+        if asks_to_poll(exchange):
+            await self._observed.poll(exchange)
+        else:
+            await self._observed.stream(exchange)

@@ -128,13 +128,15 @@ class Inbound:
 class Exchange(Inbound):
     """A request and the way to answer it; used by one task."""
 
-    __slots__ = ("_send", "path")
+    __slots__ = ("_send", "path", "varies")
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, path: str) -> None:
         """Wrap an ASGI call; `path` is without the root path."""
         super().__init__(scope, receive)
         self._send = send
         self.path = path
+        self.varies = False
+        """Whether the answer depends on `Accept`, which caches must know (RFC 9110, 12.5.5)."""
 
     async def reply(
         self,
@@ -145,15 +147,26 @@ class Exchange(Inbound):
     ) -> None:
         """Send the whole answer."""
         raw: list[tuple[bytes, bytes]] = []
-        if status != 204:
+        if status not in (204, 304):
             raw.append((b"content-length", b"%d" % len(body)))
             raw.append((b"content-type", media_type.encode("latin-1")))
+        if self.varies:
+            raw.append((b"vary", b"Accept"))
         for name, value in (headers or {}).items():
             raw.append((name.lower().encode("latin-1"), value.encode("latin-1")))
         await self._send({"type": "http.response.start", "status": status, "headers": raw})
         if self.scope["method"] == "HEAD":
             body = b""
         await self._send({"type": "http.response.body", "body": body})
+
+    async def reply_known(self, body: bytes, etag: str, media_type: str) -> None:
+        """Send a whole answer, or only 304 to a client that has it (RFC 9110, section 13.1.2)."""
+        known = self.header(b"if-none-match") or ""
+        headers = {"ETag": etag, "Cache-Control": "no-cache"}
+        if etag in (each.strip().removeprefix("W/") for each in known.split(",")) or known == "*":
+            await self.reply(304, headers=headers)
+        else:
+            await self.reply(200, body, media_type, headers)
 
     async def begin_stream(self, media_type: str) -> None:
         """Send the head of an answer whose parts follow as they come."""

@@ -58,6 +58,7 @@ class HttpBinding(HttpForms):
         self._add_actions(thing, lane, fixed, members)
         for name, event in thing.event_descriptors.items():
             fixed[f"{thing.path}{name}"] = EventResource(thing, event, self._manager.broker)
+        fixed[f"{thing.path}events"] = EventResource(thing, None, self._manager.broker)
         for endpoint in endpoints_of(type(thing)).values():
             add_endpoint_route(self._app, thing, endpoint, lane)
         self.table.add(thing.name, thing.path, fixed, members)

@@ -17,6 +17,7 @@ from labthings_fastapi.exceptions import (
 )
 
 from .exchange import InvalidMembers, ReportedFailure
+from .observing import Observed, observe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,12 +51,20 @@ class PropertyResource:
         self._lane = lane
         self._context = {"blobs": blobs}
         self.what = f"Property {descriptor.name!r} of Thing {thing.name!r}"
+        broker = thing._thing_server_interface.broker
+        self._observed = (
+            Observed(broker, thing.name, "property", descriptor.name)
+            if descriptor.is_observable
+            else None
+        )
         self.handlers = {"GET": self.get}
         if not descriptor.readonly:
             self.handlers["PUT"] = self.put
 
     async def get(self, exchange: Exchange) -> None:
-        """Read the property: its bare JSON value."""
+        """Read the property, its bare JSON value, or follow its changes."""
+        if await observe(exchange, self._observed, self.what):
+            return
         await exchange.reply(200, await self.read())
 
     async def read(self) -> bytes:
@@ -164,10 +173,13 @@ class PropertiesResource:
         self._resources = resources
         self._lane = lane
         self.what = f"The properties of Thing {thing.name!r}"
+        self._observed = Observed(thing._thing_server_interface.broker, thing.name, "property")
         self.handlers = {"GET": self.get, "PUT": self.put}
 
     async def get(self, exchange: Exchange) -> None:
-        """Read all properties."""
+        """Read all properties, or follow all changes."""
+        if await observe(exchange, self._observed, self.what):
+            return
         places = asyncio.Semaphore(READS_AT_ONCE)
 
         async def read(resource: PropertyResource) -> bytes:

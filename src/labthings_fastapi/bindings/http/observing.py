@@ -1,0 +1,145 @@
+"""Following what changes, at the URL of what changes: as a stream, or by long polling."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs
+
+from pydantic_core import to_json
+
+from labthings_fastapi.messages.topic import Topic
+from labthings_fastapi.portal.doorbell import Doorbell
+from labthings_fastapi.problems import message_problem
+
+from .streams import stream
+
+if TYPE_CHECKING:
+    from labthings_fastapi.messages.broker import Broker
+    from labthings_fastapi.messages.message import Message, MessageKind
+    from labthings_fastapi.messages.subscription import Subscription
+
+    from .exchange import Exchange
+
+POLL_SECONDS = 60.0
+EVENT_STREAM = "text/event-stream"
+LAST_ID = "Last-Event-ID"
+
+
+class Observed:
+    """A selection of messages that clients may follow; used on the server's event loop."""
+
+    def __init__(
+        self, broker: Broker, thing: str, kind: MessageKind, affordance: str | None = None
+    ) -> None:
+        """Select one affordance of a Thing, or without a name all of them that are of a kind."""
+        self._broker = broker
+        self._topic = Topic(thing=thing, affordance=affordance, kinds=frozenset({kind}))
+
+    async def stream(self, exchange: Exchange) -> None:
+        """Send each message as a server-sent event, until the client leaves or the server stops."""
+        await stream(exchange, self._broker, self._topic)
+
+    async def poll(self, exchange: Exchange) -> None:
+        """Send the next message as soon as it comes, or 204 after a minute without one.
+
+        HEAD is answered at once: clients ask whether the URL is good before they wait at it. The
+        answer's `Last-Event-ID`, sent with the next request, lets nothing fall between the two.
+        """
+        if exchange.scope["method"] == "HEAD":
+            await exchange.reply(200)
+            return
+        message = await self._next(exchange)
+        if message is None:
+            await exchange.reply(204)
+        else:
+            headers = {LAST_ID: message.seq, "Cache-Control": "no-store"}
+            await exchange.reply(200, self._written(message), headers=headers)
+
+    def _written(self, message: Message) -> bytes:
+        if self._topic.affordance is not None:
+            return message.payload
+        return b"{%b:%b}" % (to_json(message.affordance), message.payload)
+
+    async def _next(self, exchange: Exchange) -> Message | None:
+        bell = Doorbell()
+        after = exchange.header(b"last-event-id")
+        with self._broker.subscribe(self._topic, wake=bell.ring, after=after) as subscription:
+            coming = asyncio.create_task(_first(subscription, bell))
+            leaving = asyncio.create_task(exchange.client_left())
+            try:
+                await asyncio.wait(
+                    {coming, leaving},
+                    timeout=POLL_SECONDS,
+                    return_when=asyncio.FIRST_COMPLETED,
+                )
+                return coming.result() if coming.done() else None
+            finally:
+                for task in (coming, leaving):
+                    task.cancel()
+                await asyncio.gather(coming, leaving, return_exceptions=True)
+
+
+async def _first(subscription: Subscription, bell: Doorbell) -> Message | None:
+    """Return the first message that comes, or None when the server stops."""
+    while True:
+        for message in subscription.take():
+            if message.kind != "gap":
+                return message
+        if subscription.closed:
+            return None
+        await bell.wait()
+
+
+async def observe(exchange: Exchange, observed: Observed | None, what: str) -> bool:
+    """Answer a request that asks to follow something; False: it asks for the value as it is.
+
+    What is not observable (None) is refused with 406, so that a client does not wait in vain.
+    """
+    exchange.varies = observed is not None
+    polls, streams = asks_to_poll(exchange), prefers_events(exchange)
+    if not (polls or streams):
+        return False
+    if observed is None:
+        await exchange.refuse(
+            message_problem(
+                "not-observable",
+                "The property cannot be observed",
+                406,
+                f"{what} does not tell of its changes: read it instead, or declare it with "
+                "`observable=True`.",
+                instance=exchange.path,
+            )
+        )
+    elif polls:
+        await observed.poll(exchange)
+    else:
+        await observed.stream(exchange)
+    return True
+
+
+def asks_to_poll(exchange: Exchange) -> bool:
+    """Whether the query says `observe=longpoll`."""
+    query: bytes = exchange.scope.get("query_string", b"")
+    return bool(query) and "longpoll" in parse_qs(query.decode("latin-1")).get("observe", ())
+
+
+def prefers_events(exchange: Exchange) -> bool:
+    """Whether `Accept` asks for server-sent events rather than JSON (RFC 9110, section 12.5.1)."""
+    accept = (exchange.header(b"accept") or "").lower()
+    if EVENT_STREAM not in accept:
+        return False
+    qualities = dict(map(_quality, accept.split(",")))
+    return qualities.get(EVENT_STREAM, 0.0) > qualities.get("application/json", 0.0)
+
+
+def _quality(entry: str) -> tuple[str, float]:
+    media_type, *parameters = entry.split(";")
+    for parameter in parameters:
+        name, _, value = parameter.partition("=")
+        if name.strip() == "q":
+            try:
+                return media_type.strip(), float(value)
+            except ValueError:
+                break
+    return media_type.strip(), 1.0

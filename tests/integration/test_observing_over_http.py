@@ -1,0 +1,189 @@
+"""Following properties and events at their own URLs, from a real server."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import queue
+import threading
+import urllib.error
+import urllib.request
+
+import pytest
+
+import labthings_fastapi as lt
+from labthings_fastapi.bindings.http import observing
+
+SSE = {"Accept": "text/event-stream"}
+
+
+class Stage(lt.Thing):
+    x: float = lt.property(default=0.0)
+    y: float = lt.property(default=0.0)
+    secret: int = lt.property(default=1, observable=False)
+    arrived: lt.Event[float] = lt.event()
+    stuck: lt.Event[str] = lt.event()
+
+
+@pytest.fixture
+def server(tmp_path):
+    return lt.ThingServer.from_things({"stage": Stage}, settings_folder=tmp_path / "settings")
+
+
+@pytest.fixture
+def stage(server):
+    return server.things["stage"]
+
+
+def ask(port, path, method="GET", **headers):
+    headers = {name.replace("_", "-"): value for name, value in headers.items()}
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}{path}", method=method, headers=headers
+    )
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return answer.status, answer.read(), answer.headers
+
+
+def in_background(*arguments, **headers):
+    """Ask in a thread; the queue that is returned gets the answer."""
+    answers = queue.Queue()
+    threading.Thread(target=lambda: answers.put(ask(*arguments, **headers)), daemon=True).start()
+    return answers
+
+
+def test_changes_of_a_property_come_at_its_own_url(stage, subscribe):
+    stream = subscribe("/stage/x", **SSE)
+    assert stream.response.headers["vary"] == "Accept"
+    assert stream.response.headers["content-type"].startswith("text/event-stream")
+    stage.y = 5.0
+    stage.x = 2.5
+    event = stream.next()
+    assert (event["event"], json.loads(event["data"])) == ("x", 2.5)
+    assert event["id"].rpartition("-")[2].isdigit()
+
+
+def test_what_a_client_missed_of_a_property_is_replayed(stage, subscribe):
+    first = subscribe("/stage/x", **SSE)
+    stage.x = 1.0
+    seen = first.next()
+    first.close()
+    stage.x = 2.0
+    again = subscribe("/stage/x", **SSE, **{"Last-Event-ID": seen["id"]})
+    assert json.loads(again.next()["data"]) == 2.0
+
+
+def test_all_changes_of_a_thing_come_in_one_stream(stage, subscribe):
+    stream = subscribe("/stage/properties", **SSE)
+    stage.x = 1.0
+    first = stream.next()
+    stage.y = 2.0
+    second = stream.next()
+    assert [(each["event"], each["data"]) for each in (first, second)] == [
+        ("x", "1.0"),
+        ("y", "2.0"),
+    ]
+
+
+def test_all_events_of_a_thing_come_in_one_stream(stage, subscribe):
+    stream = subscribe("/stage/events", **SSE)
+    stage.arrived.emit(3.0)
+    stage.x = 1.0
+    stage.stuck.emit("at the end")
+    assert [stream.next()["event"] for _ in range(2)] == ["arrived", "stuck"]
+
+
+@pytest.mark.parametrize("path", ["/stage/x", "/stage/properties"])
+def test_a_value_that_could_also_be_a_stream_says_so_to_caches(port, path):
+    status, body, headers = ask(port, path, Accept="application/json")
+    assert (status, headers["vary"]) == (200, "Accept")
+    assert headers["content-type"] == "application/json"
+    assert json.loads(body) is not None
+
+
+@pytest.mark.parametrize(
+    "accept",
+    ["application/json, text/event-stream", "text/event-stream;q=0.5, application/json", "*/*"],
+)
+def test_a_client_that_takes_both_gets_the_value(port, accept):
+    assert ask(port, "/stage/x", Accept=accept)[1] == b"0.0"
+
+
+def test_a_quiet_stream_is_kept_open_by_comments(server, subscribe, monkeypatch):
+    from labthings_fastapi.bindings.http import streams
+
+    monkeypatch.setattr(streams, "KEEP_ALIVE_SECONDS", 0.01)
+    stream = subscribe("/stage/x", **SSE)
+    assert stream.response.readline().startswith(b":")
+
+
+@pytest.mark.parametrize("headers", [SSE, {}])
+def test_what_is_not_observable_is_refused_and_not_silent(port, headers):
+    path = "/stage/secret" if headers else "/stage/secret?observe=longpoll"
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        ask(port, path, **headers)
+    problem = json.loads(caught.value.read())
+    assert problem["status"] == 406
+    assert "observable=True" in problem["detail"]
+
+
+def test_a_head_of_a_long_poll_is_answered_at_once(port):
+    assert ask(port, "/stage/x?observe=longpoll", "HEAD")[:2] == (200, b"")
+
+
+def test_a_long_poll_misses_nothing_between_two_requests(stage, subscribe, port):
+    stream = subscribe("/stage/events", **SSE)
+    for number in range(3):
+        stage.arrived.emit(number)
+    seen = stream.next()["id"]
+    for expected in (1.0, 2.0):
+        status, body, headers = ask(port, "/stage/arrived?observe=longpoll", Last_Event_ID=seen)
+        seen = headers["last-event-id"]
+        assert (status, json.loads(body)) == (200, expected)
+
+
+def test_a_long_poll_waits_for_one_value(server, stage, port):
+    answers = in_background(port, "/stage/x?observe=longpoll")
+    for number in range(1, 3000):
+        stage.x = float(number)  # the request may not have arrived yet
+        with contextlib.suppress(queue.Empty):
+            status, body, _ = answers.get(timeout=0.01)
+            break
+    assert status == 200
+    assert 1.0 <= json.loads(body) <= number
+
+
+def test_a_long_poll_of_all_properties_names_what_changed(stage, subscribe, port):
+    stream = subscribe("/stage/properties", **SSE)
+    stage.x = 1.0
+    seen = stream.next()["id"]
+    stage.y = 2.0
+    body = ask(port, "/stage/properties?observe=longpoll", Last_Event_ID=seen)[1]
+    assert json.loads(body) == {"y": 2.0}
+
+
+def test_a_long_poll_without_news_ends_empty(port, monkeypatch):
+    monkeypatch.setattr(observing, "POLL_SECONDS", 0.01)
+    assert ask(port, "/stage/stuck?observe=longpoll")[:2] == (204, b"")
+
+
+def test_streams_end_when_the_server_stops(server, subscribe):
+    stream = subscribe("/stage/x", **SSE)
+    server.broker.end_streams()
+    assert stream.response.read() == b""
+
+
+def test_the_description_says_what_can_be_observed(thing_server):
+    client = thing_server({"stage": Stage}).client
+    description = client.get("/stage/").json()
+    properties = description["properties"]
+    assert (properties["x"]["observable"], properties["secret"]["observable"]) == (True, False)
+    assert [(form["op"], form.get("subprotocol")) for form in properties["x"]["forms"]] == [
+        ("readproperty", None),
+        ("writeproperty", None),
+        (["observeproperty", "unobserveproperty"], "longpoll"),
+        ("observeproperty", "sse"),
+    ]
+    assert [form["op"] for form in properties["secret"]["forms"]] == [
+        "readproperty",
+        "writeproperty",
+    ]
