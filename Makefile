@@ -16,6 +16,9 @@ PYTEST := $(BIN)/python -m pytest $(PYTEST_ARGS)
 VENV_MADE := $(VENV)/.made
 DEMO_INSTALLED := $(VENV)/.installed-demo
 DEV_INSTALLED := $(VENV)/.installed-dev
+# Clients of other makers, which judge the server in tests/conformance.
+NODE := tests/conformance
+NODE_INSTALLED := $(NODE)/node_modules/.installed
 
 # Folders of tests/ that have a target of their own; `make test` runs them all in one session.
 FOLDERS := unit contracts properties integration faults typing e2e conformance
@@ -31,13 +34,13 @@ help:
 	@echo "make types         mypy, strict, also as on Windows"
 	@echo "make architecture  who may import whom, and how long a module may be"
 	@echo "make <folder>      one folder of tests/: $(FOLDERS)"
-	@echo "make clean         remove $(VENV) and what the tools left behind"
+	@echo "make clean         remove what was installed and what the tools left behind"
 
 demo: $(DEMO_INSTALLED)
 	$(BIN)/labthings-server --demo --host $(HOST) --port $(PORT)
 
 # pytest comes last and once: its closing line is the last one printed, its exit code is ours.
-test: lint types imports
+test: lint types imports $(NODE_INSTALLED)
 	$(PYTEST) tests
 
 lint: $(DEV_INSTALLED)
@@ -57,6 +60,8 @@ imports: $(DEV_INSTALLED)
 
 architecture: imports
 	$(PYTEST) tests/unit/test_architecture.py
+
+conformance: $(NODE_INSTALLED)
 
 $(FOLDERS): $(DEV_INSTALLED)
 	$(PYTEST) tests/$@
@@ -82,5 +87,17 @@ $(DEV_INSTALLED): pyproject.toml $(VENV_MADE)
 	$(PIP) install --editable '.[dev]'
 	@touch $(DEMO_INSTALLED) $@
 
+# Without Node the tests in there are skipped, and say so; with CI=true they fail instead. Nothing
+# is locked: a lock file would name the registry that happened to be used.
+$(NODE_INSTALLED): $(NODE)/package.json
+	@if command -v npm >/dev/null; then \
+	  echo "npm install in $(NODE)"; \
+	  cd $(NODE) && npm install --no-package-lock --no-audit --no-fund --loglevel=error && \
+	    touch node_modules/.installed; \
+	else \
+	  echo "Node and its npm are not installed: no real W3C client will judge the server." >&2; \
+	fi
+
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(NODE)/node_modules build dist
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
