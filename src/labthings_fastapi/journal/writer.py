@@ -8,6 +8,8 @@ import threading
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from labthings_fastapi.problems import well_formed
+
 from .faults import as_os_error, is_busy, is_damage, is_of_the_system, may_pass
 from .inbox import Inbox, KeyJob, RunJob, new_future
 from .rows import ROWS_AT_ONCE, run_row, write_key, write_runs
@@ -210,8 +212,8 @@ class Writer:
             if isinstance(job, RunJob):
                 LOGGER.error(
                     "The journal %s could not record run %s (%s.%s: %s): %s",
-                    *(self._database.path, job.record.id, job.record.thing, job.record.action),
-                    *(job.record.status.value, reason),
+                    *(self._database.path, job.record.id, well_formed(job.record.thing)),
+                    *(well_formed(job.record.action), job.record.status.value, reason),
                 )
                 if not job.record.is_open and may_pass(error):
                     self._unwritten.add(job.record)
