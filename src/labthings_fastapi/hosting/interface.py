@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator, Mapping
     from concurrent.futures import Future
     from pathlib import Path
+    from uuid import UUID
 
     from labthings_fastapi.messages.message import Message, MessageKind
 
@@ -41,6 +42,10 @@ class House(Protocol):
         """Where settings are kept; None: nowhere."""
 
     @property
+    def server_id(self) -> UUID | None:
+        """What tells this server from all others; None: nothing does."""
+
+    @property
     def global_lock(self) -> GlobalLock | None:
         """The server-wide lock; None if there is none."""
 
@@ -53,6 +58,7 @@ class EmptyHouse:
 
     application_config: Mapping[str, Any] | None = None
     settings_folder: Path | None = None
+    server_id: UUID | None = None
     global_lock: GlobalLock | None = None
 
     def __init__(self) -> None:
@@ -93,6 +99,11 @@ class ThingServerInterface:
         """Where this Thing may keep files of its own; None without a server."""
         folder = self._house.settings_folder
         return folder / self.name if folder is not None else None
+
+    @property
+    def server_id(self) -> UUID | None:
+        """What tells this server from all others; None without a server. May wait for the disk."""
+        return self._house.server_id
 
     @property
     def settings_file_path(self) -> Path | None:

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.exceptions import RequestValidationError
+from pydantic_core import to_json
 from starlette.exceptions import HTTPException
 
+from labthings_fastapi.bindings.http.descriptions import rendering
 from labthings_fastapi.problems import problem_for_status
 from labthings_fastapi.routes import ProblemRoute, problem_of, problem_response
-from labthings_fastapi.thing_description.describe import describe
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -50,14 +51,23 @@ def attach(server: Wired, app: FastAPI, prefix: str) -> None:
         """List the Things: name → absolute URL."""
         return things_by_url(str(request.base_url).rstrip("/"))
 
-    @router.get("/thing_descriptions/", name="thing_descriptions")
-    async def list_descriptions(request: Request) -> dict[str, dict[str, Any]]:
+    @router.get(
+        "/thing_descriptions/",
+        name="thing_descriptions",
+        response_model=dict[str, dict[str, Any]],
+    )
+    async def list_descriptions(request: Request) -> Response:
         """Give all Thing Descriptions: name → description."""
         origin = str(request.base_url).rstrip("/")
-        return {
-            name: describe(thing, server.bindings, base=origin)
+        members = [
+            to_json(name) + b":" + (await server.http.descriptions.of(thing, origin)).body
             for name, thing in server.things.items()
-        }
+        ]
+        body, etag = rendering(b"{" + b",".join(members) + b"}")
+        headers = {"ETag": etag, "Cache-Control": "no-cache"}
+        if request.headers.get("if-none-match") == etag:
+            return Response(status_code=304, headers=headers)
+        return Response(body, media_type="application/json", headers=headers)
 
     @router.get("/health", name="health", responses=_NOT_READY)
     async def health(response: Response) -> dict[str, Any]:

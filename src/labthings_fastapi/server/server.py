@@ -19,6 +19,7 @@ from labthings_fastapi.descriptors.slot import UNSET
 from labthings_fastapi.exceptions import ThingNameError, ThingNotFoundError
 from labthings_fastapi.hosting.interface import ThingServerInterface
 from labthings_fastapi.hosting.lock import GlobalLock
+from labthings_fastapi.hosting.server_id import ServerId
 from labthings_fastapi.messages.broker import Broker
 from labthings_fastapi.outputs.store import BlobStore
 from labthings_fastapi.portal.workers import Lane, Workers
@@ -38,6 +39,7 @@ from .wiring import build_things, connect_slots, start_order
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from uuid import UUID
 
     from fastapi import FastAPI
     from starlette.testclient import TestClient
@@ -80,6 +82,7 @@ class ThingServer:
             if self.config.enable_global_lock
             else None
         )
+        self._server_id = ServerId(self.settings_folder)
         self.blobs = BlobStore(self.api_prefix)
         self.action_manager = ActionManager(
             broker=self.broker,
@@ -131,6 +134,7 @@ class ThingServer:
 
     def _attach(self) -> None:
         """Put the server's own resources on the app."""
+        self.http.descriptions.offer(self.bindings)
         routes.use_problem_details(self, self.app)
         routes.attach(self, self.app, self.api_prefix)
         self.action_manager.attach_to_app(self.app, self.api_prefix)
@@ -156,6 +160,11 @@ class ThingServer:
     def settings_folder(self) -> Path:
         """Where settings are kept."""
         return self.config.settings_folder
+
+    @property
+    def server_id(self) -> UUID | None:
+        """What tells this server from all others: kept in its settings folder."""
+        return self._server_id.get()
 
     @property
     def application_config(self) -> Mapping[str, Any] | None:

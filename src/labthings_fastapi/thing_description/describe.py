@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import uuid
 from typing import TYPE_CHECKING, Any
@@ -25,7 +26,15 @@ if TYPE_CHECKING:
     )
 
 TD_CONTEXT = "https://www.w3.org/2022/wot/td/v1.1"
-OWN_CONTEXT = {"labthings": "urn:labthings:vocabulary:"}
+OWN_CONTEXT = {"labthings": "urn:labthings:vocabulary:", "@language": "en"}
+UNIT_PREFIXES = {
+    "om": "http://www.ontology-of-units-of-measure.org/resource/om-2/",
+    "qudt-unit": "http://qudt.org/vocab/unit/",
+}
+PROFILES = [
+    "https://www.w3.org/2022/wot/profile/http-basic/v1",
+    "https://www.w3.org/2022/wot/profile/http-sse/v1",
+]
 _ACTION_ID = {"actionID": {"type": "string", "description": "The id of one run of this action."}}
 
 
@@ -35,18 +44,20 @@ def describe(
     *,
     base: str = "",
     path: str | None = None,
+    server_id: uuid.UUID | None = None,
 ) -> Json:
     """Describe a Thing for a client that reaches its server at `base`.
 
     Without a base, hrefs are relative to where the description was found. `path` is where the
-    Thing is served, by default its own.
+    Thing is served, by default its own. `server_id` makes the Thing's own id one of its kind.
     """
     url = f"{base}{path if path is not None else thing.path}"
     description: Json = {
-        "@context": [TD_CONTEXT, OWN_CONTEXT],
+        "@context": [TD_CONTEXT, _prefixes(thing)],
         "@type": "Thing",
-        "id": thing_id(thing),
+        "id": thing_id(thing, server_id),
         "title": thing.title,
+        "profile": PROFILES,
         "securityDefinitions": {"nosec_sc": {"scheme": "nosec"}},
         "security": "nosec_sc",
     }
@@ -68,12 +79,30 @@ def describe(
         },
         "forms": in_order(form for writer in writers for form in writer.thing_forms(thing, url)),
     }
-    return description | {name: part for name, part in parts.items() if part}
+    description |= {name: part for name, part in parts.items() if part}
+    description["version"] = {"instance": _fingerprint(description, base)}
+    return description
 
 
-def thing_id(thing: DescribedThing) -> str:
-    """Return the Thing's stable identifier."""
-    return f"urn:uuid:{uuid.uuid5(uuid.NAMESPACE_URL, f'labthings:{thing.name}')}"
+def thing_id(thing: DescribedThing, server_id: uuid.UUID | None = None) -> str:
+    """Return the Thing's stable identifier, which comes from its name and the server's own id."""
+    if server_id is not None:
+        return uuid.uuid5(server_id, thing.name).urn
+    return uuid.uuid5(uuid.NAMESPACE_URL, f"labthings:{thing.name}").urn
+
+
+def _prefixes(thing: DescribedThing) -> Json:
+    """Explain the prefixes that this description uses: ours, and those of its units."""
+    units = {(found.unit or "").partition(":")[0] for found in thing.property_descriptors.values()}
+    return OWN_CONTEXT | {name: uri for name, uri in UNIT_PREFIXES.items() if name in units}
+
+
+def _fingerprint(description: Json, base: str) -> str:
+    """Name the version: another one means another description, whatever host it was read from."""
+    text = json.dumps(description, sort_keys=True)
+    if base:
+        text = text.replace(base, "")
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _texts(descriptor: Described) -> Json:

@@ -10,6 +10,7 @@ from labthings_fastapi.thing_description.http_forms import HttpForms
 
 from .action_resources import ActionResource, ActionRunResource, ActionsResource
 from .application import ThingsApplication
+from .descriptions import Descriptions
 from .dispatch import Table
 from .event_resources import EventResource, ServerEventsResource
 from .injected import add_action_route, add_endpoint_route
@@ -41,6 +42,7 @@ class HttpBinding(HttpForms):
     ) -> None:
         """Stand in front of `app`; at most `calls_per_thing` calls run a Thing's code at once."""
         self.table = Table()
+        self.descriptions = Descriptions(workers, [self])
         self._app = app
         self._manager = manager
         self._workers = workers
@@ -52,7 +54,7 @@ class HttpBinding(HttpForms):
     def expose(self, thing: Thing) -> None:
         """Serve a Thing at its path, from now on; also while the server runs."""
         lane = Lane(self._workers, thing.name, limit=self._calls_per_thing)
-        fixed: dict[str, Any] = {thing.path: ThingResource(thing, [self])}
+        fixed: dict[str, Any] = {thing.path: ThingResource(thing, self.descriptions)}
         members: dict[str, Any] = {}
         self._add_properties(thing, lane, fixed)
         self._add_actions(thing, lane, fixed, members)

@@ -4,21 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pydantic_core import to_json
-
-from labthings_fastapi.thing_description.describe import describe
-
+from .descriptions import TD_MEDIA_TYPE
 from .property_resources import NO_METHODS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from labthings_fastapi.thing import Thing
-    from labthings_fastapi.thing_description.protocols import FormWriter
 
+    from .descriptions import Descriptions
     from .exchange import Exchange
-
-TD_MEDIA_TYPE = "application/td+json"
 
 
 class ThingResource:
@@ -26,14 +19,14 @@ class ThingResource:
 
     passes_on = NO_METHODS
 
-    def __init__(self, thing: Thing, bindings: Sequence[FormWriter]) -> None:
-        """Serve the description of one Thing, as those bindings offer it."""
+    def __init__(self, thing: Thing, descriptions: Descriptions) -> None:
+        """Serve the description of one Thing."""
         self._thing = thing
-        self._bindings = bindings
+        self._descriptions = descriptions
         self.what = f"Thing {thing.name!r}"
         self.handlers = {"GET": self.get}
 
     async def get(self, exchange: Exchange) -> None:
         """Describe the Thing (W3C Thing Description 1.1)."""
-        description = describe(self._thing, self._bindings, base=exchange.origin)
-        await exchange.reply(200, to_json(description), TD_MEDIA_TYPE)
+        body, etag = await self._descriptions.of(self._thing, exchange.origin)
+        await exchange.reply_known(body, etag, TD_MEDIA_TYPE)
