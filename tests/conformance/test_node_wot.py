@@ -84,3 +84,16 @@ def test_it_is_told_why_an_action_failed(node_wot):
 
 def test_it_learns_that_an_input_is_refused(node_wot):
     assert node_wot("invoke", "fade", {"steps": "many"})["error"].startswith(REFUSED)
+
+
+def test_it_observes_a_property_and_stops(node_wot):
+    result = node_wot("observe", "level", [4, 9])["result"]
+    assert result["seen"][-1] == 9
+    assert not result["errors"]
+    assert result["active"] is False
+
+
+def test_it_hears_an_event_and_stops(node_wot):
+    result = node_wot("hear", "blinked", "blink", {"times": 3})["result"]
+    assert set(result["heard"]) == {3}
+    assert result["active"] is False

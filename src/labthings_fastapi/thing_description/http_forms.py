@@ -67,8 +67,11 @@ class HttpForms:
 
 
 def _following(href: str, begin: str, end: str) -> Forms:
-    """Long polling first; to end a stream, a client closes it, so that form only begins."""
+    """Long polling first; to end a stream, a client closes it, so that form only begins.
+
+    Long polling names no method: node-wot would use it for the HEAD as well that it begins with.
+    """
     return [
-        form(f"{href}?observe=longpoll", [begin, end], subprotocol="longpoll", method="GET"),
+        form(f"{href}?observe=longpoll", [begin, end], subprotocol="longpoll"),
         form(href, begin, content_type="text/event-stream", subprotocol="sse", method="GET"),
     ]
