@@ -135,6 +135,7 @@ class ThingServer:
     def _attach(self) -> None:
         """Put the server's own resources on the app."""
         self.http.descriptions.offer(self.bindings)
+        self.http.directory.server_id = self._server_id.get
         routes.use_problem_details(self, self.app)
         routes.attach(self, self.app, self.api_prefix)
         self.action_manager.attach_to_app(self.app, self.api_prefix)
@@ -250,6 +251,8 @@ class ThingServer:
             self._things = {**self._things, name: thing}
             self._expose(thing)
             self._poller.add(thing)
+        if self.state == "running":
+            self.http.directory.announce(thing)
         return thing
 
     # --- how it runs ----------------------------------------------------------------------

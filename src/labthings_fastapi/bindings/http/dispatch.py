@@ -59,9 +59,12 @@ class Table:
             names = tuple(key[len(path) :] for key in fixed if key.startswith(path))
             self._things = {**self._things, path: (thing, names)}
 
-    def add_resource(self, path: str, resource: Resource) -> None:
-        """Add a resource that belongs to no Thing."""
+    def add_resource(self, path: str, resource: Resource, *, members: bool = False) -> None:
+        """Add a resource that belongs to no Thing; as `members`, what is one segment below."""
         with self._lock:
+            if members:
+                self._members = {**self._members, path: resource}
+                return
             self._fixed = {**self._fixed, path: resource}
 
     def find(self, path: str) -> Resource | None:

@@ -159,10 +159,12 @@ class Exchange(Inbound):
             body = b""
         await self._send({"type": "http.response.body", "body": body})
 
-    async def reply_known(self, body: bytes, etag: str, media_type: str) -> None:
+    async def reply_known(
+        self, body: bytes, etag: str, media_type: str, headers: dict[str, str] | None = None
+    ) -> None:
         """Send a whole answer, or only 304 to a client that has it (RFC 9110, section 13.1.2)."""
         known = self.header(b"if-none-match") or ""
-        headers = {"ETag": etag, "Cache-Control": "no-cache"}
+        headers = {"ETag": etag, "Cache-Control": "no-cache", **(headers or {})}
         if etag in (each.strip().removeprefix("W/") for each in known.split(",")) or known == "*":
             await self.reply(304, headers=headers)
         else:

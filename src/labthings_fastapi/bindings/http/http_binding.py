@@ -11,6 +11,7 @@ from labthings_fastapi.thing_description.http_forms import HttpForms
 from .action_resources import ActionResource, ActionRunResource, ActionsResource
 from .application import ThingsApplication
 from .descriptions import Descriptions
+from .directory import Directory
 from .dispatch import Table
 from .event_resources import EventResource, ServerEventsResource
 from .injected import add_action_route, add_endpoint_route
@@ -43,6 +44,9 @@ class HttpBinding(HttpForms):
         """Stand in front of `app`; at most `calls_per_thing` calls run a Thing's code at once."""
         self.table = Table()
         self.descriptions = Descriptions(workers, [self])
+        lane = Lane(workers, "the directory", limit=2)
+        self.directory = Directory(manager.broker, self.descriptions, lane, prefix)
+        self.directory.attach(self.table)
         self._app = app
         self._manager = manager
         self._workers = workers
@@ -64,6 +68,7 @@ class HttpBinding(HttpForms):
         for endpoint in endpoints_of(type(thing)).values():
             add_endpoint_route(self._app, thing, endpoint, lane)
         self.table.add(thing.name, thing.path, fixed, members)
+        self.directory.add(thing)
 
     def _add_properties(self, thing: Thing, lane: Lane, fixed: dict[str, Any]) -> None:
         served = {
