@@ -85,3 +85,10 @@ def test_a_thing_that_comes_later_is_announced(server, subscribe):
     event = stream.next()
     assert event["event"] == "thing_created"
     assert json.loads(event["data"]) == {"id": lamp.thing_description_dict()["id"]}
+
+
+def test_openapi_knows_the_directory_and_what_can_be_followed(client):
+    paths = client.get("/openapi.json").json()["paths"]
+    assert {"/.well-known/wot", "/directory/things", "/directory/things/{id}"} <= set(paths)
+    for path in ("/a/power", "/a/properties", "/a/events"):
+        assert "text/event-stream" in paths[path]["get"]["responses"]["200"]["content"]

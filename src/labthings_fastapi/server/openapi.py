@@ -8,12 +8,15 @@ from fastapi import FastAPI
 
 from labthings_fastapi.problems import PROBLEM_MEDIA_TYPE
 
+from .openapi_directory import directory_paths
+from .openapi_following import following
 from .routes import VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from labthings_fastapi.descriptors.action import ActionDescriptor
+    from labthings_fastapi.descriptors.event import EventDescriptor
     from labthings_fastapi.descriptors.property import BaseProperty
     from labthings_fastapi.schemas.values import ValueSchema
     from labthings_fastapi.thing import Thing
@@ -74,6 +77,10 @@ class Holder(Protocol):
     def things(self) -> Mapping[str, Thing]:
         """The Things by name."""
 
+    @property
+    def api_prefix(self) -> str:
+        """What comes before every path."""
+
 
 class ThingsAPI(FastAPI):
     """A FastAPI app whose OpenAPI document also describes Things.
@@ -98,6 +105,7 @@ class ThingsAPI(FastAPI):
             components = Components(schemas)
             for thing in self._holder.things.values():
                 document["paths"].update(thing_paths(thing, components))
+            document["paths"].update(directory_paths(self._holder.api_prefix))
             self.openapi_schema = document
         return self.openapi_schema
 
@@ -151,6 +159,8 @@ def thing_paths(thing: Thing, components: Components) -> Json:
     }
     for name, info in thing.properties.items():
         paths[f"{thing.path}{name}"] = _property(thing, info.descriptor, components)
+    for name, event in thing.event_descriptors.items():
+        paths[f"{thing.path}{name}"] = _event(thing, event, components)
     for name, action in thing.actions.items():
         paths[f"{thing.path}{name}"] = _action(thing, action, components)
         paths[f"{thing.path}{name}/{{id}}"] = _run(thing, action)
@@ -199,6 +209,8 @@ def _property(thing: Thing, descriptor: BaseProperty[Any], components: Component
             "responses": _responses({"200": _content("The value", read)}, "500", "503"),
         }
     }
+    if descriptor.is_observable:
+        following(paths["get"])
     if not descriptor.readonly:
         written = components.schema(descriptor.schema, "validation")
         paths["put"] = {
@@ -211,6 +223,16 @@ def _property(thing: Thing, descriptor: BaseProperty[Any], components: Component
             ),
         }
     return paths
+
+
+def _event(thing: Thing, event: EventDescriptor, components: Components) -> Json:
+    data = components.schema(event.schema, "serialization")
+    operation: Json = {
+        **_texts(event),
+        "operationId": f"{thing.name}.{event.name}.subscribe",
+        "responses": _responses({"200": _content("The event's data, by long polling", data)}),
+    }
+    return {"get": following(operation)}
 
 
 def _action(thing: Thing, action: ActionDescriptor[Any, Any, Any], components: Components) -> Json:
@@ -267,7 +289,7 @@ def _run(thing: Thing, action: ActionDescriptor[Any, Any, Any]) -> Json:
 
 def _all_of(thing: Thing) -> Json:
     values = {"type": "object"}
-    return {
+    found: Json = {
         f"{thing.path}properties": {
             "get": {
                 "summary": "Read all properties",
@@ -295,3 +317,13 @@ def _all_of(thing: Thing) -> Json:
             }
         },
     }
+    found[f"{thing.path}events"] = {
+        "get": {
+            "summary": "Hear of all events",
+            "operationId": f"{thing.name}.events.subscribe",
+            "responses": _responses({"200": _content("Event → its data, by polling", values)}),
+        }
+    }
+    for name in ("properties", "events"):
+        following(found[f"{thing.path}{name}"]["get"])
+    return found
