@@ -102,7 +102,11 @@ def test_sigterm_closes_the_things_and_ends_with_0(server):
     assert (folder / "entered").exists()
     assert call("PUT", f"{url}/lamp/level", b"4")[0] == 204
     assert call("GET", f"{url}/lamp/level") == (200, b"4")
-    assert call("POST", f"{url}/lamp/blink")[0] == 201
+    status, started = call("POST", f"{url}/lamp/blink")
+    assert status == 201
+    # A run that has not begun when the server stops never begins, and leaves nothing.
+    href = json.loads(started)["href"]
+    wait_for(lambda: json.loads(call("GET", href)[1])["status"] == "running")
     process.send_signal(signal.SIGTERM)
     assert process.wait(60) == 0, (folder / "log").read_text("utf-8")
     assert (folder / "dark").exists()
