@@ -210,11 +210,6 @@ class Invocation(RunView, threading.Thread):
         """Block until the run has ended; False if `timeout` seconds passed first."""
         return self._lifecycle.wait(timeout)
 
-    def on_end(self, waiter: Callable[[], None]) -> Callable[[], None]:
-        """Call `waiter` once the run has ended; it must not block. Returns the way to forget it."""
-        self._lifecycle.on_end(waiter)
-        return lambda: self._lifecycle.forget(waiter)
-
     def run(self) -> None:
         """Call the action's function with the fields of `input` and with `dependencies`."""
         try:

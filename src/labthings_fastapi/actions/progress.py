@@ -42,6 +42,14 @@ def _ratio(part: float, whole: float) -> float | None:
     return ratio if math.isfinite(ratio) else None
 
 
+def percent_done(done: float, total: float | None) -> float | None:
+    """Return 0 to 100, or None when the total is unknown."""
+    if not total or total <= 0:
+        return None
+    ratio = _ratio(done, total)
+    return None if ratio is None else round(min(max(100 * ratio, 0.0), 100.0), 2)
+
+
 @dataclass(frozen=True, slots=True)
 class Progress:
     """One report; times in seconds since the run began."""
@@ -55,10 +63,7 @@ class Progress:
     @property
     def percent(self) -> float | None:
         """0 to 100, or None when the total is unknown."""
-        if not self.total or self.total <= 0:
-            return None
-        ratio = _ratio(self.done, self.total)
-        return None if ratio is None else round(min(max(100 * ratio, 0.0), 100.0), 2)
+        return percent_done(self.done, self.total)
 
     @property
     def remaining(self) -> float | None:

@@ -11,6 +11,7 @@ from labthings_fastapi.thing_description.paths import thing_path
 from .announcement import Announcement
 from .files import RunFiles
 from .lifecycle import RunState
+from .progress import percent_done
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -54,9 +55,9 @@ class RecordedRun:
         """Percent done when it ended; None when unknown."""
         found = self.progress_detail or {}
         done, total = found.get("done"), found.get("total")
-        if not isinstance(done, int | float) or not isinstance(total, int | float) or total <= 0:
+        if not isinstance(done, int | float) or not isinstance(total, int | float):
             return None
-        return round(min(max(100 * done / total, 0.0), 100.0), 2)
+        return percent_done(done, total)
 
     def cancel(self) -> bool:
         """Do nothing: it has ended."""

@@ -20,7 +20,7 @@ from labthings_fastapi.exceptions import (
     OutputNotReadyError,
 )
 from labthings_fastapi.messages.message import InvocationStatus
-from labthings_fastapi.messages.sse import COMMENT, encode
+from labthings_fastapi.messages.sse import COMMENT, KEEP_ALIVE_SECONDS, encode
 from labthings_fastapi.messages.topic import Topic
 from labthings_fastapi.outputs.blob import Blob
 from labthings_fastapi.outputs.routes import blob_response, file_response
@@ -30,7 +30,7 @@ from labthings_fastapi.routes import ProblemRoute
 from .invocation_model import ACTION_INVOCATIONS_PATH, InvocationModel
 from .prefer import applied, wait_seconds
 from .recorded_run import RecordedRun, find_run
-from .rendering import Place, in_full, status_news, summary
+from .rendering import Place, in_full, status_news, summaries
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from .protocols import App
     from .runs import Runs
 
-KEEP_ALIVE_SECONDS = 15.0
 Responses = dict[int | str, dict[str, Any]]
 _NOT_FOUND: Responses = {404: {"description": "No such invocation"}}
 _SUMMARIES: Responses = {200: {"description": "Summaries, newest last"}, **_NOT_FOUND}
@@ -88,6 +87,20 @@ async def wait_for_end(run: Invocation | RecordedRun, seconds: float | None) -> 
         forget()
 
 
+async def honour_prefer(
+    run: Invocation | RecordedRun, prefer: str | None, default: float
+) -> dict[str, str]:
+    """Wait for the end of a run as a `Prefer` header asks, and return the header that says so.
+
+    A bare `wait` means `default` seconds.
+    """
+    seconds = wait_seconds(prefer, default)
+    if seconds is None:
+        return {}
+    await wait_for_end(run, seconds)
+    return applied(seconds)
+
+
 def _selection(
     thing: str | None, action: str | None, status: InvocationStatus | None
 ) -> Callable[[Invocation], bool]:
@@ -118,8 +131,7 @@ def _add_listing(router: APIRouter, manager: Runs, prefix: str) -> None:
     ) -> Response:
         """List the runs that are retained, newest last, in short."""
         runs = manager.newest(_selection(thing, action, status), limit, before)
-        place = place_of(request, prefix)
-        return _json(b"[" + b",".join(summary(run, place) for run in runs) + b"]")
+        return _json(summaries(runs, place_of(request, prefix)))
 
 
 def _add_run(router: APIRouter, manager: Runs, prefix: str) -> None:
@@ -137,11 +149,7 @@ def _add_run(router: APIRouter, manager: Runs, prefix: str) -> None:
         if prefer is not None:
             # The header may come more than once (RFC 7240, section 2).
             prefer = ", ".join(request.headers.getlist("prefer"))
-        seconds = wait_seconds(prefer, run.response_timeout)
-        headers = None
-        if seconds is not None:
-            await wait_for_end(run, seconds)
-            headers = applied(seconds)
+        headers = await honour_prefer(run, prefer, run.response_timeout)
         return _json(in_full(run, place_of(request, prefix)), headers)
 
     @router.delete(

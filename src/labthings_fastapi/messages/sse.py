@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 COMMENT = b": keep-alive\n\n"
 """Says nothing, but keeps proxies from closing a quiet connection."""
 
+KEEP_ALIVE_SECONDS = 15.0
+"""After how much silence the comment is sent."""
+
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 
 

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 from uuid import UUID
 
-from labthings_fastapi.actions.prefer import applied, wait_seconds
 from labthings_fastapi.actions.recorded_run import find_run
-from labthings_fastapi.actions.rendering import Place, action_status, summary
-from labthings_fastapi.actions.routes import wait_for_end
+from labthings_fastapi.actions.rendering import Place, action_status, summaries
+from labthings_fastapi.actions.routes import honour_prefer, wait_for_end
 from labthings_fastapi.exceptions import InvocationFinishedError, InvocationNotFoundError
 from labthings_fastapi.messages.message import InvocationStatus
 from labthings_fastapi.portal.doorbell import outcome
@@ -72,10 +71,7 @@ async def answer_to(
         return _synchronous_answer(run, href)
     # A header holds ASCII, and the name of a method any letter (RFC 3986, section 2.1).
     headers = {"Location": quote(href, safe="%/:?#[]@!$&'()*+,;=~")}
-    seconds = wait_seconds(prefer, action.response_timeout)
-    if seconds is not None:
-        await wait_for_end(run, seconds)
-        headers |= applied(seconds)
+    headers |= await honour_prefer(run, prefer, action.response_timeout)
     return Answer(201, action_status(run, place), headers)
 
 
@@ -171,7 +167,7 @@ class ActionResource:
         """List the runs of this action, in short, newest last."""
         place = Place(exchange.origin, self._prefix)
         runs = self._manager.newest(lambda run: run.belongs_to(self.descriptor, self._thing))
-        await exchange.reply(200, b"[" + b",".join(summary(run, place) for run in runs) + b"]")
+        await exchange.reply(200, summaries(runs, place))
 
 
 class ActionRunResource:
@@ -201,11 +197,7 @@ class ActionRunResource:
     async def get(self, exchange: Exchange) -> None:
         """Show a run; with `Prefer: wait=N`, wait for its end first."""
         run = await self._run(exchange)
-        headers = {}
-        seconds = wait_seconds(exchange.header(b"prefer"), run.response_timeout)
-        if seconds is not None:
-            await wait_for_end(run, seconds)
-            headers = applied(seconds)
+        headers = await honour_prefer(run, exchange.header(b"prefer"), run.response_timeout)
         place = Place(exchange.origin, self._prefix)
         await exchange.reply(200, action_status(run, place), headers=headers)
 

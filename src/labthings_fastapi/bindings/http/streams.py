@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from labthings_fastapi.messages.sse import COMMENT, encode
+from labthings_fastapi.messages.sse import COMMENT, KEEP_ALIVE_SECONDS, encode
 from labthings_fastapi.portal.doorbell import Doorbell
 
 if TYPE_CHECKING:
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from labthings_fastapi.messages.topic import Topic
 
     from .exchange import Exchange
-
-KEEP_ALIVE_SECONDS = 15.0
 
 
 async def stream(
