@@ -14,6 +14,9 @@ The tree. Beside the common base stands the builtin that a stranger would catch:
     ├── ServerConfigurationError (ValueError)
     ├── ServerNotRunningError (RuntimeError)
     ├── FolderInUseError (RuntimeError)            another process serves from this settings folder
+    ├── CredentialError (ValueError)               tokens or passwords that cannot be made or read
+    ├── UnprotectedError (RuntimeError)            a network could reach a server that asks nobody
+    ├── NotAllowedError (PermissionError)          an actor whose role does not reach
     ├── ReadOnlyPropertyError (AttributeError)
     ├── SettingsWriteError (OSError)
     ├── UnserialisableValueError (ValueError)
@@ -125,6 +128,33 @@ class FolderInUseError(LabThingsError, RuntimeError):
         super().__init__(
             f"The settings folder {folder!r} is in use by the server of {who}: stop that one, or "
             "give this one a `settings_folder` of its own."
+        )
+
+
+class CredentialError(LabThingsError, ValueError):
+    """A token or a password cannot be made, or those that there are cannot be read."""
+
+
+class UnprotectedError(LabThingsError, RuntimeError):
+    """A server that asks nobody for a token would be reached from the network."""
+
+    def __init__(self, host: str) -> None:
+        """Name the address and what to do."""
+        super().__init__(
+            f"{host!r} can be reached from the network, and this server asks nobody who they are, "
+            "so anybody could move the instruments. Make a token with `labthings-server token "
+            "create --role operator`, or serve on 127.0.0.1, or say --insecure if that is meant."
+        )
+
+
+class NotAllowedError(LabThingsError, PermissionError):
+    """An actor asked for what its role does not allow."""
+
+    def __init__(self, actor: str, role: str, needed: str, thing: str | None = None) -> None:
+        """Say who it is, what the role is, and which one it takes."""
+        where = f" on Thing {thing!r}" if thing else ""
+        super().__init__(
+            f"{actor!r} is {role}{where}, and this needs {needed}: use a token with that role."
         )
 
 

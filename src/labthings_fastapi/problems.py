@@ -63,6 +63,7 @@ class _Kind:
 _TABLE: dict[type[BaseException], _Kind] = {
     errors.MalformedBodyError: _Kind(400, "malformed-body", "The body is not valid JSON"),
     errors.RequestError: _Kind(400, "bad-request", "The request cannot be read"),
+    errors.NotAllowedError: _Kind(403, "not-allowed", "The role does not allow this"),
     errors.InvocationNotFoundError: _Kind(404, "invocation-not-found", "No such invocation"),
     errors.ThingNotFoundError: _Kind(404, "thing-not-found", "No such Thing"),
     errors.AffordanceNotFoundError: _Kind(404, "affordance-not-found", "No such affordance"),

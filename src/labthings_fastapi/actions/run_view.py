@@ -13,6 +13,7 @@ from labthings_fastapi.exceptions import LabThingsError, describe_exception
 from labthings_fastapi.problems import well_formed
 
 from .announcement import Announcement
+from .asking import current_asker
 from .cancellation import CancelEvent
 from .context import RunContext
 from .files import RunFiles
@@ -65,6 +66,11 @@ class RunView:
         self.thing_name = thing.name
         self.action_name = action.name
         self.action_path = f"{thing.path}{action.name}"
+        asker = current_asker()
+        self.requested_by = asker.name if asker is not None else None
+        self.requested_from = asker.address if asker is not None else None
+        if asker is not None:
+            asker.runs += 1
         self.response_timeout = action.response_timeout
         self.input: BaseModel = input if input is not None else EmptyInput()
         self.input_json = _input_json(self.input)

@@ -47,7 +47,8 @@ class JournalReader:
 
     async def get(self, id: UUID) -> RunRecord | None:
         """Return the record of a run, or None."""
-        return await self.ask(lambda journal: journal.get(id))
+        record = await self.ask(lambda journal: journal.get(id))
+        return record if record is not None and record.kind == "run" else None
 
     def attach_to_app(self, app: App, prefix: str = "") -> None:
         """Add `/journal` to any FastAPI app; its error handlers stay as they are."""

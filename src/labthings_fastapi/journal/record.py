@@ -7,7 +7,7 @@ import binascii
 import json
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from uuid import UUID
 
 from labthings_fastapi.exceptions import RequestError
@@ -16,6 +16,9 @@ from labthings_fastapi.messages.message import FINAL_STATUSES
 if TYPE_CHECKING:
     from labthings_fastapi.messages.message import InvocationStatus
 
+RecordKind = Literal["run", "mutation"]
+"""A run of an action, or another request that changed something: a write, a reset, a cancel."""
+
 OUTPUT_LIMIT = 64 * 1024
 """The largest output, in bytes of JSON, that is kept in full."""
 
@@ -23,6 +26,10 @@ OUTPUT_LIMIT = 64 * 1024
 @dataclass(frozen=True, slots=True)
 class RunRecord:
     """One run, as it stood when the record was written; times are aware UTC.
+
+    A mutation is recorded in the same form: `action` is the affordance or the path that it went to,
+    and `request` says what it was. `requested_by` is the actor's name and `address` the network
+    address that the request came from; both are None for what the server's own code did.
 
     `input` and `output` are JSON. An output that is too large or binary is None here, and
     `output_reference` says its `size` (bytes) and `media_type` instead: see `stored_output`.
@@ -44,6 +51,10 @@ class RunRecord:
     progress: dict[str, Any] | None = None
     incarnation: str = ""
     """Which life of the server ran it: an open record of another life was interrupted."""
+    kind: RecordKind = "run"
+    address: str | None = None
+    request: dict[str, Any] | None = None
+    """Of a mutation: its `method`, `path`, `status`, and the `count` of those alike in a row."""
 
     def __post_init__(self) -> None:
         for name in ("time_requested", "time_started", "time_ended"):
@@ -104,6 +115,9 @@ class RunQuery:
     limit: int = 100
     cursor: str | None = None
     """The `next_cursor` of the page before."""
+    actor: str | None = None
+    """Who asked, by name."""
+    kind: RecordKind | None = "run"
 
     def __post_init__(self) -> None:
         _refuse_naive("since", self.since)
@@ -119,6 +133,8 @@ class RunQuery:
             self.thing in (None, record.thing)
             and self.action in (None, record.action)
             and self.status in (None, record.status)
+            and self.actor in (None, record.requested_by)
+            and self.kind in (None, record.kind)
             and (self.since is None or self.since <= record.time_requested)
             and (self.until is None or record.time_requested < self.until)
             and (not self.text or self.text.casefold() in searchable_text(record))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
@@ -33,7 +33,13 @@ class RunSummary(BaseModel):
     action: str
     status: InvocationStatus
     href: str
+    kind: Literal["run", "mutation"]
+    """A run of an action, or another request that changed something."""
     requestedBy: str | None  # noqa: N815 - the names on the wire
+    address: str | None
+    """The network address that it was asked from."""
+    request: dict[str, Any] | None
+    """Of a mutation: method, path, status, and the count of those alike in a row."""
     timeRequested: datetime  # noqa: N815
     timeStarted: datetime | None  # noqa: N815
     timeCompleted: datetime | None  # noqa: N815
@@ -98,11 +104,22 @@ def _add_search(router: APIRouter, records: Records, prefix: str) -> None:
         text: Annotated[
             str | None, Query(description="In names, input, output, error or log.")
         ] = None,
+        actor: Annotated[
+            str | None, Query(description="All that this actor did: runs and other mutations.")
+        ] = None,
+        kind: Annotated[
+            Literal["run", "mutation", "all"] | None,
+            Query(description="By default runs, and with `actor` all."),
+        ] = None,
         limit: Annotated[int, Query(ge=1, le=LONGEST_PAGE, description="Runs in a page.")] = 100,
         cursor: Annotated[str | None, Query(description="`next` of the page before.")] = None,
     ) -> Response:
         """List the recorded runs, newest first, in short; also those of earlier lives."""
-        query = RunQuery(thing, action, status, since, until, text, limit, cursor)
+        chosen = kind or ("run" if actor is None else "all")
+        query = RunQuery(
+            *(thing, action, status, since, until, text, limit, cursor, actor),
+            kind=None if chosen == "all" else chosen,
+        )
         base = _base(request, prefix)
 
         def look(journal: Journal) -> tuple[bytes, str | None]:

@@ -28,11 +28,11 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 _COLUMNS: Final = (
     *("id", "requested", "closed", "thing", "action", "status", "incarnation", "requested_by"),
     *("started", "ended", "output_reference", "progress", "error", "input", "output", "log"),
-    "text",
+    *("text", "kind", "address", "request"),
 )
 ROWS_AT_ONCE: Final = 50
 """Rows in one statement; older SQLite takes 999 values in all."""
-_READ: Final = ", ".join(_COLUMNS[:-1])
+_READ: Final = ", ".join(name for name in _COLUMNS if name != "text")
 _KEY_COLUMNS: Final = '"key", thing, action, input_digest, run, time'
 
 
@@ -79,6 +79,9 @@ def run_row(record: RunRecord) -> tuple[Any, ...]:
         record.output,
         _json(record.log),
         searchable_text(record),
+        record.kind,
+        record.address,
+        _json(record.request),
     )
 
 
@@ -108,7 +111,7 @@ def read_run(row: Sequence[Any]) -> RunRecord:
         ValueError, TypeError, OverflowError: the row is damaged.
     """
     (id, requested, _, thing, action, status, incarnation, requested_by, started, ended) = row[:10]
-    reference, progress, error, input, output, log = row[10:16]
+    reference, progress, error, input, output, log, kind, address, request = row[10:19]
     return RunRecord(
         id=UUID(bytes=id),
         thing=thing,
@@ -125,6 +128,9 @@ def read_run(row: Sequence[Any]) -> RunRecord:
         log=tuple(json.loads(log)),
         progress=None if progress is None else json.loads(progress),
         incarnation=incarnation,
+        kind=kind,
+        address=address,
+        request=None if request is None else json.loads(request),
     )
 
 
@@ -168,6 +174,8 @@ def _conditions(query: RunQuery) -> tuple[list[str], list[Any]]:
         ("thing = ?", query.thing),
         ("action = ?", query.action),
         ("status = ?", query.status.value if query.status else None),
+        ("requested_by = ?", query.actor),
+        ("kind = ?", query.kind),
         ("requested >= ?", _maybe_microseconds(query.since)),
         ("requested < ?", _maybe_microseconds(query.until)),
         ("instr(text, ?) > 0", query.text.casefold() if query.text else None),

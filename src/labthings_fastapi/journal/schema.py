@@ -56,7 +56,15 @@ CREATE INDEX keys_by_time ON keys (time);
 CREATE INDEX keys_by_run ON keys (run);
 """
 
-MIGRATIONS: Final[tuple[str, ...]] = (_TABLES,)
+# Who asked for what: beside runs, the table now holds other requests that changed something.
+_ACTORS: Final = """
+ALTER TABLE runs ADD COLUMN kind TEXT NOT NULL DEFAULT 'run';
+ALTER TABLE runs ADD COLUMN address TEXT;
+ALTER TABLE runs ADD COLUMN request TEXT;
+CREATE INDEX runs_by_actor ON runs (requested_by, requested, id);
+"""
+
+MIGRATIONS: Final[tuple[str, ...]] = (_TABLES, _ACTORS)
 """Migration n takes a database from `user_version` n to n + 1; add to the end, change none."""
 VERSION: Final = len(MIGRATIONS)
 

@@ -1,0 +1,1 @@
+"""Who may do what: hosts, origins, credentials, roles. Pure rules; the door applies them."""

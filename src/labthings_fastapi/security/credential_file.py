@@ -1,0 +1,132 @@
+"""The file in which a server keeps its credentials."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from pydantic import TypeAdapter, ValidationError
+
+from labthings_fastapi.exceptions import CredentialError
+from labthings_fastapi.hosting.operating_system import write_durably
+
+from .credentials import Credential
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FILE_NAME = "credentials.json"
+_LIST = TypeAdapter(list[Credential])
+
+
+class CredentialFile:
+    """Reads and changes the file; used by one thread at a time.
+
+    A server only reads it, again whenever it has changed: a token that is revoked is of no use a
+    moment later. A file that cannot be read opens nothing.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Use this file, which need not exist."""
+        self.path = path
+        self._seen: tuple[int, int] | None = None
+        self.credentials: tuple[Credential, ...] = ()
+        """As last read; replaced, never changed, so any thread may look at it."""
+
+    def refresh(self) -> bool:
+        """Read the file if it has changed; says whether it had.
+
+        Raises:
+            CredentialError: it is there and cannot be read; what was known before is forgotten.
+        """
+        try:
+            stat = self.path.stat()
+        except FileNotFoundError:
+            changed, self._seen = self._seen is not None, None
+            self.credentials = ()
+            return changed
+        except OSError as error:
+            raise self._unreadable(error.strerror or str(error)) from error
+        seen = (stat.st_mtime_ns, stat.st_size)
+        if seen == self._seen:
+            return False
+        self._seen = seen
+        self.credentials = self._read()
+        return True
+
+    def _read(self) -> tuple[Credential, ...]:
+        self.credentials = ()
+        try:
+            return tuple(_LIST.validate_json(self.path.read_bytes()))
+        except OSError as error:
+            self._seen = None
+            raise self._unreadable(error.strerror or str(error)) from error
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            place = ".".join(map(str, first["loc"]))
+            reason = f"{place}: {first['msg']}" if place else first["msg"]
+            raise self._unreadable(reason) from error
+
+    def _unreadable(self, reason: str) -> CredentialError:
+        return CredentialError(
+            f"The credentials in {self.path} cannot be read ({reason}), so nobody can be let in: "
+            "mend the file or move it away, and make new tokens with "
+            "`labthings-server token create`."
+        )
+
+    def add(self, credential: Credential) -> None:
+        """Keep one more.
+
+        Raises:
+            CredentialError: the name is taken, or the file cannot be read or written.
+        """
+        self.refresh()
+        if any(each.name == credential.name for each in self.credentials):
+            raise CredentialError(
+                f"There is a credential called {credential.name!r} in {self.path} already: choose "
+                f"another name, or revoke it with `labthings-server token revoke "
+                f"{credential.name}`."
+            )
+        self._write((*self.credentials, credential))
+
+    def remove(self, name: str) -> None:
+        """Forget one, so that it opens nothing any more.
+
+        Raises:
+            CredentialError: there is none of that name, or the file cannot be read or written.
+        """
+        self.refresh()
+        left = tuple(each for each in self.credentials if each.name != name)
+        if len(left) == len(self.credentials):
+            known = ", ".join(each.name for each in self.credentials) or "none"
+            raise CredentialError(
+                f"There is no credential called {name!r} in {self.path}; there are: {known}."
+            )
+        self._write(left)
+
+    def _write(self, credentials: tuple[Credential, ...]) -> None:
+        text = _LIST.dump_json(list(credentials), indent=4)
+        try:
+            _make_private(self.path)
+            write_durably(self.path, text + b"\n")
+        except OSError as error:
+            raise CredentialError(
+                f"The credentials cannot be written to {self.path}: {error.strerror or error}."
+            ) from error
+        self.refresh()
+
+    def unused_name(self, stem: str) -> str:
+        """Return the first of `stem-1`, `stem-2` … that nobody has."""
+        taken = {each.name for each in self.credentials}
+        number = 1
+        while f"{stem}-{number}" in taken:
+            number += 1
+        return f"{stem}-{number}"
+
+
+def _make_private(path: Path) -> None:
+    """Make the file, for its owner alone, before anything is in it; writing keeps its mode."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        path.write_bytes(b"[]\n")

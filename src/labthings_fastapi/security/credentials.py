@@ -1,0 +1,134 @@
+"""Tokens and passwords, as they are kept: hashed, in one file that only its owner can read."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import secrets
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from labthings_fastapi.exceptions import CredentialError
+
+from .roles import Actor, Role
+
+TOKEN_BEGINS = "lt_"  # noqa: S105 - no secret: how every token begins
+_NAME = r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}"
+SHORTEST_PASSWORD = 8
+# OWASP's parameters for scrypt: 64 MiB of memory and about a tenth of a second for each try.
+_SCRYPT = {"n": 2**16, "r": 8, "p": 1, "maxmem": 128 * 1024 * 1024, "dklen": 32}
+
+
+def _aware(time: datetime | None) -> datetime | None:
+    if time is not None and time.utcoffset() is None:
+        raise ValueError("has no time zone")
+    return time
+
+
+Moment = Annotated[datetime | None, AfterValidator(_aware)]
+
+
+class Credential(BaseModel):
+    """One way to show who one is: the hash of a random token (SHA-256) or a password (scrypt)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: Annotated[str, Field(pattern=f"^{_NAME}$")]
+    kind: Literal["token", "password"]
+    role: Role
+    things: dict[str, Role] = Field(default_factory=dict)
+    hash: str
+    salt: str = ""
+    created: Moment = None
+    expires: Moment = None
+
+    @property
+    def actor(self) -> Actor:
+        """Whom it stands for."""
+        return Actor(self.name, self.role, dict(self.things))
+
+    def is_valid_at(self, now: datetime) -> bool:
+        """Whether it has not expired."""
+        return self.expires is None or now < self.expires
+
+    def is_password(self, password: str) -> bool:
+        """Whether this is the password; takes about a tenth of a second, on purpose."""
+        found = _scrypt(password, base64.b64decode(self.salt))
+        return hmac.compare_digest(found, self.hash)
+
+
+def digest(token: str) -> str:
+    """Return by what a token is known; the token itself is kept nowhere."""
+    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _scrypt(password: str, salt: bytes) -> str:
+    data = password.encode("utf-8", "surrogateescape")
+    return hashlib.scrypt(data, salt=salt, **_SCRYPT).hex()
+
+
+def new_token(
+    name: str, role: Role, things: dict[str, Role] | None = None, expires: datetime | None = None
+) -> tuple[Credential, str]:
+    """Make a token: what is kept of it, and the text, which is shown once and never again."""
+    text = f"{TOKEN_BEGINS}{secrets.token_urlsafe(32)}"
+    made = Credential(
+        name=name,
+        kind="token",
+        role=role,
+        things=things or {},
+        hash=digest(text),
+        created=datetime.now(UTC),
+        expires=expires,
+    )
+    return made, text
+
+
+def new_password(
+    name: str, password: str, role: Role, things: dict[str, Role] | None = None
+) -> Credential:
+    """Keep a person's password.
+
+    Raises:
+        CredentialError: it is too short to withstand guessing.
+    """
+    if len(password) < SHORTEST_PASSWORD:
+        raise CredentialError(
+            f"A password has at least {SHORTEST_PASSWORD} characters, and this one has "
+            f"{len(password)}: choose a longer one."
+        )
+    salt = secrets.token_bytes(16)
+    return Credential(
+        name=name,
+        kind="password",
+        role=role,
+        things=things or {},
+        hash=_scrypt(password, salt),
+        salt=base64.b64encode(salt).decode(),
+        created=datetime.now(UTC),
+    )
+
+
+def find_token(credentials: Sequence[Credential], token: str) -> Credential | None:
+    """Return whose token this is, or None; the time it takes does not tell how close a guess is."""
+    wanted = digest(token)
+    found = None
+    for credential in credentials:
+        if credential.kind == "token" and hmac.compare_digest(credential.hash, wanted):
+            found = credential
+    return found
+
+
+def check_password(
+    credentials: Sequence[Credential], name: str, password: str
+) -> Credential | None:
+    """Return whose password this is, or None; equally slow where there is nobody of that name."""
+    named = [each for each in credentials if each.kind == "password" and each.name == name]
+    if not named:
+        _scrypt(password, b"nobody of this name")
+        return None
+    return named[0] if named[0].is_password(password) else None

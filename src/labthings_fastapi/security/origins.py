@@ -1,0 +1,137 @@
+"""Which web pages may do what: origins, cross-site requests and CORS; pure.
+
+Browsers say in `Origin` (RFC 6454) and `Sec-Fetch-Site` where a request comes from, and a page
+cannot change either. Programs that are no browsers send neither.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Final
+from urllib.parse import urlsplit
+
+from .hosts import split_host
+
+SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+"""Methods that change nothing (RFC 9110, section 9.2.1)."""
+_DEFAULT_PORTS: Final = {"http": "80", "https": "443", "ws": "80", "wss": "443"}
+_ORIGIN: Final = re.compile(r"https?://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:[0-9]{1,5})?")
+_EXPOSED: Final = (
+    "Allow, ETag, Last-Event-ID, Link, Location, Preference-Applied, Retry-After, WWW-Authenticate"
+)
+_ACCEPTED: Final = (
+    "Authorization, Content-Type, Idempotency-Key, If-None-Match, Last-Event-ID, Prefer"
+)
+
+Headers = Mapping[bytes, bytes]
+
+
+def checked_origin(text: str) -> str:
+    """Return an origin as browsers write it, for the list of those that are allowed.
+
+    Raises:
+        ValueError: it is a wildcard, or has a path, or is none.
+    """
+    origin = text.strip().lower().removesuffix("/")
+    if not _ORIGIN.fullmatch(origin):
+        raise ValueError(
+            f"{text!r} is no origin: write scheme, host and, if it is unusual, port, as "
+            "'https://lab.example' or 'http://localhost:3000'; wildcards are not accepted"
+        )
+    scheme, _, rest = origin.partition("://")
+    return f"{scheme}://{rest.removesuffix(':' + _DEFAULT_PORTS[scheme])}"
+
+
+def is_own(origin: str, host: str, scheme: str) -> bool:
+    """Whether an `Origin` has the host and port that the `Host` header has."""
+    try:
+        parts = urlsplit(origin)
+        port = str(parts.port) if parts.port is not None else None
+    except ValueError:
+        return False
+    ours = split_host(host)
+    if ours is None or not parts.hostname:
+        return False
+    name = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    theirs = name.rstrip("."), port or _DEFAULT_PORTS.get(parts.scheme)
+    # Behind a proxy that ends TLS the page is https and we are http: both defaults are "no port".
+    return theirs in (
+        (ours[0], ours[1] or _DEFAULT_PORTS.get(scheme)),
+        (ours[0], ours[1] or _DEFAULT_PORTS.get(parts.scheme)),
+    )
+
+
+class OriginRule:
+    """Tells what a browser may do for a page; immutable."""
+
+    def __init__(self, allowed: frozenset[str] = frozenset()) -> None:
+        """Allow pages of our own origin, and of these."""
+        self.allowed = allowed
+
+    def is_foreign(self, headers: Headers, scheme: str) -> bool:
+        """Whether a request comes from a page that is neither ours nor allowed.
+
+        Without an `Origin`, `Sec-Fetch-Site` tells; without both it comes from no page.
+        """
+        origin = headers.get(b"origin")
+        if origin is None:
+            return headers.get(b"sec-fetch-site") == b"cross-site"
+        text = origin.decode("latin-1").lower()
+        if text in self.allowed:
+            return False
+        return not is_own(text, headers.get(b"host", b"").decode("latin-1"), scheme)
+
+    def is_from_elsewhere(self, headers: Headers, scheme: str) -> bool:
+        """Whether it comes from a page of another origin, allowed or not."""
+        origin = headers.get(b"origin")
+        if origin is None:
+            return headers.get(b"sec-fetch-site") in (b"cross-site", b"same-site")
+        return not is_own(
+            origin.decode("latin-1").lower(), headers.get(b"host", b"").decode("latin-1"), scheme
+        )
+
+    def refuses(self, kind: str, method: str, headers: Headers, scheme: str) -> bool:
+        """Whether a request must be refused: what changes something, and what keeps a line open."""
+        if b"origin" not in headers and b"sec-fetch-site" not in headers:
+            return False
+        if method in SAFE_METHODS and kind == "http":
+            # The browser keeps the answer from the page; a stream would go on all the same.
+            if b"text/event-stream" not in headers.get(b"accept", b""):
+                return False
+            if b"origin" not in headers:
+                return False
+        return self.is_foreign(headers, scheme)
+
+    def sharing(self, headers: Headers) -> list[tuple[bytes, bytes]]:
+        """Return the headers that let an allowed page read the answer (Fetch, section 3.3)."""
+        if not self.allowed:
+            return []
+        found = [(b"vary", b"Origin")]
+        origin = headers.get(b"origin", b"")
+        if origin.decode("latin-1").lower() in self.allowed:
+            found.append((b"access-control-allow-origin", origin))
+            found.append((b"access-control-expose-headers", _EXPOSED.encode()))
+        return found
+
+    @staticmethod
+    def is_preflight(method: str, headers: Headers) -> bool:
+        """Whether a browser asks what a page may send."""
+        return (
+            method == "OPTIONS"
+            and b"origin" in headers
+            and b"access-control-request-method" in headers
+        )
+
+    def preflight(self, headers: Headers) -> list[tuple[bytes, bytes]] | None:
+        """Return the answer's headers for an allowed page; None for any other."""
+        origin = headers.get(b"origin", b"")
+        if origin.decode("latin-1").lower() not in self.allowed:
+            return None
+        return [
+            (b"access-control-allow-origin", origin),
+            (b"access-control-allow-methods", b"GET, HEAD, POST, PUT, DELETE"),
+            (b"access-control-allow-headers", _ACCEPTED.encode()),
+            (b"access-control-max-age", b"600"),
+            (b"vary", b"Origin"),
+        ]
