@@ -222,7 +222,13 @@ class Thing:
         `path` is where the Thing is served, by default its own; without a base, hrefs are relative.
         """
         server_id = self._thing_server_interface.server_id
-        return describe(self, base=(base or "").rstrip("/"), path=path, server_id=server_id)
+        return describe(
+            self,
+            base=(base or "").rstrip("/"),
+            path=path,
+            server_id=server_id,
+            schemes=self._thing_server_interface.security_schemes,
+        )
 
     def get_current_invocation_logs(self) -> list[logging.LogRecord]:
         """Return what the run that this code belongs to has logged so far; empty outside a run."""

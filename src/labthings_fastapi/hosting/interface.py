@@ -16,7 +16,7 @@ from labthings_fastapi.thing_description.paths import thing_path
 from .observation import Observation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator, Mapping
+    from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
     from concurrent.futures import Future
     from pathlib import Path
     from uuid import UUID
@@ -46,6 +46,10 @@ class House(Protocol):
         """What tells this server from all others; None: nothing does."""
 
     @property
+    def security_schemes(self) -> Sequence[str]:
+        """How clients must show who they are, "bearer" or "basic"; empty: they need not."""
+
+    @property
     def global_lock(self) -> GlobalLock | None:
         """The server-wide lock; None if there is none."""
 
@@ -59,6 +63,7 @@ class EmptyHouse:
     application_config: Mapping[str, Any] | None = None
     settings_folder: Path | None = None
     server_id: UUID | None = None
+    security_schemes: Sequence[str] = ()
     global_lock: GlobalLock | None = None
 
     def __init__(self) -> None:
@@ -104,6 +109,11 @@ class ThingServerInterface:
     def server_id(self) -> UUID | None:
         """What tells this server from all others; None without a server. May wait for the disk."""
         return self._house.server_id
+
+    @property
+    def security_schemes(self) -> Sequence[str]:
+        """How clients must show who they are, "bearer" or "basic"; empty: they need not."""
+        return self._house.security_schemes
 
     @property
     def settings_file_path(self) -> Path | None:

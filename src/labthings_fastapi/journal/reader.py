@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from concurrent.futures import wait
 from typing import TYPE_CHECKING, TypeVar
 
 from labthings_fastapi.portal.workers import Lane, Workers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+    from concurrent.futures import Future
     from uuid import UUID
 
     from .journal import Journal
@@ -18,6 +20,8 @@ T = TypeVar("T")
 
 READS_AT_ONCE = 4
 READS_WAITING = 1000
+PATIENCE = 5.0
+"""Seconds that a reader waits for what was handed over: a full disk must not keep it for ever."""
 
 
 class JournalReader:
@@ -30,6 +34,8 @@ class JournalReader:
     def __init__(self, journal: Callable[[], Journal]) -> None:
         """Start no thread before something is read."""
         self._journal = journal
+        self.before: Callable[[], Sequence[Future[None]]] = tuple
+        """Hands over what is to be in the journal before anybody looks; called on a thread."""
         self._lane = Lane(
             Workers("labthings-journal"),
             "the journal",
@@ -43,7 +49,11 @@ class JournalReader:
         Raises:
             TooBusyError: too many wait already.
         """
-        return await self._lane.run(do, self._journal())
+        return await self._lane.run(self._look, do, self._journal())
+
+    def _look(self, do: Callable[[Journal], T], journal: Journal) -> T:
+        wait(self.before(), PATIENCE)
+        return do(journal)
 
     async def get(self, id: UUID) -> RunRecord | None:
         """Return the record of a run, or None."""

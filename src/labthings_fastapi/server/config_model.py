@@ -23,6 +23,7 @@ from labthings_fastapi.thing_description.paths import RESERVED_THINGS, THING_NAM
 
 from .imports import import_thing_class
 from .journal_config import JournalChoice, JournalConfig
+from .security_config import AllowedHost, AllowedOrigin, SecurityChoice, SecurityConfig
 
 
 def _slot_choice(value: Any) -> Any:
@@ -122,6 +123,26 @@ class ThingServerConfig(BaseModel):
     )
     max_reads_per_thing: int = Field(
         default=8, ge=1, description="How many reads of one Thing may run its code at once."
+    )
+    security: SecurityChoice = Field(
+        default_factory=SecurityConfig,
+        description="'auto', 'required' or 'off', or the options of authentication.",
+    )
+    allowed_hosts: list[AllowedHost] = Field(
+        default_factory=list,
+        description="Names of this computer, beside its own, that clients may call it by.",
+    )
+    cors_origins: list[AllowedOrigin] = Field(
+        default_factory=list,
+        description="Origins of web pages, beside the server's own, that may use it.",
+    )
+    max_body_bytes: int = Field(
+        default=16 * 1024 * 1024, ge=1, description="The largest body of a request, in bytes."
+    )
+    max_upload_bytes: int = Field(
+        default=1024 * 1024 * 1024,
+        ge=1,
+        description="The largest form with files, which goes to the disk as it comes, in bytes.",
     )
     capture_loggers: list[str] = Field(
         default_factory=list,

@@ -13,7 +13,9 @@ from .openapi_following import following
 from .routes import VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
     from labthings_fastapi.descriptors.action import ActionDescriptor
     from labthings_fastapi.descriptors.event import EventDescriptor
@@ -94,6 +96,15 @@ class ThingsAPI(FastAPI):
             title="LabThings", version=VERSION, docs_url=None, redoc_url=None, **options
         )
         self._holder = holder
+        self._entered: ASGIApp = super().__call__
+
+    def guard(self, door: Callable[[ASGIApp], ASGIApp]) -> None:
+        """Let everything that comes in pass `door` first, also before middleware added later."""
+        self._entered = door(super().__call__)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one connection."""
+        await self._entered(scope, receive, send)
 
     def openapi(self) -> Json:
         """Return the document, written once until `openapi_schema` is dropped."""

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from labthings_fastapi.thing import Thing
     from labthings_fastapi.thing_description.protocols import FormWriter
 
+    from .entrance import Entrance
+
 
 class Wired(Protocol):
     """A `ThingServer`, as its own HTTP resources see it."""
@@ -30,6 +32,10 @@ class Wired(Protocol):
     @property
     def http(self) -> HttpBinding:
         """The Things over HTTP."""
+
+    @property
+    def entrance(self) -> Entrance:
+        """Whom the server lets in."""
 
     def thing_health(self) -> dict[str, dict[str, str]]:
         """The class and the state of each Thing, by name."""

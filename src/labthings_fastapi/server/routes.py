@@ -15,6 +15,8 @@ from labthings_fastapi.bindings.http.descriptions import rendering
 from labthings_fastapi.problems import problem_for_status
 from labthings_fastapi.routes import ProblemRoute, problem_of, problem_response
 
+from .entrance import security_summary
+
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
@@ -80,6 +82,7 @@ def attach(server: Wired, app: FastAPI, prefix: str) -> None:
             "version": VERSION,
             "uptime": round(time.monotonic() - began, 3),
             "things": server.thing_health(),
+            "security": security_summary(server.entrance),
         }
 
     app.include_router(router, prefix=prefix)

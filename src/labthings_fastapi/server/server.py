@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
@@ -26,18 +27,23 @@ from labthings_fastapi.portal.workers import Lane, Workers
 from labthings_fastapi.thing import Thing, slots_of
 from labthings_fastapi.thing_description.paths import normalise_thing_path, thing_path
 
-from . import routes
+from . import routes, session
 from .absent import WithoutFailedThings
+from .audit import Audit
 from .config_model import ThingServerConfig
+from .door import Door
+from .entrance import Entrance
 from .lifespan import Household, cancel_runs
 from .openapi import ThingsAPI
 from .polling import Poller
 from .recording import Recording
 from .review import reviewed
 from .serving import run_until_stopped
+from .subjects import Subjects
 from .wiring import build_things, connect_slots, start_order
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
     from uuid import UUID
 
@@ -84,13 +90,9 @@ class ThingServer:
         )
         self._server_id = ServerId(self.settings_folder)
         self.blobs = BlobStore(self.api_prefix)
-        self.action_manager = ActionManager(
-            broker=self.broker,
-            blobs=self.blobs,
-            max_retained_runs=self.config.max_retained_runs,
-            max_concurrent_runs=self.config.max_concurrent_runs,
-            max_queued_runs=self.config.max_queued_runs,
-        )
+        self.action_manager = self._make_manager()
+        self._subjects = Subjects(self.action_manager, self.api_prefix)
+        self.entrance = self._make_entrance()
         self._recording = Recording(self.action_manager, self.config.journal, self.settings_folder)
         self._lock = threading.RLock()  # guards `_things` while one is added
         self._things: dict[str, Thing] = {}
@@ -100,7 +102,7 @@ class ThingServer:
         self._poller = Poller(self._workers)
         self.loop: asyncio.AbstractEventLoop | None = None
         self._start_error: Exception | None = None
-        self.app: FastAPI = ThingsAPI(self, lifespan=self._lifespan)
+        self.app: FastAPI = self._make_app()
         setattr(self.app.state, STATE_NAME, self)
         self.http = HttpBinding(
             self.app,
@@ -112,13 +114,7 @@ class ThingServer:
         self.bindings: tuple[Binding, ...] = (self.http,)
         self.app.add_middleware(WithoutFailedThings, failures=self._failures_by_path)
         self._attach()
-        built = build_things(self.config, self._interface)
-        connect_slots(built, self.config)
-        for thing in built.values():
-            thing.load_settings()
-        for name, thing in built.items():
-            self._things[name] = thing
-            self._expose(thing)
+        self._build()
 
     @classmethod
     def from_things(
@@ -132,12 +128,42 @@ class ThingServer:
         """Make a server from name → class, import string, or `{"cls": …, "kwargs": …}`."""
         return cls({"things": dict(things), **config}, debug=debug, tolerant=tolerant)
 
+    def _build(self) -> None:
+        built = build_things(self.config, self._interface)
+        connect_slots(built, self.config)
+        for thing in built.values():
+            thing.load_settings()
+        for name, thing in built.items():
+            self._things[name] = thing
+            self._expose(thing)
+
+    def _make_manager(self) -> ActionManager:
+        return ActionManager(
+            broker=self.broker,
+            blobs=self.blobs,
+            max_retained_runs=self.config.max_retained_runs,
+            max_concurrent_runs=self.config.max_concurrent_runs,
+            max_queued_runs=self.config.max_queued_runs,
+        )
+
+    def _make_entrance(self) -> Entrance:
+        audit = Audit(lambda: self.action_manager.journal, self.broker.incarnation)
+        self.action_manager.records.before = audit.write
+        return Entrance(self.config, audit, self._subjects)
+
+    def _make_app(self) -> ThingsAPI:
+        app = ThingsAPI(self, lifespan=self._lifespan)
+        app.guard(partial(Door, entrance=self.entrance))
+        return app
+
     def _attach(self) -> None:
         """Put the server's own resources on the app."""
         self.http.descriptions.offer(self.bindings)
         self.http.directory.server_id = self._server_id.get
+        self.http.directory.schemes = lambda: self.security_schemes
         routes.use_problem_details(self, self.app)
         routes.attach(self, self.app, self.api_prefix)
+        session.attach(self.entrance, self.app, self.api_prefix)
         self.action_manager.attach_to_app(self.app, self.api_prefix)
         self.action_manager.records.attach_to_app(self.app, self.api_prefix)
 
@@ -148,6 +174,7 @@ class ThingServer:
     def _expose(self, thing: Thing) -> None:
         for binding in self.bindings:
             binding.expose(thing)
+        self._subjects.add(thing)
         self.app.openapi_schema = None
 
     # --- what it holds --------------------------------------------------------------------
@@ -176,6 +203,11 @@ class ThingServer:
     def api_prefix(self) -> str:
         """What comes before every path."""
         return self.config.api_prefix
+
+    @property
+    def security_schemes(self) -> Sequence[str]:
+        """How clients must show who they are, "bearer" or "basic"; empty: they need not."""
+        return self.entrance.schemes
 
     def things_by_class(self, cls: type[T]) -> list[T]:
         """Return the Things of a class, or of one derived from it."""
@@ -299,6 +331,7 @@ class ThingServer:
 
     def finish(self) -> None:
         """Write what is left to write; harmless twice."""
+        self.action_manager.records.before()
         self._recording.end(self.config.shutdown_timeout)
 
     def serve(self, host: str = "127.0.0.1", port: int = 5000) -> None:
@@ -307,8 +340,11 @@ class ThingServer:
         Raises:
             ThingStartError: a Thing's `__enter__` failed.
             FolderInUseError: another process serves from the settings folder.
+            UnprotectedError: the host can be reached from the network, and clients need not say
+                who they are.
         """
         self._start_error = None
+        self.entrance.check_exposure(host)
         try:
             run_until_stopped(self, host, port, grace=self.config.shutdown_timeout)
         except SystemExit:

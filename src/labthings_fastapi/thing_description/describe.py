@@ -11,6 +11,7 @@ from labthings_fastapi.exceptions import UnserialisableValueError
 
 from .forms import in_order
 from .http_forms import HttpForms
+from .security import security_members
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,11 +46,13 @@ def describe(
     base: str = "",
     path: str | None = None,
     server_id: uuid.UUID | None = None,
+    schemes: Sequence[str] = (),
 ) -> Json:
     """Describe a Thing for a client that reaches its server at `base`.
 
     Without a base, hrefs are relative to where the description was found. `path` is where the
     Thing is served, by default its own. `server_id` makes the Thing's own id one of its kind.
+    `schemes` are those of which clients must use one to say who they are.
     """
     url = f"{base}{path if path is not None else thing.path}"
     description: Json = {
@@ -58,8 +61,7 @@ def describe(
         "id": thing_id(thing, server_id),
         "title": thing.title,
         "profile": PROFILES,
-        "securityDefinitions": {"nosec_sc": {"scheme": "nosec"}},
-        "security": "nosec_sc",
+        **security_members(schemes),
     }
     if base:
         description["base"] = f"{base}/"

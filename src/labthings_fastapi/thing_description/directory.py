@@ -7,15 +7,20 @@ from typing import TYPE_CHECKING
 
 from .describe import TD_CONTEXT
 from .forms import form
+from .security import security_members
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from .protocols import Json
 
 DISCOVERY_CONTEXT = "https://www.w3.org/2022/wot/discovery"
 _COUNT = {"type": "integer", "minimum": 0}
 
 
-def describe_directory(base: str, server_id: uuid.UUID | None = None) -> Json:
+def describe_directory(
+    base: str, server_id: uuid.UUID | None = None, schemes: Sequence[str] = ()
+) -> Json:
     """Describe the directory of the server that clients reach at `base`."""
     own = server_id or uuid.NAMESPACE_URL
     things = f"{base}/directory/things"
@@ -25,8 +30,7 @@ def describe_directory(base: str, server_id: uuid.UUID | None = None) -> Json:
         "id": uuid.uuid5(own, "labthings:directory").urn,
         "title": "The Things of this server",
         "base": f"{base}/",
-        "securityDefinitions": {"nosec_sc": {"scheme": "nosec"}},
-        "security": "nosec_sc",
+        **security_members(schemes),
         "properties": {
             "things": {
                 "description": "All Thing Descriptions; with `limit`, page by page.",

@@ -21,6 +21,7 @@ RESERVED_THINGS = frozenset(
         "health",
         "journal",
         "openapi.json",
+        "session",
         "thing_descriptions",
         "things",
         "ui",

@@ -45,7 +45,7 @@ class Descriptions:
         """Describe Things as these bindings offer them."""
         self._lane = Lane(workers, "the Thing Descriptions", limit=2)
         self._writers = writers
-        self._kept: OrderedDict[tuple[str, str, str], Rendering] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, ...], Rendering] = OrderedDict()
 
     def offer(self, writers: Sequence[FormWriter]) -> None:
         """Describe Things as offered by other bindings; before the first request."""
@@ -53,7 +53,8 @@ class Descriptions:
 
     async def of(self, thing: Thing, origin: str) -> Rendering:
         """Return the description for clients that reach the server at `origin`."""
-        key = origin, thing.path, thing.title
+        schemes = thing._thing_server_interface.security_schemes
+        key = origin, thing.path, thing.title, *schemes
         found = self._kept.get(key)
         if found is None:
             found = await self._lane.run(self._write, thing, origin)
@@ -63,5 +64,12 @@ class Descriptions:
         return found
 
     def _write(self, thing: Thing, origin: str) -> Rendering:
-        server_id = thing._thing_server_interface.server_id
-        return rendering(to_json(describe(thing, self._writers, base=origin, server_id=server_id)))
+        house = thing._thing_server_interface
+        description = describe(
+            thing,
+            self._writers,
+            base=origin,
+            server_id=house.server_id,
+            schemes=house.security_schemes,
+        )
+        return rendering(to_json(description))

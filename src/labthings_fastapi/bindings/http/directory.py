@@ -18,7 +18,7 @@ from .property_resources import NO_METHODS
 from .streams import stream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from uuid import UUID
 
     from labthings_fastapi.messages.broker import Broker
@@ -78,6 +78,8 @@ class Directory:
         self._things: tuple[Thing, ...] = ()  # replaced, never changed
         self.server_id: Callable[[], UUID | None] = lambda: None
         """Says who the server is; may wait for the disk."""
+        self.schemes: Callable[[], Sequence[str]] = tuple
+        """Says how clients must show who they are."""
 
     def attach(self, table: Table) -> None:
         """Serve the directory, where clients look first and below the prefix."""
@@ -105,7 +107,7 @@ class Directory:
     async def get_description(self, exchange: Exchange) -> None:
         """Describe the directory itself."""
         server_id = await self._lane.run(self.server_id)
-        described = describe_directory(f"{exchange.origin}{self.prefix}", server_id)
+        described = describe_directory(f"{exchange.origin}{self.prefix}", server_id, self.schemes())
         await exchange.reply_known(*rendering(to_json(described)), TD_MEDIA_TYPE)
 
     async def get_things(self, exchange: Exchange) -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
+from starlette.exceptions import HTTPException
 
 from labthings_fastapi.exceptions import (
     BodyTooLargeError,
@@ -22,6 +23,7 @@ from labthings_fastapi.problems import (
     validation_problem,
     well_formed,
 )
+from labthings_fastapi.routes import problem_of as framework_problem
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -88,9 +90,10 @@ class Inbound:
             BodyTooLargeError: before the excess is read.
             UnsupportedMediaTypeError: there is a body and it is not called JSON.
         """
+        most: int = self.scope.get("labthings.max_body", MAX_BODY_BYTES)
         length = self.header(b"content-length")
-        if length is not None and length.isdecimal() and int(length) > MAX_BODY_BYTES:
-            raise self._too_large()
+        if length is not None and length.isdecimal() and int(length) > most:
+            raise self._too_large(most)
         chunks: list[bytes] = []
         size = 0
         while True:
@@ -99,8 +102,8 @@ class Inbound:
                 raise ClientGoneError
             chunk: bytes = message.get("body", b"")
             size += len(chunk)
-            if size > MAX_BODY_BYTES:
-                raise self._too_large()
+            if size > most:
+                raise self._too_large(most)
             chunks.append(chunk)
             if not message.get("more_body", False):
                 break
@@ -109,10 +112,11 @@ class Inbound:
             self._require_json()
         return body
 
-    def _too_large(self) -> BodyTooLargeError:
+    @staticmethod
+    def _too_large(most: int) -> BodyTooLargeError:
         return BodyTooLargeError(
-            f"The body of this request is larger than {MAX_BODY_BYTES} bytes, the most that is "
-            "accepted."
+            f"The body of this request is larger than {most} bytes, the most that is "
+            "accepted: see `max_body_bytes` in the server's configuration."
         )
 
     def _require_json(self) -> None:
@@ -202,6 +206,8 @@ def problem_of(error: BaseException, what: str, instance: str) -> Problem:
         # Not a mistake of the client, whatever it is: a getter's own ValidationError is no 422.
         problem = problem_from(error.raised, instance=instance)
         return replace(problem, detail=f"{error.what}: {problem.detail}")
+    if isinstance(error, HTTPException):
+        return framework_problem(error, instance)
     if isinstance(error, InvalidMembers):
         return validation_problem(error.found, what, instance=instance)
     if isinstance(error, ValidationError):
@@ -224,4 +230,6 @@ def with_traceback(problem: Problem, error: BaseException) -> Problem:
 
 def is_expected(error: BaseException) -> bool:
     """Whether an error needs no entry in the server's own log: it is an answer, or logged."""
-    return isinstance(error, (LabThingsError, ValidationError, InvalidMembers, ReportedFailure))
+    return isinstance(
+        error, (LabThingsError, ValidationError, InvalidMembers, ReportedFailure, HTTPException)
+    )

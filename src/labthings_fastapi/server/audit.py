@@ -1,0 +1,111 @@
+"""Who changed what: every request that may have changed something, in the journal."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+from uuid import uuid4
+
+from labthings_fastapi.actions.deadlines import Deadlines
+from labthings_fastapi.journal.keys import utc_now
+from labthings_fastapi.journal.record import RunRecord
+from labthings_fastapi.messages.message import InvocationStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from concurrent.futures import Future
+    from datetime import datetime
+
+    from labthings_fastapi.journal.journal import Journal
+
+GATHER_SECONDS: Final = 1.0
+"""For how long requests that are alike are counted before they become one record."""
+MOST_GATHERED: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Mutation:
+    """What one request was; those that are equal are counted."""
+
+    actor: str | None
+    address: str | None
+    thing: str
+    affordance: str
+    method: str
+    path: str
+    status: int
+
+
+class _Count:
+    __slots__ = ("first", "last", "number")
+
+    def __init__(self, now: datetime) -> None:
+        self.first = self.last = now
+        self.number = 1
+
+
+class Audit:
+    """Records mutations, those alike within a second as one; any thread may use it.
+
+    Somebody who drags a slider writes a property a hundred times a second: the record says how
+    often, from when and until when, and the journal stays readable. Runs are not noted here: each
+    has a record of its own, with its actor.
+    """
+
+    def __init__(self, journal: Callable[[], Journal], incarnation: str) -> None:
+        """Record in the journal that `journal` gives at the time."""
+        self._journal = journal
+        self._incarnation = incarnation
+        self._lock = threading.Lock()  # guards `_counts`
+        self._counts: dict[Mutation, _Count] = {}
+        self._deadlines = Deadlines()
+
+    def note(self, mutation: Mutation) -> None:
+        """Count a request; it is in the journal within a second. Never waits."""
+        now = utc_now()
+        with self._lock:
+            found = self._counts.get(mutation)
+            if found is not None:
+                found.number += 1
+                found.last = now
+                return
+            self._counts[mutation] = _Count(now)
+            waiting = len(self._counts)
+        if waiting == 1:
+            self._deadlines.add(time.monotonic() + GATHER_SECONDS, self._flush)
+        elif waiting >= MOST_GATHERED:
+            self._flush()
+
+    def _flush(self) -> None:
+        self.write()
+
+    def write(self) -> list[Future[None]]:
+        """Hand what was counted to the journal; the futures are done when it is committed."""
+        with self._lock:
+            counts, self._counts = self._counts, {}
+        journal = self._journal()
+        return [journal.put(self._record(*item)) for item in counts.items()]
+
+    def _record(self, mutation: Mutation, count: _Count) -> RunRecord:
+        done = mutation.status < 400
+        return RunRecord(
+            id=uuid4(),
+            thing=mutation.thing,
+            action=mutation.affordance,
+            status=InvocationStatus.COMPLETED if done else InvocationStatus.ERROR,
+            requested_by=mutation.actor,
+            input=b"null",
+            time_requested=count.first,
+            time_ended=count.last,
+            incarnation=self._incarnation,
+            kind="mutation",
+            address=mutation.address,
+            request={
+                "method": mutation.method,
+                "path": mutation.path,
+                "status": mutation.status,
+                "count": count.number,
+            },
+        )

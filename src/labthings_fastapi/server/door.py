@@ -1,0 +1,233 @@
+"""The door: what every request passes before anything else sees it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from labthings_fastapi.actions.asking import Asker, asked_by
+from labthings_fastapi.exceptions import NotAllowedError, TooBusyError
+from labthings_fastapi.problems import PROBLEM_MEDIA_TYPE, Problem, problem_from
+from labthings_fastapi.security.origins import SAFE_METHODS
+from labthings_fastapi.security.roles import needed_role
+
+from .admission import foreign_page, no_host, repeated_header, unknown_host
+from .login_page import login_page, wants_page
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from labthings_fastapi.security.roles import Actor
+
+    from .entrance import Entrance
+
+Headers = list[tuple[bytes, bytes]]
+NOSNIFF = b"x-content-type-options"
+_ALWAYS: Headers = [(NOSNIFF, b"nosniff"), (b"cross-origin-resource-policy", b"same-origin")]
+_NOT_FRAMED = (b"content-security-policy", b"frame-ancestors 'none'")
+
+
+class Door:
+    """Plain ASGI in front of a whole app: HTTP, streams and WebSockets, and what comes later.
+
+    Runs on the server's event loop and waits for no user code.
+    """
+
+    def __init__(self, inner: ASGIApp, entrance: Entrance) -> None:
+        """Stand in front of `inner`, with the rules of `entrance`."""
+        self._inner = inner
+        self._entrance = entrance
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let one connection pass, or turn it away."""
+        kind: str = scope["type"]
+        if kind not in ("http", "websocket"):
+            await self._inner(scope, receive, send)
+            return
+        headers = dict(scope["headers"])
+        entrance = self._entrance
+        if kind == "http":
+            added = entrance.origins.sharing(headers) if entrance.shares else []
+            send = dressed(send, [*_ALWAYS, *added] if added else _ALWAYS)
+            method: str = scope["method"]
+            if entrance.origins.is_preflight(method, headers):
+                await self._preflight(headers, send)
+                return
+        else:
+            method = "GET"
+        problem = await self._refusal(scope, headers, method)
+        actor: Actor | None = None
+        if problem is None and entrance.asks and not entrance.is_open(scope, method):
+            try:
+                actor, problem = await entrance.identify(scope, headers)
+            except TooBusyError as error:
+                problem = problem_from(error)
+            if problem is not None and problem.status == 401 and wants_page(method, headers):
+                await _send_all(send, problem, *login_page(entrance.session_path(scope)))
+                return
+        if problem is not None:
+            await turn_away(scope, receive, send, problem)
+            return
+        if kind == "http":
+            version: str = scope.get("http_version", "1.1")
+            receive = entrance.body_limit.counting(receive, headers, version)
+        await self._enter(scope, receive, send, method, actor)
+
+    async def _refusal(
+        self, scope: Scope, headers: Mapping[bytes, bytes], method: str
+    ) -> Problem | None:
+        """Say why a request must not pass, whoever sends it."""
+        entrance = self._entrance
+        if len(headers) != len(scope["headers"]):
+            problem = repeated_header(scope["headers"])
+            if problem is not None:
+                return problem
+        peer = entrance.peer_of(scope)
+        host = headers.get(b"host")
+        if peer.address is not None:  # others are in this very process
+            if host is None:
+                if scope.get("http_version") == "1.1":
+                    return no_host()
+            elif not entrance.hosts.knows(host) and not await entrance.answers_to(host):
+                return unknown_host(host)
+        scheme = "https" if scope.get("scheme") in ("https", "wss") else "http"
+        if entrance.origins.refuses(scope["type"], method, headers, scheme):
+            return foreign_page(headers.get(b"origin"))
+        return entrance.refuses_peer(peer) or entrance.body_limit.refusal(headers)
+
+    async def _preflight(self, headers: Mapping[bytes, bytes], send: Send) -> None:
+        answer = self._entrance.origins.preflight(headers)
+        if answer is None:
+            await _send_problem(send, foreign_page(headers.get(b"origin")))
+            return
+        await send({"type": "http.response.start", "status": 204, "headers": answer})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def _enter(
+        self, scope: Scope, receive: Receive, send: Send, method: str, actor: Actor | None
+    ) -> None:
+        if actor is not None:
+            scope["labthings.actor"] = actor
+        if method in SAFE_METHODS and scope["type"] == "http":
+            # Every role may read.
+            await self._inner(scope, receive, send)
+            return
+        scope["labthings.max_body"] = self._entrance.body_limit.most
+        entrance = self._entrance
+        address = entrance.peer_of(scope).address
+        asker = Asker(actor.name if actor is not None else None, address)
+        if scope["type"] == "websocket":
+            scope["labthings.audit"] = entrance.note_for(asker)
+            with asked_by(asker):
+                await self._inner(scope, receive, send)
+            return
+        await self._mutate(scope, receive, send, asker, actor)
+
+    async def _mutate(
+        self, scope: Scope, receive: Receive, send: Send, asker: Asker, actor: Actor | None
+    ) -> None:
+        entrance = self._entrance
+        method: str = scope["method"]
+        thing, affordance = entrance.subject(scope)
+        told: list[int] = []
+
+        async def listen(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                told.append(message["status"])
+            await send(message)
+
+        if actor is not None and not entrance.is_open(scope, method):
+            needed = needed_role(method)
+            if not actor.may(thing, needed):
+                role = actor.role_for(thing)
+                refusal = NotAllowedError(actor.name, role, needed, thing)
+                await turn_away(scope, receive, listen, problem_from(refusal))
+                entrance.note(scope, asker, thing, affordance, 403)
+                return
+        try:
+            with asked_by(asker):
+                await self._inner(scope, receive, listen)
+        finally:
+            status = told[0] if told else 500
+            # Runs have records of their own; what was refused changed nothing.
+            if asker.runs == 0 and not 400 <= status < 500:
+                entrance.note(scope, asker, thing, affordance, status)
+
+
+def dressed(send: Send, added: Headers) -> Send:
+    """Add headers to every answer: those that it does not have already."""
+
+    async def tell(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers: Headers = list(message.get("headers", ()))
+            present = {name for name, _ in headers}
+            # An answer that has one of ours (a blob its `nosniff`) keeps its own.
+            new = added
+            if NOSNIFF in present:
+                new = [each for each in added if each[0] not in present]
+            if _NOT_FRAMED[0] not in present and _is_page(headers):
+                headers.append(_NOT_FRAMED)
+            message = {**message, "headers": headers + new}
+        await send(message)
+
+    return tell
+
+
+def _is_page(headers: Headers) -> bool:
+    for name, value in headers:
+        if name.lower() == b"content-type":
+            return value.startswith(b"text/html")
+    return False
+
+
+async def turn_away(scope: Scope, receive: Receive, send: Send, problem: Problem) -> None:
+    """Answer with a problem; a WebSocket is refused before it is opened."""
+    if scope["type"] == "http":
+        await _send_problem(send, problem)
+        return
+    if "websocket.http.response" in scope.get("extensions", {}):
+        await receive()  # websocket.connect
+        body = problem.body()
+        start: Message = {
+            "type": "websocket.http.response.start",
+            "status": problem.status,
+            "headers": _head(problem, PROBLEM_MEDIA_TYPE, body),
+        }
+        await send(start)
+        await send({"type": "websocket.http.response.body", "body": body})
+        return
+    await receive()
+    await send({"type": "websocket.close", "code": 1008, "reason": problem.title[:120]})
+
+
+async def _send_problem(send: Send, problem: Problem) -> None:
+    await _send_all(send, problem, problem.body(), PROBLEM_MEDIA_TYPE)
+
+
+async def _send_all(
+    send: Send,
+    problem: Problem,
+    body: bytes,
+    media_type: str,
+    more: Mapping[str, str] | None = None,
+) -> None:
+    headers = _head(problem, media_type, body)
+    headers += [(name.lower().encode(), text.encode()) for name, text in (more or {}).items()]
+    start: dict[str, Any] = {
+        "type": "http.response.start",
+        "status": problem.status,
+        "headers": headers,
+    }
+    await send(start)
+    await send({"type": "http.response.body", "body": body})
+
+
+def _head(problem: Problem, media_type: str, body: bytes) -> Headers:
+    found: Headers = [
+        (b"content-type", media_type.encode()),
+        (b"content-length", b"%d" % len(body)),
+        (b"cache-control", b"no-store"),
+    ]
+    found += [(name.lower().encode(), text.encode()) for name, text in problem.headers.items()]
+    return found
