@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import re
 import secrets
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -17,7 +18,7 @@ from labthings_fastapi.exceptions import CredentialError
 from .roles import Actor, Role
 
 TOKEN_BEGINS = "lt_"  # noqa: S105 - no secret: how every token begins
-_NAME = r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}"
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}")
 SHORTEST_PASSWORD = 8
 # OWASP's parameters for scrypt: 64 MiB of memory and about a tenth of a second for each try.
 _SCRYPT = {"n": 2**16, "r": 8, "p": 1, "maxmem": 128 * 1024 * 1024, "dklen": 32}
@@ -37,7 +38,7 @@ class Credential(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: Annotated[str, Field(pattern=f"^{_NAME}$")]
+    name: Annotated[str, Field(pattern=f"^{NAME.pattern}$")]
     kind: Literal["token", "password"]
     role: Role
     things: dict[str, Role] = Field(default_factory=dict)

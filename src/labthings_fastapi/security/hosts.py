@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_HOST = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[^:\[\]/@\\\s]+)(?::([0-9]{1,5}))?")
+_HOST = re.compile(r"(\[[0-9A-Za-z:.%_~-]+\]|[^:\[\]/@\\\s]+)(?::([0-9]{1,5}))?")
 MOST_KEPT = 1000
 
 

@@ -17,12 +17,16 @@ if TYPE_CHECKING:
     from .fallback import LogTail
 
 COMMANDS = ("serve", "check")
+CREDENTIAL_COMMANDS = ("token", "user")
+"""These have options of their own: `labthings-server token --help`."""
 EXIT_OK = 0
 EXIT_USAGE = 1
 EXIT_NOT_STARTED = 3
 
 _DESCRIPTION = "Serve laboratory hardware on the network."
 _EPILOG = """\
+`labthings-server token --help` and `user --help` tell how to say who may use the server.
+
 Modules of your own are found in the configuration's folder and in the current one.
 
 exit codes: 0 stopped as asked, or nothing is wrong; 1 a file is missing, or options do not go
@@ -59,6 +63,11 @@ def make_parser() -> argparse.ArgumentParser:
         action="store_true",
         help="if the start fails, serve a page with the error and the log (status 503)",
     )
+    add(
+        "--insecure",
+        action="store_true",
+        help="let everybody on the network move the instruments, without a token",
+    )
     add("--tolerant", action="store_true", help="run without the Things that cannot start")
     return parser
 
@@ -84,6 +93,11 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 def serve_from_cli(argv: Sequence[str] | None = None) -> int:
     """Do what the command line says, usually serve; returns the exit code."""
+    given = sys.argv[1:] if argv is None else list(argv)
+    if given and given[0] in CREDENTIAL_COMMANDS:
+        from .credentials_cli import credentials_from_cli
+
+        return credentials_from_cli(given)
     args = parse_args(argv)
     logging.basicConfig(
         level=logging.DEBUG if args.debug else logging.INFO,
@@ -140,11 +154,21 @@ def _run_server(args: argparse.Namespace) -> None:
     from .serving import check_address
 
     given = _configuration(args)
+    if args.insecure:
+        given["security"] = insecure(given.get("security"))
     check_address(args.host, args.port)
     server = ThingServer(given, debug=args.debug, tolerant=args.tolerant)
     names = ", ".join(server.things) or "no Things"
     print(f"Serving {names} on {_url(args)}", flush=True)
     server.serve(args.host, args.port)
+
+
+def insecure(security: Any) -> Any:
+    """Return the security section of a configuration, with everybody let in."""
+    if isinstance(security, str):
+        security = {"authentication": security}
+    # What is no object is reported with the other mistakes of the configuration.
+    return {**security, "insecure": True} if isinstance(security, dict) else {"insecure": True}
 
 
 def _run_fallback(args: argparse.Namespace, error: Exception, tail: LogTail) -> None:

@@ -1,0 +1,377 @@
+"""Tokens, passwords, sessions and roles, and what the journal says of who did what."""
+
+from __future__ import annotations
+
+import base64
+import time
+
+import httpx2
+import pytest
+
+import labthings_fastapi as lt
+from labthings_fastapi.security.credential_file import CredentialFile
+from labthings_fastapi.security.credentials import new_password, new_token
+
+
+class Stage(lt.Thing):
+    """A stage."""
+
+    speed: float = lt.property(default=1.0, gt=0)
+
+    @lt.property
+    def position(self) -> float:
+        return 0.0
+
+    @lt.action
+    def move(self, distance: float = 1.0) -> float:
+        return distance
+
+    @lt.action
+    def wait(self) -> None:
+        lt.cancellable_sleep(60)
+
+    @lt.endpoint("post", "home")
+    def home(self) -> str:
+        return "home"
+
+
+@pytest.fixture
+def file(tmp_path):
+    return CredentialFile(tmp_path / "settings" / "credentials.json")
+
+
+@pytest.fixture
+def token(file):
+    """Make tokens: by name, role, and roles for single Things."""
+
+    def make(name, role, **things):
+        credential, text = new_token(name, role, things)
+        file.add(credential)
+        return {"Authorization": f"Bearer {text}"}
+
+    return make
+
+
+@pytest.fixture
+def alice(token):
+    return token("alice", "operator")
+
+
+@pytest.fixture
+def victor(token):
+    return token("victor", "viewer", camera="operator")
+
+
+@pytest.fixture
+def server(tmp_path, alice, victor):
+    return lt.ThingServer.from_things(
+        {"stage": Stage, "camera": Stage}, settings_folder=str(tmp_path / "settings")
+    )
+
+
+@pytest.fixture
+def client(port):
+    with httpx2.Client(base_url=f"http://127.0.0.1:{port}") as client:
+        yield client
+
+
+EVERYWHERE = [
+    "/",
+    "/stage/",
+    "/stage/speed",
+    "/stage/properties",
+    "/stage/ws",
+    "/things/",
+    "/thing_descriptions/",
+    "/action_invocations",
+    "/journal",
+    "/events",
+    "/health",
+    "/openapi.json",
+    "/blob/unknown",
+    "/.well-known/wot",
+    "/directory/things",
+    "/session",
+    "/nothing",
+]
+
+
+class TestWithout:
+    @pytest.mark.parametrize("path", EVERYWHERE)
+    def test_nothing_is_answered(self, client, assert_problem, path):
+        answer = client.get(path)
+        problem = assert_problem(answer, 401)
+        assert answer.headers["www-authenticate"] == 'Bearer realm="LabThings"'
+        assert "Authorization: Bearer" in problem["detail"]
+
+    @pytest.mark.parametrize(
+        "value", ["Bearer nonsense", "Bearer", "nonsense", "Basic eDp5", "Bearer \xff"]
+    )
+    def test_a_wrong_token_opens_nothing(self, client, assert_problem, value):
+        headers = {"Authorization": value.encode("latin-1")}
+        answer = client.put("/stage/speed", json=3, headers=headers)
+        assert_problem(answer, 401)
+        assert 'error="invalid_token"' in answer.headers["www-authenticate"]
+
+    def test_a_person_is_shown_a_page_to_show_a_token_on(self, client):
+        answer = client.get("/", headers={"Accept": "text/html", "Sec-Fetch-Mode": "navigate"})
+        assert answer.status_code == 401
+        assert answer.headers["content-type"] == "text/html; charset=utf-8"
+        assert 'data-session="/session"' in answer.text
+        assert "default-src 'none'" in answer.headers["content-security-policy"]
+
+
+class TestRoles:
+    def test_a_viewer_reads_and_moves_nothing(self, client, victor, assert_problem):
+        assert client.get("/stage/speed", headers=victor).json() == 1.0
+        for method, path in (
+            ("PUT", "/stage/speed"),
+            ("PUT", "/stage/properties"),
+            ("POST", "/stage/move"),
+            ("POST", "/stage/speed/reset"),
+            ("POST", "/stage/home"),
+            ("DELETE", "/stage/move/5f0c0e3c-3f7b-4b53-9d5a-0c8d6a0f0b9b"),
+        ):
+            problem = assert_problem(client.request(method, path, headers=victor, json={}), 403)
+            assert (
+                "'victor' is viewer on Thing 'stage', and this needs operator" in problem["detail"]
+            )
+
+    def test_a_role_for_one_thing_holds_there_only(self, client, victor):
+        assert client.put("/camera/speed", headers=victor, json=2).status_code == 204
+        assert client.put("/stage/speed", headers=victor, json=2).status_code == 403
+
+    def test_an_operator_moves(self, client, alice):
+        assert client.put("/stage/speed", headers=alice, json=2).status_code == 204
+        assert client.post("/stage/move", headers=alice).status_code == 201
+        assert client.post("/stage/home", headers=alice).json() == "home"
+
+    def test_a_run_is_cancelled_by_those_who_may_use_its_thing(self, client, alice, victor):
+        mine = client.post("/stage/wait", headers=alice).json()
+        theirs = client.post("/camera/wait", headers=alice).json()
+        for run, status in ((mine, 403), (theirs, 204)):
+            path = f"/action_invocations/{run['id']}"
+            assert client.delete(path, headers=victor).status_code == status
+        assert client.delete(mine["href"], headers=alice).status_code == 204
+
+    def test_everybody_is_told_who_they_are(self, client, victor):
+        assert client.get("/session", headers=victor).json() == {
+            "name": "victor",
+            "role": "viewer",
+            "things": {"camera": "operator"},
+        }
+
+
+class TestChanges:
+    def test_a_token_made_or_revoked_while_the_server_runs_counts_soon(
+        self, client, alice, token, file
+    ):
+        later = token("later", "viewer")
+        deadline = time.monotonic() + 60
+        while client.get("/health", headers=later).status_code == 401:
+            assert time.monotonic() < deadline
+        file.remove("later")
+        while client.get("/health", headers=later).status_code == 200:
+            assert time.monotonic() < deadline
+        assert client.get("/health", headers=alice).status_code == 200
+
+
+class TestPasswords:
+    @pytest.fixture
+    def alice(self, file, token):
+        file.add(new_password("bob", "correct horse", "operator"))
+        return token("alice", "operator")
+
+    def test_a_name_and_a_password_are_as_good_as_a_token(self, client):
+        for password, status in (("correct horse", 204), ("wrong horse", 401)):
+            answer = client.put("/stage/speed", json=2, auth=("bob", password))
+            assert answer.status_code == status
+        assert answer.headers["www-authenticate"].endswith(
+            'Basic realm="LabThings", charset="UTF-8"'
+        )
+
+    def test_the_description_states_both_ways(self, client, alice):
+        found = client.get("/stage/", headers=alice).json()
+        assert found["security"] == "either_sc"
+        assert found["securityDefinitions"]["either_sc"]["oneOf"] == ["bearer_sc", "basic_sc"]
+
+    def test_a_session_may_be_begun_with_a_password(self, client):
+        login = {"name": "bob", "password": "correct horse"}
+        assert client.post("/session", json=login).status_code == 204
+        assert client.get("/session").json()["name"] == "bob"
+
+
+class TestSessions:
+    def test_a_token_is_exchanged_for_a_cookie_that_pages_cannot_read(self, client, alice):
+        answer = client.post("/session", json={"token": alice["Authorization"].split()[1]})
+        assert answer.status_code == 204
+        cookie = answer.headers["set-cookie"]
+        for attribute in ("HttpOnly", "SameSite=strict", "Path=/", "Max-Age=43200"):
+            assert attribute in cookie
+        assert alice["Authorization"].split()[1] not in cookie
+        assert client.put("/stage/speed", json=4).status_code == 204
+        assert client.delete("/session").status_code == 204
+        assert client.get("/stage/speed").status_code == 401
+
+    def test_a_header_does_as_well_as_a_body(self, client, alice):
+        assert client.post("/session", headers=alice).status_code == 204
+        assert client.get("/session").json()["name"] == "alice"
+
+    def test_a_wrong_token_begins_nothing(self, client, assert_problem):
+        for login in ({"token": "x"}, {"name": "bob", "password": "x"}, {}):
+            answer = client.post("/session", json=login)
+            assert_problem(answer, 401)
+            assert "set-cookie" not in answer.headers
+
+    def test_the_cookie_does_not_work_from_another_origin(
+        self, client, alice, assert_problem, port
+    ):
+        client.post("/session", headers=alice)
+        own = {"Origin": f"http://127.0.0.1:{port}"}
+        assert client.put("/stage/speed", json=5, headers=own).status_code == 204
+        evil = {"Origin": "http://127.0.0.1:1"}
+        assert_problem(client.put("/stage/speed", json=6, headers=evil), 403)
+        # Another port of this host is the same site, to which browsers send the cookie.
+        assert_problem(client.get("/stage/speed", headers=evil), 401)
+        assert_problem(client.get("/stage/speed", headers={"Sec-Fetch-Site": "same-site"}), 401)
+
+
+class TestDescriptions:
+    def test_they_state_what_is_enforced(self, client, alice):
+        for path in ("/stage/", "/.well-known/wot"):
+            found = client.get(path, headers=alice).json()
+            assert found["security"] == "bearer_sc"
+            assert list(found["securityDefinitions"]) == ["bearer_sc"]
+            assert found["securityDefinitions"]["bearer_sc"]["scheme"] == "bearer"
+
+    def test_the_thing_itself_says_the_same(self, server):
+        server.things["stage"].validate_thing_description()
+        assert server.things["stage"].thing_description_dict()["security"] == "bearer_sc"
+
+    def test_health_says_it_too(self, client, alice):
+        found = client.get("/health", headers=alice).json()["security"]
+        assert found == {"authentication": ["bearer"], "insecure": False}
+
+
+class TestJournal:
+    def test_a_run_names_its_actor(self, client, alice):
+        run = client.post("/stage/move", headers={**alice, "Prefer": "wait=30"}).json()
+        record = client.get(f"/journal/{run['id']}", headers=alice).json()
+        assert (record["requestedBy"], record["address"]) == ("alice", "127.0.0.1")
+        assert record["kind"] == "run"
+
+    def test_every_mutation_names_its_actor(self, client, alice, victor):
+        for value in (2, 3, 4):
+            client.put("/stage/speed", json=value, headers=alice)
+        client.post("/stage/speed/reset", headers=alice)
+        run = client.post("/stage/wait", headers=alice).json()
+        client.delete(run["href"], headers=alice)
+        client.put("/camera/speed", json=2, headers=victor)
+        client.put("/stage/speed", json=2, headers=victor)  # refused
+        client.put("/camera/speed", json=-1, headers=victor)  # not valid
+
+        def done_by(name):
+            page = client.get("/journal", params={"actor": name}, headers=alice).json()
+            return {(each["kind"], each["thing"], each["action"]): each for each in page["records"]}
+
+        found = done_by("alice")
+        assert set(found) == {
+            ("mutation", "stage", "speed"),
+            ("mutation", "stage", "speed/reset"),
+            ("mutation", "stage", f"wait/{run['id']}"),
+            ("run", "stage", "wait"),
+        }
+        written = found["mutation", "stage", "speed"]
+        assert written["request"] == {
+            "method": "PUT",
+            "path": "/stage/speed",
+            "status": 204,
+            "count": 3,
+        }
+        assert written["requestedBy"] == "alice"
+        assert written["address"] == "127.0.0.1"
+        assert written["timeRequested"] <= written["timeCompleted"]
+        found = done_by("victor")
+        assert found["mutation", "camera", "speed"]["request"]["count"] == 1
+        assert found["mutation", "stage", "speed"]["request"]["status"] == 403
+        assert found["mutation", "stage", "speed"]["status"] == "error"
+        assert done_by("nobody") == {}
+
+    def test_what_is_asked_for_without_an_actor_is_runs(self, client, alice):
+        client.put("/stage/speed", json=2, headers=alice)
+        client.post("/stage/move", headers={**alice, "Prefer": "wait=30"})
+        kinds = {
+            asked: {
+                record["kind"]
+                for record in client.get("/journal", params=params, headers=alice).json()["records"]
+            }
+            for asked, params in (
+                ("plain", {}),
+                ("all", {"kind": "all"}),
+                ("mutations", {"kind": "mutation"}),
+                ("runs of alice", {"kind": "run", "actor": "alice"}),
+            )
+        }
+        assert kinds == {
+            "plain": {"run"},
+            "all": {"run", "mutation"},
+            "mutations": {"mutation"},
+            "runs of alice": {"run"},
+        }
+
+    def test_a_mutation_is_no_run(self, client, alice, assert_problem):
+        client.put("/stage/speed", json=2, headers=alice)
+        page = client.get("/journal", params={"actor": "alice"}, headers=alice).json()
+        id = page["records"][0]["id"]
+        assert client.get(f"/journal/{id}", headers=alice).json()["kind"] == "mutation"
+        assert_problem(client.get(f"/action_invocations/{id}", headers=alice), 404)
+
+    def test_mutations_outlive_the_server(self, server, tmp_path, alice):
+        with server.test_client() as client:
+            client.put("/stage/speed", json=2, headers=alice)
+        again = lt.ThingServer.from_things(
+            {"stage": Stage}, settings_folder=str(tmp_path / "settings")
+        )
+        with again.test_client() as client:
+            page = client.get("/journal", params={"actor": "alice"}, headers=alice).json()
+            assert [record["action"] for record in page["records"]] == ["speed"]
+
+    def test_tokens_are_in_no_log(self, client, alice, caplog):
+        text = alice["Authorization"].split()[1]
+        caplog.set_level("DEBUG")
+        client.post("/session", json={"token": text})
+        client.post("/session", json={"token": text + "x"})
+        client.put("/stage/speed", json=2, headers=alice)
+        client.put("/stage/speed", json=2, headers={"Authorization": f"Bearer {text}y"})
+        basic = base64.b64encode(f"bob:{text}z".encode()).decode()
+        client.get("/health", headers={"Authorization": f"Basic {basic}"})
+        assert "was refused" in caplog.text
+        assert text not in caplog.text
+
+
+class TestStart:
+    def test_authentication_may_be_required(self, tmp_path):
+        with pytest.raises(ValueError, match=r"security\.authentication: .* token create"):
+            lt.ThingServer({"settings_folder": str(tmp_path), "security": "required"})
+
+    def test_authentication_may_be_switched_off(self, server, tmp_path):
+        off = lt.ThingServer.from_things(
+            {"stage": Stage}, settings_folder=str(tmp_path / "settings"), security="off"
+        )
+        with off.test_client() as client:
+            assert client.put("/stage/speed", json=2).status_code == 204
+            assert client.get("/stage/").json()["security"] == "nosec_sc"
+            assert client.post("/session", json={}).status_code == 409
+            assert client.get("/session").json() == {"name": None, "role": "admin", "things": {}}
+
+    def test_unreadable_credentials_stop_the_start(self, tmp_path):
+        folder = tmp_path / "settings"
+        folder.mkdir()
+        (folder / "credentials.json").write_text("{")
+        with pytest.raises(ValueError, match=r"credentials\.json cannot be read"):
+            lt.ThingServer({"settings_folder": str(folder)})
+
+    def test_a_network_address_needs_authentication(self, tmp_path):
+        server = lt.ThingServer({"settings_folder": str(tmp_path)})
+        with pytest.raises(RuntimeError, match="token create --role operator"):
+            server.serve(host="0.0.0.0", port=0)  # noqa: S104

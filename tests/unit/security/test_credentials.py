@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+import stat
+import sys
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from pydantic import ValidationError
+
+from labthings_fastapi.exceptions import CredentialError
+from labthings_fastapi.security.credential_file import CredentialFile
+from labthings_fastapi.security.credentials import (
+    Credential,
+    check_password,
+    find_token,
+    new_password,
+    new_token,
+)
+from labthings_fastapi.security.roles import Actor, needed_role
+
+NOW = datetime(2026, 5, 1, tzinfo=UTC)
+
+
+def test_a_token_is_found_by_its_text_and_the_text_is_kept_nowhere():
+    credential, text = new_token("alice", "operator")
+    other, _ = new_token("bob", "viewer")
+    assert find_token([other, credential], text) is credential
+    assert find_token([other, credential], text + "x") is None
+    assert find_token([credential], "") is None
+    assert text not in credential.model_dump_json()
+
+
+def test_tokens_are_long_and_never_the_same():
+    texts = {new_token("a", "viewer")[1] for _ in range(100)}
+    assert len(texts) == 100
+    assert all(text.startswith("lt_") and len(text) >= 46 for text in texts)
+
+
+def test_the_digest_of_a_token_is_no_token():
+    credential, _ = new_token("alice", "admin")
+    assert find_token([credential], credential.hash) is None
+
+
+def test_a_password_is_checked_by_name_and_kept_as_a_salted_hash():
+    alice = new_password("alice", "correct horse", "operator")
+    again = new_password("alice", "correct horse", "operator")
+    assert alice.hash != again.hash
+    assert check_password([alice], "alice", "correct horse") is alice
+    assert check_password([alice], "alice", "correct hors") is None
+    assert check_password([alice], "bob", "correct horse") is None
+    assert "horse" not in alice.model_dump_json()
+    assert find_token([alice], "correct horse") is None
+
+
+def test_a_short_password_is_refused():
+    with pytest.raises(CredentialError, match="at least 8 characters, and this one has 5"):
+        new_password("alice", "12345", "viewer")
+
+
+def test_a_credential_may_expire():
+    credential, _ = new_token("alice", "viewer", expires=NOW)
+    assert credential.is_valid_at(NOW - timedelta(seconds=1))
+    assert not credential.is_valid_at(NOW)
+    with pytest.raises(ValidationError, match="has no time zone"):
+        new_token("alice", "viewer", expires=datetime(2026, 5, 1))  # noqa: DTZ001
+
+
+@pytest.mark.parametrize("name", ["", "a b", "-x", "a" * 65, "naïve", "a\nb", "a:b"])
+def test_names_are_what_a_log_and_a_header_can_hold(name):
+    with pytest.raises(ValidationError):
+        new_token(name, "viewer")
+
+
+def test_roles_reach_up_to_their_own_and_may_differ_by_thing():
+    actor = Actor("alice", "viewer", {"stage": "operator"})
+    assert actor.may("stage", "operator")
+    assert not actor.may("stage", "admin")
+    assert not actor.may("camera", "operator")
+    assert actor.may("camera", "viewer")
+    assert not actor.may(None, "operator")
+    lowered = Actor("bob", "admin", {"laser": "viewer"})
+    assert not lowered.may("laser", "operator")
+    assert lowered.may(None, "admin")
+
+
+def test_what_changes_something_needs_an_operator():
+    assert {needed_role(method) for method in ("GET", "HEAD", "OPTIONS")} == {"viewer"}
+    assert {needed_role(method) for method in ("POST", "PUT", "DELETE", "X")} == {"operator"}
+
+
+class TestFile:
+    def test_what_was_added_is_read_again_by_another(self, tmp_path):
+        path = tmp_path / "settings" / "credentials.json"
+        credential, text = new_token("alice", "viewer", {"stage": "admin"})
+        CredentialFile(path).add(credential)
+        other = CredentialFile(path)
+        assert other.refresh()
+        assert find_token(other.credentials, text).actor == Actor(
+            "alice", "viewer", {"stage": "admin"}
+        )
+        assert not other.refresh()  # nothing has changed
+
+    @pytest.mark.skipif(sys.platform == "win32", reason="modes are POSIX")
+    def test_only_its_owner_can_read_it_also_after_a_change(self, tmp_path):
+        path = tmp_path / "credentials.json"
+        file = CredentialFile(path)
+        file.add(new_token("a", "viewer")[0])
+        file.add(new_token("b", "viewer")[0])
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+    def test_a_name_stands_for_one_only(self, tmp_path):
+        file = CredentialFile(tmp_path / "credentials.json")
+        file.add(new_token("alice", "viewer")[0])
+        with pytest.raises(CredentialError, match=r"called 'alice' in .* already"):
+            file.add(new_token("alice", "admin")[0])
+        assert file.unused_name("viewer") == "viewer-1"
+
+    def test_what_is_removed_is_gone_for_those_who_read_it_before(self, tmp_path):
+        path = tmp_path / "credentials.json"
+        file, reader = CredentialFile(path), CredentialFile(path)
+        file.add(new_token("alice", "viewer")[0])
+        reader.refresh()
+        file.remove("alice")
+        assert reader.refresh()
+        assert reader.credentials == ()
+        with pytest.raises(CredentialError, match=r"no credential called 'alice' in .*: none"):
+            file.remove("alice")
+
+    @pytest.mark.parametrize(
+        "text", ["", "{", "{}", '[{"name": "a"}]', '[{"name":"a","kind":"key","role":"x"}]']
+    )
+    def test_a_damaged_file_opens_nothing_and_is_not_written_over(self, tmp_path, text):
+        path = tmp_path / "credentials.json"
+        file = CredentialFile(path)
+        file.add(new_token("alice", "viewer")[0])
+        path.write_text(text)
+        with pytest.raises(CredentialError, match="cannot be read"):
+            file.refresh()
+        assert file.credentials == ()
+        with pytest.raises(CredentialError, match="cannot be read"):
+            CredentialFile(path).add(new_token("bob", "admin")[0])
+        assert path.read_text() == text
+
+    def test_a_file_that_goes_away_opens_nothing(self, tmp_path):
+        path = tmp_path / "credentials.json"
+        file = CredentialFile(path)
+        file.add(new_token("alice", "viewer")[0])
+        path.unlink()
+        assert file.refresh()
+        assert file.credentials == ()
+        assert not file.refresh()
+
+    def test_a_place_that_cannot_be_written_is_an_error_that_names_it(self, tmp_path):
+        (tmp_path / "file").write_text("")
+        path = tmp_path / "file" / "credentials.json"
+        with pytest.raises(CredentialError, match=r"file.credentials\.json"):
+            CredentialFile(path).add(new_token("alice", "viewer")[0])
+
+
+def test_unknown_members_of_a_credential_are_mistakes():
+    with pytest.raises(ValidationError, match="Extra inputs"):
+        Credential.model_validate(
+            {"name": "a", "kind": "token", "role": "viewer", "hash": "", "roel": "admin"}
+        )
