@@ -132,9 +132,12 @@ class Thing:
     @property
     def _settings_file(self) -> SettingsFile | None:
         found: SettingsFile | None = self.__dict__.get("_settings_file")
-        path = self._thing_server_interface.settings_file_path
+        house = self._thing_server_interface
+        path = house.settings_file_path
         if found is None and path is not None:
-            found = self.__dict__.setdefault("_settings_file", SettingsFile(path, self.logger))
+            found = self.__dict__.setdefault(
+                "_settings_file", SettingsFile(path, self.logger, house.claim_folder)
+            )
         return found
 
     def load_settings(self) -> None:

@@ -104,3 +104,38 @@ def test_a_bad_value_costs_only_itself_and_an_unknown_key_survives(
     saved = json.loads(path.read_text("utf-8"))
     assert saved["older"] == [1, 2]
     assert saved["note"] == "new"
+
+
+# Serves from a folder that was not there when the test's own server started.
+SECOND_SERVER = """
+import sys
+import labthings_fastapi as lt
+with lt.ThingServer({"settings_folder": sys.argv[1]}).test_client():
+    print("running", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_two_servers_that_begin_on_no_folder_never_write_the_same_settings(tmp_path: Path):
+    """The folder is locked when it is made: whoever comes second changes nothing, and says so."""
+    folder = tmp_path / "settings"
+    server = lt.ThingServer.from_things({"laser": Laser}, settings_folder=str(folder))
+    with server.test_client() as client:
+        folder.mkdir()
+        other = subprocess.Popen(
+            [sys.executable, "-c", SECOND_SERVER, str(folder)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        try:
+            assert other.stdout is not None
+            assert other.stdout.readline() == b"running\n"
+            refused = client.put("/laser/power", json=7)
+            assert refused.status_code == 503
+            assert f"process {other.pid}" in refused.json()["detail"]
+            assert client.get("/laser/power").json() == 0
+            assert not settings_path(folder).exists()
+        finally:
+            other.communicate(timeout=60)
+        assert client.put("/laser/power", json=7).status_code == 204
+        assert json.loads(settings_path(folder).read_text("utf-8"))["power"] == 7

@@ -78,6 +78,16 @@ class FolderLock:
             self._folder.mkdir(parents=True, exist_ok=True)
             self._handle = _lock_file(self._folder)
 
+    def secure_if_claimed(self) -> None:
+        """Keep other processes out of a folder that is claimed; of any other, nothing is known.
+
+        Raises:
+            FolderInUseError: another process was first.
+            OSError: the folder cannot be made.
+        """
+        if self._name is not None:
+            self.secure()
+
     def release(self) -> None:
         """Let others have the folder; harmless twice."""
         with self._lock:

@@ -53,6 +53,13 @@ class House(Protocol):
     def global_lock(self) -> GlobalLock | None:
         """The server-wide lock; None if there is none."""
 
+    def claim_folder(self) -> None:
+        """Keep the servers of other processes out of the settings folder; may wait for the disk.
+
+        Raises:
+            FolderInUseError: one of them was first.
+        """
+
     def thing_states(self) -> Mapping[str, Mapping[str, Any]]:
         """The metadata of every Thing, by name."""
 
@@ -70,6 +77,9 @@ class EmptyHouse:
         """Make the broker only if somebody publishes or listens."""
         self._lock = threading.Lock()
         self._broker: Broker | None = None
+
+    def claim_folder(self) -> None:
+        """Do nothing: there is no folder."""
 
     @property
     def broker(self) -> Broker:
@@ -114,6 +124,14 @@ class ThingServerInterface:
     def security_schemes(self) -> Sequence[str]:
         """How clients must show who they are, "bearer" or "basic"; empty: they need not."""
         return self._house.security_schemes
+
+    def claim_folder(self) -> None:
+        """Keep the servers of other processes out of the settings folder; may wait for the disk.
+
+        Raises:
+            FolderInUseError: one of them was first.
+        """
+        self._house.claim_folder()
 
     @property
     def settings_file_path(self) -> Path | None:

@@ -25,9 +25,15 @@ class SettingsFile:
     Any thread may use it.
     """
 
-    def __init__(self, path: Path, logger: logging.Logger) -> None:
-        """Use the file at `path`, which need not exist."""
+    def __init__(
+        self, path: Path, logger: logging.Logger, claim: Callable[[], None] = lambda: None
+    ) -> None:
+        """Use the file at `path`, which need not exist.
+
+        `claim` is called before it is written, and keeps the servers of other processes out.
+        """
         self.path = path
+        self._claim = claim
         self.lock = threading.RLock()
         self._logger = logger
         self._values: dict[str, Any] = {}
@@ -97,10 +103,12 @@ class SettingsFile:
 
         Raises:
             SettingsWriteError: neither the file nor what `load` returned has changed.
+            FolderInUseError: nor then: the server of another process keeps its settings here.
         """
         with self.lock:
             if not self.loaded:
                 return
+            self._claim()
             values = {**self._values, **changed}
             if self._refusal is not None:
                 raise SettingsWriteError(

@@ -69,6 +69,14 @@ class Recording:
             )
         self._manager.journal = journal
 
+    def claim_folder(self) -> None:
+        """Keep other processes out of the settings folder, before the first file is made in it.
+
+        Raises:
+            FolderInUseError: one of them was first.
+        """
+        self._lock.secure_if_claimed()
+
     def _open(self) -> SqliteJournal:
         config = self._config
         return SqliteJournal(

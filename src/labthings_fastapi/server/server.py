@@ -209,6 +209,14 @@ class ThingServer:
         """How clients must show who they are, "bearer" or "basic"; empty: they need not."""
         return self.entrance.schemes
 
+    def claim_folder(self) -> None:
+        """Keep the servers of other processes out of the settings folder.
+
+        Raises:
+            FolderInUseError: one of them was first.
+        """
+        self._recording.claim_folder()
+
     def things_by_class(self, cls: type[T]) -> list[T]:
         """Return the Things of a class, or of one derived from it."""
         return [thing for thing in self._things.values() if isinstance(thing, cls)]
