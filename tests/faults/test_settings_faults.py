@@ -31,6 +31,7 @@ def settings_path(folder: Path) -> Path:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows makes no processes by fork")
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")  # of fork, from 3.12
+@pytest.mark.timeout(600)  # the disk must be flushed thousands of times, which may be slow
 def test_a_kill_in_a_burst_of_writes_never_corrupts_the_file(tmp_path: Path):
     """200 times kill -9: the file is whole, and holds what was acknowledged or one step more."""
     # One process forks 200 writers, so that Python's start is paid once.
