@@ -99,7 +99,10 @@ class ThingsAPI(FastAPI):
         self._entered: ASGIApp = super().__call__
 
     def guard(self, door: Callable[[ASGIApp], ASGIApp]) -> None:
-        """Let everything that comes in pass `door` first, also before middleware added later."""
+        """Let everything that comes in pass `door` first, also before middleware added later.
+
+        `door` is given the app as it was, and returns what to call in its place.
+        """
         self._entered = door(super().__call__)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
@@ -39,6 +38,7 @@ from .polling import Poller
 from .recording import Recording
 from .review import reviewed
 from .serving import run_until_stopped
+from .short_cut import ShortCut
 from .subjects import Subjects
 from .wiring import build_things, connect_slots, start_order
 
@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 
     from fastapi import FastAPI
     from starlette.testclient import TestClient
+    from starlette.types import ASGIApp
 
     from labthings_fastapi.bindings.binding import Binding
 
@@ -102,7 +103,7 @@ class ThingServer:
         self._poller = Poller(self._workers)
         self.loop: asyncio.AbstractEventLoop | None = None
         self._start_error: Exception | None = None
-        self.app: FastAPI = self._make_app()
+        self.app: ThingsAPI = ThingsAPI(self, lifespan=self._lifespan)
         setattr(self.app.state, STATE_NAME, self)
         self.http = HttpBinding(
             self.app,
@@ -114,6 +115,7 @@ class ThingServer:
         self.bindings: tuple[Binding, ...] = (self.http,)
         self.app.add_middleware(WithoutFailedThings, failures=self._failures_by_path)
         self._attach()
+        self.app.guard(self._enter_by)
         self._build()
 
     @classmethod
@@ -151,10 +153,10 @@ class ThingServer:
         self.action_manager.records.before = audit.write
         return Entrance(self.config, audit, self._subjects)
 
-    def _make_app(self) -> ThingsAPI:
-        app = ThingsAPI(self, lifespan=self._lifespan)
-        app.guard(partial(Door, entrance=self.entrance))
-        return app
+    def _enter_by(self, whole: ASGIApp) -> Door:
+        """Put the door before the app, and behind the door the short way to the Things."""
+        things = self.http.in_front_of(whole)
+        return Door(ShortCut(self.app, things, whole, self._failures_by_path), self.entrance)
 
     def _attach(self) -> None:
         """Put the server's own resources on the app."""

@@ -20,6 +20,7 @@ from .thing_resource import ThingResource
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
+    from starlette.types import ASGIApp
 
     from labthings_fastapi.actions.manager import ActionManager
     from labthings_fastapi.portal.workers import Workers
@@ -54,6 +55,10 @@ class HttpBinding(HttpForms):
         self._calls_per_thing = calls_per_thing
         self.table.add_resource(f"{prefix}/events", ServerEventsResource(manager.broker))
         app.add_middleware(ThingsApplication, table=self.table)
+
+    def in_front_of(self, app: ASGIApp) -> ASGIApp:
+        """Return an app that serves the Things, and passes everything else on to `app`."""
+        return ThingsApplication(app, self.table)
 
     def expose(self, thing: Thing) -> None:
         """Serve a Thing at its path, from now on; also while the server runs."""
