@@ -34,6 +34,7 @@ from .audit import Audit
 from .config_model import ThingServerConfig
 from .door import Door
 from .entrance import Entrance
+from .errors import use_problem_details
 from .lifespan import Household, cancel_runs
 from .openapi import ThingsAPI
 from .polling import Poller
@@ -167,7 +168,7 @@ class ThingServer:
         self.http.descriptions.offer(self.bindings)
         self.http.directory.server_id = self._server_id.get
         self.http.directory.schemes = lambda: self.security_schemes
-        routes.use_problem_details(self, self.app)
+        use_problem_details(self, self.app)
         routes.attach(self, self.app, self.api_prefix)
         session.attach(self.entrance, self.app, self.api_prefix)
         self.action_manager.attach_to_app(self.app, self.api_prefix)
