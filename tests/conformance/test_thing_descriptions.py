@@ -6,7 +6,6 @@ import copy
 import json
 from importlib import resources
 
-import jsonschema
 import pytest
 
 import labthings_fastapi as lt
@@ -52,14 +51,6 @@ def descriptions(tmp_path_factory):
     server = lt.ThingServer.from_things(THINGS, settings_folder=str(folder))
     with server.test_client() as client:
         return client.get("/thing_descriptions/").json()
-
-
-@pytest.fixture(scope="module")
-def official(packages):
-    """The JSON Schema that the W3C's group publishes."""
-    file = packages / "wot-thing-description-types" / "schema" / "td-json-schema-validation.json"
-    schema = json.loads(file.read_text("utf-8"))
-    return jsonschema.Draft7Validator(schema, format_checker=jsonschema.FormatChecker())
 
 
 @pytest.fixture(scope="module")
