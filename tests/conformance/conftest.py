@@ -50,7 +50,7 @@ def in_node(packages):
             capture_output=True,
             text=True,
             encoding="utf-8",
-            timeout=60,
+            timeout=100,  # half a minute of work, on a computer that may be busy
             check=False,
         )
         assert ended.returncode == 0, ended.stderr
