@@ -19,6 +19,7 @@ DEV_INSTALLED := $(VENV)/.installed-dev
 # Clients of other makers, which judge the server in tests/conformance.
 NODE := tests/conformance
 NODE_INSTALLED := $(NODE)/node_modules/.installed
+WOTPY_INSTALLED := $(NODE)/.venv/.installed
 
 # Folders of tests/ that have a target of their own; `make test` runs them all in one session.
 FOLDERS := unit contracts properties integration faults typing e2e conformance
@@ -40,7 +41,7 @@ demo: $(DEMO_INSTALLED)
 	$(BIN)/labthings-server --demo --host $(HOST) --port $(PORT)
 
 # pytest comes last and once: its closing line is the last one printed, its exit code is ours.
-test: lint types imports $(NODE_INSTALLED)
+test: lint types imports $(NODE_INSTALLED) $(WOTPY_INSTALLED)
 	$(PYTEST) tests
 
 lint: $(DEV_INSTALLED)
@@ -61,7 +62,7 @@ imports: $(DEV_INSTALLED)
 architecture: imports
 	$(PYTEST) tests/unit/test_architecture.py
 
-conformance: $(NODE_INSTALLED)
+conformance: $(NODE_INSTALLED) $(WOTPY_INSTALLED)
 
 $(FOLDERS): $(DEV_INSTALLED)
 	$(PYTEST) tests/$@
@@ -98,6 +99,13 @@ $(NODE_INSTALLED): $(NODE)/package.json
 	  echo "Node and its npm are not installed: no real W3C client will judge the server." >&2; \
 	fi
 
+# In an environment of its own, for what it stands on (Zenoh, MQTT, CoAP) is nothing of ours.
+$(WOTPY_INSTALLED): $(NODE)/requirements.txt
+	@$(PYTHON) -m venv $(NODE)/.venv && \
+	  $(NODE)/.venv/bin/python -m pip install --quiet --disable-pip-version-check \
+	    --requirement $(NODE)/requirements.txt && touch $@ || \
+	  echo "wotpy cannot be installed: no Python client of others will judge the server." >&2
+
 clean:
-	rm -rf $(VENV) $(NODE)/node_modules build dist
+	rm -rf $(VENV) $(NODE)/node_modules $(NODE)/.venv build dist
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

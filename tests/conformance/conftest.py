@@ -13,6 +13,7 @@ import time
 from importlib import resources
 from pathlib import Path
 
+import jsonschema
 import pytest
 import uvicorn
 
@@ -49,7 +50,7 @@ def in_node(packages):
             capture_output=True,
             text=True,
             encoding="utf-8",
-            timeout=60,
+            timeout=100,  # half a minute of work, on a computer that may be busy
             check=False,
         )
         assert ended.returncode == 0, ended.stderr
@@ -77,6 +78,14 @@ def served(things, folder):
         finally:
             runner.should_exit = True
             thread.join(30)
+
+
+@pytest.fixture(scope="session")
+def official(packages):
+    """The JSON Schema that the W3C's group publishes."""
+    file = packages / "wot-thing-description-types" / "schema" / "td-json-schema-validation.json"
+    schema = json.loads(file.read_text("utf-8"))
+    return jsonschema.Draft7Validator(schema, format_checker=jsonschema.FormatChecker())
 
 
 @pytest.fixture(scope="session")

@@ -17,15 +17,6 @@ async function json(output) {
   return JSON.parse(new TextDecoder().decode(await output.arrayBuffer()));
 }
 
-// node-wot polls without saying what it has seen: what happens between two polls passes it by.
-async function repeat(act, seen) {
-  while (!seen()) {
-    await act();
-    const late = Date.now() + 250;
-    await until(() => seen() || Date.now() > late);
-  }
-}
-
 const steps = {
   read: async (thing, name) => (await thing.readProperty(name)).value(),
 
@@ -51,20 +42,20 @@ const steps = {
     const note = async (output) => seen.push(await output.value());
     const errors = [];
     const subscription = await thing.observeProperty(name, note, (error) => errors.push(`${error}`));
-    for (const value of values) {
-      await repeat(() => thing.writeProperty(name, value), () => seen.at(-1) === value);
-    }
+    for (const value of values) await thing.writeProperty(name, value);
+    await until(() => seen.at(-1) === values.at(-1));
     const before = errors.length;
     await subscription.stop();
     return { seen, active: subscription.active, errors: errors.slice(0, before) };
   },
 
-  async hear(thing, event, action, input) {
+  async hear(thing, event, action, input, count) {
     const heard = [];
     const subscription = await thing.subscribeEvent(event, async (output) => {
       heard.push(await output.value());
     });
-    await repeat(() => thing.invokeAction(action, input), () => heard.length > 0);
+    await thing.invokeAction(action, input);
+    await until(() => heard.length >= count);
     await subscription.stop();
     return { heard, active: subscription.active };
   },

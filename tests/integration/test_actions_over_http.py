@@ -269,4 +269,5 @@ def test_names_may_have_letters_that_urls_write_in_another_way(client, ended):
     assert answer.status_code == 201
     href = answer.headers["location"]
     assert href.isascii()
+    assert answer.json()["href"] == href
     assert ended(client, href)["output"] == 5

@@ -202,7 +202,7 @@ def test_endpoints_are_fastapi_routes_of_each_thing(client, server, assert_probl
     assert problem["errors"][0]["loc"] == ["query", "n"]
     answer = client.put("/left/frame", json=1)
     assert_problem(answer, 405)
-    assert answer.headers["allow"] == "GET"
+    assert answer.headers["allow"] == "GET, HEAD"
 
 
 def test_real_routes_have_names_for_url_for(server):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import json
 import queue
 import threading
@@ -139,6 +140,40 @@ def test_a_long_poll_misses_nothing_between_two_requests(stage, subscribe, port)
         status, body, headers = ask(port, "/stage/arrived?observe=longpoll", Last_Event_ID=seen)
         seen = headers["last-event-id"]
         assert (status, json.loads(body)) == (200, expected)
+
+
+def test_a_long_poll_that_says_nothing_of_what_it_has_seen_misses_nothing_either(stage, port):
+    path = "/stage/arrived?observe=longpoll"
+    ask(port, path, "HEAD")
+    for number in range(20):
+        stage.arrived.emit(number)
+    assert [json.loads(ask(port, path)[1]) for _ in range(20)] == [float(n) for n in range(20)]
+
+
+def test_what_came_before_a_new_head_is_not_for_the_poll_that_follows(stage, port):
+    path = "/stage/arrived?observe=longpoll"
+    ask(port, path, "HEAD")
+    stage.arrived.emit(1)
+    ask(port, path, "HEAD")
+    stage.arrived.emit(2)
+    assert json.loads(ask(port, path)[1]) == 2.0
+
+
+def test_programs_on_one_computer_are_told_apart_by_their_names(stage, port):
+    path = "/stage/arrived?observe=longpoll"
+    for program in ("one", "other"):
+        ask(port, path, "HEAD", User_Agent=program)
+    stage.arrived.emit(1)
+    assert [json.loads(ask(port, path, User_Agent=p)[1]) for p in ("one", "other")] == [1.0, 1.0]
+
+
+def test_a_poll_that_is_given_up_is_taken_up_again_where_it_was(stage, port, server):
+    path = "/stage/arrived?observe=longpoll"
+    ask(port, path, "HEAD")
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port)) as connection:
+        connection.request("GET", path)
+    stage.arrived.emit(7)
+    assert json.loads(ask(port, path)[1]) == 7.0
 
 
 def test_a_long_poll_waits_for_one_value(server, stage, port):

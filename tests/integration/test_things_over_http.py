@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from uuid import uuid4
 
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
@@ -116,10 +117,42 @@ def test_a_thing_itself_can_only_be_read(client, prefix, assert_problem, method)
     assert answer.headers["allow"] == "GET, HEAD"
 
 
+def test_a_missing_last_slash_leads_to_the_thing_all_the_same(client, prefix):
+    answer = client.get(f"{prefix}/stage?x=1", follow_redirects=False)
+    assert answer.status_code == 307
+    assert answer.headers["location"].endswith(f"{prefix}/stage/?x=1")
+    assert client.get(f"{prefix}/stage").json()["title"] == "A stage that moves."
+    assert client.get(f"{prefix}/stage/speed/").status_code == 404
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/things/", "/health", "/thing_descriptions/", "/stage/", "/stage/picture/3"]
+)
+def test_wherever_there_is_get_there_is_head(client, prefix, path):
+    whole, head = client.get(prefix + path), client.head(prefix + path)
+    assert (whole.status_code, head.status_code, head.content) == (200, 200, b"")
+    assert head.headers["content-type"] == whole.headers["content-type"]
+
+
+def test_a_path_with_several_routes_names_the_methods_of_all(client, prefix, assert_problem):
+    answer = client.put(f"{prefix}/action_invocations/{uuid4()}", json=1)
+    assert "it takes: DELETE, GET, HEAD." in assert_problem(answer, 405)["detail"]
+    assert answer.headers["allow"] == "DELETE, GET, HEAD"
+
+
+def test_behind_a_proxy_what_leads_nowhere_is_explained_by_what_is_near(server, prefix):
+    with server.test_client(root_path="/proxy") as client:
+        problem = client.get(f"/proxy{prefix}/stage/sped").json()
+        assert problem["detail"].startswith("Thing 'stage' has nothing at 'sped'.")
+        assert problem["instance"] == f"/proxy{prefix}/stage/sped"
+        moved = client.get(f"/proxy{prefix}/stage", follow_redirects=False)
+        assert moved.headers["location"].endswith(f"/proxy{prefix}/stage/")
+
+
 def test_the_servers_own_resources_refuse_in_the_same_words(client, prefix, assert_problem):
     answer = client.post(f"{prefix}/health")
     assert_problem(answer, 405)
-    assert answer.headers["allow"] == "GET"
+    assert answer.headers["allow"] == "GET, HEAD"
     assert_problem(client.get(f"{prefix}/action_invocations/no-id"), 422)
 
 

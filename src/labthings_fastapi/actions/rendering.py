@@ -11,6 +11,7 @@ from __future__ import annotations
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeAlias
+from urllib.parse import quote
 
 from pydantic_core import to_json
 
@@ -58,7 +59,10 @@ class Place:
 
     def of_action_run(self, run: Run) -> str:
         """The run as a resource of its action, in W3C words."""
-        return f"{self.origin}{run.action_path}/{run.id}"
+        path = run.action_path
+        if not path.isascii():  # the name of a method holds any letter (RFC 3986, section 2.1)
+            path = quote(path)
+        return f"{self.origin}{path}/{run.id}"
 
 
 def _time(value: datetime | None) -> str | None:

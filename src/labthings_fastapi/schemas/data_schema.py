@@ -147,7 +147,9 @@ def _nested(schema: Schema, definitions: Schema, open_refs: tuple[str, ...]) -> 
     elif schema.get("additionalProperties") is False:
         found["additionalProperties"] = False
     if "prefixItems" in schema:
-        found["items"] = [_convert(part, definitions, open_refs) for part in schema["prefixItems"]]
+        parts = [_convert(part, definitions, open_refs) for part in schema["prefixItems"]]
+        # Not every client knows tuples: one whose items are alike is an array of so many.
+        found["items"] = parts[0] if parts and all(each == parts[0] for each in parts) else parts
     elif isinstance(schema.get("items"), Mapping):
         found["items"] = _convert(schema["items"], definitions, open_refs)
     return found

@@ -21,6 +21,7 @@ from pydantic import (
 from labthings_fastapi.exceptions import ServerConfigurationError
 from labthings_fastapi.thing_description.paths import RESERVED_THINGS, THING_NAME
 
+from .announcing import can_announce
 from .imports import import_thing_class
 from .journal_config import JournalChoice, JournalConfig
 from .security_config import AllowedHost, AllowedOrigin, SecurityChoice, SecurityConfig
@@ -144,10 +145,25 @@ class ThingServerConfig(BaseModel):
         ge=1,
         description="The largest form with files, which goes to the disk as it comes, in bytes.",
     )
+    discovery: bool | None = Field(
+        default=None,
+        description="Announce the Things by mDNS: always, never, or (null) if the server is bound "
+        "to more than loopback and the extra 'discovery' is installed.",
+    )
     capture_loggers: list[str] = Field(
         default_factory=list,
         description="Names of loggers, of driver libraries say, whose records belong to runs too.",
     )
+
+    @field_validator("discovery")
+    @classmethod
+    def _can_be_announced(cls, choice: bool | None) -> bool | None:
+        if choice and not can_announce():
+            raise ValueError(
+                "to announce the Things by mDNS, the library zeroconf must be installed: "
+                "`pip install 'labthings-fastapi[discovery]'`"
+            )
+        return choice
 
     @field_validator("api_prefix")
     @classmethod

@@ -7,13 +7,10 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, Request, Response
-from fastapi.exceptions import RequestValidationError
 from pydantic_core import to_json
-from starlette.exceptions import HTTPException
 
 from labthings_fastapi.bindings.http.descriptions import rendering
-from labthings_fastapi.problems import problem_for_status
-from labthings_fastapi.routes import ProblemRoute, problem_of, problem_response
+from labthings_fastapi.routes import ProblemRoute
 
 from .entrance import security_summary
 
@@ -86,22 +83,3 @@ def attach(server: Wired, app: FastAPI, prefix: str) -> None:
         }
 
     app.include_router(router, prefix=prefix)
-
-
-def use_problem_details(server: Wired, app: FastAPI) -> None:
-    """Render every error of an app that is ours as problem details, also those of routing."""
-
-    async def render(request: Request, error: Exception) -> Response:
-        path = request.url.path
-        if isinstance(error, HTTPException) and error.status_code == 404:
-            near = server.http.table.explain(path) if error.detail == "Not Found" else error.detail
-            return problem_response(problem_for_status(404, near, instance=path))
-        return problem_response(problem_of(error, path))
-
-    async def render_failure(request: Request, _error: Exception) -> Response:
-        detail = "The server failed to answer; its log says why."
-        return problem_response(problem_for_status(500, detail, instance=request.url.path))
-
-    app.add_exception_handler(HTTPException, render)
-    app.add_exception_handler(RequestValidationError, render)
-    app.add_exception_handler(Exception, render_failure)

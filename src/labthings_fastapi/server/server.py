@@ -28,10 +28,12 @@ from labthings_fastapi.thing_description.paths import normalise_thing_path, thin
 
 from . import routes, session
 from .absent import WithoutFailedThings
+from .announcing import Announcing
 from .audit import Audit
 from .config_model import ThingServerConfig
 from .door import Door
 from .entrance import Entrance
+from .errors import use_problem_details
 from .lifespan import Household, cancel_runs
 from .openapi import ThingsAPI
 from .polling import Poller
@@ -53,6 +55,8 @@ if TYPE_CHECKING:
 
     from labthings_fastapi.bindings.binding import Binding
 
+    from .listening import Bound
+
 T = TypeVar("T", bound=Thing)
 LOGGER = logging.getLogger("labthings_fastapi.server")
 
@@ -62,6 +66,10 @@ class ThingServer:
 
     `app` is a FastAPI app, to be extended or run by any ASGI server; `serve()` runs it here.
     """
+
+    scheme: Literal["http", "https"] = "http"
+    loop: asyncio.AbstractEventLoop | None = None
+    _start_error: Exception | None = None
 
     def __init__(
         self,
@@ -90,6 +98,7 @@ class ThingServer:
             else None
         )
         self._server_id = ServerId(self.settings_folder)
+        self._announcing = Announcing(self.config.discovery, self._server_id.get)
         self.blobs = BlobStore(self.api_prefix)
         self.action_manager = self._make_manager()
         self._subjects = Subjects(self.action_manager, self.api_prefix)
@@ -101,8 +110,6 @@ class ThingServer:
         self._lane = Lane(self._workers, "the server", limit=1)
         self._household = Household(self._workers)
         self._poller = Poller(self._workers)
-        self.loop: asyncio.AbstractEventLoop | None = None
-        self._start_error: Exception | None = None
         self.app: ThingsAPI = ThingsAPI(self, lifespan=self._lifespan)
         setattr(self.app.state, STATE_NAME, self)
         self.http = HttpBinding(
@@ -163,7 +170,7 @@ class ThingServer:
         self.http.descriptions.offer(self.bindings)
         self.http.directory.server_id = self._server_id.get
         self.http.directory.schemes = lambda: self.security_schemes
-        routes.use_problem_details(self, self.app)
+        use_problem_details(self, self.app)
         routes.attach(self, self.app, self.api_prefix)
         session.attach(self.entrance, self.app, self.api_prefix)
         self.action_manager.attach_to_app(self.app, self.api_prefix)
@@ -295,6 +302,7 @@ class ThingServer:
             self._poller.add(thing)
         if self.state == "running":
             self.http.directory.announce(thing)
+            self._announcing.add(thing)
         return thing
 
     # --- how it runs ----------------------------------------------------------------------
@@ -327,6 +335,12 @@ class ThingServer:
             self._start_error = error
             raise
 
+    async def listening(self, bound: Bound) -> None:
+        """Announce the Things on the network, if they are to be found at these addresses."""
+        await self._lane.run(
+            self._announcing.begin, bound, self.scheme, self.api_prefix, self._things.values()
+        )
+
     async def wind_down(self, timeout: float | None = None) -> None:
         """Refuse work, cancel runs, end streams and close the Things; harmless twice.
 
@@ -334,6 +348,7 @@ class ThingServer:
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         self.state = "stopping"
+        self._announcing.withdraw()
         await self._poller.stop()
         await cancel_runs(self.action_manager, self.config.shutdown_timeout)
         self.broker.end_streams()
@@ -341,6 +356,7 @@ class ThingServer:
 
     def finish(self) -> None:
         """Write what is left to write; harmless twice."""
+        self._announcing.end()
         self.action_manager.records.before()
         self._recording.end(self.config.shutdown_timeout)
 

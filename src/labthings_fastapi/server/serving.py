@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+    from .listening import Bound
+
 LOGGER = logging.getLogger("labthings_fastapi.server")
 CLOSING_SECONDS = 0.7
 """What is left for closing Things if the runs used up their time to stop."""
@@ -65,6 +67,9 @@ class Stoppable(Protocol):
     def loop(self) -> asyncio.AbstractEventLoop | None:
         """The event loop on which it runs; None before it has started."""
 
+    async def listening(self, bound: Bound) -> None:
+        """Hear where the server listens, now that it does; must not raise."""
+
     async def wind_down(self, timeout: float) -> None:
         """Refuse work, cancel runs, end streams, close the Things: all within so many seconds."""
 
@@ -79,6 +84,9 @@ class PlainApp:
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
+
+    async def listening(self, bound: Bound) -> None:
+        """Do nothing."""
 
     async def wind_down(self, timeout: float) -> None:
         """Do nothing."""
@@ -100,10 +108,12 @@ def run_until_stopped(server: Stoppable, host: str, port: int, *, grace: float) 
     """
     import uvicorn
 
+    from .listening import ListeningServer
+
     config = uvicorn.Config(
         without_traceback(server.app), host=host, port=port, timeout_graceful_shutdown=1
     )
-    running = uvicorn.Server(config)
+    running = ListeningServer(config, server.listening)
     if threading.current_thread() is not threading.main_thread():
         running.run()
         return

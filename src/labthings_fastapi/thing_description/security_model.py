@@ -121,10 +121,12 @@ SCHEMES = frozenset(
 
 def _tag(value: Any) -> str | None:
     scheme = value.get("scheme") if isinstance(value, Mapping) else getattr(value, "scheme", None)
+    if not isinstance(scheme, str):
+        return None
     if scheme in SCHEMES:
         return f"({scheme})"
     # Other schemes come from a context extension, so that their names have its prefix.
-    return "(extension)" if isinstance(scheme, str) and ":" in scheme else None
+    return "(extension)" if ":" in scheme else None
 
 
 TAGS = frozenset({*(f"({scheme})" for scheme in SCHEMES), "(extension)"})

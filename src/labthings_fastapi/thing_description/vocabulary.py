@@ -26,7 +26,7 @@ ONE, MANY = "(one)", "(many)"
 
 T = TypeVar("T")
 
-_URI_REFERENCE = re.compile(r"[^\s<>\"\\^`|]+")
+_URI_REFERENCE = re.compile(r"[^\s<>\"\\^`|]*")
 _ABSOLUTE_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\s<>\"\\^`|]+")
 _LANGUAGE = re.compile(r"[A-Za-z]{1,8}(-[A-Za-z0-9]{1,8})*")
 
@@ -116,6 +116,14 @@ def _thing_type(value: str) -> str:
     return value
 
 
+def _terms(entry: Mapping[Any, Any]) -> None:
+    for term, meaning in entry.items():
+        if not isinstance(meaning, str):
+            raise ValueError(f"has {meaning!r} for {term!r}, which must be a URI or a language")
+        if term == "@language":
+            _language(meaning)
+
+
 def _context(value: Any) -> Any:
     entries = value if isinstance(value, list) else [value]
     for entry in entries:
@@ -123,8 +131,8 @@ def _context(value: Any) -> Any:
             _absolute_uri(entry)
         elif not isinstance(entry, Mapping):
             raise ValueError(f"has the entry {entry!r}, which is neither a URI nor a map")
-        elif "@language" in entry:
-            _language(str(entry["@language"]))
+        else:
+            _terms(entry)
     wanted = [TD_1_0_CONTEXT, TD_CONTEXT] if TD_1_0_CONTEXT in entries else [TD_CONTEXT]
     if entries[: len(wanted)] != wanted:
         raise ValueError(f"must begin with {', '.join(wanted)}")
@@ -139,5 +147,9 @@ AbsoluteUri = Annotated[str, AfterValidator(_absolute_uri)]
 Language = Annotated[str, AfterValidator(_language)]
 MultiLanguage = dict[Language, str]
 DateTime = Annotated[str, AfterValidator(_date_time)]
-TypeNames = OneOrMany[Annotated[str, AfterValidator(_thing_type)]]
+TypeName = Annotated[str, AfterValidator(_thing_type)]
+TypeNames = Annotated[
+    Annotated[TypeName, Tag(ONE)] | Annotated[list[TypeName], Tag(MANY)],
+    Discriminator(one_or_many),
+]
 Context = Annotated[Any, AfterValidator(_context)]

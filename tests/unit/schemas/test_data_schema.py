@@ -157,12 +157,13 @@ def test_types_and_what_they_become(hint, expected):
         ),
         (list[int] | list[float], {"type": "array", "items": NUMBER}),
         (list[int] | list[str], {"type": "array", "items": {"oneOf": [INTEGER, STRING]}}),
-        (list[int] | tuple[int, int], {"type": "array"}),
+        (list[int] | tuple[int, int], {"type": "array", "items": INTEGER}),
+        (list[int] | tuple[int, str], {"type": "array"}),
         (
             tuple[int] | tuple[str, str],
             [
-                {"type": "array", "items": [INTEGER], "minItems": 1, "maxItems": 1},
-                {"type": "array", "items": [STRING, STRING], "minItems": 2, "maxItems": 2},
+                {"type": "array", "items": INTEGER, "minItems": 1, "maxItems": 1},
+                {"type": "array", "items": STRING, "minItems": 2, "maxItems": 2},
             ],
         ),
         (list[int] | int | list[float], [{"type": "array", "items": NUMBER}, INTEGER]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -88,3 +89,15 @@ def test_what_is_no_object_is_no_configuration(given):
 def test_a_value_is_shown_as_it_is():
     with pytest.raises(ServerConfigurationError, match=r"things\.a\.cls: None is not a subclass"):
         reviewed({"things": {"a": None}})
+
+
+@pytest.mark.parametrize("choice", [None, True, False])
+def test_a_server_may_be_found_or_not_or_as_its_address_says(choice):
+    assert reviewed({"discovery": choice}).discovery is choice
+
+
+def test_being_found_needs_a_library_and_the_mistake_says_which(monkeypatch):
+    monkeypatch.setitem(sys.modules, "zeroconf", None)
+    assert reviewed({}).discovery is None
+    with pytest.raises(ServerConfigurationError, match=r"discovery: .*fastapi\[discovery"):
+        reviewed({"discovery": True})

@@ -9,6 +9,7 @@ from labthings_fastapi.dependencies.server import shows_tracebacks
 from labthings_fastapi.problems import problem_for_status
 
 from .exchange import ClientGoneError, Exchange, is_expected, problem_of, with_traceback
+from .head import answer_head
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -42,6 +43,9 @@ class ThingsApplication:
             path = path[len(root) :]
         resource = self._table.find(path)
         method: str = scope["method"]
+        if resource is None and method == "HEAD":
+            await answer_head(self._app, scope, receive, send)
+            return
         if resource is None or method in resource.passes_on:
             await self._app(scope, receive, send)
             return

@@ -74,6 +74,10 @@ class Table:
             found = self._members.get(path[: path.rfind("/")])
         return found
 
+    def has_thing(self, path: str) -> bool:
+        """Tell whether a Thing is served at exactly this path."""
+        return path in self._things
+
     def explain(self, path: str) -> str | None:
         """Say what there is near a path that leads nowhere."""
         for base, (thing, names) in self._things.items():

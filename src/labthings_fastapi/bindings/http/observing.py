@@ -12,6 +12,8 @@ from labthings_fastapi.messages.topic import Topic
 from labthings_fastapi.portal.doorbell import Doorbell
 from labthings_fastapi.problems import message_problem
 
+from .exchange import ClientGoneError
+from .poll_memory import PollMemory
 from .streams import stream
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ class Observed:
         """Select one affordance of a Thing, or without a name all of them that are of a kind."""
         self._broker = broker
         self._topic = Topic(thing=thing, affordance=affordance, kinds=frozenset({kind}))
+        self._polls = PollMemory()
 
     async def stream(self, exchange: Exchange) -> None:
         """Send each message as a server-sent event, until the client leaves or the server stops."""
@@ -43,17 +46,26 @@ class Observed:
     async def poll(self, exchange: Exchange) -> None:
         """Send the next message as soon as it comes, or 204 after a minute without one.
 
-        HEAD is answered at once: clients ask whether the URL is good before they wait at it. The
-        answer's `Last-Event-ID`, sent with the next request, lets nothing fall between the two.
+        HEAD is answered at once: clients ask whether the URL is good before they wait at it, and
+        what happens from then on is for them. The answer's `Last-Event-ID`, sent with the next
+        request, lets nothing fall between the two; for those that do not send it, see `PollMemory`.
         """
         if exchange.scope["method"] == "HEAD":
+            self._polls.note(exchange, self._broker.position)
             await exchange.reply(200)
             return
-        message = await self._next(exchange)
+        told = exchange.header(b"last-event-id")
+        after = told or self._polls.after(exchange) or self._broker.position
+        position = after  # also if the client leaves before there is an answer
+        try:
+            message, position = await self._next(exchange, after)
+        finally:
+            if told is None:
+                self._polls.note(exchange, position)
+        headers = {LAST_ID: position, "Cache-Control": "no-store"}
         if message is None:
-            await exchange.reply(204)
+            await exchange.reply(204, headers=headers)
         else:
-            headers = {LAST_ID: message.seq, "Cache-Control": "no-store"}
             await exchange.reply(200, self._written(message), headers=headers)
 
     def _written(self, message: Message) -> bytes:
@@ -61,9 +73,13 @@ class Observed:
             return message.payload
         return b"{%b:%b}" % (to_json(message.affordance), message.payload)
 
-    async def _next(self, exchange: Exchange) -> Message | None:
+    async def _next(self, exchange: Exchange, after: str) -> tuple[Message | None, str]:
+        """Return the next message, if one comes in time, and the number after which to go on.
+
+        Raises:
+            ClientGoneError: whatever came was not received.
+        """
         bell = Doorbell()
-        after = exchange.header(b"last-event-id")
         with self._broker.subscribe(self._topic, wake=bell.ring, after=after) as subscription:
             coming = asyncio.create_task(_first(subscription, bell))
             leaving = asyncio.create_task(exchange.client_left())
@@ -73,7 +89,12 @@ class Observed:
                     timeout=POLL_SECONDS,
                     return_when=asyncio.FIRST_COMPLETED,
                 )
-                return coming.result() if coming.done() else None
+                if leaving.done():
+                    raise ClientGoneError
+                # First the position, then a last look: what is not seen here comes after it.
+                position = self._broker.position
+                message = coming.result() if coming.done() else _taken(subscription)
+                return message, position if message is None else message.seq
             finally:
                 for task in (coming, leaving):
                     task.cancel()
@@ -83,12 +104,15 @@ class Observed:
 async def _first(subscription: Subscription, bell: Doorbell) -> Message | None:
     """Return the first message that comes, or None when the server stops."""
     while True:
-        for message in subscription.take():
-            if message.kind != "gap":
-                return message
-        if subscription.closed:
-            return None
+        message = _taken(subscription)
+        if message is not None or subscription.closed:
+            return message
         await bell.wait()
+
+
+def _taken(subscription: Subscription) -> Message | None:
+    """Return the first message that waits; the others are replayed to the next request."""
+    return next((message for message in subscription.take() if message.kind != "gap"), None)
 
 
 async def observe(exchange: Exchange, observed: Observed | None, what: str) -> bool:

@@ -1,0 +1,75 @@
+"""What is announced of a server, in the words of DNS-SD (W3C WoT Discovery, section 6.4); pure."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from uuid import UUID
+
+SERVICE_TYPE = "_wot._tcp.local."
+DIRECTORY_TYPE = f"_directory._sub.{SERVICE_TYPE}"
+DIRECTORY_PATH = "/.well-known/wot"
+MAX_NAME_BYTES = 63
+"""The length of one label (RFC 6763, section 4.1.1)."""
+
+_RESERVE = len("-9999")  # for the number that tells a name from one that is taken
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One instance: what people see in a list, and where its description is."""
+
+    name: str
+    path: str
+    type: Literal["Thing", "Directory"] = "Thing"
+
+    def txt(self, scheme: str) -> dict[str, str]:
+        """Return the TXT record; `scheme` is http or https."""
+        return {"td": self.path, "type": self.type, "scheme": scheme}
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The server, as its announcements name it: by its computer, and by its own id."""
+
+    host: str
+    server_id: UUID | None = None
+
+    @property
+    def target(self) -> str:
+        """The computer's name in the SRV record."""
+        first = self.host.partition(".")[0]
+        return f"{re.sub(r'[^A-Za-z0-9-]+', '-', first).strip('-') or 'localhost'}.local."
+
+    def thing(self, name: str, title: str, path: str, taken: Collection[str] = ()) -> Service:
+        """Return what announces a Thing."""
+        subject = title if title.casefold() == name.casefold() else f"{title} ({name})"
+        return Service(self._unique(subject, taken), path)
+
+    def directory(self, prefix: str = "", taken: Collection[str] = ()) -> Service:
+        """Return what announces the directory of all Things."""
+        return Service(self._unique("All Things", taken), prefix + DIRECTORY_PATH, "Directory")
+
+    def _unique(self, subject: str, taken: Collection[str]) -> str:
+        """Name an instance so that no other of this server has the name, nor of others nearby."""
+        server = f" {str(self.server_id)[:8]}" if self.server_id else ""
+        suffix = f" on {_cut(self.host.partition('.')[0], 20)}{server}"
+        room = MAX_NAME_BYTES - _RESERVE - len(suffix.encode())
+        name = _cut(subject, room) + suffix
+        number, found = 2, name
+        lowered = {each.casefold() for each in taken}
+        while found.casefold() in lowered:
+            found = f"{name}-{number}"
+            number += 1
+        return found
+
+
+def _cut(text: str, size: int) -> str:
+    """Cut a text to so many bytes of UTF-8, between letters; without control characters."""
+    text = _CONTROL.sub(" ", text).strip()
+    return text.encode("utf-8", "replace")[:size].decode("utf-8", "ignore").rstrip()

@@ -1,0 +1,91 @@
+"""Whether, where and as what a server is announced on the network, so that clients find it."""
+
+from __future__ import annotations
+
+import logging
+import socket
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from labthings_fastapi.discovery.addresses import announced_addresses
+from labthings_fastapi.discovery.advertiser import Advertiser, Reach
+from labthings_fastapi.discovery.services import Origin
+from labthings_fastapi.exceptions import describe_exception
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from uuid import UUID
+
+    from labthings_fastapi.thing import Thing
+
+    from .listening import Bound
+
+LOGGER = logging.getLogger("labthings_fastapi.discovery")
+GOODBYE_SECONDS = 1.5
+
+
+def can_announce() -> bool:
+    """Tell whether the libraries of the extra `discovery` are installed."""
+    return find_spec("zeroconf") is not None and find_spec("ifaddr") is not None
+
+
+class Announcing:
+    """The announcements of one server; its methods may be called from any thread, one at a time.
+
+    Only a server that knows its own address announces itself, which is one that `serve()` runs.
+    """
+
+    def __init__(self, choice: bool | None, server_id: Callable[[], UUID | None]) -> None:
+        """Announce always, never, or (None) if there is another computer to see it."""
+        self._choice = choice
+        self._server_id = server_id
+        self._advertiser: Advertiser | None = None
+        self._origin = Origin("")
+        self._names: set[str] = set()
+
+    def begin(self, bound: Bound, scheme: str, prefix: str, things: Iterable[Thing]) -> None:
+        """Announce the directory and these Things; may wait for the disk.
+
+        A failure is a warning in the log: the server works without.
+        """
+        if self._choice is False or not bound or not can_announce():
+            return
+        try:
+            found = announced_addresses(
+                (address for address, _port in bound), loopback=bool(self._choice)
+            )
+            if found:
+                self._start(Reach(tuple(found), bound[0][1], scheme), prefix, things)
+        except Exception as error:  # noqa: BLE001 - of networks and operating systems: see above
+            LOGGER.warning("The server cannot be announced: %s.", describe_exception(error))
+
+    def _start(self, reach: Reach, prefix: str, things: Iterable[Thing]) -> None:
+        self._origin = Origin(socket.gethostname(), self._server_id())
+        self._names = set()
+        self._advertiser = Advertiser(self._origin, reach)
+        directory = self._origin.directory(prefix)
+        self._names.add(directory.name)
+        self._advertiser.add(directory)
+        for thing in things:
+            self.add(thing)
+        LOGGER.info("Announced by mDNS (_wot._tcp) at %s.", ", ".join(reach.addresses))
+
+    def add(self, thing: Thing) -> None:
+        """Announce a Thing, if the server is announced."""
+        if self._advertiser is None:
+            return
+        service = self._origin.thing(thing.name, thing.title, thing.path, self._names)
+        self._names.add(service.name)
+        self._advertiser.add(service)
+
+    def withdraw(self) -> None:
+        """Begin to say goodbye, without waiting; harmless twice."""
+        if self._advertiser is not None:
+            self._advertiser.withdraw()
+
+    def end(self) -> None:
+        """Say goodbye, and wait for it a little; harmless twice."""
+        advertiser, self._advertiser = self._advertiser, None
+        if advertiser is not None:
+            advertiser.withdraw()
+            advertiser.join(GOODBYE_SECONDS)

@@ -1,0 +1,140 @@
+"""Descriptions of the demo bench, broken at random: our validation against the official schema."""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+from collections.abc import Iterator
+from importlib import resources
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import labthings_fastapi as lt
+from labthings_fastapi.exceptions import ThingDescriptionError
+from labthings_fastapi.thing_description.validation import validate
+from labthings_fastapi.thing_description.vocabulary import TD_CONTEXT
+
+GONE = "(gone)"
+Path = tuple[str | int, ...]
+
+VALUES = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-2, 5),
+    st.floats(allow_nan=False, allow_infinity=False, width=16),
+    st.sampled_from(["", "x", "a b", "{x}", "number", "integer", "object", "array", "de-CH"]),
+    st.sampled_from(["readproperty", "invokeaction", "subscribeevent", "readallproperties"]),
+    st.sampled_from(["nosec_sc", "http://lamp.example/", TD_CONTEXT, "2026-01-01T00:00:00Z"]),
+    st.sampled_from([[], {}, [{}], [""], ["x", "y"], {"x": {}}, {"x": 1}, [[]]]),
+).map(copy.deepcopy)
+
+
+def places(document: Any, path: Path = ()) -> Iterator[Path]:
+    """Yield the path of every member and item."""
+    members = (
+        document.items()
+        if isinstance(document, dict)
+        else enumerate(document)
+        if isinstance(document, list)
+        else ()
+    )
+    for key, value in members:
+        yield (*path, key)
+        yield from places(value, (*path, key))
+
+
+def mutated(document: Any, path: Path, value: Any) -> Any:
+    """Return a copy with one place changed or gone."""
+    changed = copy.deepcopy(document)
+    *way, last = path
+    place = changed
+    for step in way:
+        place = place[step]
+    if value == GONE:
+        del place[last]
+    else:
+        place[last] = value
+    return changed
+
+
+def ours(document: Any) -> str | None:
+    try:
+        validate(document)
+    except ThingDescriptionError as error:
+        return str(error)
+    return None
+
+
+# What the recommendation says and the official schema, as jsonschema reads it, does not: what a
+# URI and a language are, that names are declared, and (forgotten there) that a map is an object.
+STRICTER = re.compile(
+    r"is no absolute URI|is no URI reference|is no language tag"
+    r"|is not in '(securityDefinitions|uriVariables|schemaDefinitions)'"
+    r"|properties: (null is not allowed|Input should be a valid dictionary)"
+)
+
+
+@pytest.fixture(scope="module")
+def documents(tmp_path_factory):
+    """The descriptions of the demo bench, and of its directory."""
+    file = resources.files("labthings_fastapi.demo") / "bench.json"
+    things = json.loads(file.read_text("utf-8"))["things"]
+    folder = tmp_path_factory.mktemp("settings")
+    server = lt.ThingServer.from_things(things, settings_folder=str(folder))
+    with server.test_client() as client:
+        found = list(client.get("/thing_descriptions/").json().values())
+        return [*found, client.get("/.well-known/wot").json()]
+
+
+@given(data=st.data())
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_one_place_broken_is_seen_by_both_or_for_a_reason(official, documents, data):
+    document = data.draw(st.sampled_from(documents))
+    path = data.draw(st.sampled_from(list(places(document))))
+    broken = mutated(document, path, data.draw(VALUES | st.just(GONE)))
+    said = ours(broken)
+    theirs = [error.message for error in official.iter_errors(broken)]
+    if said is None:
+        assert theirs == []
+    elif not theirs:
+        assert all(STRICTER.search(line) for line in said.splitlines()[1:]), said
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "reason"),
+    [
+        (("id",), "not a URI", "is no absolute URI"),
+        (("base",), "here", "is no absolute URI"),
+        (("profile",), ["x"], "is no absolute URI"),
+        (("@context", 1, "@language"), "a b", "is no language tag"),
+        (("security",), "key_sc", "'key_sc' is not in 'securityDefinitions'"),
+        (("actions", "move_to", "uriVariables"), GONE, "'actionID' is not in 'uriVariables'"),
+        (("properties", "speed", "forms", 0, "href"), "a b", "is no URI reference"),
+        (("actions", "move_to", "input", "properties"), [], "should be a valid dictionary"),
+    ],
+)
+def test_where_we_are_stricter_we_say_why(official, documents, path, value, reason):
+    [stage] = [each for each in documents if "move_to" in each.get("actions", {})]
+    broken = mutated(stage, path, value)
+    assert official.is_valid(broken)
+    assert reason in ours(broken)
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("securityDefinitions", "nosec_sc", "scheme"), []),
+        (("securityDefinitions", "nosec_sc", "scheme"), {}),
+        (("@context", 1), {"x": 1}),
+        (("@context", 1, "labthings"), {}),
+        (("@context",), {}),
+    ],
+)
+def test_what_hypothesis_found_once_is_refused_by_both(official, documents, path, value):
+    broken = mutated(documents[0], path, value)
+    assert not official.is_valid(broken)
+    assert ours(broken)

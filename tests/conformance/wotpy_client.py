@@ -1,0 +1,59 @@
+"""wotpy, a Scripting API for Python, uses a Thing of which it is told the description's URL only.
+
+Runs in an environment of its own: a JSON object in, the answer as the last line out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+
+from wotpy.wot.servient import Servient
+from wotpy.wot.wot import WoT
+
+
+async def first(observable, count, act):
+    """Return the first `count` values that come, while `act` is done again and again."""
+    values, enough = [], asyncio.Event()
+
+    def note(item):
+        values.append(item.data)
+        if len(values) >= count:
+            enough.set()
+
+    subscription = observable.subscribe(on_next=note)
+    try:
+        # wotpy does not say when it listens, so the first of what happens may pass it by.
+        while not enough.is_set():
+            await act()
+            await asyncio.sleep(0.01)
+    finally:
+        subscription.dispose()
+    return values
+
+
+async def use(thing):
+    """Do all that its HTTP client can."""
+    level, blink = thing.properties["level"], thing.actions["blink"]
+    found = {"title": thing.title, "names": sorted(thing.properties), "before": await level.read()}
+    await level.write(7)
+    found["after"] = await level.read()
+    found["run"] = await blink.invoke({"times": 2})
+    numbers = iter(range(10**6))
+    changes = await first(thing.on_property_change("level"), 5, lambda: level.write(next(numbers)))
+    found["seen"] = [change.value for change in changes]
+    blinks = await first(thing.on_event("blinked"), 4, lambda: blink.invoke({"times": 2}))
+    found["heard"] = blinks
+    return found
+
+
+async def main():
+    """Read what to do, and do it."""
+    url = json.loads(sys.stdin.read())["url"]
+    wot = WoT(servient=Servient(catalogue_port=None))
+    thing = wot.consume(await wot.fetch(url))
+    sys.stdout.write(json.dumps(await use(thing)) + "\n")
+
+
+asyncio.run(main())
