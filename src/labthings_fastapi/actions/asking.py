@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-from contextvars import ContextVar
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from contextvars import ContextVar, Token
 
 
 class Asker:
@@ -35,11 +30,20 @@ def current_asker() -> Asker | None:
     return _current.get()
 
 
-@contextmanager
-def asked_by(asker: Asker) -> Iterator[Asker]:
-    """Do something for a request."""
-    token = _current.set(asker)
-    try:
-        yield asker
-    finally:
-        _current.reset(token)
+class asked_by:  # noqa: N801 - used like a function, in a `with`
+    """Do something for a request; a class, because every request passes here."""
+
+    __slots__ = ("_asker", "_token")
+
+    _token: Token[Asker | None]
+
+    def __init__(self, asker: Asker) -> None:
+        """Do it for this one."""
+        self._asker = asker
+
+    def __enter__(self) -> Asker:
+        self._token = _current.set(self._asker)
+        return self._asker
+
+    def __exit__(self, *_: object) -> None:
+        _current.reset(self._token)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 from uuid import uuid4
 
 from labthings_fastapi.actions.deadlines import Deadlines
@@ -25,8 +24,7 @@ GATHER_SECONDS: Final = 1.0
 MOST_GATHERED: Final = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class Mutation:
+class Mutation(NamedTuple):
     """What one request was; those that are equal are counted."""
 
     actor: str | None

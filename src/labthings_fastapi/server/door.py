@@ -14,7 +14,7 @@ from .admission import foreign_page, no_host, repeated_header, unknown_host
 from .login_page import login_page, wants_page
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 Headers = list[tuple[bytes, bytes]]
 NOSNIFF = b"x-content-type-options"
+HEADERS = "labthings.headers"
+"""Where those behind the door find the request's headers as a dictionary."""
 _ALWAYS: Headers = [(NOSNIFF, b"nosniff"), (b"cross-origin-resource-policy", b"same-origin")]
 _NOT_FRAMED = (b"content-security-policy", b"frame-ancestors 'none'")
 
@@ -42,20 +44,43 @@ class Door:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let one connection pass, or turn it away."""
         kind: str = scope["type"]
-        if kind not in ("http", "websocket"):
-            await self._inner(scope, receive, send)
-            return
-        headers = dict(scope["headers"])
-        entrance = self._entrance
         if kind == "http":
-            added = entrance.origins.sharing(headers) if entrance.shares else []
-            send = dressed(send, [*_ALWAYS, *added] if added else _ALWAYS)
+            headers = scope[HEADERS] = dict(scope["headers"])
             method: str = scope["method"]
-            if entrance.origins.is_preflight(method, headers):
-                await self._preflight(headers, send)
-                return
+            if method == "GET" and self._entrance.is_plain(scope, headers):
+                await self._inner(scope, receive, dressed(send, _ALWAYS))
+            else:
+                await self._answer(scope, receive, send, headers)
+        elif kind == "websocket":
+            await self._examine(scope, receive, send, dict(scope["headers"]), "GET")
         else:
-            method = "GET"
+            await self._inner(scope, receive, send)
+
+    async def _answer(
+        self, scope: Scope, receive: Receive, send: Send, headers: Mapping[bytes, bytes]
+    ) -> None:
+        """Handle one request of HTTP."""
+        entrance = self._entrance
+        added = entrance.origins.sharing(headers) if entrance.shares else []
+        send = dressed(send, [*_ALWAYS, *added] if added else _ALWAYS)
+        method: str = scope["method"]
+        if method == "OPTIONS" and entrance.origins.is_preflight(method, headers):
+            await self._preflight(headers, send)
+            return
+        version: str = scope.get("http_version", "1.1")
+        receive = entrance.body_limit.counting(receive, headers, version)
+        await self._examine(scope, receive, send, headers, method)
+
+    async def _examine(
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        headers: Mapping[bytes, bytes],
+        method: str,
+    ) -> None:
+        """Ask from where and from whom it comes, and let it in or not."""
+        entrance = self._entrance
         problem = await self._refusal(scope, headers, method)
         actor: Actor | None = None
         if problem is None and entrance.asks and not entrance.is_open(scope, method):
@@ -69,9 +94,6 @@ class Door:
         if problem is not None:
             await turn_away(scope, receive, send, problem)
             return
-        if kind == "http":
-            version: str = scope.get("http_version", "1.1")
-            receive = entrance.body_limit.counting(receive, headers, version)
         await self._enter(scope, receive, send, method, actor)
 
     async def _refusal(
@@ -160,25 +182,25 @@ def dressed(send: Send, added: Headers) -> Send:
 
     async def tell(message: Message) -> None:
         if message["type"] == "http.response.start":
-            headers: Headers = list(message.get("headers", ()))
-            present = {name for name, _ in headers}
-            # An answer that has one of ours (a blob its `nosniff`) keeps its own.
-            new = added
-            if NOSNIFF in present:
-                new = [each for each in added if each[0] not in present]
-            if _NOT_FRAMED[0] not in present and _is_page(headers):
-                headers.append(_NOT_FRAMED)
-            message = {**message, "headers": headers + new}
+            message = {**message, "headers": _dress(message.get("headers", ()), added)}
         await send(message)
 
     return tell
 
 
-def _is_page(headers: Headers) -> bool:
-    for name, value in headers:
-        if name.lower() == b"content-type":
-            return value.startswith(b"text/html")
-    return False
+def _dress(headers: Iterable[tuple[bytes, bytes]], added: Headers) -> Headers:
+    found: Headers = list(headers)
+    page = policy = False
+    for name, value in found:
+        if name == b"content-type":
+            page = value.startswith(b"text/html")
+        elif name == b"content-security-policy":
+            policy = True
+        elif name == NOSNIFF:  # a blob says it, too
+            added = [each for each in added if each[0] != NOSNIFF]
+    if page and not policy:
+        found.append(_NOT_FRAMED)
+    return found + added
 
 
 async def turn_away(scope: Scope, receive: Receive, send: Send, problem: Problem) -> None:

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 LOGGER = logging.getLogger("labthings_fastapi.security")
 REFRESH_SECONDS = 2.0
 MOST_PEERS = 1000
+_TELLING = frozenset({b"origin", b"sec-fetch-site", b"content-length", b"transfer-encoding"})
 
 
 class Peer(NamedTuple):
@@ -130,6 +131,23 @@ class Entrance:
                 self._peers.clear()
             self._peers[name] = found
         return found
+
+    def is_plain(self, scope: Scope, headers: Mapping[bytes, bytes]) -> bool:
+        """Whether there is nothing to ask about a GET: no page, no body, nobody to identify.
+
+        The usual case by far, from programs on the same computer; all others are looked at.
+        """
+        client = scope.get("client")
+        peer = self._peers.get(client[0]) if client else None
+        return (
+            peer is not None
+            and (peer.is_local or self.insecure)
+            and not self.asks
+            and not self.shares
+            and self.hosts.knows(headers.get(b"host", b""))
+            and len(headers) == len(scope["headers"])
+            and headers.keys().isdisjoint(_TELLING)
+        )
 
     def refuses_peer(self, peer: Peer) -> Problem | None:
         """Turn clients from the network away while nobody has to say who they are."""

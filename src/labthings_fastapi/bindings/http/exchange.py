@@ -64,7 +64,8 @@ class Inbound:
         """Read from an ASGI call."""
         self.scope = scope
         self._receive = receive
-        self._headers: dict[bytes, bytes] | None = None
+        # What stands before us may have read them already.
+        self._headers: dict[bytes, bytes] | None = scope.get("labthings.headers")
 
     def header(self, name: bytes) -> str | None:
         """Return a request header by its lower-case name."""

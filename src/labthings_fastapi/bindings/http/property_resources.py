@@ -83,7 +83,8 @@ class PropertyResource:
         if not body:
             raise MalformedBodyError(f"{self.what}: the body is empty; send the new value as JSON.")
         if self.writes_quickly():
-            self._write(body)
+            # A plain value of a data property: no code runs and no lock is held.
+            self.descriptor.set_valid(self._thing, self.descriptor.schema.validate_json(body))
         else:
             await self._lane.run(self._write, body)
         await exchange.reply(204)
