@@ -12,6 +12,7 @@ from pydantic_core import to_json
 from labthings_fastapi.bindings.http.descriptions import rendering
 from labthings_fastapi.routes import ProblemRoute
 
+from .docs_page import DOCS_PATH
 from .entrance import security_summary
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ def attach(server: Wired, app: FastAPI, prefix: str) -> None:
             "version": VERSION,
             "things": things_by_url(origin),
             "openapi": f"{origin}/openapi.json",
+            "docs": f"{origin}{prefix}{DOCS_PATH}",
             "invocations": f"{origin}{prefix}/action_invocations",
         }
 

@@ -26,7 +26,7 @@ from labthings_fastapi.portal.workers import Lane, Workers
 from labthings_fastapi.thing import Thing, slots_of
 from labthings_fastapi.thing_description.paths import normalise_thing_path, thing_path
 
-from . import routes, session
+from . import docs_page, routes, session
 from .absent import WithoutFailedThings
 from .announcing import Announcing
 from .audit import Audit
@@ -173,6 +173,7 @@ class ThingServer:
         use_problem_details(self, self.app)
         routes.attach(self, self.app, self.api_prefix)
         session.attach(self.entrance, self.app, self.api_prefix)
+        docs_page.attach(self.app, self.api_prefix)
         self.action_manager.attach_to_app(self.app, self.api_prefix)
         self.action_manager.records.attach_to_app(self.app, self.api_prefix)
 

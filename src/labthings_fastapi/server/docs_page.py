@@ -1,0 +1,140 @@
+"""`/docs`: the OpenAPI document as a page to read and try out, which loads nothing from elsewhere.
+
+Swagger UI's own files come with the package `fastapi-swagger`; decision 10 says why.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fastapi import APIRouter
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.responses import FileResponse, HTMLResponse, Response
+
+from labthings_fastapi.routes import ProblemRoute
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+DOCS_PATH = "/docs"
+_OURS = "docs_page.js"
+_MEDIA_TYPES = {
+    "swagger-ui-bundle.js": "text/javascript",
+    "swagger-ui.css": "text/css",
+    "favicon-32x32.png": "image/png",
+    _OURS: "text/javascript",
+}
+_METHODS = ["GET", "HEAD"]
+
+# The icons of the style sheet are `data:`, a picture that an action returns is shown as `blob:`.
+_POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self' data: blob:",
+        "connect-src 'self'",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'none'",
+    )
+)
+_PAGE_HEADERS = {
+    "Content-Security-Policy": _POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-cache",
+}
+_FILE_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    # The path holds a digest of the files: what is there never changes.
+    "Cache-Control": "public, max-age=31536000, immutable",
+}
+
+# Relative, so that it works wherever the app is mounted and behind proxies that shorten paths.
+_PAGE = """\
+<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>LabThings</title>
+<link rel="icon" href="{files}/favicon-32x32.png">
+<link rel="stylesheet" href="{files}/swagger-ui.css">
+</head>
+<body>
+<div id="swagger-ui" data-openapi="{openapi}"><noscript>This page needs JavaScript; what it
+shows is in <a href="{openapi}">openapi.json</a>.</noscript></div>
+<script src="{files}/swagger-ui-bundle.js"></script>
+<script src="{files}/docs_page.js"></script>
+</body>
+</html>
+"""
+
+
+class MissingFilesError(FileNotFoundError):
+    """The installation lacks files of the page."""
+
+
+@cache
+def files_of_the_page() -> tuple[str, dict[str, Path]]:
+    """Return a digest of the files that the page loads, and where each is; reads the disk.
+
+    Raises:
+        MissingFilesError: naming the file.
+    """
+    digest = hashlib.sha256()
+    places: dict[str, Path] = {}
+    for name in _MEDIA_TYPES:
+        try:
+            place = _place(name)
+            digest.update(place.read_bytes())
+        except (ImportError, OSError) as error:
+            raise MissingFilesError(name) from error
+        places[name] = place
+    return digest.hexdigest()[:16], places
+
+
+def _place(name: str) -> Path:
+    if name == _OURS:
+        return Path(__file__).with_name(name)
+    return Path(str(resources.files("fastapi_swagger") / "resources" / name))
+
+
+async def _files() -> tuple[str, dict[str, Path]]:
+    try:
+        return await run_in_threadpool(files_of_the_page)
+    except MissingFilesError as error:
+        raise HTTPException(
+            503,
+            f"The file {error} of this page is not installed: "
+            "`pip install --force-reinstall fastapi-swagger` brings it. "
+            "All else works without it, and /openapi.json has what the page shows.",
+        ) from error
+
+
+def attach(app: FastAPI, prefix: str = "") -> None:
+    """Add the page and its files to an app."""
+    router = APIRouter(route_class=ProblemRoute, include_in_schema=False)
+    openapi = "../" * prefix.count("/") + (app.openapi_url or "").removeprefix("/")
+
+    @router.api_route(DOCS_PATH, name="docs", methods=_METHODS)
+    async def page() -> Response:
+        digest, _ = await _files()
+        text = _PAGE.format(files=f".{DOCS_PATH}/{digest}", openapi=openapi)
+        return HTMLResponse(text, headers=_PAGE_HEADERS)
+
+    @router.api_route(f"{DOCS_PATH}/{{digest}}/{{name}}", name="docs_file", methods=_METHODS)
+    async def file(digest: str, name: str) -> Response:
+        current, places = await _files()
+        if name not in places or digest != current:
+            raise HTTPException(404, f"There is no file {name!r} here: load {DOCS_PATH} again.")
+        return FileResponse(places[name], media_type=_MEDIA_TYPES[name], headers=_FILE_HEADERS)
+
+    app.include_router(router, prefix=prefix)
