@@ -20,13 +20,16 @@ DEV_INSTALLED := $(VENV)/.installed-dev
 NODE := tests/conformance
 NODE_INSTALLED := $(NODE)/node_modules/.installed
 WOTPY_INSTALLED := $(NODE)/.venv/.installed
+# The browser that visits the server in tests/e2e; another one: make test LABTHINGS_CHROMIUM=/path
+CHROMIUM := $(firstword $(LABTHINGS_CHROMIUM) \
+  $(shell command -v chromium || command -v chromium-browser || command -v google-chrome))
 
 # Folders of tests/ that have a target of their own; `make test` runs them all in one session.
 FOLDERS := unit contracts properties integration faults typing e2e conformance
 TYPED := src $(wildcard tests/typing)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types imports architecture format clean $(FOLDERS)
+.PHONY: help demo test lint types imports architecture format chromium clean $(FOLDERS)
 
 help:
 	@echo "make demo          install the demo and serve it on http://$(HOST):$(PORT)"
@@ -35,13 +38,14 @@ help:
 	@echo "make types         mypy, strict, also as on Windows"
 	@echo "make architecture  who may import whom, and how long a module may be"
 	@echo "make <folder>      one folder of tests/: $(FOLDERS)"
+	@echo "make chromium      install the browser that visits the server in tests/e2e"
 	@echo "make clean         remove what was installed and what the tools left behind"
 
 demo: $(DEMO_INSTALLED)
 	$(BIN)/labthings-server --demo --host $(HOST) --port $(PORT)
 
 # pytest comes last and once: its closing line is the last one printed, its exit code is ours.
-test: lint types imports $(NODE_INSTALLED) $(WOTPY_INSTALLED)
+test: lint types imports $(NODE_INSTALLED) $(WOTPY_INSTALLED) chromium
 	$(PYTEST) tests
 
 lint: $(DEV_INSTALLED)
@@ -63,6 +67,8 @@ architecture: imports
 	$(PYTEST) tests/unit/test_architecture.py
 
 conformance: $(NODE_INSTALLED) $(WOTPY_INSTALLED)
+
+e2e: chromium
 
 $(FOLDERS): $(DEV_INSTALLED)
 	$(PYTEST) tests/$@
@@ -105,6 +111,19 @@ $(WOTPY_INSTALLED): $(NODE)/requirements.txt
 	  $(NODE)/.venv/bin/python -m pip install --quiet --disable-pip-version-check \
 	    --requirement $(NODE)/requirements.txt && touch $@ || \
 	  echo "wotpy cannot be installed: no Python client of others will judge the server." >&2
+
+# Debian's and Ubuntu's root gets it at once. Without it the tests that need it are skipped, and say
+# so; with CI=true they fail instead.
+chromium:
+ifeq ($(CHROMIUM),)
+	@if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+	  echo "apt-get install chromium" && apt-get update --quiet=2 && \
+	    DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet=2 --no-install-recommends \
+	      chromium >/dev/null; \
+	else \
+	  echo "Chromium is not installed: no real browser will visit the server." >&2; \
+	fi
+endif
 
 clean:
 	rm -rf $(VENV) $(NODE)/node_modules $(NODE)/.venv build dist
