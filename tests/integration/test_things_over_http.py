@@ -249,15 +249,35 @@ def test_every_operation_has_an_id_of_its_own(client):
 
 def test_every_error_in_the_document_is_a_problem(client, prefix):
     """The answer of `/health` is no error: it says in its usual words that it is not ready."""
+    document = client.get("/openapi.json").json()
+    described = document["components"]["responses"]
+
+    def media_types(answer):
+        return set(described.get(answer.get("$ref", "").rpartition("/")[2], answer)["content"])
+
     errors = [
-        (path, method, code, set(answer.get("content", {})))
-        for path, item in client.get("/openapi.json").json()["paths"].items()
+        (path, method, code, media_types(answer))
+        for path, item in document["paths"].items()
         for method, operation in item.items()
         for code, answer in operation["responses"].items()
         if int(code) >= 400 and path != f"{prefix}/health"
     ]
     assert errors
     assert [found for found in errors if found[3] != {PROBLEM}] == []
+
+
+def test_openapi_tells_how_to_reset_and_what_each_answer_may_be(client, prefix):
+    document = client.get("/openapi.json").json()
+    assert set(document["paths"][f"{prefix}/stage/speed/reset"]) == {"post"}
+    assert f"{prefix}/stage/where/reset" not in document["paths"]
+    put = document["paths"][f"{prefix}/stage/speed"]["put"]["responses"]
+    anywhere = {"400", "401", "403", "413", "421", "431", "500", "503"}
+    assert set(put) == anywhere | {"204", "409", "415", "422", "507"}
+    for item in document["paths"].values():
+        for operation in item.values():
+            assert anywhere <= set(operation["responses"])
+    described = document["components"]["responses"]
+    assert "Retry-After" in described["Problem503"]["headers"]
 
 
 # --- user code that blocks --------------------------------------------------------------------

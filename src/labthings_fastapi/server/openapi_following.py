@@ -9,7 +9,7 @@ _PARAMETERS = [
         "name": "observe",
         "in": "query",
         "description": "Wait for the next value, at most a minute.",
-        "schema": {"enum": ["longpoll"]},
+        "schema": {"type": "string", "enum": ["longpoll"]},
     },
     {
         "name": "Last-Event-ID",
