@@ -17,6 +17,8 @@ from types import SimpleNamespace
 import pytest
 
 import labthings_fastapi as lt
+from labthings_fastapi.security.credential_file import CredentialFile
+from labthings_fastapi.security.credentials import new_token
 
 ATTEMPTS = Path(__file__).with_name("attempts.js").read_text("utf-8").rstrip().removesuffix(";")
 ELEMENTS = ("img", "script", "link")
@@ -273,7 +275,7 @@ def works(page, lab, url):
     """Check that a page can move the motor, read, stop a run and follow a property."""
     json_move = {"method": "POST", "headers": JSON, "body": MOVE}
     begun = attempt(page, "request", f"{url}/motor/move", json_move)
-    assert begun["status"] == 201, (begun, lab.watched.seen)
+    assert begun["status"] == 201
     put = {"method": "PUT", "headers": JSON, "body": "7.5"}
     assert attempt(page, "request", f"{url}/motor/position", put)["status"] == 204
     assert attempt(page, "request", f"{url}/motor/position", {})["text"] == "7.5"
@@ -314,3 +316,95 @@ class TestAListedOrigin:
                 assert "xyzzy" not in attempt(page, "request", *request)["text"], name
         changing = [status for method, _, status in lab.watched.seen if method == "POST"]
         assert set(changing) == {421 if kind == "DNS rebinding" else 403}
+
+
+class TestSignedIn:
+    """Somebody has shown a token in the browser, so the browser has a cookie."""
+
+    @pytest.fixture
+    def token(self, tmp_path):
+        credential, text = new_token("alice", "operator")
+        CredentialFile(tmp_path / "settings" / "credentials.json").add(credential)
+        return text
+
+    @pytest.fixture
+    def config(self, token):
+        return {"security": "required"}
+
+    @pytest.fixture
+    def sign_in(self, lab, visit):
+        def show(token):
+            page = visit(f"{lab.url}/")
+            page.get_by_label("Token").fill(token)
+            page.get_by_role("button").click()
+            return page
+
+        return show
+
+    @pytest.fixture
+    def signed_in(self, sign_in, token):
+        page = sign_in(token)
+        page.get_by_text("motor").wait_for()
+        return page
+
+    def test_the_page_works_and_scripts_cannot_see_the_cookie(self, lab, signed_in, token):
+        works(signed_in, lab, lab.url)
+        (cookie,) = signed_in.context.cookies()
+        assert cookie["name"].startswith("labthings_session")
+        assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Strict")
+        kept = "[document.cookie, ...Object.values(localStorage), ...Object.values(sessionStorage)]"
+        assert signed_in.evaluate(kept) == [""]
+        assert token not in cookie["value"]
+
+    def test_the_docs_page_works_with_it(self, lab, signed_in):
+        signed_in.goto(f"{lab.url}/docs")
+        signed_in.locator(".opblock").first.wait_for()
+        assert attempt(signed_in, "request", f"{lab.url}/motor/secret", {})["text"] == '"xyzzy"'
+
+    def test_signing_out_ends_it(self, lab, signed_in):
+        end = {"method": "DELETE"}
+        assert attempt(signed_in, "request", f"{lab.url}/session", end)["status"] == 204
+        assert signed_in.context.cookies() == []
+        assert attempt(signed_in, "request", f"{lab.url}/motor/secret", {})["status"] == 401
+
+    def test_without_a_token_nothing_is_shown_and_a_wrong_one_is_refused(self, lab, sign_in):
+        page = sign_in("lt_wrong")
+        page.locator("output", has_text=" ").wait_for()
+        assert "token" in page.locator("output").inner_text()
+        assert page.context.cookies() == []
+        for path in ("motor/secret", "things/", "openapi.json", "docs"):
+            learned = attempt(page, "request", f"{lab.url}/{path}", {})
+            assert learned["status"] == 401
+            assert "motor" not in learned["text"]
+        learned = attempt(page, "stream", f"{lab.url}/motor/position", "position", None)
+        assert learned == "refused"
+
+    @pytest.mark.parametrize("kind", ["another site", "another port", "no origin"])
+    def test_the_cookie_is_of_no_use_to_hostile_pages(self, lab, visit, attacker, signed_in, kind):
+        """To another port of the same host, the browser does send it."""
+        page, url = open_as(kind, visit, lab, attacker)
+        lab.watched.seen.clear()
+        with nothing_moves(lab) as run:
+            for name, request in requests_to(url, run).items():
+                assert attempt(page, "request", *request)["text"] == "", name
+        changes = {status for method, _, status in lab.watched.seen if method == "POST"}
+        assert changes == {403}
+
+
+class TestSockets:
+    """WebSockets open for the server's own pages, and for those of origins that are listed."""
+
+    @pytest.fixture
+    def config(self, attacker):
+        pytest.importorskip(
+            "labthings_fastapi.bindings.websocket.websocket_binding",
+            reason="this server has no WebSockets",
+        )
+        return {"cors_origins": [f"http://localhost:{attacker}"]}
+
+    @pytest.mark.parametrize("path", ["ws", "motor/ws"])
+    def test_they_open_for_pages_that_may(self, lab, visit, attacker, path):
+        socket = f"ws://127.0.0.1:{lab.port}/{path}"
+        assert attempt(visit(f"{lab.url}/docs"), "socket", socket) == "open"
+        assert attempt(visit(f"http://localhost:{attacker}/"), "socket", socket) == "open"
+        assert attempt(visit(f"http://127.0.0.1:{attacker}/"), "socket", socket) == "refused"
