@@ -387,8 +387,9 @@ class TestSignedIn:
         with nothing_moves(lab) as run:
             for name, request in requests_to(url, run).items():
                 assert attempt(page, "request", *request)["text"] == "", name
-        changes = {status for method, _, status in lab.watched.seen if method == "POST"}
-        assert changes == {403}
+        came = {(method, status) for method, _, status in lab.watched.seen}
+        assert {status for method, status in came if method == "POST"} == {403}
+        assert {status for method, status in came if method == "GET"} == {401}
 
 
 class TestSockets:
