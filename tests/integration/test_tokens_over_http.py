@@ -244,6 +244,15 @@ class TestDescriptions:
             assert list(found["securityDefinitions"]) == ["bearer_sc"]
             assert found["securityDefinitions"]["bearer_sc"]["scheme"] == "bearer"
 
+    def test_so_does_the_openapi_document(self, client, alice):
+        document = client.get("/openapi.json", headers=alice).json()
+        schemes = document["components"]["securitySchemes"]
+        assert schemes["bearer"] == {"type": "http", "scheme": "bearer"}
+        assert (schemes["session"]["in"], schemes["session"]["type"]) == ("cookie", "apiKey")
+        assert {"bearer": []} in document["security"]
+        assert document["paths"]["/session"]["post"]["security"] == []
+        assert "security" not in document["paths"]["/session"]["get"]
+
     def test_the_thing_itself_says_the_same(self, server):
         server.things["stage"].validate_thing_description()
         assert server.things["stage"].thing_description_dict()["security"] == "bearer_sc"

@@ -96,6 +96,9 @@ class OriginRule:
         if b"origin" not in headers and b"sec-fetch-site" not in headers:
             return False
         if method in SAFE_METHODS and kind == "http":
+            if headers.get(b"sec-fetch-mode") == b"no-cors":
+                # As an image or a script of that page, from which the browser would keep it.
+                return headers.get(b"sec-fetch-site") in (b"cross-site", b"same-site")
             # The browser keeps the answer from the page; a stream would go on all the same.
             if b"text/event-stream" not in headers.get(b"accept", b""):
                 return False

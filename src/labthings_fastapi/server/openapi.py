@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from labthings_fastapi.thing import Thing
 
+    from .entrance import Entrance
+
 Json = dict[str, Any]
 
 
@@ -32,6 +34,10 @@ class Holder(Protocol):
     @property
     def api_prefix(self) -> str:
         """What comes before every path."""
+
+    @property
+    def entrance(self) -> Entrance:
+        """Whom the server lets in."""
 
 
 class ThingsAPI(FastAPI):
@@ -72,10 +78,24 @@ class ThingsAPI(FastAPI):
             prefix = self._holder.api_prefix
             document["paths"].update(directory_paths(prefix) | events_path(prefix))
             say_what_goes_wrong(document)
-            security_schemes(document)
+            security_schemes(document, self._holder.entrance, prefix)
             self.openapi_schema = document
         return self.openapi_schema
 
 
-def security_schemes(document: Json) -> None:
+def security_schemes(document: Json, entrance: Entrance, prefix: str) -> None:
     """Say how clients prove who they are; nothing is said where nobody is asked."""
+    if not entrance.asks:
+        return
+    found: Json = {scheme: {"type": "http", "scheme": scheme} for scheme in entrance.schemes}
+    found["session"] = {
+        "type": "apiKey",
+        "in": "cookie",
+        "name": entrance.authenticator.cookie,
+        "description": f"What `POST {prefix}/session` sets in a browser.",
+    }
+    document["components"]["securitySchemes"] = found
+    document["security"] = [{name: []} for name in found]
+    for operation in document["paths"][f"{prefix}/session"].values():
+        if operation["operationId"].startswith(("begin_session", "end_session")):
+            operation["security"] = []

@@ -112,6 +112,21 @@ def test_a_foreign_page_may_not_keep_a_line_open():
     assert not rule.refuses("http", "GET", headers(**evil, accept=b"application/json"), "http")
 
 
+@pytest.mark.parametrize(
+    ("site", "mode", "refused"),
+    [
+        (b"cross-site", b"no-cors", True),
+        (b"same-site", b"no-cors", True),
+        (b"same-origin", b"no-cors", False),
+        (b"cross-site", b"navigate", False),
+        (b"none", b"navigate", False),
+    ],
+)
+def test_nothing_is_part_of_a_foreign_page_but_links_lead_here(site, mode, refused):
+    asked = headers(sec_fetch_site=site, sec_fetch_mode=mode)
+    assert OriginRule().refuses("http", "GET", asked, "http") is refused
+
+
 def test_answers_are_shared_with_allowed_pages_only():
     rule = OriginRule(frozenset({FRIEND}))
     shared = dict(rule.sharing(headers(origin=FRIEND.encode())))
