@@ -15,6 +15,7 @@ from labthings_fastapi.actions.logs import capture
 from labthings_fastapi.actions.manager import ActionManager
 from labthings_fastapi.bindings.http.http_binding import HttpBinding
 from labthings_fastapi.bindings.interaction.things import Interactions
+from labthings_fastapi.bindings.websocket.websocket_binding import WebSocketBinding
 from labthings_fastapi.dependencies.server import STATE_NAME
 from labthings_fastapi.descriptors.slot import UNSET
 from labthings_fastapi.exceptions import ThingNameError, ThingNotFoundError
@@ -166,7 +167,10 @@ class ThingServer:
             calls_per_thing=self.config.max_reads_per_thing,
         )
         self.http = HttpBinding(self.app, interactions, prefix=self.api_prefix)
-        self.bindings: tuple[Binding, ...] = (self.http,)
+        self.websocket = WebSocketBinding(
+            self.app, interactions, prefix=self.api_prefix, failures=self._failures_by_path
+        )
+        self.bindings: tuple[Binding, ...] = (self.http, self.websocket)
         self.app.add_middleware(WithoutFailedThings, failures=self._failures_by_path)
 
     def _attach(self) -> None:
