@@ -43,13 +43,17 @@ class LabThingsMessages:
             RequestError: there are none.
         """
         data = members.get("data")
-        found = [data] if isinstance(data, str) else list(data or ()) if _holds(data) else []
-        if not found or not all(isinstance(name, str) for name in found):
+        found = [data] if isinstance(data, str) else data
+        if (
+            not isinstance(found, dict | list)
+            or not found
+            or not all(isinstance(name, str) and name for name in found)
+        ):
             raise RequestError(
                 f"'data' of {members['messageType']!r} must name what to observe, as "
                 '{"name": true}, ["name"] or "name".'
             )
-        return found
+        return list(found)
 
     def observe(self, used: ThingInteraction, members: Mapping[str, Any], name: str) -> None:
         """Follow one property, or the runs of one action, from now on.
@@ -70,10 +74,6 @@ class LabThingsMessages:
             kinds, write = _ACTION, self._writer.action_status
         topic = Topic(used.thing.name, name, kinds=kinds)
         self._feeds.begin((kind, used.thing.name, name), topic, write, after)
-
-
-def _holds(data: Any) -> bool:
-    return isinstance(data, dict | list)
 
 
 def error_message(members: Mapping[str, Any], problem: Mapping[str, Any]) -> str:
