@@ -89,21 +89,19 @@ class Session:
         await self._send({"type": "websocket.accept", "subprotocol": chosen})
         reading = asyncio.create_task(self._read())
         writing = asyncio.create_task(self._write())
+        code: int | None = None
         try:
-            await asyncio.wait({reading, writing}, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait({reading, writing}, return_when=asyncio.FIRST_COMPLETED)
+            code = max((_code_of(task) or 0 for task in done), default=0) or None
         finally:
             self._feeds.close()
-            ending = [
-                reading,
-                writing,
-                *self._outstanding[Cost.OWN],
-                *self._outstanding[Cost.THING],
-            ]
-            codes = [_code_of(task) for task in (reading, writing) if task.done()]
-            for task in ending:
+            for task in [reading, writing, *self._given_up]:
                 task.cancel()
-            await asyncio.gather(reading, writing, return_exceptions=True)
-        await self._close(next((code for code in codes if code is not None), None))
+            # Not `gather`, which would hide from anyio that it was anyio who cancelled this task.
+            ended, _ = await asyncio.wait({reading, writing})
+            for task in ended:
+                _code_of(task)  # an error that nobody asks for would be reported as lost
+        await self._close(code)
 
     async def _close(self, code: int | None) -> None:
         if code is None:
