@@ -5,10 +5,13 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from labthings_fastapi.problems import Problem, message_problem
+from labthings_fastapi.exceptions import NotAllowedError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from labthings_fastapi.problems import Problem
+    from labthings_fastapi.security.roles import Actor
 
 LOGGER = logging.getLogger("labthings_fastapi.websocket")
 ACTOR, AUDIT = "labthings.actor", "labthings.audit"
@@ -23,31 +26,28 @@ class Refused(Exception):  # noqa: N818 - carries an answer
         self.problem = problem
 
 
-def require_operator(scope: Mapping[str, Any], thing: str, operation: str) -> None:
+def require_operator(scope: Mapping[str, Any], thing: str) -> None:
     """Let a change pass if whoever opened the socket may make it.
 
     The door puts its visitor into the ASGI scope; without a door everything is allowed.
 
     Raises:
-        Refused: with status 403.
+        NotAllowedError: with status 403.
     """
-    actor = scope.get(ACTOR)
+    actor: Actor | None = scope.get(ACTOR)
     if actor is not None and not actor.may(thing, "operator"):
-        raise Refused(
-            message_problem(
-                "forbidden",
-                "Not allowed for this role",
-                403,
-                f"{actor.name!r} may look at Thing {thing!r}, but not {operation}: that takes the "
-                "role 'operator'.",
-            )
-        )
+        raise NotAllowedError(actor.name, actor.role_for(thing), "operator", thing)
 
 
 def audit(scope: Mapping[str, Any], thing: str, what: str, operation: str, status: int) -> None:
-    """Have a change recorded, also one that was refused, if the door keeps such a record."""
+    """Have a change recorded, as the door does for HTTP, if it keeps such a record.
+
+    Runs have records of their own, and a request that was not valid changed nothing; but that
+    somebody tried what they may not is worth a line.
+    """
     record = scope.get(AUDIT)
-    if record is None:
+    changed = operation != "invokeaction" and not 400 <= status < 500
+    if record is None or not (changed or status == 403):
         return
     try:
         record(thing, what, operation, status)

@@ -78,7 +78,7 @@ class Session:
         interacting = Interacting(served, scope)
         self._operations = operations(interacting, Following(served, self._feeds, interacting))
         self._labthings = LabThingsMessages(served, self._feeds, writer)
-        self._outstanding: dict[Cost, set[asyncio.Task[None]]] = {cost: set() for cost in Cost}
+        self._outstanding = dict.fromkeys(Cost, 0)
         self._given_up: set[asyncio.Task[None]] = set()  # when the socket goes
         self._speaks_protocol = SUBPROTOCOL in scope.get("subprotocols", ())
 
@@ -138,6 +138,9 @@ class Session:
     async def _read(self) -> int | None:
         while True:
             await self._outbox.room()
+            if max(self._outstanding.values()) >= MOST_OUTSTANDING:
+                # Those that wait for nothing have not had their turn, if many came at once.
+                await asyncio.sleep(0)
             event = await self._receive()
             if event["type"] == "websocket.disconnect":
                 return None
@@ -205,21 +208,20 @@ class Session:
         request = Request(name, members, used, label)
         if used is not None:
             self._served.require_started(used)
-        outstanding = self._outstanding[self._cost(operation, request)]
-        if len(outstanding) >= MOST_OUTSTANDING:
+        cost = self._cost(operation, request)
+        if self._outstanding[cost] >= MOST_OUTSTANDING:
             raise TooBusyError(
-                f"{len(outstanding)} requests of this socket wait for their answers, the most "
-                "that one may have: wait for some of them."
+                f"{self._outstanding[cost]} requests of this socket wait for their answers, the "
+                "most that one may have: wait for some of them."
             )
-        work = self._answer(operation, request)
+        self._outstanding[cost] += 1
+        work = self._answer(operation, request, cost)
         if operation.changes:
             task = self._served.see_through(work)
         else:
             task = asyncio.create_task(work)
             self._given_up.add(task)
             task.add_done_callback(self._given_up.discard)
-        outstanding.add(task)
-        task.add_done_callback(outstanding.discard)
 
     def _cost(self, operation: Operation, request: Request) -> Cost:
         """Say what a request waits for; an emergency stop never waits behind others."""
@@ -229,16 +231,18 @@ class Session:
                 return Cost.OWN
         return operation.cost
 
-    async def _answer(self, operation: Operation, request: Request) -> None:
+    async def _answer(self, operation: Operation, request: Request, cost: Cost) -> None:
         try:
             if operation.changes:
-                require_operator(self._scope, request.thing.thing.name, request.operation)
+                require_operator(self._scope, request.thing.thing.name)
             answer = await operation.handle(request)
             status = answer.status
             self._outbox.put(request.response(answer))
         except Exception as error:  # noqa: BLE001 - whatever it is, the client is told
             what = request.used.what(request.members.get("name")) if request.used else "The server"
             status = self._refuse(dict(request.members), error, what).status
+        finally:
+            self._outstanding[cost] -= 1
         if operation.changes and request.used is not None:
             name = request.members.get("name")
             what = name if isinstance(name, str) else "properties"

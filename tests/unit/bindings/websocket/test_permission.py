@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 
 import pytest
-from starlette.testclient import TestClient
 
 import labthings_fastapi as lt
+from labthings_fastapi.security.roles import Actor
 
 
 class Lamp(lt.Thing):
@@ -22,25 +22,19 @@ class Lamp(lt.Thing):
         pass
 
 
-class Visitor:
-    name = "Ada"
-
-    def __init__(self, *roles):
-        self.roles = roles
-
-    def may(self, thing_name, role):
-        return (thing_name, role) in self.roles
+def visitor(role, things=None):
+    return Actor("Ada", role, things or {})
 
 
 class Door:
-    """Stands in front of an app, as the real one does."""
+    """Says what the real one says, of whoever it is told to."""
 
-    def __init__(self, app, **members):
+    def __init__(self, app, said):
         self.app = app
-        self.members = {f"labthings.{name}": value for name, value in members.items()}
+        self.said = said
 
     async def __call__(self, scope, receive, send):
-        await self.app({**scope, **self.members}, receive, send)
+        await self.app({**scope, **self.said}, receive, send)
 
 
 CHANGES = [
@@ -61,35 +55,38 @@ def ask(server):
     """Ask one thing, of whoever is behind the door."""
 
     def send(operation, members, path="/lamp/ws", **door):
-        with (
-            TestClient(Door(server.app, **door)) as client,
-            client.websocket_connect(path) as socket,
-        ):
+        said.clear()
+        said.update({f"labthings.{name}": value for name, value in door.items()})
+        with server.test_client() as client, client.websocket_connect(path) as socket:
             socket.send_json({"messageType": "request", "operation": operation, **members})
             return socket.receive_json()
+
+    said = {}
+    # Within the server's own door, which overwrites what others say.
+    server.app.add_middleware(Door, said=said)
 
     return send
 
 
 @pytest.mark.parametrize(("operation", "members"), CHANGES)
 def test_a_viewer_changes_nothing(server, ask, operation, members):
-    error = ask(operation, members, actor=Visitor(("lamp", "viewer")))["error"]
+    error = ask(operation, members, actor=visitor("viewer"))["error"]
     assert error["status"] == 403
     assert "'Ada'" in error["detail"]
     assert "'lamp'" in error["detail"]
-    assert "'operator'" in error["detail"]
+    assert "needs operator" in error["detail"]
     assert server.things["lamp"].level == 1
     assert server.action_manager.invocations == []
 
 
 def test_a_viewer_looks_at_everything(ask):
-    assert ask("readproperty", {"name": "level"}, actor=Visitor())["value"] == 1
-    assert "error" not in ask("labthings:observeall", {}, actor=Visitor())
+    assert ask("readproperty", {"name": "level"}, actor=visitor("viewer"))["value"] == 1
+    assert "error" not in ask("labthings:observeall", {}, actor=visitor("viewer"))
 
 
 @pytest.mark.parametrize("path", ["/ws", "/lamp/ws"])
 def test_an_operator_may_change_what_is_theirs(server, ask, path):
-    theirs, other = Visitor(("lamp", "operator")), Visitor(("stage", "operator"))
+    theirs, other = (visitor("viewer", {name: "operator"}) for name in ("lamp", "stage"))
     members = {"name": "level", "value": 2, "thingID": "lamp"}
     assert ask("writeproperty", members, path, actor=other)["error"]["status"] == 403
     assert "error" not in ask("writeproperty", members, path, actor=theirs)
@@ -102,15 +99,12 @@ def test_each_change_is_audited_with_its_outcome(ask):
     for operation, members in [*CHANGES, ("invokeaction", {"name": "flash"})]:
         ask(operation, members, **door)
     ask("writeproperty", {"name": "level", "value": 11}, **door)
-    ask("writeproperty", {"name": "level", "value": 2}, actor=Visitor(), **door)
+    ask("writeproperty", {"name": "level", "value": 2}, actor=visitor("viewer"), **door)
     ask("readproperty", {"name": "level"}, **door)
+    # Runs have records of their own, and what was not valid changed nothing.
     assert record == [
         ("lamp", "level", "writeproperty", 204),
         ("lamp", "properties", "writemultipleproperties", 204),
-        ("lamp", "blink", "invokeaction", 201),
-        ("lamp", "blink", "cancelaction", 404),
-        ("lamp", "flash", "invokeaction", 200),
-        ("lamp", "level", "writeproperty", 422),
         ("lamp", "level", "writeproperty", 403),
     ]
 
