@@ -118,6 +118,7 @@ def run_until_stopped(server: Stoppable, host: str, port: int, *, grace: float) 
         port=port,
         timeout_graceful_shutdown=1,
         ws_max_size=MAX_SOCKET_MESSAGE,
+        ws_per_message_deflate=False,  # values are small, and compressing each halves the rate
     )
     running = ListeningServer(config, server.listening)
     if threading.current_thread() is not threading.main_thread():

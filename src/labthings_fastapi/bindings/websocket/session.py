@@ -116,6 +116,7 @@ class Session:
 
     async def _write(self) -> int | None:
         while True:
+            stopped = self._feeds.stopped
             await self._send_answers()
             batch = self._feeds.take()
             for _, message, feed in batch:
@@ -123,11 +124,11 @@ class Session:
                     await self._send_answers()
                 if feed.open:  # it may have been ended meanwhile
                     await self._send({"type": "websocket.send", "text": feed.write(message)})
-            if batch or self._outbox:
-                continue
-            if self._feeds.stopped:
+            if not stopped:
+                # Whatever came since it was taken has rung.
+                await self._bell.wait()
+            elif not batch and not self._outbox:
                 return GOING_AWAY
-            await self._bell.wait()
 
     async def _send_answers(self) -> None:
         while self._outbox:
