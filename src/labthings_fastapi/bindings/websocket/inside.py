@@ -18,6 +18,8 @@ _NOT_PASSED_ON = (
     b"prefer",
     b"idempotency-key",
 )
+# What stands before the sockets may have kept the headers of the handshake.
+_OF_THE_HANDSHAKE = frozenset({"subprotocols", "labthings.headers"})
 
 
 async def post(app: ASGIApp, scope: Scope, path: str, body: bytes) -> tuple[int, bytes]:
@@ -31,7 +33,7 @@ async def post(app: ASGIApp, scope: Scope, path: str, body: bytes) -> tuple[int,
     ]
     headers += [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
     inner: Scope = {
-        **{name: value for name, value in scope.items() if name != "subprotocols"},
+        **{name: value for name, value in scope.items() if name not in _OF_THE_HANDSHAKE},
         "type": "http",
         "method": "POST",
         "scheme": {"ws": "http", "wss": "https"}.get(scope.get("scheme", "ws"), "http"),
