@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
+import itertools
+import json
 import socket
 import threading
 import time
 
 import pytest
 import uvicorn
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
 
 FINISHED = {"completed", "failed", "cancelled", "error"}
 
@@ -97,3 +102,69 @@ def subscribe(port):
     yield open_stream
     for stream in streams:
         stream.close()
+
+
+class Socket:
+    """A client's end of a WebSocket."""
+
+    def __init__(self, wire):
+        self.wire = wire
+        self._numbers = itertools.count()
+        self.waiting = []  # what came while an answer was waited for
+
+    def send(self, **members):
+        """Send one message."""
+        self.wire.send(json.dumps(members))
+
+    def request(self, operation, **members):
+        """Send a request, and return the id by which its answer is known."""
+        known_by = f"question {next(self._numbers)}"
+        self.send(messageType="request", operation=operation, correlationID=known_by, **members)
+        return known_by
+
+    def answer(self, known_by):
+        """Wait for the answer to a request."""
+        while True:
+            message = self._receive()
+            is_answer = message["messageType"] in ("response", "error")
+            if is_answer and message.get("correlationID") == known_by:
+                return message
+            self.waiting.append(message)
+
+    def ask(self, operation, **members):
+        """Send a request and wait for its answer."""
+        return self.answer(self.request(operation, **members))
+
+    def next(self):
+        """Return what comes next, answers excepted that somebody waited for."""
+        return self.waiting.pop(0) if self.waiting else self._receive()
+
+    def until(self, wanted):
+        """Return what comes, up to the first message that is wanted."""
+        found = [self.next()]
+        while not wanted(found[-1]):
+            found.append(self.next())
+        return found
+
+    def _receive(self):
+        return json.loads(self.wire.recv(timeout=30))
+
+    def closed_with(self):
+        """Wait until the server closes the socket, and return the code."""
+        with contextlib.suppress(ConnectionClosed):
+            while True:
+                self.wire.recv(timeout=30)
+        return self.wire.close_code
+
+
+@pytest.fixture
+def dial(port):
+    """Open sockets until the test ends; call it with a path."""
+    with contextlib.ExitStack() as stack:
+
+        def open_socket(path, subprotocols=("webthingprotocol",), **options):
+            url = f"ws://127.0.0.1:{port}{path}"
+            dialled = connect(url, subprotocols=subprotocols or None, proxy=None, **options)
+            return Socket(stack.enter_context(dialled))
+
+        yield open_socket

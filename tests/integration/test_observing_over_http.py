@@ -217,8 +217,13 @@ def test_the_description_says_what_can_be_observed(thing_server):
         ("writeproperty", None),
         (["observeproperty", "unobserveproperty"], "longpoll"),
         ("observeproperty", "sse"),
+        (
+            ["readproperty", "writeproperty", "observeproperty", "unobserveproperty"],
+            "webthingprotocol",
+        ),
     ]
     assert [form["op"] for form in properties["secret"]["forms"]] == [
         "readproperty",
         "writeproperty",
+        ["readproperty", "writeproperty"],
     ]

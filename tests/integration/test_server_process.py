@@ -15,6 +15,8 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
 
 SOURCE = """
 import threading
@@ -23,6 +25,7 @@ import labthings_fastapi as lt
 
 class Lamp(lt.Thing):
     level: int = lt.property(default=1)
+    text: str = lt.property(default="")
 
     def __enter__(self):
         Path("entered").touch()
@@ -76,7 +79,9 @@ def server(tmp_path):
         str(Path(sys.executable).with_name("labthings-server")),
         *("-j", json.dumps(config), "--port", str(port)),
     ]
-    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    before = os.environ.get("PYTHONPATH")
+    paths = os.pathsep.join([str(tmp_path), *([before] if before else [])])
+    environment = os.environ | {"PYTHONPATH": paths}
     with (tmp_path / "log").open("wb") as log:
         process = subprocess.Popen(
             command, cwd=tmp_path, env=environment, stdout=log, stderr=subprocess.STDOUT
@@ -143,3 +148,50 @@ def test_a_body_that_is_too_large_is_refused_before_it_is_sent(server):
         answer = connection.recv(65536)
     assert answer.startswith(b"HTTP/1.1 413 ")
     assert b"application/problem+json" in answer
+
+
+def dial(url, **options):
+    return connect(f"{url.replace('http', 'ws')}/ws", proxy=None, **options)
+
+
+def send_and_wait(wire, message):
+    wire.send(message)
+    wire.recv(30)
+
+
+def follow(wire):
+    """Follow everything, and wait until that has begun."""
+    wire.send('{"messageType": "request", "operation": "labthings:observeall"}')
+    assert "error" not in json.loads(wire.recv(30))
+
+
+def test_sockets_hear_of_all_that_ends_and_are_closed_before_the_server_goes(server):
+    process, url, _folder = server
+    with dial(url) as wire:
+        follow(wire)
+        call("POST", f"{url}/lamp/blink")
+        process.send_signal(signal.SIGTERM)
+        told = [json.loads(message) for message in wire]  # which ends as the closing is proper
+        assert wire.close_code == 1001
+    assert told[-1]["data"]["status"] == "cancelled"
+    assert process.wait(60) == 0
+
+
+def test_a_client_that_never_reads_does_not_hold_up_the_end(server):
+    process, url, folder = server
+    with dial(url, max_queue=1, compression=None, close_timeout=0.1) as wire:
+        follow(wire)
+        text = json.dumps("x" * 1_000_000).encode()
+        for _ in range(20):
+            assert call("PUT", f"{url}/lamp/text", text)[0] == 204
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0
+    assert (folder / "exited").exists()
+
+
+def test_a_socket_message_that_is_too_large_is_not_read_to_its_end(server):
+    _process, url, _folder = server
+    with dial(url) as wire:
+        with pytest.raises(ConnectionClosed):  # at once, or while it waits for an answer
+            send_and_wait(wire, ['"', "x" * 1024 * 1024, "x"])
+        assert wire.close_code == 1009

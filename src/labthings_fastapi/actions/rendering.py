@@ -148,6 +148,11 @@ def in_full(run: Run, place: Place) -> bytes:
     return _joined(members, input=run.input_json, output=state.output_json or b"null")
 
 
+def w3c_word(run: Run) -> str:
+    """The W3C's word for where a run stands: pending, running, completed or failed."""
+    return _W3C_STATUS[run.announcement.state.status]
+
+
 def action_status(run: Run, place: Place, *, short: bool = False) -> bytes:
     """Render a run in W3C words; members without a value are left out (WoT Profiles, 6.2)."""
     state = run.announcement.state

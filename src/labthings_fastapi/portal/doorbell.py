@@ -31,11 +31,14 @@ class Doorbell:
 
     async def wait(self, timeout: float | None = None) -> bool:
         """Wait for a ring and reset; False when `timeout` seconds passed without one."""
-        try:
-            async with asyncio.timeout(timeout):
-                await self._event.wait()
-        except TimeoutError:
-            return False
+        if timeout is None:
+            await self._event.wait()
+        else:
+            try:
+                async with asyncio.timeout(timeout):
+                    await self._event.wait()
+            except TimeoutError:
+                return False
         self._event.clear()
         return True
 

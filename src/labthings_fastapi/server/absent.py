@@ -12,6 +12,10 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp, Receive, Scope, Send
 
+    from labthings_fastapi.problems import Problem
+
+_TRY_AGAIN_LATER = 1013
+
 
 class WithoutFailedThings:
     """ASGI middleware: below the path of a Thing that was not started, the answer is 503.
@@ -26,7 +30,7 @@ class WithoutFailedThings:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection."""
-        failures = self._failures() if scope["type"] == "http" else {}
+        failures = self._failures() if scope["type"] in ("http", "websocket") else {}
         if failures:
             root: str = scope.get("root_path", "")
             path: str = scope["path"]
@@ -36,6 +40,14 @@ class WithoutFailedThings:
                     problem = message_problem(
                         "not-started", "The Thing was not started", 503, detail
                     )
-                    await problem_response(problem)(scope, receive, send)
+                    await _refuse(problem, scope, receive, send)
                     return
         await self._app(scope, receive, send)
+
+
+async def _refuse(problem: Problem, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer with a problem; a handshake too, if the ASGI server can (else it answers 403)."""
+    if scope["type"] == "http" or "websocket.http.response" in scope.get("extensions", {}):
+        await problem_response(problem)(scope, receive, send)
+    else:
+        await send({"type": "websocket.close", "code": _TRY_AGAIN_LATER, "reason": problem.title})

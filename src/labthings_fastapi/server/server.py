@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 from labthings_fastapi.actions.logs import capture
 from labthings_fastapi.actions.manager import ActionManager
 from labthings_fastapi.bindings.http.http_binding import HttpBinding
+from labthings_fastapi.bindings.interaction.things import Interactions
+from labthings_fastapi.bindings.websocket.websocket_binding import WebSocketBinding
 from labthings_fastapi.dependencies.server import STATE_NAME
 from labthings_fastapi.descriptors.slot import UNSET
 from labthings_fastapi.exceptions import ThingNameError, ThingNotFoundError
@@ -112,15 +114,7 @@ class ThingServer:
         self._poller = Poller(self._workers)
         self.app: ThingsAPI = ThingsAPI(self, lifespan=self._lifespan)
         setattr(self.app.state, STATE_NAME, self)
-        self.http = HttpBinding(
-            self.app,
-            self.action_manager,
-            self._workers,
-            prefix=self.api_prefix,
-            calls_per_thing=self.config.max_reads_per_thing,
-        )
-        self.bindings: tuple[Binding, ...] = (self.http,)
-        self.app.add_middleware(WithoutFailedThings, failures=self._failures_by_path)
+        self._bind()
         self._attach()
         self.app.guard(self._enter_by)
         self._build()
@@ -164,6 +158,20 @@ class ThingServer:
         """Put the door before the app, and behind the door the short way to the Things."""
         things = self.http.in_front_of(whole)
         return Door(ShortCut(self.app, things, whole, self._failures_by_path), self.entrance)
+
+    def _bind(self) -> None:
+        """Offer Things in each protocol."""
+        interactions = Interactions(
+            self.action_manager,
+            self._workers,
+            calls_per_thing=self.config.max_reads_per_thing,
+        )
+        self.http = HttpBinding(self.app, interactions, prefix=self.api_prefix)
+        self.websocket = WebSocketBinding(
+            self.app, interactions, prefix=self.api_prefix, failures=self._failures_by_path
+        )
+        self.bindings: tuple[Binding, ...] = (self.http, self.websocket)
+        self.app.add_middleware(WithoutFailedThings, failures=self._failures_by_path)
 
     def _attach(self) -> None:
         """Put the server's own resources on the app."""

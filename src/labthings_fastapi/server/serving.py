@@ -26,6 +26,8 @@ LOGGER = logging.getLogger("labthings_fastapi.server")
 CLOSING_SECONDS = 0.7
 """What is left for closing Things if the runs used up their time to stop."""
 EXIT_INTERRUPTED = 130
+MAX_SOCKET_MESSAGE = 1024 * 1024
+"""Bytes; a larger message closes its WebSocket, before it is all read, with code 1009."""
 
 
 class AddressError(LabThingsError, OSError):
@@ -111,7 +113,12 @@ def run_until_stopped(server: Stoppable, host: str, port: int, *, grace: float) 
     from .listening import ListeningServer
 
     config = uvicorn.Config(
-        without_traceback(server.app), host=host, port=port, timeout_graceful_shutdown=1
+        without_traceback(server.app),
+        host=host,
+        port=port,
+        timeout_graceful_shutdown=1,
+        ws_max_size=MAX_SOCKET_MESSAGE,
+        ws_per_message_deflate=False,  # values are small, and compressing each halves the rate
     )
     running = ListeningServer(config, server.listening)
     if threading.current_thread() is not threading.main_thread():

@@ -12,6 +12,7 @@ from labthings_fastapi.exceptions import UnserialisableValueError
 from .forms import in_order
 from .http_forms import HttpForms
 from .security import security_members
+from .websocket_forms import websocket_url
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -103,7 +104,7 @@ def _fingerprint(description: Json, base: str) -> str:
     """Name the version: another one means another description, whatever host it was read from."""
     text = json.dumps(description, sort_keys=True)
     if base:
-        text = text.replace(base, "")
+        text = text.replace(base, "").replace(websocket_url(base), "")
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -6,6 +6,8 @@ import logging
 from collections.abc import Mapping
 
 import pytest
+from starlette.testclient import TestClient, WebSocketDenialResponse
+from starlette.websockets import WebSocketDisconnect
 
 import labthings_fastapi as lt
 from labthings_fastapi.example_things import MyThing, ThingThatCantStart
@@ -90,6 +92,41 @@ def assert_problem_503():
         assert said in answer.json()["detail"]
 
     return check
+
+
+def test_their_sockets_are_refused_with_the_reason():
+    server = lt.ThingServer.from_things(THINGS, tolerant=True, api_prefix="/api")
+    with server.test_client() as client:
+        with (
+            pytest.raises(WebSocketDenialResponse) as caught,
+            client.websocket_connect("/api/middle/ws"),
+        ):
+            pass
+        assert caught.value.status_code == 503
+        assert "'middle' was not started" in caught.value.json()["detail"]
+        with client.websocket_connect("/api/ws") as socket:
+            for thing in ("middle", "mine"):
+                members = {"operation": "labthings:observeall", "thingID": thing}
+                socket.send_json({"messageType": "request", **members})
+            refused, served = socket.receive_json(), socket.receive_json()
+        assert refused["error"]["status"] == 503
+        assert "it needs 'broken'" in refused["error"]["detail"]
+        assert "error" not in served
+
+
+def test_a_server_that_can_refuse_no_handshake_with_a_reason_closes_it():
+    server = lt.ThingServer.from_things(THINGS, tolerant=True)
+
+    async def without_extension(scope, receive, send):
+        await server.app({**scope, "extensions": {}}, receive, send)
+
+    with (
+        TestClient(without_extension) as client,
+        pytest.raises(WebSocketDisconnect) as caught,
+        client.websocket_connect("/broken/ws"),
+    ):
+        pass
+    assert caught.value.code == 1013
 
 
 def test_the_log_names_them(caplog):

@@ -5,10 +5,15 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from labthings_fastapi.bindings.interaction.failures import (
+    is_expected,
+    problem_of,
+    with_traceback,
+)
 from labthings_fastapi.dependencies.server import shows_tracebacks
 from labthings_fastapi.problems import problem_for_status
 
-from .exchange import ClientGoneError, Exchange, is_expected, problem_of, with_traceback
+from .exchange import ClientGoneError, Exchange
 from .head import answer_head
 
 if TYPE_CHECKING:

@@ -2,31 +2,16 @@
 
 from __future__ import annotations
 
-import traceback
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from pydantic import ValidationError
-from starlette.exceptions import HTTPException
-
-from labthings_fastapi.exceptions import (
-    BodyTooLargeError,
-    LabThingsError,
-    MalformedBodyError,
-    UnsupportedMediaTypeError,
-)
-from labthings_fastapi.portal.workers import UserCodeExit
-from labthings_fastapi.problems import (
-    PROBLEM_MEDIA_TYPE,
-    Problem,
-    problem_from,
-    validation_problem,
-    well_formed,
-)
-from labthings_fastapi.routes import problem_of as framework_problem
+from labthings_fastapi.bindings.interaction.origins import origin_of
+from labthings_fastapi.exceptions import BodyTooLargeError, UnsupportedMediaTypeError
+from labthings_fastapi.problems import PROBLEM_MEDIA_TYPE
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
+
+    from labthings_fastapi.problems import Problem
 
 MAX_BODY_BYTES = 16 * 1024 * 1024
 JSON = "application/json"
@@ -34,25 +19,6 @@ JSON = "application/json"
 
 class ClientGoneError(Exception):
     """The client closed the connection before its request was complete."""
-
-
-class ReportedFailure(Exception):  # noqa: N818 - carries an error that has been logged
-    """Wraps an error of a Thing's code that is in the Thing's log already."""
-
-    def __init__(self, what: str, raised: BaseException) -> None:
-        """Keep the error, and of what affordance the code is."""
-        super().__init__(type(raised).__name__)
-        self.what = what
-        self.raised = raised
-
-
-class InvalidMembers(Exception):  # noqa: N818 - carries what several ValidationErrors found
-    """Members of a JSON object are not valid; `found` lists all mistakes as pydantic does."""
-
-    def __init__(self, found: list[dict[str, Any]]) -> None:
-        """Keep the mistakes; the first part of each `loc` is the member's name."""
-        super().__init__(f"{len(found)} mistakes")
-        self.found = found
 
 
 class Inbound:
@@ -77,12 +43,7 @@ class Inbound:
     @property
     def origin(self) -> str:
         """What absolute URLs of this server begin with, as this client reached it."""
-        host = self.header(b"host")
-        if host is None:
-            server = self.scope.get("server") or ("localhost", None)
-            host = server[0] if server[1] is None else f"{server[0]}:{server[1]}"
-        root: str = self.scope.get("root_path", "")
-        return f"{self.scope.get('scheme', 'http')}://{host}{root.rstrip('/')}"
+        return origin_of(self.scope, self.header(b"host"))
 
     async def body(self) -> bytes:
         """Return the whole body, which must be JSON or empty.
@@ -197,40 +158,3 @@ class Exchange(Inbound):
     async def refuse(self, problem: Problem) -> None:
         """Send an error."""
         await self.reply(problem.status, problem.body(), PROBLEM_MEDIA_TYPE, problem.headers)
-
-
-def problem_of(error: BaseException, what: str, instance: str) -> Problem:
-    """Render what a handler raised; `what` names the affordance for people."""
-    if isinstance(error, UserCodeExit):
-        error = error.raised
-    if isinstance(error, ReportedFailure):
-        # Not a mistake of the client, whatever it is: a getter's own ValidationError is no 422.
-        problem = problem_from(error.raised, instance=instance)
-        return replace(problem, detail=f"{error.what}: {problem.detail}")
-    if isinstance(error, HTTPException):
-        return framework_problem(error, instance)
-    if isinstance(error, InvalidMembers):
-        return validation_problem(error.found, what, instance=instance)
-    if isinstance(error, ValidationError):
-        found = error.errors(include_url=False, include_context=False, include_input=False)
-        if found[0]["type"] == "json_invalid":
-            malformed = MalformedBodyError(f"{what}: the body is not JSON: {found[0]['msg']}")
-            return problem_from(malformed, instance=instance)
-        return validation_problem([dict(item) for item in found], what, instance=instance)
-    return problem_from(error, instance=instance)
-
-
-def with_traceback(problem: Problem, error: BaseException) -> Problem:
-    """Add the traceback of a failure to a problem, as the member `traceback`; for debugging."""
-    raised = getattr(error, "raised", error)
-    if problem.status != 500:
-        return problem
-    lines = traceback.format_exception(raised)
-    return replace(problem, extra={**problem.extra, "traceback": well_formed("".join(lines))})
-
-
-def is_expected(error: BaseException) -> bool:
-    """Whether an error needs no entry in the server's own log: it is an answer, or logged."""
-    return isinstance(
-        error, (LabThingsError, ValidationError, InvalidMembers, ReportedFailure, HTTPException)
-    )

@@ -22,8 +22,7 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
     from starlette.types import ASGIApp
 
-    from labthings_fastapi.actions.manager import ActionManager
-    from labthings_fastapi.portal.workers import Workers
+    from labthings_fastapi.bindings.interaction.things import Interactions, ThingInteraction
     from labthings_fastapi.thing import Thing
 
 
@@ -36,13 +35,12 @@ class HttpBinding(HttpForms):
     def __init__(
         self,
         app: FastAPI,
-        manager: ActionManager,
-        workers: Workers,
+        interactions: Interactions,
         *,
         prefix: str = "",
-        calls_per_thing: int = 8,
     ) -> None:
-        """Stand in front of `app`; at most `calls_per_thing` calls run a Thing's code at once."""
+        """Stand in front of `app`; `interactions` say how Things are used."""
+        manager, workers = interactions.manager, interactions.workers
         self.table = Table()
         self.descriptions = Descriptions(workers, [self])
         lane = Lane(workers, "the directory", limit=2)
@@ -50,9 +48,8 @@ class HttpBinding(HttpForms):
         self.directory.attach(self.table)
         self._app = app
         self._manager = manager
-        self._workers = workers
+        self._interactions = interactions
         self._prefix = prefix
-        self._calls_per_thing = calls_per_thing
         self.table.add_resource(f"{prefix}/events", ServerEventsResource(manager.broker))
         app.add_middleware(ThingsApplication, table=self.table)
 
@@ -62,36 +59,33 @@ class HttpBinding(HttpForms):
 
     def expose(self, thing: Thing) -> None:
         """Serve a Thing at its path, from now on; also while the server runs."""
-        lane = Lane(self._workers, thing.name, limit=self._calls_per_thing)
+        used = self._interactions.of(thing)
         fixed: dict[str, Any] = {thing.path: ThingResource(thing, self.descriptions)}
         members: dict[str, Any] = {}
-        self._add_properties(thing, lane, fixed)
-        self._add_actions(thing, lane, fixed, members)
+        self._add_properties(used, fixed)
+        self._add_actions(used, fixed, members)
         for name, event in thing.event_descriptors.items():
             fixed[f"{thing.path}{name}"] = EventResource(thing, event, self._manager.broker)
         fixed[f"{thing.path}events"] = EventResource(thing, None, self._manager.broker)
         for endpoint in endpoints_of(type(thing)).values():
-            add_endpoint_route(self._app, thing, endpoint, lane)
+            add_endpoint_route(self._app, thing, endpoint, used.lane)
         self.table.add(thing.name, thing.path, fixed, members)
         self.directory.add(thing)
 
-    def _add_properties(self, thing: Thing, lane: Lane, fixed: dict[str, Any]) -> None:
-        served = {
-            name: PropertyResource(thing, descriptor, lane, self._manager.blobs)
-            for name, descriptor in thing.property_descriptors.items()
-        }
-        for name, resource in served.items():
-            fixed[f"{thing.path}{name}"] = resource
-            if resource.descriptor.is_resettable:
-                fixed[f"{thing.path}{name}/reset"] = ResetResource(resource, lane)
-        fixed[f"{thing.path}properties"] = PropertiesResource(thing, served, lane)
+    def _add_properties(self, used: ThingInteraction, fixed: dict[str, Any]) -> None:
+        thing = used.thing
+        for name, found in used.each_property.items():
+            fixed[f"{thing.path}{name}"] = PropertyResource(thing, found)
+            if found.descriptor.is_resettable:
+                fixed[f"{thing.path}{name}/reset"] = ResetResource(found)
+        fixed[f"{thing.path}properties"] = PropertiesResource(thing, used.properties)
 
     def _add_actions(
-        self, thing: Thing, lane: Lane, fixed: dict[str, Any], members: dict[str, Any]
+        self, used: ThingInteraction, fixed: dict[str, Any], members: dict[str, Any]
     ) -> None:
-        manager, prefix = self._manager, self._prefix
-        for name, action in thing.action_descriptors.items():
-            resource = ActionResource(thing, action, lane, manager, prefix)
+        thing, manager, prefix = used.thing, self._manager, self._prefix
+        for name, action in used.actions.items():
+            resource = ActionResource(action, manager, prefix)
             fixed[f"{thing.path}{name}"] = resource
             members[f"{thing.path}{name}"] = ActionRunResource(resource, manager, prefix)
             if resource.injected:

@@ -10,13 +10,18 @@ from fastapi import APIRouter, Depends, Request, Response
 from pydantic import ValidationError
 from starlette.requests import ClientDisconnect
 
+from labthings_fastapi.bindings.interaction.failures import (
+    ReportedFailure,
+    problem_of,
+    with_traceback,
+)
 from labthings_fastapi.dependencies.invocation import CancelHook, InvocationID
 from labthings_fastapi.dependencies.server import shows_tracebacks
 from labthings_fastapi.exceptions import describe_exception
 from labthings_fastapi.portal.workers import UserCodeExit
 from labthings_fastapi.routes import ProblemRoute, problem_response
 
-from .exchange import ClientGoneError, Inbound, ReportedFailure, problem_of, with_traceback
+from .exchange import ClientGoneError, Inbound
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable

@@ -10,7 +10,8 @@ import pytest
 
 from labthings_fastapi.bindings.http.application import ThingsApplication
 from labthings_fastapi.bindings.http.dispatch import Table
-from labthings_fastapi.bindings.http.exchange import ClientGoneError, ReportedFailure
+from labthings_fastapi.bindings.http.exchange import ClientGoneError
+from labthings_fastapi.bindings.interaction.failures import ReportedFailure
 from labthings_fastapi.exceptions import ReadOnlyPropertyError, TooBusyError
 
 

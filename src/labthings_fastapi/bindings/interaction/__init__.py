@@ -1,0 +1,1 @@
+"""What clients do with a Thing, whatever the protocol: read, write, invoke."""

@@ -1,0 +1,120 @@
+"""Starting runs of an action, and telling how they ended."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from labthings_fastapi.actions.rendering import action_status
+from labthings_fastapi.actions.routes import wait_for_end
+from labthings_fastapi.messages.message import InvocationStatus
+from labthings_fastapi.portal.doorbell import outcome
+from labthings_fastapi.problems import Problem, message_problem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pydantic import BaseModel
+
+    from labthings_fastapi.actions.invocation import Invocation
+    from labthings_fastapi.actions.manager import ActionManager
+    from labthings_fastapi.actions.recorded_run import RecordedRun
+    from labthings_fastapi.actions.rendering import Place
+    from labthings_fastapi.descriptors.action import ActionDescriptor
+    from labthings_fastapi.portal.workers import Lane
+    from labthings_fastapi.thing import Thing
+
+T = TypeVar("T")
+
+
+class ActionInteraction:
+    """One action of one Thing; its coroutines are for the server's event loop."""
+
+    def __init__(
+        self,
+        thing: Thing,
+        descriptor: ActionDescriptor[Any, Any, Any],
+        lane: Lane,
+        manager: ActionManager,
+    ) -> None:
+        """Use the Thing's lane for code of its types; runs have threads of their own."""
+        self.thing = thing
+        self.descriptor = descriptor
+        self._lane = lane
+        self._manager = manager
+        self.what = f"Action {descriptor.name!r} of Thing {thing.name!r}"
+
+    async def invoke(self, text: bytes, **handles: Any) -> Invocation:
+        """Start a run with the input in `text`; `handles` are what a manager takes beside it.
+
+        Raises:
+            pydantic.ValidationError: the input is not valid, and nothing has begun.
+        """
+        return await self._apart(self._start, text, handles)
+
+    async def check(self, text: bytes) -> BaseModel:
+        """Return the input in `text`, or raise `pydantic.ValidationError`."""
+        return await self._apart(self.descriptor.input_schema.validate_json, text)
+
+    async def invoke_checked(self, handles: dict[str, Any]) -> Invocation:
+        """Start a run whose input, one of the handles, has been checked."""
+        return await self._apart(self._invoke, handles)
+
+    async def _apart(self, do: Callable[..., T], *arguments: Any) -> T:
+        """Call what checks the input, or writes it for the record: code of the user's types."""
+        if self.descriptor.quick_input:
+            return do(*arguments)
+        return await self._lane.run(do, *arguments)
+
+    def _start(self, text: bytes, handles: dict[str, Any]) -> Invocation:
+        given = self.descriptor.input_schema.validate_json(text)
+        return self._invoke({**handles, "input": given})
+
+    def _invoke(self, handles: dict[str, Any]) -> Invocation:
+        return self._manager.invoke_action(self.descriptor, self.thing, **handles)
+
+
+async def when_begun(
+    run: Invocation | RecordedRun, action: ActionDescriptor[Any, Any, Any]
+) -> None:
+    """Wait until the record of a run is committed and, for a synchronous action, until its end.
+
+    An emergency stop has begun, whatever the journal says.
+    """
+    if run.commit is not None and not action.stop:
+        await outcome(run.commit)
+    if action.synchronous:
+        await wait_for_end(run, None)
+
+
+def output_of(run: Invocation | RecordedRun, href: str) -> bytes | Problem:
+    """Return the output of a run that has ended, as JSON, or the problem why there is none."""
+    state = run.announcement.state
+    if state.status is InvocationStatus.COMPLETED:
+        return state.output_json or b"null"
+    detail = (state.problem or {}).get("detail", "The run ended without an output.")
+    cancelled = state.status is InvocationStatus.CANCELLED
+    if state.problem and state.started is None and not cancelled:
+        # Refused before it began: the request failed, not the action.
+        said = state.problem
+        return Problem(
+            said["status"], said["type"], said["title"], said["detail"], extra={"href": href}
+        )
+    return message_problem(
+        "cancelled" if cancelled else "action-failed",
+        "The run was cancelled" if cancelled else "The action failed",
+        500,
+        detail,
+        href=href,
+    )
+
+
+def runs_by_action(thing: Thing, manager: ActionManager, place: Place) -> bytes:
+    """Write the runs of a Thing in short, by action and newest first (queryallactions)."""
+    runs = manager.newest(lambda run: run.belongs_to(thing=thing))
+    by_action: dict[str, list[bytes]] = {name: [] for name in thing.action_descriptors}
+    for run in reversed(runs):
+        by_action[run.action_name].append(action_status(run, place, short=True))
+    members = [
+        b'"%b":[%b]' % (name.encode(), b",".join(listed)) for name, listed in by_action.items()
+    ]
+    return b"{" + b",".join(members) + b"}"

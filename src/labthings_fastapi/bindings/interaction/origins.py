@@ -1,0 +1,23 @@
+"""Where a client reached the server: what its absolute URLs begin with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_HTTP = {"ws": "http", "wss": "https"}
+
+
+def origin_of(scope: Mapping[str, Any], host: str | None) -> str:
+    """Return scheme, host and root path of an ASGI scope; `host` is the header, if there is one.
+
+    HTTP's scheme also for a WebSocket: what the URLs lead to is read over HTTP.
+    """
+    if host is None:
+        server = scope.get("server") or ("localhost", None)
+        host = server[0] if server[1] is None else f"{server[0]}:{server[1]}"
+    scheme: str = scope.get("scheme", "http")
+    root: str = scope.get("root_path", "")
+    return f"{_HTTP.get(scheme, scheme)}://{host}{root.rstrip('/')}"

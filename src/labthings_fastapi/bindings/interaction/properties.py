@@ -1,0 +1,209 @@
+"""Reading and writing the properties of a Thing, one by one or several at once."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import ExitStack, contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+from pydantic_core import to_json
+
+from labthings_fastapi.exceptions import (
+    AffordanceNotFoundError,
+    LabThingsError,
+    describe_exception,
+)
+
+from .failures import InvalidMembers, ReportedFailure
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from labthings_fastapi.descriptors.property import BaseProperty
+    from labthings_fastapi.outputs.store import BlobStore
+    from labthings_fastapi.portal.workers import Lane
+    from labthings_fastapi.thing import Thing
+
+READS_AT_ONCE = 4
+"""How many getters one request may run at once, so that it leaves room in the lane for others."""
+
+
+class PropertyInteraction:
+    """One property of one Thing; its coroutines are for the server's event loop."""
+
+    def __init__(
+        self, thing: Thing, descriptor: BaseProperty[Any], lane: Lane, blobs: BlobStore
+    ) -> None:
+        """Use the Thing's lane for its code."""
+        descriptor.prepare(thing)
+        self._thing = thing
+        self.descriptor = descriptor
+        self._lane = lane
+        self._context = {"blobs": blobs}
+        self.what = f"Property {descriptor.name!r} of Thing {thing.name!r}"
+
+    async def read(self) -> bytes:
+        """Return the value as JSON; code of the Thing runs on its lane."""
+        if self.descriptor.quick:
+            return self.descriptor.read_json(self._thing, self._context)
+        return await self._lane.run(self._read)
+
+    def _read(self) -> bytes:
+        with self._user_code():
+            return self.descriptor.read_json(self._thing, self._context)
+
+    async def write(self, body: bytes) -> None:
+        """Check and set a value, given as JSON; code of the Thing runs on its lane."""
+        if self.writes_quickly():
+            # A plain value of a data property: no code runs and no lock is held.
+            self.descriptor.set_valid(self._thing, self.descriptor.schema.validate_json(body))
+        else:
+            await self._lane.run(self._write, body)
+
+    async def reset(self) -> None:
+        """Give the property its default back."""
+        await self._lane.run(self._reset)
+
+    @contextmanager
+    def guard(self) -> Iterator[None]:
+        """Hold what setting needs, before the value is looked at: the server's global lock."""
+        with self.descriptor.guard(self._thing):
+            yield
+
+    def writes_quickly(self) -> bool:
+        """Whether writing waits for nothing: neither code, nor disk, nor the global lock."""
+        unlocked = self._thing._thing_server_interface.global_lock is None
+        return self.descriptor.quick_to_write and unlocked
+
+    def _reset(self) -> None:
+        with self._user_code():
+            self.descriptor.reset(self._thing)
+
+    def _write(self, body: bytes) -> None:
+        with self.guard():
+            self.set_checked(self.checked(body))
+
+    def value(self) -> Any:
+        """Return the value as the Thing's own code sees it."""
+        with self._user_code():
+            return self.descriptor.get(self._thing)
+
+    def checked(self, body: bytes) -> Any:
+        """Return the value that a client sent, or raise `pydantic.ValidationError`."""
+        with self._user_code(passing=ValidationError):
+            return self.descriptor.schema.validate_json(body)
+
+    def set_checked(self, value: Any) -> None:
+        """Set a value that has been checked."""
+        if self.descriptor.readonly:
+            raise self.descriptor.read_only_error(self._thing)
+        with self._user_code():
+            self.descriptor.set_checked(self._thing, value)
+
+    @contextmanager
+    def _user_code(self, passing: type[Exception] | tuple[()] = ()) -> Iterator[None]:
+        """Log a failure once, on the Thing's logger; drivers raise anything, `SystemExit` too."""
+        try:
+            yield
+        except passing:
+            raise
+        except BaseException as error:
+            anticipated = isinstance(error, LabThingsError)
+            self._thing.logger.error(
+                "%s failed: %s",
+                self.what,
+                describe_exception(error),
+                exc_info=None if anticipated else error,
+            )
+            raise ReportedFailure(self.what, error) from error
+
+
+class PropertiesInteraction:
+    """All properties of one Thing; its coroutines are for the server's event loop."""
+
+    def __init__(self, thing: Thing, each: dict[str, PropertyInteraction], lane: Lane) -> None:
+        """Put together the properties of one Thing."""
+        self._thing = thing
+        self._each = each
+        self._lane = lane
+        self.what = f"The properties of Thing {thing.name!r}"
+
+    def named(self, name: str) -> PropertyInteraction:
+        """Return one property.
+
+        Raises:
+            AffordanceNotFoundError: there is none of that name.
+        """
+        found = self._each.get(name)
+        if found is None:
+            raise AffordanceNotFoundError(self._thing.name, "property", name, list(self._each))
+        return found
+
+    async def read(self, names: Iterable[str] | None = None) -> bytes:
+        """Return all values, or those of these properties, as a JSON object."""
+        chosen = self._each if names is None else {name: self.named(name) for name in names}
+        places = asyncio.Semaphore(READS_AT_ONCE)
+
+        async def read(one: PropertyInteraction) -> bytes:
+            if one.descriptor.quick:
+                return await one.read()
+            async with places:
+                return await one.read()
+
+        values = await asyncio.gather(*map(read, chosen.values()))
+        members = [to_json(name) + b":" + value for name, value in zip(chosen, values, strict=True)]
+        return b"{" + b",".join(members) + b"}"
+
+    async def write(self, values: Mapping[str, Any]) -> None:
+        """Write several properties, all or nothing.
+
+        All values are checked before the first is set; if a setter fails, those that were set
+        before it are given back their old values.
+        """
+        chosen = self._chosen(values)
+        if all(one.writes_quickly() for one in chosen):
+            self._write(chosen)
+        else:
+            await self._lane.run(self._write, chosen)
+
+    def _chosen(self, values: Mapping[str, Any]) -> dict[PropertyInteraction, bytes]:
+        chosen = {}
+        for name, value in values.items():
+            one = self.named(name)
+            if one.descriptor.readonly:
+                raise one.descriptor.read_only_error(self._thing)
+            chosen[one] = to_json(value, inf_nan_mode="constants")
+        return chosen
+
+    def _write(self, chosen: dict[PropertyInteraction, bytes]) -> None:
+        with ExitStack() as held:
+            for one in chosen:
+                held.enter_context(one.guard())
+            self._write_all(chosen)
+
+    def _write_all(self, chosen: dict[PropertyInteraction, bytes]) -> None:
+        done: list[tuple[PropertyInteraction, Any]] = []
+        try:
+            for one, value in self._checked(chosen).items():
+                before = one.value()
+                one.set_checked(value)
+                done.append((one, before))
+        except ReportedFailure:
+            for one, before in reversed(done):
+                with suppress(ReportedFailure):  # it is in the log; the others still go back
+                    one.set_checked(before)
+            raise
+
+    def _checked(self, chosen: dict[PropertyInteraction, bytes]) -> dict[PropertyInteraction, Any]:
+        values: dict[PropertyInteraction, Any] = {}
+        wrong: list[dict[str, Any]] = []
+        for one, json in chosen.items():
+            try:
+                values[one] = one.checked(json)
+            except ValidationError as error:
+                name = one.descriptor.name
+                wrong += [{**item, "loc": (name, *item["loc"])} for item in error.errors()]
+        if wrong:
+            raise InvalidMembers(wrong)
+        return values

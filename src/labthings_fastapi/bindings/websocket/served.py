@@ -1,0 +1,112 @@
+"""The Things that sockets reach, by every name that a client may know them by."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from labthings_fastapi.exceptions import ThingNotFoundError
+from labthings_fastapi.portal.workers import Lane
+from labthings_fastapi.problems import message_problem
+from labthings_fastapi.thing_description.describe import thing_id
+
+from .identifiers import NotificationIds
+from .permission import Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Mapping
+    from typing import Any
+    from uuid import UUID
+
+    from starlette.types import ASGIApp
+
+    from labthings_fastapi.bindings.interaction.things import Interactions, ThingInteraction
+
+
+class Served:
+    """What all sockets of a server share.
+
+    Things are added from any thread, by replacing the dictionaries; all else is for the server's
+    event loop.
+    """
+
+    def __init__(self, interactions: Interactions, prefix: str) -> None:
+        """Serve nothing yet."""
+        self.manager = interactions.manager
+        self.broker = interactions.manager.broker
+        self.prefix = prefix
+        self.ids = NotificationIds(self.broker)
+        self.app: ASGIApp | None = None
+        """What stands behind the sockets: the HTTP resources and the FastAPI app."""
+        self.failures: Callable[[], Mapping[str, str]] = dict
+        """Path → why a Thing was not started."""
+        self._lane = Lane(interactions.workers, "the ids of Things", limit=1, waiting=1000)
+        self._things: dict[str, ThingInteraction] = {}
+        self._by_path: dict[str, ThingInteraction] = {}
+        self._known_ids: dict[str, str] = {}  # name → id, for every Thing that was looked up
+        self._by_id: dict[str, ThingInteraction] = {}
+        self._changes: set[asyncio.Task[Any]] = set()
+
+    def add(self, used: ThingInteraction) -> None:
+        """Serve a Thing."""
+        thing = used.thing
+        self._by_path = {**self._by_path, thing.path.strip("/"): used}
+        self._things = {**self._things, thing.name: used}
+
+    def at_socket(self, path: str) -> ThingInteraction | None:
+        """Return the Thing whose socket is at a path."""
+        if not path.endswith("/ws"):
+            return None
+        return self._by_path.get(path.removesuffix("ws").strip("/"))
+
+    async def learn_ids(self) -> None:
+        """Make the ids of the Things known; the server's own may have to be read from the disk."""
+        missing = [used for name, used in self._things.items() if name not in self._known_ids]
+        if not missing:
+            return
+        server_id = await self._lane.run(_server_id_of, missing[0])
+        for used in missing:
+            id = thing_id(used.thing, server_id)
+            self._known_ids[used.thing.name] = id
+            self._by_id[id] = used
+
+    def id_of(self, name: str) -> str:
+        """Return the id of a Thing in its description; its name, while that is not known."""
+        return self._known_ids.get(name, name)
+
+    def find(self, said: str) -> ThingInteraction:
+        """Return the Thing with this id, name or path.
+
+        Raises:
+            ThingNotFoundError: there is none.
+        """
+        found = (
+            self._by_id.get(said) or self._things.get(said) or self._by_path.get(said.strip("/"))
+        )
+        if found is None:
+            known = ", ".join(self._things) or "none"
+            raise ThingNotFoundError(
+                f"There is no Thing with the id, name or path {said[:80]!r}; there are: {known}."
+            )
+        return found
+
+    def require_started(self, used: ThingInteraction) -> None:
+        """Make sure that a Thing is there: a tolerant server runs without those that failed.
+
+        Raises:
+            Refused: with status 503.
+        """
+        detail = self.failures().get(used.thing.path)
+        if detail is not None:
+            raise Refused(message_problem("not-started", "The Thing was not started", 503, detail))
+
+    def see_through(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Do something to its end, also if the socket that asked for it goes away."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._changes.add(task)
+        task.add_done_callback(self._changes.discard)
+        return task
+
+
+def _server_id_of(used: ThingInteraction) -> UUID | None:
+    return used.thing._thing_server_interface.server_id

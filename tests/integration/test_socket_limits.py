@@ -1,0 +1,238 @@
+"""What a socket endures: bad frames, stuck code, clients that never read, the server's end."""
+
+from __future__ import annotations
+
+import json
+import threading
+
+import pytest
+from websockets.exceptions import InvalidStatus
+
+import labthings_fastapi as lt
+from labthings_fastapi.bindings.websocket import outbox, session
+from labthings_fastapi.bindings.websocket.feeds import MAX_FEEDS
+from labthings_fastapi.bindings.websocket.frames import MAX_FRAME_BYTES
+
+GATE = threading.Event()
+DONE = threading.Event()
+
+
+class Stage(lt.Thing):
+    x: float = lt.property(default=0.0)
+    text: str = lt.property(default="")
+    arrived: lt.Event[int] = lt.event()
+
+    @lt.property
+    def stuck(self) -> int:
+        GATE.wait(30)
+        return 5
+
+    @stuck.setter
+    def stuck(self, value: int) -> None:
+        GATE.wait(30)
+        DONE.set()
+
+    @lt.action
+    def wait(self) -> str:
+        GATE.wait(30)
+        return "arrived"
+
+    @lt.action(stop=True)
+    def halt(self) -> None:
+        pass
+
+    @lt.action
+    def echo(self, anything: dict[str, object]) -> dict[str, object]:
+        return anything
+
+
+@pytest.fixture
+def server(tmp_path):
+    GATE.clear()
+    DONE.clear()
+    yield lt.ThingServer.from_things({"stage": Stage}, settings_folder=tmp_path / "settings")
+    GATE.set()
+
+
+@pytest.fixture
+def stage(server):
+    return server.things["stage"]
+
+
+@pytest.fixture
+def socket(dial):
+    return dial("/stage/ws")
+
+
+def nested(depth):
+    return "[" * depth + "]" * depth
+
+
+@pytest.mark.parametrize(
+    ("frame", "status", "said"),
+    [
+        ("", 400, "not JSON"),
+        ("{", 400, "not JSON"),
+        ("[1]", 400, "an array"),
+        ("null", 400, "null"),
+        (nested(5000), 400, "recursion"),
+        ('{"messageType": "request", "value": ' + nested(5000) + "}", 400, "recursion"),
+        ('"\\ud800"', 400, "not JSON"),
+        ("{}", 400, "'messageType'"),
+        ('{"messageType": 5}', 400, "'messageType'"),
+        ('{"messageType": "chat"}', 400, "request, addPropertyObservation"),
+        ('{"messageType": "request"}', 400, "'operation'"),
+        ('{"messageType": "request", "operation": ["x"]}', 400, "'operation'"),
+        ('{"messageType": "request", "operation": "readproperty", "thingID": 5}', 400, "'thingID'"),
+        (b"\x00\xff", 415, "binary"),
+    ],
+)
+def test_a_bad_frame_is_answered_and_ends_no_subscription(socket, stage, frame, status, said):
+    socket.ask("observeproperty", name="x")
+    socket.wire.send(frame)
+    answer = socket.next()
+    assert answer["messageType"] == "response"
+    assert answer["error"]["status"] == status
+    assert said in answer["error"]["detail"]
+    stage.x = 2.0
+    assert socket.next()["value"] == 2.0
+
+
+def test_a_client_without_the_subprotocol_is_answered_in_the_older_words(dial):
+    socket = dial("/stage/ws", ())
+    socket.wire.send("{")
+    assert socket.next()["messageType"] == "error"
+
+
+def test_a_frame_that_is_too_large_closes_the_socket_with_the_code_for_it(socket):
+    socket.wire.send('"' + "x" * MAX_FRAME_BYTES + '"')
+    assert socket.closed_with() == 1009
+
+
+def test_text_that_is_no_text_closes_the_socket_with_the_code_for_it(socket):
+    socket.wire.send(b"\xff\xfe", text=True)
+    assert socket.closed_with() == 1007
+
+
+def test_the_deepest_json_that_can_be_read_can_be_answered_too(socket):
+    for depth in range(150, 205):
+        value = json.loads(nested(depth))
+        socket.send(messageType="request", operation="writeproperty", name="x", value=value)
+        assert socket.next()["error"]["status"] in (400, 422)
+
+
+def test_an_odd_correlation_id_is_not_repeated(socket):
+    socket.send(messageType="request", operation="readproperty", name="x", correlationID={"a": 1})
+    assert "correlationID" not in socket.next()
+
+
+def test_a_stuck_driver_holds_up_no_other_request(socket):
+    stuck = socket.request("readproperty", name="stuck")
+    assert socket.ask("readproperty", name="x")["value"] == 0.0
+    run = socket.ask("invokeaction", name="wait")["actionID"]
+    assert "error" not in socket.ask("cancelaction", actionID=run)
+    GATE.set()
+    assert socket.answer(stuck)["value"] == 5
+
+
+def test_so_many_requests_may_wait_and_a_stop_comes_through(socket, monkeypatch):
+    monkeypatch.setattr(session, "MOST_OUTSTANDING", 3)
+    stuck = [socket.request("readproperty", name="stuck") for _ in range(3)]
+    refused = socket.ask("readproperty", name="x")["error"]
+    assert (refused["status"], refused["type"]) == (503, "urn:labthings:problem:too-busy")
+    assert "error" not in socket.ask("invokeaction", name="halt")
+    assert "error" not in socket.ask("queryallactions")
+    GATE.set()
+    socket.waiting.clear()
+    found = [socket.next() for _ in stuck]
+    assert {each["correlationID"] for each in found} == set(stuck)
+    assert socket.ask("readproperty", name="x")["value"] == 0.0
+
+
+def test_a_thing_takes_so_many_reads_from_all_sockets_together(dial):
+    first, second = dial("/stage/ws"), dial("/ws")
+    asked = [first.request("readproperty", name="stuck") for _ in range(40)]
+    first.ask("readproperty", name="x")  # all of them are there
+    refused = second.ask("readproperty", thingID="stage", name="stuck")["error"]
+    assert refused["status"] == 503
+    assert "'stage' is busy" in refused["detail"]
+    GATE.set()
+    first.waiting.clear()
+    assert [first.next()["value"] for _ in asked] == [5] * 40
+
+
+def test_a_socket_has_so_many_subscriptions(dial, monkeypatch):
+    from labthings_fastapi.bindings.websocket import feeds
+
+    assert MAX_FEEDS >= 100
+    monkeypatch.setattr(feeds, "MAX_FEEDS", 2)
+    socket = dial("/stage/ws")
+    for operation, members in [("observeproperty", {"name": "x"}), ("observeallproperties", {})]:
+        assert "error" not in socket.ask(operation, **members)
+        assert "error" not in socket.ask(operation, **members)  # again is not one more
+    assert socket.ask("subscribeallevents")["error"]["status"] == 503
+    socket.ask("unobserveproperty", name="x")
+    assert "error" not in socket.ask("subscribeallevents")
+
+
+def test_a_client_that_leaves_leaves_its_runs_and_changes_behind(dial, server):
+    socket = dial("/stage/ws")
+    run = socket.ask("invokeaction", name="wait")["actionID"]
+    socket.request("writeproperty", name="stuck", value=1)
+    socket.ask("readproperty", name="x")
+    socket.wire.close()
+    GATE.set()
+    assert DONE.wait(30)
+    again = dial("/stage/ws")
+    state = again.ask("labthings:observeinvocation", actionID=run)
+    if state["state"] != "completed":
+        again.until(lambda each: each["data"].get("phase") == "finished")
+    assert again.ask("queryaction", actionID=run)["status"]["output"] == "arrived"
+
+
+SLOW = {"max_queue": 1, "compression": None, "ping_interval": None}
+"""A client that takes nothing from the line unless it is asked to."""
+
+
+def test_a_client_that_never_reads_delays_nobody_and_misses_no_event(dial, stage):
+    slow = dial("/ws", **SLOW)
+    slow.ask("labthings:observeall")
+    quick = dial("/ws", compression=None)
+    quick.ask("subscribeevent", thingID="stage", name="arrived")
+    burst, long = 1500, "x" * 20_000  # far more than the buffers of the system take
+    for number in range(burst):
+        stage.text = f"{number} {long}"
+        stage.arrived.emit(number)
+    assert [quick.next()["data"] for _ in range(burst)] == list(range(burst))
+    told = slow.until(lambda each: each.get("data") == burst - 1)
+    assert [each["data"] for each in told if each["kind"] == "event"] == list(range(burst))
+    texts = [each["data"] for each in told if each["kind"] == "property"]
+    assert texts[-1].startswith(f"{burst - 1} ")
+    assert len(texts) < burst  # superseded values were left out
+
+
+def test_a_client_that_does_not_take_its_answers_is_read_no_further(dial, monkeypatch):
+    monkeypatch.setattr(outbox, "MOST_CHARACTERS", 1_000_000)
+    slow = dial("/stage/ws", **SLOW)
+    slow.ask("writeproperty", name="text", value="x" * 500_000)
+    asked = [slow.request("readproperty", name="text") for _ in range(100)]
+    assert dial("/stage/ws").ask("readproperty", name="x")["value"] == 0.0
+    answers = [slow.next() for _ in asked]
+    assert [each["correlationID"] for each in answers] == asked
+    assert {len(each.get("value", "")) for each in answers} == {500_000}
+
+
+def test_the_end_of_the_server_closes_sockets_in_order(dial, server, stage):
+    socket = dial("/stage/ws")
+    socket.ask("subscribeevent", name="arrived")
+    stage.arrived.emit(1)
+    server.broker.end_streams()
+    assert socket.next()["data"] == 1
+    assert socket.closed_with() == 1001
+
+
+@pytest.mark.parametrize("path", ["/nothing/ws", "/stage/x/ws", "/stage/wss"])
+def test_there_is_no_socket_elsewhere(dial, path):
+    with pytest.raises(InvalidStatus) as caught:
+        dial(path)
+    assert caught.value.response.status_code in (403, 404)
