@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import base64
+import json
 import time
 
 import httpx2
 import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
 
 import labthings_fastapi as lt
 from labthings_fastapi.security.credential_file import CredentialFile
 from labthings_fastapi.security.credentials import new_password, new_token
+
+READ = json.dumps({"messageType": "request", "operation": "readproperty", "name": "speed"})
 
 
 class Stage(lt.Thing):
@@ -384,3 +389,32 @@ class TestStart:
         server = lt.ThingServer({"settings_folder": str(tmp_path)})
         with pytest.raises(RuntimeError, match="token create --role operator"):
             server.serve(host="0.0.0.0", port=0)  # noqa: S104
+
+
+class TestVisits:
+    """What is open ends with the token that opened it."""
+
+    def test_a_stream_ends_when_its_token_is_revoked(self, subscribe, victor, file):
+        stream = subscribe("/events", **victor)
+        assert stream.response.status == 200
+        file.remove("victor")
+        stream.response.read()  # which returns when the stream ends
+        assert stream.response.isclosed()
+
+    def test_a_socket_closes_when_its_token_is_revoked(self, port, victor, file):
+        with connect(f"ws://127.0.0.1:{port}/stage/ws", additional_headers=victor) as socket:
+            socket.send(READ)
+            assert json.loads(socket.recv(timeout=30))["value"] == 1.0
+            file.remove("victor")
+            with pytest.raises(ConnectionClosed):
+                socket.recv(timeout=60)
+            assert socket.close_code == 1008
+
+    def test_others_stay_open(self, port, client, victor, file, alice):
+        with connect(f"ws://127.0.0.1:{port}/stage/ws", additional_headers=alice) as socket:
+            file.remove("victor")
+            while client.get("/health", headers=victor).status_code == 200:
+                socket.send(READ)
+                assert json.loads(socket.recv(timeout=30))["value"] == 1.0
+            socket.send(READ)
+            assert json.loads(socket.recv(timeout=30))["value"] == 1.0

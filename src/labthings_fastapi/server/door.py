@@ -12,6 +12,7 @@ from labthings_fastapi.security.roles import needed_role
 
 from .admission import foreign_page, no_host, repeated_header, unknown_host
 from .login_page import login_page, wants_page
+from .visits import Visit, VisitOverError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -131,20 +132,40 @@ class Door:
     ) -> None:
         if actor is not None:
             scope["labthings.actor"] = actor
-        if method in SAFE_METHODS and scope["type"] == "http":
-            # Every role may read.
-            await self._inner(scope, receive, send)
+        if scope["type"] == "websocket" or method in SAFE_METHODS:  # every role may read
+            if actor is None:
+                await self._follow(scope, receive, send, None)
+                return
+            visit = Visit(actor.name, scope["type"], receive, send)
+            self._entrance.visits.begin(visit)
+            try:
+                await self._follow(scope, visit.receive, visit.send, actor)
+            except VisitOverError:
+                pass
+            finally:
+                self._entrance.visits.end(visit)
+            if visit.over.is_set():
+                await visit.finish()
             return
         scope["labthings.max_body"] = self._entrance.body_limit.most
-        entrance = self._entrance
-        address = entrance.peer_of(scope).address
-        asker = Asker(actor.name if actor is not None else None, address)
-        if scope["type"] == "websocket":
-            scope["labthings.audit"] = entrance.note_for(asker)
-            with asked_by(asker):
-                await self._inner(scope, receive, send)
-            return
+        asker = self._asker(scope, actor)
         await self._mutate(scope, receive, send, asker, actor)
+
+    def _asker(self, scope: Scope, actor: Actor | None) -> Asker:
+        address = self._entrance.peer_of(scope).address
+        return Asker(actor.name if actor is not None else None, address)
+
+    async def _follow(
+        self, scope: Scope, receive: Receive, send: Send, actor: Actor | None
+    ) -> None:
+        """Let a client read, or open a socket, which may last."""
+        if scope["type"] == "http":
+            await self._inner(scope, receive, send)
+            return
+        asker = self._asker(scope, actor)
+        scope["labthings.audit"] = self._entrance.note_for(asker)
+        with asked_by(asker):
+            await self._inner(scope, receive, send)
 
     async def _mutate(
         self, scope: Scope, receive: Receive, send: Send, asker: Asker, actor: Actor | None

@@ -8,6 +8,7 @@ import ipaddress
 import logging
 import socket
 import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from labthings_fastapi.exceptions import (
@@ -30,6 +31,7 @@ from labthings_fastapi.security.origins import OriginRule
 from .admission import unknown_actor, unprotected
 from .audit import Audit, Mutation
 from .body_limit import BodyLimit
+from .visits import Visits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -103,6 +105,7 @@ class Entrance:
         self._lane = Lane(Workers("labthings-door"), "the door", limit=2)
         self._peers: dict[str, Peer] = {}
         self._fqdn = ""
+        self.visits = Visits(self._refresh, self._is_valid, REFRESH_SECONDS)
         self._refreshed = time.monotonic()
         self._refreshing: asyncio.Task[None] | None = None
 
@@ -247,6 +250,10 @@ class Entrance:
         if now - self._refreshed > REFRESH_SECONDS:
             self._refreshed = now
             self._refreshing = asyncio.ensure_future(self._refresh())
+
+    def _is_valid(self, name: str) -> bool:
+        now = datetime.now(UTC)
+        return any(each.name == name and each.is_valid_at(now) for each in self._file.credentials)
 
     async def _refresh(self) -> None:
         try:

@@ -1,0 +1,104 @@
+"""Who is inside: streams and sockets end when the token that opened them is revoked or expires."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from starlette.types import Message, Receive, Send
+
+
+class VisitOverError(OSError):
+    """The client may not be told more; an OSError, as for a client that has gone."""
+
+
+class Visit:
+    """One connection of somebody who had to say who it is; used on the server's event loop."""
+
+    __slots__ = ("_kind", "_receive", "_send", "_unfinished", "name", "over")
+
+    def __init__(self, name: str, kind: str, receive: Receive, send: Send) -> None:
+        """Stand between an app and the client; `kind` is that of the ASGI scope."""
+        self.name = name
+        self.over = asyncio.Event()
+        self._kind = kind
+        self._receive = receive
+        self._send = send
+        self._unfinished = False
+
+    async def receive(self) -> Message:
+        """Return what comes from the client, or that it has gone: when the visit is over."""
+        coming = asyncio.ensure_future(self._receive())
+        ending = asyncio.ensure_future(self.over.wait())
+        try:
+            await asyncio.wait({coming, ending}, return_when=asyncio.FIRST_COMPLETED)
+            if self.over.is_set():
+                return await self._goodbye()
+            return coming.result()
+        finally:
+            ending.cancel()
+            if not coming.done():
+                coming.cancel()
+
+    async def send(self, message: Message) -> None:
+        """Pass a message to the client, unless the visit is over."""
+        if self.over.is_set():
+            raise VisitOverError("The token of this client is not valid any more.")
+        self._unfinished = message["type"] == "http.response.start" or (
+            message["type"] == "http.response.body" and message.get("more_body", False)
+        )
+        await self._send(message)
+
+    async def finish(self) -> None:
+        """End an answer that was cut short, in good order."""
+        if self._unfinished:
+            await self._send({"type": "http.response.body", "body": b""})
+
+    async def _goodbye(self) -> Message:
+        if self._kind == "http":
+            return {"type": "http.disconnect"}
+        reason = "The token is not valid any more"
+        await self._send({"type": "websocket.close", "code": 1008, "reason": reason})
+        return {"type": "websocket.disconnect", "code": 1008, "reason": reason}
+
+
+class Visits:
+    """All visits of a server; used on its event loop.
+
+    While there are any, the credentials are looked at every few seconds.
+    """
+
+    def __init__(
+        self,
+        refresh: Callable[[], Awaitable[None]],
+        is_valid: Callable[[str], bool],
+        seconds: float,
+    ) -> None:
+        """Ask `is_valid` by name after each `refresh`, every so many seconds."""
+        self._refresh = refresh
+        self._is_valid = is_valid
+        self._seconds = seconds
+        self._inside: set[Visit] = set()
+        self._watching: asyncio.Task[None] | None = None
+
+    def begin(self, visit: Visit) -> None:
+        """Watch over a visit."""
+        self._inside.add(visit)
+        if self._watching is None or self._watching.done():
+            self._watching = asyncio.ensure_future(self._watch())
+
+    def end(self, visit: Visit) -> None:
+        """Let go of a visit."""
+        self._inside.discard(visit)
+        if not self._inside and self._watching is not None:
+            self._watching.cancel()
+
+    async def _watch(self) -> None:
+        while self._inside:
+            await asyncio.sleep(self._seconds)
+            await self._refresh()
+            for visit in [each for each in self._inside if not self._is_valid(each.name)]:
+                visit.over.set()
