@@ -31,6 +31,7 @@ from .absent import WithoutFailedThings
 from .announcing import Announcing
 from .audit import Audit
 from .config_model import ThingServerConfig
+from .connections import Limits
 from .door import Door
 from .entrance import Entrance
 from .errors import use_problem_details
@@ -42,6 +43,7 @@ from .review import reviewed
 from .serving import run_until_stopped
 from .short_cut import ShortCut
 from .subjects import Subjects
+from .tls import TlsChoice, chosen_tls, specific_hosts
 from .wiring import build_things, connect_slots, start_order
 
 if TYPE_CHECKING:
@@ -67,9 +69,10 @@ class ThingServer:
     `app` is a FastAPI app, to be extended or run by any ASGI server; `serve()` runs it here.
     """
 
-    scheme: Literal["http", "https"] = "http"
     loop: asyncio.AbstractEventLoop | None = None
     _start_error: Exception | None = None
+    bound: Bound | None = None
+    """Where `serve` listens, and whether with TLS; None if it does not."""
 
     def __init__(
         self,
@@ -210,6 +213,11 @@ class ThingServer:
         return self.config.application_config
 
     @property
+    def scheme(self) -> Literal["http", "https"]:
+        """How clients reach it where `serve` listens; an ASGI server of others may differ."""
+        return self.bound.scheme if self.bound is not None else "http"
+
+    @property
     def api_prefix(self) -> str:
         """What comes before every path."""
         return self.config.api_prefix
@@ -338,9 +346,7 @@ class ThingServer:
 
     async def listening(self, bound: Bound) -> None:
         """Announce the Things on the network, if they are to be found at these addresses."""
-        await self._lane.run(
-            self._announcing.begin, bound, self.scheme, self.api_prefix, self._things.values()
-        )
+        await self._lane.run(self._announcing.begin, bound, self.api_prefix, self._things.values())
 
     async def wind_down(self, timeout: float | None = None) -> None:
         """Refuse work, cancel runs, end streams and close the Things; harmless twice.
@@ -361,10 +367,15 @@ class ThingServer:
         self.action_manager.records.before()
         self._recording.end(self.config.shutdown_timeout)
 
-    def serve(self, host: str = "127.0.0.1", port: int = 5000) -> None:
+    def serve(self, host: str = "127.0.0.1", port: int = 5000, *, tls: TlsChoice = False) -> None:
         """Run the server until it is told to stop (SIGTERM or Ctrl-C).
 
+        With `tls=True` it speaks HTTPS with a certificate of its own, kept in the settings
+        folder; with `tls=("certificate.pem", "key.pem")` with that one.
+
         Raises:
+            AddressError: the port is taken.
+            CertificateError: the certificate cannot be used.
             ThingStartError: a Thing's `__enter__` failed.
             FolderInUseError: another process serves from the settings folder.
             UnprotectedError: the host can be reached from the network, and clients need not say
@@ -372,8 +383,17 @@ class ThingServer:
         """
         self._start_error = None
         self.entrance.check_exposure(host)
+        limits = Limits(connections=self.config.max_connections)
+        asked = "max_connections" in self.config.model_fields_set
         try:
-            run_until_stopped(self, host, port, grace=self.config.shutdown_timeout)
+            run_until_stopped(
+                self,
+                host,
+                port,
+                grace=self.config.shutdown_timeout,
+                tls=chosen_tls(tls, self.settings_folder, specific_hosts(host)),
+                limits=limits.within_open_files(logging.WARNING if asked else logging.INFO),
+            )
         except SystemExit:
             if self._start_error is not None:
                 raise self._start_error from self._start_error.__cause__

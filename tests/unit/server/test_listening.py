@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from labthings_fastapi.server.serving import AddressError, check_address
+from labthings_fastapi.server.listening import AddressError, check_address
 
 
 def test_a_free_port_is_left_free():
