@@ -49,7 +49,8 @@ class HttpProtocol(HttpToolsProtocol):
         self._heard = 0.0  # when the last bytes came
         self._idle_since: float | None = None
         self._chunk_bytes = 0
-        self._header_bytes = 0  # that came after the chunk in which the request began
+        self._first_bytes = 0  # of the chunk in which the request began, perhaps after another
+        self._header_bytes = 0  # of those that came after it
         self._refusal: Problem | None = None
 
     # --- the transport's side -------------------------------------------------------------
@@ -97,6 +98,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._stage = Stage.HEADERS
         self._began = self._heard
         self._idle_since = None
+        self._first_bytes = self._chunk_bytes
         self._header_bytes = 0
         super().on_message_begin()
 
@@ -107,7 +109,7 @@ class HttpProtocol(HttpToolsProtocol):
             ValueError: they are; the parser stops, and `send_400_response` says it.
         """
         # Counted only if they might be: most requests come as one small piece.
-        if self._header_bytes + self._chunk_bytes > self._limits.header_bytes:
+        if self._first_bytes + self._header_bytes > self._limits.header_bytes:
             size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
             if size > self._limits.header_bytes:
                 self._refusal = self._too_large()
