@@ -50,14 +50,11 @@ def test_sigterm_closes_the_things_although_tls_clients_stay(tmp_path: Path) -> 
         stderr=subprocess.PIPE,
         text=True,
     )
-    assert process.stdout is not None
     assert process.stderr is not None
     clients: list[socket.socket] = []
     try:
-        for line in process.stderr:
-            if found := re.search(r"Listening on https://127\.0\.0\.1:(\d+)/", line):
-                break
-        assert found is not None
+        lines = (re.search(r"Listening on https://127\.0\.0\.1:(\d+)/", x) for x in process.stderr)
+        found = next(filter(None, lines))
         port = int(found[1])
         context = ssl.create_default_context(
             cafile=own_certificate(tmp_path / "settings").certificate
