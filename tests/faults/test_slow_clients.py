@@ -249,6 +249,21 @@ def test_a_request_within_another_ones_answer_is_not_answered_into_it(
     laboratory.go_on.set()
 
 
+def test_a_websocket_message_that_is_too_large_is_refused_before_it_is_sent(
+    serve: Callable[..., Any], laboratory: Laboratory
+) -> None:
+    served = serve(laboratory.app, Limits())
+    client, other = served.connect(UPGRADE), served.connect(UPGRADE)
+    for each in (client, other):
+        assert each.recv(65536).startswith(b"HTTP/1.1 101 ")
+    client.sendall(b"\x81\xff" + (1 << 30).to_bytes(8) + bytes(4))  # the announcement of 1 GiB
+    closing = received(client)
+    assert closing[0] == 0x88
+    assert int.from_bytes(closing[2:4]) == 1009  # too big (RFC 6455, section 7.4.1)
+    other.sendall(b"\x81\x81\x00\x00\x00\x00x")
+    assert other.recv(16) == b"\x81\x01x"
+
+
 def test_connections_beyond_the_limit_are_told_to_come_back(
     serve: Callable[..., Any], laboratory: Laboratory, caplog: pytest.LogCaptureFixture
 ) -> None:

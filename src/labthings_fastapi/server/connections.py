@@ -16,6 +16,8 @@ from labthings_fastapi.problems import PROBLEM_MEDIA_TYPE, Problem, message_prob
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from .config_model import ThingServerConfig
+
 LOGGER = logging.getLogger("labthings_fastapi.server")
 RESERVED_FILES: Final = 200
 """Open files that are left for settings, the journal, drivers and what drivers open."""
@@ -77,6 +79,16 @@ class Limits:
             self.connections + RESERVED_FILES,
         )
         return replace(self, connections=fitting)
+
+
+def limits_of(config: ThingServerConfig) -> Limits:
+    """Return the limits of a configuration, as far as this process may open files.
+
+    Somebody who has asked for more is warned; many systems allow less than our default.
+    """
+    asked = "max_connections" in config.model_fields_set
+    limits = Limits(connections=config.max_connections)
+    return limits.within_open_files(logging.WARNING if asked else logging.INFO)
 
 
 class Watched(Protocol):

@@ -31,7 +31,7 @@ from .absent import WithoutFailedThings
 from .announcing import Announcing
 from .audit import Audit
 from .config_model import ThingServerConfig
-from .connections import Limits
+from .connections import limits_of
 from .door import Door
 from .entrance import Entrance
 from .errors import use_problem_details
@@ -383,8 +383,6 @@ class ThingServer:
         """
         self._start_error = None
         self.entrance.check_exposure(host)
-        limits = Limits(connections=self.config.max_connections)
-        asked = "max_connections" in self.config.model_fields_set
         try:
             run_until_stopped(
                 self,
@@ -392,7 +390,7 @@ class ThingServer:
                 port,
                 grace=self.config.shutdown_timeout,
                 tls=chosen_tls(tls, self.settings_folder, specific_hosts(host)),
-                limits=limits.within_open_files(logging.WARNING if asked else logging.INFO),
+                limits=limits_of(self.config),
             )
         except SystemExit:
             if self._start_error is not None:
