@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import uvloop
 
-from labthings_fastapi.server.connections import Limits
+from labthings_fastapi.server.limits import Limits
 from labthings_fastapi.server.listening import bind, bound_to
 from labthings_fastapi.server.tls import Tls
 from labthings_fastapi.server.uvicorn_server import uvicorn_server

@@ -15,7 +15,7 @@ from fastapi import FastAPI, Request, WebSocket
 from websockets.sync.client import connect
 
 from labthings_fastapi.server.certificates import own_certificate
-from labthings_fastapi.server.connections import Limits
+from labthings_fastapi.server.limits import Limits
 from labthings_fastapi.server.tls import Tls, load_tls
 
 HURRIED = Limits(header_seconds=0.6, body_seconds=0.6)

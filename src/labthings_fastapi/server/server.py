@@ -31,11 +31,11 @@ from .absent import WithoutFailedThings
 from .announcing import Announcing
 from .audit import Audit
 from .config_model import ThingServerConfig
-from .connections import limits_of
 from .door import Door
 from .entrance import Entrance
 from .errors import use_problem_details
 from .lifespan import Household, cancel_runs
+from .limits import limits_of
 from .openapi import ThingsAPI
 from .polling import Poller
 from .recording import Recording

@@ -12,7 +12,7 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
-from .connections import Limits
+from .limits import Limits
 from .listening import AddressError, Bound, bind, bound_to, close_all
 
 if TYPE_CHECKING:

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
     from uvicorn.server import ServerState
 
-    from .connections import Limits, Place
+    from .connections import Place
+    from .limits import Limits
     from .listening import Bound
     from .tls import Tls
 

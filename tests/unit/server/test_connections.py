@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
-
-import pytest
 
 from labthings_fastapi.server.connections import (
-    RESERVED_FILES,
     Connections,
-    Limits,
     answer_of,
     too_many_connections,
 )
+from labthings_fastapi.server.limits import Limits
 
 
 class From(asyncio.Transport):
@@ -22,19 +18,6 @@ class From(asyncio.Transport):
 
     def __init__(self, address: str) -> None:
         super().__init__({"peername": (address, 1)})
-
-
-@pytest.fixture
-def open_files():
-    """Lower what this process may open, as a shell with `ulimit -n` would."""
-    resource = pytest.importorskip("resource")
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-
-    def lower(number: int) -> None:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (number, hard))
-
-    yield lower
-    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_one_address_leaves_room_for_others():
@@ -92,21 +75,6 @@ def test_a_connection_that_fails_when_it_is_looked_at_does_not_hide_the_others(c
 
     asyncio.run(sweep())
     assert "A connection could not be checked" in caplog.text
-
-
-def test_files_are_left_for_the_journal_and_for_drivers(open_files, caplog):
-    open_files(1024)
-    with caplog.at_level(logging.INFO, "labthings_fastapi.server"):
-        assert Limits(connections=800).within_open_files() == Limits(connections=800)
-        assert not caplog.records
-        assert Limits(connections=5000).within_open_files().connections == 1024 - RESERVED_FILES
-    assert "may open 1024 files: raise that limit to 5200" in caplog.text
-    assert caplog.records[0].levelno == logging.WARNING
-
-
-def test_a_process_that_may_open_almost_nothing_still_serves(open_files):
-    open_files(256)
-    assert Limits().within_open_files(logging.DEBUG).connections == 128
 
 
 def test_an_answer_is_whole_and_says_that_it_is_the_last():
