@@ -15,7 +15,7 @@ import pytest
 import uvloop
 
 from labthings_fastapi.server.limits import Limits
-from labthings_fastapi.server.listening import bind, bound_to
+from labthings_fastapi.server.listening import Bound, bind, bound_to
 from labthings_fastapi.server.tls import Tls
 from labthings_fastapi.server.uvicorn_server import uvicorn_server
 
@@ -48,11 +48,14 @@ class Served:
         sockets = bind("127.0.0.1", 0)
         self.bound = bound_to(sockets, "127.0.0.1", tls=tls is not None)
         self.port = self.bound.port
-        self._server = uvicorn_server(app, self.bound, limits, tls)
+        self._server = uvicorn_server(app, self.bound, limits, tls, self._listening)
         self._sockets = sockets
         self._loop = loop
         self._thread = threading.Thread(target=self._run)
         self._clients: list[socket.socket] = []
+
+    async def _listening(self, bound: Bound) -> None:
+        assert bound == self.bound
 
     def _run(self) -> None:
         with asyncio.Runner(loop_factory=self._loop) as runner:

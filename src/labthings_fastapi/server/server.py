@@ -35,15 +35,13 @@ from .door import Door
 from .entrance import Entrance
 from .errors import use_problem_details
 from .lifespan import Household, cancel_runs
-from .limits import limits_of
 from .openapi import ThingsAPI
 from .polling import Poller
 from .recording import Recording
 from .review import reviewed
-from .serving import run_until_stopped
+from .serving import serve
 from .short_cut import ShortCut
 from .subjects import Subjects
-from .tls import TlsChoice, chosen_tls, specific_hosts
 from .wiring import build_things, connect_slots, start_order
 
 if TYPE_CHECKING:
@@ -58,6 +56,7 @@ if TYPE_CHECKING:
     from labthings_fastapi.bindings.binding import Binding
 
     from .listening import Bound
+    from .tls import TlsChoice
 
 T = TypeVar("T", bound=Thing)
 LOGGER = logging.getLogger("labthings_fastapi.server")
@@ -70,7 +69,7 @@ class ThingServer:
     """
 
     loop: asyncio.AbstractEventLoop | None = None
-    _start_error: Exception | None = None
+    start_error: Exception | None = None
     bound: Bound | None = None
     """Where `serve` listens, and whether with TLS; None if it does not."""
 
@@ -341,7 +340,7 @@ class ThingServer:
             await self._lane.run(self._recording.begin)
             await self._household.open(start_order(self._things), tolerant=self.tolerant)
         except Exception as error:
-            self._start_error = error
+            self.start_error = error
             raise
 
     async def listening(self, bound: Bound) -> None:
@@ -381,21 +380,8 @@ class ThingServer:
             UnprotectedError: the host can be reached from the network, and clients need not say
                 who they are.
         """
-        self._start_error = None
         self.entrance.check_exposure(host)
-        try:
-            run_until_stopped(
-                self,
-                host,
-                port,
-                grace=self.config.shutdown_timeout,
-                tls=chosen_tls(tls, self.settings_folder, specific_hosts(host)),
-                limits=limits_of(self.config),
-            )
-        except SystemExit:
-            if self._start_error is not None:
-                raise self._start_error from self._start_error.__cause__
-            raise
+        serve(self, host, port, tls)
 
     @contextmanager
     def test_client(self, **options: Any) -> Iterator[TestClient]:

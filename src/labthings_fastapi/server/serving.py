@@ -12,16 +12,19 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
-from .limits import Limits
+from .limits import Limits, limits_of
 from .listening import AddressError, Bound, bind, bound_to, close_all
+from .tls import chosen_tls, specific_hosts
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from .tls import Tls
+    from .config_model import ThingServerConfig
+    from .tls import Tls, TlsChoice
 
 LOGGER = logging.getLogger("labthings_fastapi.server")
 CLOSING_SECONDS = 0.7
@@ -53,6 +56,21 @@ class Stoppable(Protocol):
         """Write what is left to write; harmless twice."""
 
 
+class Configured(Stoppable, Protocol):
+    """A `ThingServer`, with what it was told."""
+
+    start_error: Exception | None
+    """Why it could not start."""
+
+    @property
+    def config(self) -> ThingServerConfig:
+        """The configuration."""
+
+    @property
+    def settings_folder(self) -> Path:
+        """Where settings are kept."""
+
+
 class PlainApp:
     """An app without Things, which has nothing to wind down."""
 
@@ -70,6 +88,24 @@ class PlainApp:
 
     def finish(self) -> None:
         """Write nothing."""
+
+
+def serve(server: Configured, host: str, port: int, tls: TlsChoice) -> None:
+    """Run a server as its configuration says; what kept it from starting is raised as itself."""
+    server.start_error = None
+    try:
+        run_until_stopped(
+            server,
+            host,
+            port,
+            grace=server.config.shutdown_timeout,
+            tls=chosen_tls(tls, server.settings_folder, specific_hosts(host)),
+            limits=limits_of(server.config),
+        )
+    except SystemExit:
+        if server.start_error is not None:
+            raise server.start_error from server.start_error.__cause__
+        raise
 
 
 def run_until_stopped(

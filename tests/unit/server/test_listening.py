@@ -43,7 +43,8 @@ def test_the_port_that_the_system_chose_is_known_and_nobody_listens_yet():
     sockets = bind("127.0.0.1", 0)
     try:
         bound = bound_to(sockets, "127.0.0.1", tls=True)
-        assert bound == Bound("127.0.0.1", sockets[0].getsockname()[1], True)
+        port = sockets[0].getsockname()[1]
+        assert bound == Bound("127.0.0.1", port, tls=True, addresses=("127.0.0.1",))
         assert bound.port > 0
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection((bound.host, bound.port), timeout=30)
