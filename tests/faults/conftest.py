@@ -1,13 +1,23 @@
-"""Real faults: a disk that is soon full."""
+"""Real faults: a disk that is soon full, and servers for clients that do not behave."""
 
 from __future__ import annotations
 
+import asyncio
+import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import uvloop
+
+from labthings_fastapi.server.limits import Limits
+from labthings_fastapi.server.listening import Bound, bind, bound_to
+from labthings_fastapi.server.tls import Tls
+from labthings_fastapi.server.uvicorn_server import uvicorn_server
 
 
 @pytest.fixture
@@ -29,3 +39,61 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         yield folder
     finally:
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+class Served:
+    """An app, served on a thread of this process."""
+
+    def __init__(self, app: Any, limits: Limits, tls: Tls | None, loop: Callable[[], Any]) -> None:
+        sockets = bind("127.0.0.1", 0)
+        self.bound = bound_to(sockets, "127.0.0.1", tls=tls is not None)
+        self.port = self.bound.port
+        self._server = uvicorn_server(app, self.bound, limits, tls, self._listening)
+        self._sockets = sockets
+        self._loop = loop
+        self._thread = threading.Thread(target=self._run)
+        self._clients: list[socket.socket] = []
+
+    async def _listening(self, bound: Bound) -> None:
+        assert bound == self.bound
+
+    def _run(self) -> None:
+        with asyncio.Runner(loop_factory=self._loop) as runner:
+            runner.run(self._server.serve(self._sockets))
+
+    def start(self) -> None:
+        self._thread.start()
+        # It listens before it says that it has started, so the first connection waits for it.
+        while not self._server.started:
+            self._thread.join(0.01)
+            assert self._thread.is_alive(), "The server did not start."
+
+    def connect(self, sent: bytes = b"") -> socket.socket:
+        """Return a connection that is closed at the end, on which this was sent."""
+        client = socket.create_connection(("127.0.0.1", self.port), timeout=30)
+        self._clients.append(client)
+        client.sendall(sent)
+        return client
+
+    def stop(self) -> None:
+        for client in self._clients:
+            client.close()
+        self._server.should_exit = True
+        self._thread.join(30)
+        assert not self._thread.is_alive(), "The server did not stop."
+
+
+@pytest.fixture(params=["uvloop", "asyncio"])
+def serve(request: pytest.FixtureRequest) -> Iterator[Callable[..., Served]]:
+    """Serve apps, on each kind of event loop."""
+    loop = uvloop.new_event_loop if request.param == "uvloop" else asyncio.new_event_loop
+    running: list[Served] = []
+
+    def begin(app: Any, limits: Limits, tls: Tls | None = None) -> Served:
+        running.append(Served(app, limits, tls, loop))
+        running[-1].start()
+        return running[-1]
+
+    yield begin
+    for each in running:
+        each.stop()

@@ -1,4 +1,4 @@
-"""What differs between operating systems: durable files. Nothing here knows of Things."""
+"""What differs between operating systems: files and their limits. Nothing here knows of Things."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from pathlib import Path
 LEFTOVER_SECONDS = 60.0
 
 
-def write_durably(path: Path, content: bytes) -> None:
+def write_durably(path: Path, content: bytes, *, private: bool = False) -> None:
     """Replace a file as a whole: afterwards there is the new content or, on any failure, the old.
 
     Written beside the target, flushed to the disk, then renamed over it; the folder is flushed
-    too, or a power cut could undo the rename.
+    too, or a power cut could undo the rename. A private file can at no time be read by others
+    than its owner (mode 0600); on Windows the folder decides who can.
 
     Raises:
         OSError: nothing was changed.
@@ -31,7 +32,8 @@ def write_durably(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         # mkstemp makes files that only their owner can read; keep what the old file had.
-        Path(name).chmod(path.stat().st_mode & 0o777 if path.exists() else 0o644)
+        if not private:
+            Path(name).chmod(path.stat().st_mode & 0o777 if path.exists() else 0o644)
         Path(name).replace(path)
     except BaseException:
         with contextlib.suppress(OSError):
@@ -75,3 +77,25 @@ def set_aside(path: Path, label: str) -> Path:
         number += 1
     path.rename(aside)
     return aside
+
+
+def open_to_others(path: Path) -> bool:
+    """Tell whether other users may read a file by its mode; Windows has none, so there never."""
+    of_others = 0
+    if sys.platform != "win32":
+        of_others = path.stat().st_mode & 0o077
+    return bool(of_others)
+
+
+def open_files_limit() -> int | None:
+    """Return how many files, sockets among them, this process may have open; None if unlimited.
+
+    Windows has no such limit on sockets.
+    """
+    allowed: int | None = None
+    if sys.platform != "win32":
+        import resource
+
+        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        allowed = soft if soft != resource.RLIM_INFINITY else None
+    return allowed

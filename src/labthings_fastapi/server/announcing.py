@@ -43,19 +43,17 @@ class Announcing:
         self._origin = Origin("")
         self._names: set[str] = set()
 
-    def begin(self, bound: Bound, scheme: str, prefix: str, things: Iterable[Thing]) -> None:
+    def begin(self, bound: Bound, prefix: str, things: Iterable[Thing]) -> None:
         """Announce the directory and these Things; may wait for the disk.
 
         A failure is a warning in the log: the server works without.
         """
-        if self._choice is False or not bound or not can_announce():
+        if self._choice is False or not can_announce():
             return
         try:
-            found = announced_addresses(
-                (address for address, _port in bound), loopback=bool(self._choice)
-            )
+            found = announced_addresses(bound.addresses, loopback=bool(self._choice))
             if found:
-                self._start(Reach(tuple(found), bound[0][1], scheme), prefix, things)
+                self._start(Reach(tuple(found), bound.port, bound.scheme), prefix, things)
         except Exception as error:  # noqa: BLE001 - of networks and operating systems: see above
             LOGGER.warning("The server cannot be announced: %s.", describe_exception(error))
 

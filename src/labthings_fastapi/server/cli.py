@@ -1,4 +1,4 @@
-"""`labthings-server`: run a server from a configuration, or check the configuration."""
+"""`labthings-server`: run a server from a configuration, check that, or make a certificate."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ from .sources import UsageError, load_config, make_modules_importable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from .fallback import LogTail
+    from .tls import Tls
 
-COMMANDS = ("serve", "check")
+COMMANDS = ("serve", "check", "cert")
 CREDENTIAL_COMMANDS = ("token", "user")
 """These have options of their own: `labthings-server token --help`."""
 EXIT_OK = 0
@@ -30,9 +32,9 @@ _EPILOG = """\
 Modules of your own are found in the configuration's folder and in the current one.
 
 exit codes: 0 stopped as asked, or nothing is wrong; 1 a file is missing, or options do not go
-together; 2 unknown options; 3 the configuration is wrong, a Thing cannot start, or the port is
-taken. With --fallback the page is served until SIGTERM or Ctrl-C, and the code is what it would
-have been without.
+together; 2 unknown options; 3 the configuration or the certificate is wrong, a Thing cannot start,
+or the port is taken. With --fallback the page is served until SIGTERM or Ctrl-C, and the code is
+what it would have been without.
 """
 
 
@@ -48,15 +50,26 @@ def make_parser() -> argparse.ArgumentParser:
     add(
         "command",
         nargs="?",
-        metavar="serve | check",
+        metavar="serve | check | cert",
         default="serve",
-        help="serve (the default), or only check: say everything that is wrong, start nothing",
+        help="serve (the default); check: say everything that is wrong, start nothing; cert: make "
+        "a certificate for --tls, or show the one that there is",
     )
     add("-c", "--config", metavar="FILE", help="a configuration, JSON or (*.toml) TOML")
     add("-j", "--json", metavar="TEXT", help="a configuration as JSON text")
     add("--demo", action="store_true", help="serve the simulated demo bench")
-    add("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
+    add(
+        "--host",
+        action="append",
+        dest="hosts",
+        metavar="HOST",
+        help="address to listen on (127.0.0.1); with cert: a name or address of this computer "
+        "that the certificate should hold for, and as many as you like",
+    )
     add("--port", type=_port, default=5000, help="port to listen on (%(default)s)")
+    add("--tls", action="store_true", help="serve HTTPS, with a certificate of its own")
+    add("--tls-cert", metavar="FILE", help="serve HTTPS with this certificate (PEM)")
+    add("--tls-key", metavar="FILE", help="the private key of --tls-cert (PEM, no password)")
     add("--debug", action="store_true", help="show more: tracebacks, also in answers to clients")
     add(
         "--fallback",
@@ -87,7 +100,12 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     if unknown:
         parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     if args.command not in COMMANDS:
-        parser.error(f"{args.command!r} is no command: there are {' and '.join(COMMANDS)}")
+        known = f"{', '.join(COMMANDS[:-1])} and {COMMANDS[-1]}"
+        parser.error(f"{args.command!r} is no command: there are {known}")
+    args.hosts = args.hosts or []
+    if len(args.hosts) > 1 and args.command != "cert":
+        parser.error(f"a server has one --host, and here are {' and '.join(args.hosts)}")
+    args.host = args.hosts[0] if args.hosts else "127.0.0.1"
     return args
 
 
@@ -105,6 +123,8 @@ def serve_from_cli(argv: Sequence[str] | None = None) -> int:
     )
     if args.command == "check":
         return _check(args)
+    if args.command == "cert":
+        return _certificate(args)
     return _serve_or_fall_back(args) if args.fallback else _serve(args)
 
 
@@ -117,6 +137,22 @@ def _check(args: argparse.Namespace) -> int:
         return _fail(error, args)
     names = ", ".join(config.things) or "no Things"
     print(f"The configuration is fine: {names}.")
+    return EXIT_OK
+
+
+def _certificate(args: argparse.Namespace) -> int:
+    from .certificates import own_certificate
+    from .sources import settings_folder
+
+    try:
+        own = own_certificate(settings_folder(args), args.hosts, add_hosts=True)
+    except Exception as error:  # noqa: BLE001 - reported to the person who asked
+        return _fail(error, args)
+    print(f"Certificate: {own.certificate}")
+    print(f"Private key: {own.key} (stays on this computer)")
+    print(f"Holds for:   {', '.join(own.names)}")
+    print(f"Valid until: {own.expires:%Y-%m-%d}")
+    print(f"Fingerprint: {own.fingerprint} (SHA-256)")
     return EXIT_OK
 
 
@@ -149,18 +185,34 @@ def _configuration(args: argparse.Namespace) -> dict[str, Any]:
     return load_config(args)
 
 
+def _tls(args: argparse.Namespace, settings_folder: Path) -> Tls | None:
+    """Return what the options on TLS ask for."""
+    from .tls import chosen_tls, specific_hosts
+
+    if (args.tls_cert is None) is not (args.tls_key is None):
+        raise UsageError("give --tls-cert and --tls-key together")
+    if args.tls and args.tls_cert is not None:
+        raise UsageError("give either --tls or --tls-cert and --tls-key")
+    choice = args.tls or ((args.tls_cert, args.tls_key) if args.tls_cert is not None else False)
+    return chosen_tls(choice, settings_folder, specific_hosts(args.host))
+
+
 def _run_server(args: argparse.Namespace) -> None:
+    from .listening import Bound, check_address
     from .server import ThingServer
-    from .serving import check_address
 
     given = _configuration(args)
     if args.insecure:
         given["security"] = insecure(given.get("security"))
     check_address(args.host, args.port)
     server = ThingServer(given, debug=args.debug, tolerant=args.tolerant)
+    tls = _tls(args, server.settings_folder)
     names = ", ".join(server.things) or "no Things"
-    print(f"Serving {names} on {_url(args)}", flush=True)
-    server.serve(args.host, args.port)
+    url = Bound(args.host, args.port, tls is not None).url
+    print(f"Serving {names} on {url}", flush=True)
+    if tls is not None:
+        print(f"Fingerprint of {tls.certificate} (SHA-256): {tls.fingerprint}", flush=True)
+    server.serve(args.host, args.port, tls=tls or False)
 
 
 def insecure(security: Any) -> Any:
@@ -174,18 +226,21 @@ def insecure(security: Any) -> Any:
 def _run_fallback(args: argparse.Namespace, error: Exception, tail: LogTail) -> None:
     """Serve the page until the process is told to stop."""
     from .fallback import app, explain
-    from .serving import AddressError, PlainApp, run_until_stopped
+    from .listening import AddressError, Bound
+    from .serving import PlainApp, run_until_stopped
+    from .sources import settings_folder
 
     if isinstance(error, AddressError):
         return
+    try:
+        tls = _tls(args, settings_folder(args))
+    except Exception as reason:  # noqa: BLE001 - without TLS the log would be everybody's to read
+        _fail(reason, args)
+        return
     app.set_context(**explain(error, tail, debug=args.debug))
-    print(f"Serving the error on {_url(args)}", file=sys.stderr, flush=True)
-    run_until_stopped(PlainApp(app), args.host, args.port, grace=1)
-
-
-def _url(args: argparse.Namespace) -> str:
-    host = f"[{args.host}]" if ":" in args.host else args.host
-    return f"http://{host}:{args.port}/"
+    url = Bound(args.host, args.port, tls is not None).url
+    print(f"Serving the error on {url}", file=sys.stderr, flush=True)
+    run_until_stopped(PlainApp(app), args.host, args.port, grace=1, tls=tls)
 
 
 def _fail(error: Exception, args: argparse.Namespace) -> int:

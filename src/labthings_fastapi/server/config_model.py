@@ -150,6 +150,9 @@ class ThingServerConfig(BaseModel):
         description="Announce the Things by mDNS: always, never, or (null) if the server is bound "
         "to more than loopback and the extra 'discovery' is installed.",
     )
+    max_connections: int = Field(
+        default=2000, ge=1, description="How many clients' connections may be open at once."
+    )
     capture_loggers: list[str] = Field(
         default_factory=list,
         description="Names of loggers, of driver libraries say, whose records belong to runs too.",

@@ -41,7 +41,7 @@ from .openapi import ThingsAPI
 from .polling import Poller
 from .recording import Recording
 from .review import reviewed
-from .serving import run_until_stopped
+from .serving import serve
 from .short_cut import ShortCut
 from .subjects import Subjects
 from .wiring import build_things, connect_slots, start_order
@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from labthings_fastapi.bindings.binding import Binding
 
     from .listening import Bound
+    from .tls import TlsChoice
 
 T = TypeVar("T", bound=Thing)
 LOGGER = logging.getLogger("labthings_fastapi.server")
@@ -69,9 +70,10 @@ class ThingServer:
     `app` is a FastAPI app, to be extended or run by any ASGI server; `serve()` runs it here.
     """
 
-    scheme: Literal["http", "https"] = "http"
     loop: asyncio.AbstractEventLoop | None = None
-    _start_error: Exception | None = None
+    start_error: Exception | None = None
+    bound: Bound | None = None
+    """Where `serve` listens, and whether with TLS; None if it does not."""
 
     def __init__(
         self,
@@ -218,6 +220,11 @@ class ThingServer:
         return self.config.application_config
 
     @property
+    def scheme(self) -> Literal["http", "https"]:
+        """How clients reach it where `serve` listens; an ASGI server of others may differ."""
+        return self.bound.scheme if self.bound is not None else "http"
+
+    @property
     def api_prefix(self) -> str:
         """What comes before every path."""
         return self.config.api_prefix
@@ -341,14 +348,12 @@ class ThingServer:
             await self._lane.run(self._recording.begin)
             await self._household.open(start_order(self._things), tolerant=self.tolerant)
         except Exception as error:
-            self._start_error = error
+            self.start_error = error
             raise
 
     async def listening(self, bound: Bound) -> None:
         """Announce the Things on the network, if they are to be found at these addresses."""
-        await self._lane.run(
-            self._announcing.begin, bound, self.scheme, self.api_prefix, self._things.values()
-        )
+        await self._lane.run(self._announcing.begin, bound, self.api_prefix, self._things.values())
 
     async def wind_down(self, timeout: float | None = None) -> None:
         """Refuse work, cancel runs, end streams and close the Things; harmless twice.
@@ -369,23 +374,22 @@ class ThingServer:
         self.action_manager.records.before()
         self._recording.end(self.config.shutdown_timeout)
 
-    def serve(self, host: str = "127.0.0.1", port: int = 5000) -> None:
+    def serve(self, host: str = "127.0.0.1", port: int = 5000, *, tls: TlsChoice = False) -> None:
         """Run the server until it is told to stop (SIGTERM or Ctrl-C).
 
+        With `tls=True` it speaks HTTPS with a certificate of its own, kept in the settings
+        folder; with `tls=("certificate.pem", "key.pem")` with that one.
+
         Raises:
+            AddressError: the port is taken.
+            CertificateError: the certificate cannot be used.
             ThingStartError: a Thing's `__enter__` failed.
             FolderInUseError: another process serves from the settings folder.
             UnprotectedError: the host can be reached from the network, and clients need not say
                 who they are.
         """
-        self._start_error = None
         self.entrance.check_exposure(host)
-        try:
-            run_until_stopped(self, host, port, grace=self.config.shutdown_timeout)
-        except SystemExit:
-            if self._start_error is not None:
-                raise self._start_error from self._start_error.__cause__
-            raise
+        serve(self, host, port, tls)
 
     @contextmanager
     def test_client(self, **options: Any) -> Iterator[TestClient]:

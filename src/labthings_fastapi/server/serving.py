@@ -7,59 +7,36 @@ import gc
 import logging
 import os
 import signal
-import socket
 import sys
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
-from labthings_fastapi.exceptions import LabThingsError
+from .limits import Limits, limits_of
+from .listening import AddressError, Bound, bind, bound_to, close_all
+from .tls import chosen_tls, specific_hosts
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from .listening import Bound
+    from .config_model import ThingServerConfig
+    from .tls import Tls, TlsChoice
 
 LOGGER = logging.getLogger("labthings_fastapi.server")
 CLOSING_SECONDS = 0.7
 """What is left for closing Things if the runs used up their time to stop."""
 EXIT_INTERRUPTED = 130
-MAX_SOCKET_MESSAGE = 1024 * 1024
-"""Bytes; a larger message closes its WebSocket, before it is all read, with code 1009."""
-
-
-class AddressError(LabThingsError, OSError):
-    """A server cannot listen where it should: the port is taken, or the address is not ours."""
-
-    def __init__(self, host: str, port: int, reason: str) -> None:
-        """Name the place and what the operating system says."""
-        super().__init__(
-            f"Port {port} of {host!r} cannot be used: {reason}. Stop what uses it, or choose "
-            "another host or port."
-        )
-
-
-def check_address(host: str, port: int) -> None:
-    """Make sure, before hardware is opened, that a server can listen here.
-
-    Raises:
-        AddressError: it cannot.
-    """
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        family, kind, protocol, _, address = found[0]
-        with socket.socket(family, kind, protocol) as probe:
-            if os.name == "posix":  # elsewhere the option would share a port that is in use
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
-    except OSError as error:
-        raise AddressError(host, port, error.strerror or str(error)) from error
 
 
 class Stoppable(Protocol):
     """A `ThingServer`, as far as running it is concerned."""
+
+    bound: Bound | None
+    """Where it listens; None when it does not, or when somebody else runs its app."""
 
     @property
     def app(self) -> ASGIApp:
@@ -79,10 +56,26 @@ class Stoppable(Protocol):
         """Write what is left to write; harmless twice."""
 
 
+class Configured(Stoppable, Protocol):
+    """A `ThingServer`, with what it was told."""
+
+    start_error: Exception | None
+    """Why it could not start."""
+
+    @property
+    def config(self) -> ThingServerConfig:
+        """The configuration."""
+
+    @property
+    def settings_folder(self) -> Path:
+        """Where settings are kept."""
+
+
 class PlainApp:
     """An app without Things, which has nothing to wind down."""
 
     loop: asyncio.AbstractEventLoop | None = None
+    bound: Bound | None = None
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -97,7 +90,33 @@ class PlainApp:
         """Write nothing."""
 
 
-def run_until_stopped(server: Stoppable, host: str, port: int, *, grace: float) -> None:
+def serve(server: Configured, host: str, port: int, tls: TlsChoice) -> None:
+    """Run a server as its configuration says; what kept it from starting is raised as itself."""
+    server.start_error = None
+    try:
+        run_until_stopped(
+            server,
+            host,
+            port,
+            grace=server.config.shutdown_timeout,
+            tls=chosen_tls(tls, server.settings_folder, specific_hosts(host)),
+            limits=limits_of(server.config),
+        )
+    except SystemExit:
+        if server.start_error is not None:
+            raise server.start_error from server.start_error.__cause__
+        raise
+
+
+def run_until_stopped(
+    server: Stoppable,
+    host: str,
+    port: int,
+    *,
+    grace: float,
+    tls: Tls | None = None,
+    limits: Limits | None = None,
+) -> None:
     """Serve until SIGTERM or Ctrl-C; runs get `grace` seconds to stop, and all of it 2 more.
 
     uvicorn runs in a thread, because it would wait for stuck requests and skip the closing of
@@ -106,27 +125,32 @@ def run_until_stopped(server: Stoppable, host: str, port: int, *, grace: float) 
     serves: signals belong to the main thread.
 
     Raises:
+        AddressError: the port is taken, or the address is not ours; nothing was started.
         SystemExit: the app could not start.
     """
-    import uvicorn
+    from .uvicorn_server import uvicorn_server
 
-    from .listening import ListeningServer
+    sockets = bind(host, port)
+    try:
+        server.bound = bound_to(sockets, host, tls=tls is not None)
+        running = uvicorn_server(
+            without_traceback(server.app), server.bound, limits or Limits(), tls, server.listening
+        )
+        if threading.current_thread() is not threading.main_thread():
+            running.run(sockets)
+            return
+        _run_in_a_thread(server, running, sockets, grace)
+    finally:
+        server.bound = None
+        close_all(sockets)
 
-    config = uvicorn.Config(
-        without_traceback(server.app),
-        host=host,
-        port=port,
-        timeout_graceful_shutdown=1,
-        ws_max_size=MAX_SOCKET_MESSAGE,
-        ws_per_message_deflate=False,  # values are small, and compressing each halves the rate
-    )
-    running = ListeningServer(config, server.listening)
-    if threading.current_thread() is not threading.main_thread():
-        running.run()
-        return
+
+def _run_in_a_thread(
+    server: Stoppable, running: Any, sockets: list[socket.socket], grace: float
+) -> None:
     outcome = _Outcome()
     thread = threading.Thread(
-        target=outcome.of, args=(running.run,), name="labthings-http", daemon=True
+        target=outcome.of, args=(running.run, sockets), name="labthings-http", daemon=True
     )
     with _signals() as asked:
         thread.start()
@@ -141,8 +165,8 @@ def run_until_stopped(server: Stoppable, host: str, port: int, *, grace: float) 
         if asked.is_set():
             _stop(server, running, thread, grace)
     server.finish()
-    if outcome.exit is not None and not asked.is_set():
-        raise outcome.exit
+    if outcome.error is not None and not asked.is_set():
+        raise outcome.error
     _leave_stuck_threads_behind()
 
 
@@ -163,16 +187,16 @@ def _stop(server: Stoppable, running: Any, thread: threading.Thread, grace: floa
 
 
 class _Outcome:
-    """Catches how uvicorn ends, which it says by SystemExit."""
+    """Catches how uvicorn ends: by SystemExit if it, or the app, could not start."""
 
     def __init__(self) -> None:
-        self.exit: SystemExit | None = None
+        self.error: SystemExit | AddressError | None = None
 
-    def of(self, run: Callable[[], None]) -> None:
+    def of(self, run: Callable[[list[socket.socket]], None], sockets: list[socket.socket]) -> None:
         try:
-            run()
-        except SystemExit as ended:
-            self.exit = ended
+            run(sockets)
+        except (SystemExit, AddressError) as ended:
+            self.error = ended
 
 
 @contextmanager

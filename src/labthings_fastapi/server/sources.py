@@ -46,6 +46,24 @@ def load_config(args: argparse.Namespace) -> dict[str, Any]:
     return _parsed(text, str(path), toml=path.suffix.lower() == ".toml")
 
 
+def settings_folder(args: argparse.Namespace) -> Path:
+    """Return the settings folder of the configuration that the options name, or the usual one.
+
+    Nothing else of the configuration is looked at: it may be wrong.
+
+    Raises:
+        UsageError: the configuration is missing.
+        ServerConfigurationError: it is no JSON or TOML.
+    """
+    from .config_model import ThingServerConfig
+
+    named = args.config is not None or args.json is not None or args.demo
+    given = load_config(args) if named else {}
+    folder = given.get("settings_folder")
+    usual = ThingServerConfig.model_fields["settings_folder"].default
+    return Path(folder) if isinstance(folder, str) else Path(usual)
+
+
 def _parsed(text: str, source: str, *, toml: bool) -> dict[str, Any]:
     try:
         found = tomllib.loads(text) if toml else json.loads(text, object_pairs_hook=_no_doubles)

@@ -10,6 +10,8 @@ import pytest
 
 from labthings_fastapi.hosting.operating_system import (
     LEFTOVER_SECONDS,
+    open_files_limit,
+    open_to_others,
     remove_leftovers,
     set_aside,
     sync_folder,
@@ -99,3 +101,23 @@ def test_a_folder_that_is_not_there_cannot_be_flushed(tmp_path: Path):
     sync_folder(tmp_path)
     with pytest.raises(FileNotFoundError):
         sync_folder(tmp_path / "nowhere")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no modes")
+def test_a_private_file_stays_private_also_over_one_that_was_not(tmp_path: Path):
+    path = tmp_path / "key"
+    write_durably(path, b"old")
+    assert open_to_others(path)
+    write_durably(path, b"new", private=True)
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert not open_to_others(path)
+
+
+def test_the_limit_of_open_files_is_that_of_the_system():
+    resource = pytest.importorskip("resource")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (300, hard))
+        assert open_files_limit() == 300
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

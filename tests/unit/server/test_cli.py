@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import subprocess
 import sys
@@ -49,6 +50,21 @@ def run_command(*options, cwd=None):
         (["--colour", "red"], 2, "unrecognized arguments"),
         (["-j", "{}", "--port", "99999"], 2, "is no port"),
         (["-j", "{}", "--port", "five"], 2, "--port"),
+        (["-j", "{}", "--host", "a", "--host", "b"], 2, "a server has one --host"),
+        (["-j", "{}", "--tls-cert", "a.pem"], 1, "give --tls-cert and --tls-key together"),
+        (["-j", "{}", "--tls-key", "a.pem"], 1, "give --tls-cert and --tls-key together"),
+        (
+            ["-j", "{}", "--tls", "--tls-cert", "a.pem", "--tls-key", "b.pem"],
+            1,
+            "give either --tls or --tls-cert",
+        ),
+        (
+            ["-j", "{}", "--tls-cert", "a.pem", "--tls-key", "b.pem"],
+            3,
+            "The certificate a.pem cannot be read: No such file or directory.",
+        ),
+        (["cert", "--host", "a b"], 3, "'a b' is no host name and no IP address"),
+        (["cert", "-c", "nowhere.json"], 1, "there is no configuration file"),
         (["-j", "{"], 3, "the text after -j is not valid JSON"),
         (["-j", "[1]"], 3, "must hold an object"),
         (["-j", '{"things": {"a": 1, "a": 2}}'], 3, "'a' stands twice in the same object"),
@@ -61,6 +77,23 @@ def test_it_ends_with_a_code_and_a_paragraph(options, code, said, tmp_path):
     assert ended.returncode == code, ended.stderr
     assert said in ended.stderr
     assert "Traceback" not in ended.stderr + ended.stdout
+
+
+def test_cert_makes_a_certificate_once_and_shows_it_each_time(tmp_path):
+    config = json.dumps({"settings_folder": "kept", "things": {"a": "no:Where"}})
+    made = run_command("cert", "-j", config, "--host", "192.0.2.7", "--host", "lab", cwd=tmp_path)
+    assert made.returncode == 0, made.stderr
+    shown = run_command("cert", "-j", config, cwd=tmp_path)
+    assert shown.stdout == made.stdout
+    lines = dict(line.split(":", 1) for line in shown.stdout.splitlines())
+    assert (tmp_path / lines["Certificate"].strip()).is_relative_to(tmp_path / "kept")
+    assert {"localhost", "192.0.2.7", "lab"} <= set(lines["Holds for"].strip().split(", "))
+    assert re.fullmatch(r" ([0-9A-F]{2}:){31}[0-9A-F]{2} \(SHA-256\)", lines["Fingerprint"])
+
+
+def test_cert_without_a_configuration_uses_the_usual_folder(tmp_path):
+    assert run_command("cert", cwd=tmp_path).returncode == 0
+    assert (tmp_path / "settings" / "tls" / "private-key.pem").exists()
 
 
 def test_a_thing_that_cannot_start_ends_it_with_3_and_is_named(tmp_path):

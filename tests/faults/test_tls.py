@@ -1,0 +1,253 @@
+"""TLS with clients that trust, that do not, that stop half-way, and that speak plain HTTP."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import ssl
+import subprocess
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from fastapi import FastAPI, Request, WebSocket
+from websockets.sync.client import connect
+
+from labthings_fastapi.server.certificates import own_certificate
+from labthings_fastapi.server.limits import Limits
+from labthings_fastapi.server.tls import Tls, load_tls
+
+HURRIED = Limits(header_seconds=0.6, body_seconds=0.6)
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Tls:
+    own = own_certificate(tmp_path_factory.mktemp("settings"))
+    return load_tls(own.certificate, own.key)
+
+
+@pytest.fixture
+def calls() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def app(calls: list[str]) -> FastAPI:
+    app = FastAPI()
+
+    @app.api_route("/move", methods=["GET", "POST"])
+    async def move(request: Request) -> dict[str, str]:
+        calls.append(request.method)
+        return {"scheme": request.url.scheme, "client": str(request.client and request.client.host)}
+
+    @app.websocket("/echo")
+    async def echo(websocket: WebSocket) -> None:
+        await websocket.accept()
+        async for text in websocket.iter_text():
+            await websocket.send_text(f"{text} by {websocket.url.scheme}")
+
+    return app
+
+
+def trusting(tls: Tls) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=tls.certificate)
+    context.verify_flags |= ssl.VERIFY_X509_STRICT  # as Python does from 3.13 on
+    return context
+
+
+def received(client: socket.socket) -> bytes:
+    """Return all that comes until the server closes the connection, which it must."""
+    parts = []
+    while part := client.recv(65536):
+        parts.append(part)
+    return b"".join(parts)
+
+
+def exchange(served: Any, tls: Tls, request: bytes) -> bytes:
+    with trusting(tls).wrap_socket(served.connect(), server_hostname="localhost") as client:
+        client.sendall(request)
+        return received(client)
+
+
+def test_a_client_that_trusts_the_certificate_is_answered(
+    serve: Callable[..., Any], app: FastAPI, certificate: Tls
+) -> None:
+    served = serve(app, HURRIED, certificate)
+    answer = exchange(
+        served, certificate, b"GET /move HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    )
+    assert answer.endswith(b'{"scheme":"https","client":"127.0.0.1"}')
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+def test_curl_accepts_the_certificate_only_if_it_is_given(
+    serve: Callable[..., Any], app: FastAPI, calls: list[str], certificate: Tls
+) -> None:
+    served = serve(app, Limits(), certificate)
+    command = ["curl", "--silent", "--noproxy", "*", f"https://localhost:{served.port}/move"]
+    refused = subprocess.run(command, capture_output=True, check=False)
+    assert (refused.returncode, calls) == (60, [])  # 60: the peer cannot be verified
+    given = [*command, "--cacert", str(certificate.certificate)]
+    answered = subprocess.run(given, capture_output=True, check=False)
+    assert (answered.returncode, calls) == (0, ["GET"])
+
+
+def test_a_websocket_works_over_tls(
+    serve: Callable[..., Any], app: FastAPI, certificate: Tls
+) -> None:
+    served = serve(app, Limits(), certificate)
+    url = f"wss://localhost:{served.port}/echo"
+    with connect(url, ssl=trusting(certificate), proxy=None) as client:
+        for text in ("a", "b" * 100_000):
+            client.send(text)
+            assert client.recv() == f"{text} by wss"
+
+
+def test_a_handshake_that_arrives_in_pieces_is_put_together(
+    serve: Callable[..., Any], app: FastAPI, certificate: Tls
+) -> None:
+    """The first piece has been read before TLS begins, the second may come at any time."""
+    served = serve(app, Limits(), certificate)
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    side = trusting(certificate).wrap_bio(incoming, outgoing, server_hostname="localhost")
+    client = served.connect()
+    client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    with pytest.raises(ssl.SSLWantReadError):
+        side.do_handshake()
+    hello = outgoing.read()
+    for i in range(0, len(hello), 40):
+        client.sendall(hello[i : i + 40])
+    while True:
+        incoming.write(client.recv(65536))
+        try:
+            side.do_handshake()
+            break
+        except ssl.SSLWantReadError:
+            client.sendall(outgoing.read())
+    # The request travels together with the end of the handshake.
+    side.write(b"GET /move HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+    client.sendall(outgoing.read())
+    answer = b""
+    while not answer.endswith(b"}"):
+        incoming.write(client.recv(65536))
+        try:
+            answer += side.read()
+        except ssl.SSLWantReadError:  # a session ticket, or half a record
+            continue
+    assert answer.startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize("sent", [b"", b"\x16\x03\x01", b"\x16 and what is no TLS"])
+def test_a_client_that_never_finishes_its_handshake_is_given_up(
+    serve: Callable[..., Any], app: FastAPI, certificate: Tls, sent: bytes
+) -> None:
+    served = serve(app, HURRIED, certificate)
+    for client in [served.connect(sent) for _ in range(20)]:
+        try:
+            received(client)
+        except ConnectionResetError:
+            continue
+    request = b"GET /move HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+    assert exchange(served, certificate, request).startswith(b"HTTP/1.1 200 ")
+
+
+def test_the_limits_hold_within_tls(
+    serve: Callable[..., Any], app: FastAPI, certificate: Tls
+) -> None:
+    served = serve(app, HURRIED, certificate)
+    slow = exchange(served, certificate, b"GET /move HTTP/1.1\r\nHost")
+    assert slow.startswith(b"HTTP/1.1 408 ")
+    large = exchange(
+        served, certificate, b"GET /move HTTP/1.1\r\nHost: %s\r\n\r\n" % (b"x" * 70_000)
+    )
+    assert large.startswith(b"HTTP/1.1 431 ")
+
+
+def test_plain_http_is_told_where_to_go_and_does_nothing(
+    serve: Callable[..., Any], app: FastAPI, calls: list[str], certificate: Tls
+) -> None:
+    served = serve(app, Limits(), certificate)
+    client = served.connect(
+        b"POST /move?far=1 HTTP/1.1\r\nHost: lab.local:%d\r\nX-Forwarded-Proto: https\r\n"
+        b"Content-Length: 2\r\n\r\n{}" % served.port
+    )
+    head, _, body = received(client).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert b"content-type: application/problem+json" in head
+    found = json.loads(body)
+    assert found["type"] == "urn:labthings:problem:https-required"
+    assert found["url"] == f"https://lab.local:{served.port}/move?far=1"
+    assert found["url"] in found["detail"]
+    assert calls == []
+
+
+def test_a_browser_that_comes_in_plain_gets_a_link(
+    serve: Callable[..., Any], app: FastAPI, calls: list[str], certificate: Tls
+) -> None:
+    served = serve(app, Limits(), certificate)
+    client = served.connect(
+        b'GET /move?"><script> HTTP/1.1\r\nHost: lab.local\r\nAccept: text/html,*/*\r\n\r\n'
+    )
+    answer = received(client)
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b"content-type: text/html" in answer
+    if b"HTTPS is required" in answer:  # parsers may refuse such a URL themselves
+        assert b'<a href="https://lab.local/move?&quot;&gt;&lt;script&gt;">' in answer
+    assert calls == []
+
+
+@pytest.mark.parametrize("host", [b"<b>", b"a b", b"evil.example/x?", b""])
+def test_a_host_that_is_none_is_not_repeated(
+    serve: Callable[..., Any], app: FastAPI, certificate: Tls, host: bytes
+) -> None:
+    served = serve(app, Limits(), certificate)
+    client = served.connect(b"GET / HTTP/1.1\r\nAccept: text/html\r\nHost: " + host + b"\r\n\r\n")
+    answer = received(client)
+    assert b"an address that begins with https://" in answer
+    assert not host or host not in answer
+
+
+def test_a_plain_websocket_is_refused(
+    serve: Callable[..., Any], app: FastAPI, certificate: Tls
+) -> None:
+    served = serve(app, Limits(), certificate)
+    client = served.connect(
+        b"GET /echo HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    )
+    assert b"Use https://a/echo" in received(client)
+
+
+def test_places_are_given_back_however_a_connection_ends(
+    serve: Callable[..., Any], app: FastAPI, certificate: Tls
+) -> None:
+    served = serve(app, Limits(header_seconds=0.6, connections=4), certificate)
+    plain = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+    untrusting = ssl.create_default_context()
+    request = b"GET /move HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+    for _ in range(10):
+        received(served.connect(plain))
+        with pytest.raises(ssl.SSLCertVerificationError):
+            untrusting.wrap_socket(served.connect(), server_hostname="localhost")
+        served.connect(b"\x16\x03").close()
+        # At most three places of four are for one address. A place may be given back a little
+        # after its client has seen the end.
+        while True:
+            try:
+                answer = exchange(served, certificate, request)
+            except OSError:
+                continue
+            break
+        assert answer.startswith(b"HTTP/1.1 200 ")
+
+
+def test_a_connection_beyond_the_limit_is_closed_before_tls(
+    serve: Callable[..., Any], app: FastAPI, certificate: Tls
+) -> None:
+    served = serve(app, Limits(connections=1), certificate)
+    with trusting(certificate).wrap_socket(served.connect(), server_hostname="localhost") as first:
+        with pytest.raises(OSError):  # noqa: PT011 # the kind depends on how far the client came
+            trusting(certificate).wrap_socket(served.connect(), server_hostname="localhost")
+        first.sendall(b"GET /move HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        assert received(first).startswith(b"HTTP/1.1 200 ")
