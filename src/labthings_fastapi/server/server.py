@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from labthings_fastapi.actions.logs import capture
@@ -18,7 +17,7 @@ from labthings_fastapi.bindings.interaction.things import Interactions
 from labthings_fastapi.bindings.websocket.websocket_binding import WebSocketBinding
 from labthings_fastapi.dependencies.server import STATE_NAME
 from labthings_fastapi.descriptors.slot import UNSET
-from labthings_fastapi.exceptions import ThingNameError, ThingNotFoundError
+from labthings_fastapi.exceptions import ThingNameError
 from labthings_fastapi.hosting.interface import ThingServerInterface
 from labthings_fastapi.hosting.lock import GlobalLock
 from labthings_fastapi.hosting.server_id import ServerId
@@ -40,6 +39,7 @@ from .lifespan import Household, cancel_runs
 from .openapi import ThingsAPI
 from .polling import Poller
 from .recording import Recording
+from .register import ThingRegister
 from .review import reviewed
 from .serving import serve
 from .short_cut import ShortCut
@@ -64,7 +64,7 @@ T = TypeVar("T", bound=Thing)
 LOGGER = logging.getLogger("labthings_fastapi.server")
 
 
-class ThingServer:
+class ThingServer(ThingRegister):
     """Serves Things over HTTP: builds them, opens them, runs their actions, closes them.
 
     `app` is a FastAPI app, to be extended or run by any ASGI server; `serve()` runs it here.
@@ -109,7 +109,7 @@ class ThingServer:
         self.entrance = self._make_entrance()
         self._recording = Recording(self.action_manager, self.config.journal, self.settings_folder)
         self._lock = threading.RLock()  # guards `_things` while one is added
-        self._things: dict[str, Thing] = {}
+        super().__init__()
         self._workers = Workers("labthings-worker")
         self._lane = Lane(self._workers, "the server", limit=1)
         self._household = Household(self._workers)
@@ -200,11 +200,6 @@ class ThingServer:
     # --- what it holds --------------------------------------------------------------------
 
     @property
-    def things(self) -> Mapping[str, Thing]:
-        """The Things by name."""
-        return MappingProxyType(self._things)
-
-    @property
     def settings_folder(self) -> Path:
         """Where settings are kept."""
         return self.config.settings_folder
@@ -241,35 +236,6 @@ class ThingServer:
             FolderInUseError: one of them was first.
         """
         self._recording.claim_folder()
-
-    def things_by_class(self, cls: type[T]) -> list[T]:
-        """Return the Things of a class, or of one derived from it."""
-        return [thing for thing in self._things.values() if isinstance(thing, cls)]
-
-    def thing_by_class(self, cls: type[T]) -> T:
-        """Return the only Thing of a class.
-
-        Raises:
-            ThingNotFoundError: there is none, or there are several.
-        """
-        found = self.things_by_class(cls)
-        if len(found) != 1:
-            names = ", ".join(thing.name for thing in found) or "none"
-            raise ThingNotFoundError(
-                f"This server should have one {cls.__name__}, and has {len(found)}: {names}."
-            )
-        return found[0]
-
-    def path_for_thing(self, name: str) -> str:
-        """Return the path of a Thing in URLs."""
-        if name not in self._things:
-            known = ", ".join(self._things) or "none"
-            raise ThingNotFoundError(f"There is no Thing called {name!r}; there are: {known}.")
-        return self._things[name].path
-
-    def thing_states(self) -> Mapping[str, Mapping[str, Any]]:
-        """Return the metadata of every Thing, by name."""
-        return {name: thing.thing_state for name, thing in self._things.items()}
 
     def thing_health(self) -> dict[str, dict[str, str]]:
         """Return the class and the state of each Thing, by name."""
