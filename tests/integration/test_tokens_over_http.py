@@ -390,6 +390,29 @@ class TestStart:
         with pytest.raises(RuntimeError, match="token create --role operator"):
             server.serve(host="0.0.0.0", port=0)  # noqa: S104
 
+    @pytest.mark.parametrize(
+        ("security", "tls", "said"),
+        [
+            ({"insecure": True}, False, "INSECURE"),
+            ({"insecure": True}, True, "INSECURE"),
+            ("auto", False, "in the clear"),
+            ("auto", True, ""),
+        ],
+    )
+    def test_what_the_network_could_do_is_said_at_every_start(
+        self, tmp_path, token, caplog, security, tls, said
+    ):
+        if security == "auto":
+            token("alice", "operator")
+        folder = str(tmp_path / "settings")
+        entrance = lt.ThingServer({"settings_folder": folder, "security": security}).entrance
+        entrance.check_exposure("0.0.0.0")  # noqa: S104
+        entrance.warn_of_exposure("127.0.0.1", tls=tls)
+        assert "INSECURE" not in caplog.text
+        entrance.warn_of_exposure("0.0.0.0", tls=tls)  # noqa: S104
+        assert said in caplog.text
+        assert bool(caplog.records) is bool(said)
+
 
 class TestVisits:
     """What is open ends with the token that opened it."""

@@ -206,6 +206,7 @@ def _run_server(args: argparse.Namespace) -> None:
         given["security"] = insecure(given.get("security"))
     check_address(args.host, args.port)
     server = ThingServer(given, debug=args.debug, tolerant=args.tolerant)
+    server.entrance.check_exposure(args.host)
     tls = _tls(args, server.settings_folder)
     names = ", ".join(server.things) or "no Things"
     url = Bound(args.host, args.port, tls is not None).url

@@ -178,15 +178,25 @@ class Entrance:
         Raises:
             UnprotectedError: it can be reached from the network, and nobody has to say who it is.
         """
-        if self.asks or is_loopback(host):
-            return
-        if not self.insecure:
+        if not (self.asks or self.insecure or is_loopback(host)):
             raise UnprotectedError(host)
-        LOGGER.warning(
-            "INSECURE: everybody who reaches %r over the network may move the instruments of this "
-            "server. `labthings-server token create` makes a token, and then asks for it.",
-            host,
-        )
+
+    def warn_of_exposure(self, host: str, *, tls: bool) -> None:
+        """Say at every start what a server on the network does not protect."""
+        if is_loopback(host):
+            return
+        if not self.asks:
+            LOGGER.warning(
+                "INSECURE: everybody who reaches %r over the network may move the instruments of "
+                "this server. `labthings-server token create` makes a token, and then asks for it.",
+                host,
+            )
+        elif not tls:
+            LOGGER.warning(
+                "Tokens and passwords travel to %r in the clear, and others on the network can "
+                "read them: serve with --tls, or behind a proxy that does.",
+                host,
+            )
 
     # --- who ------------------------------------------------------------------------------
 

@@ -355,6 +355,7 @@ class ThingServer(ThingRegister):
                 who they are.
         """
         self.entrance.check_exposure(host)
+        self.entrance.warn_of_exposure(host, tls=bool(tls))
         serve(self, host, port, tls)
 
     @contextmanager
