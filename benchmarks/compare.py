@@ -10,7 +10,7 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from measuring import traffic_rows  # noqa: F401 - fills ROWS
+from measuring import following_rows, run_rows, start_rows, traffic_rows  # noqa: F401 - fill ROWS
 from measuring.processes import pin_load
 from measuring.rounds import measure
 from measuring.row import QUICK, ROWS, Effort

@@ -57,6 +57,14 @@ class Server:
         """Bytes of memory that it holds (resident set)."""
         return int(self._watched.memory_info().rss)
 
+    def settled_memory(self) -> int:
+        """Wait until the server has nothing to do any more; return the memory that it holds."""
+        before = -1.0
+        while self.cpu_seconds > before + 0.02:
+            before = self.cpu_seconds
+            time.sleep(0.5)
+        return self.memory
+
     @property
     def threads(self) -> int:
         """How many threads it has."""

@@ -27,8 +27,11 @@ class Result:
     @property
     def medians(self) -> dict[str, float]:
         """The median figure of each subject."""
-        names = self.rounds[0] if self.rounds else {}
-        return {name: statistics.median(each[name] for each in self.rounds) for name in names}
+        found: dict[str, list[float]] = {}
+        for figures in self.rounds:
+            for name, value in figures.items():
+                found.setdefault(name, []).append(value)
+        return {name: statistics.median(values) for name, values in found.items()}
 
     def ratio(self, target: Target) -> float | None:
         """The median of the ratios in each round: figures of one round are taken side by side."""
@@ -50,6 +53,11 @@ def measure(row: Row, effort: Effort, rounds: int, only: Collection[str]) -> Res
     """Prepare everybody, then measure them in turn, several times."""
     failures: dict[str, str] = {}
     figures: list[dict[str, float]] = []
+
+    def note(subject: str, error: Exception) -> None:
+        failures[subject] = f"{type(error).__name__}: {error}"
+        print(f"{row.key}: {subject}: {failures[subject]}", file=sys.stderr, flush=True)
+
     with ExitStack() as stack:
         measures = {}
         for subject in row.subjects:
@@ -58,12 +66,17 @@ def measure(row: Row, effort: Effort, rounds: int, only: Collection[str]) -> Res
             try:
                 measures[subject] = stack.enter_context(row.open(subject, effort))
             except Exception as error:  # noqa: BLE001 - the others can be compared all the same
-                failures[subject] = f"{type(error).__name__}: {error}"
-                print(f"{row.key}: {subject}: {failures[subject]}", file=sys.stderr, flush=True)
+                note(subject, error)
         for number in range(rounds):
             # Each round begins with another, in case the first of a round has an advantage.
             names = list(measures)
             turned = names[number % len(names) :] + names[: number % len(names)] if names else []
-            found = {name: measures[name]() for name in turned}
-            figures.append({name: found[name] for name in names})
+            found: dict[str, float] = {}
+            for name in turned:
+                try:
+                    found[name] = measures[name]()
+                except Exception as error:  # noqa: BLE001 - as above
+                    note(name, error)
+                    del measures[name]
+            figures.append(found)
     return Result(row, figures, failures)
