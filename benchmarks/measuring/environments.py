@@ -13,6 +13,12 @@ HOME = ROOT / ".bench"
 REQUIREMENTS = {"peer": "labthings-fastapi==0.3.0", "hololinked": "hololinked"}
 
 
+def environment(more: dict[str, str] | None = None) -> dict[str, str]:
+    """Return the variables for a measured process, which keeps compiled modules as users do."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    return {**kept, "PYTHONPYCACHEPREFIX": str(HOME / "compiled"), **(more or {})}
+
+
 def python_for(subject: str) -> str:
     """Return the interpreter that serves a subject; its environment is made if there is none.
 

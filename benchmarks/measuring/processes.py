@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING
 import psutil
 
 from .connection import Connection
+from .environments import environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -89,7 +89,7 @@ class Server:
 
 @contextmanager
 def served(
-    command: Sequence[str], port: int, ready_path: str, environment: dict[str, str] | None = None
+    command: Sequence[str], port: int, ready_path: str, variables: dict[str, str] | None = None
 ) -> Iterator[Server]:
     """Start a server, wait until it answers, and end it afterwards.
 
@@ -102,7 +102,7 @@ def served(
             command,
             stdout=subprocess.DEVNULL,
             stderr=errors,
-            env={**os.environ, **(environment or {})},
+            env=environment(variables),
         )
         if SERVER_CPU is not None:
             psutil.Process(process.pid).cpu_affinity([SERVER_CPU])

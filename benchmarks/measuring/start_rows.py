@@ -8,7 +8,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from .environments import ROOT, python_for
+from .environments import ROOT, environment, python_for
 from .row import Effort, at_most, row
 from .subjects import empty_app, serve
 
@@ -29,7 +29,7 @@ def _seconds_for(subject: str, code: str, effort: Effort) -> float:
 
     def seconds(code: str) -> float:
         before, began = os.times(), time.perf_counter()
-        subprocess.run([python_for(subject), "-c", code], check=True, env={**os.environ, **paths})
+        subprocess.run([python_for(subject), "-c", code], check=True, env=environment(paths))
         if not effort.busy:
             return time.perf_counter() - began
         after = os.times()
@@ -42,12 +42,14 @@ def _seconds_for(subject: str, code: str, effort: Effort) -> float:
 @row("import", "import labthings_fastapi", "ms", ALL, at_most(1.15, "floor"))
 @contextmanager
 def import_package(subject: str, effort: Effort) -> Iterator[Measure]:
+    _seconds_for(subject, IMPORT, effort)  # compiles
     yield lambda: _seconds_for(subject, IMPORT, effort)
 
 
 @row("import-used", "the same, with Thing and ThingServer used", "ms", ALL, at_most(1.15, "floor"))
 @contextmanager
 def import_and_use(subject: str, effort: Effort) -> Iterator[Measure]:
+    _seconds_for(subject, USE, effort)  # compiles
     yield lambda: _seconds_for(subject, USE, effort)
 
 
@@ -63,4 +65,5 @@ def start(subject: str, effort: Effort) -> Iterator[Measure]:
         with empty_app() if subject == "floor" else serve(subject, things) as server:
             return (server.cpu_seconds if effort.busy else server.ready_after) * 1e3
 
+    once()  # compiles
     yield once

@@ -27,12 +27,12 @@ INVOKE = Request("POST", "/instrument/noop", b"{}", status=201)
 DESCRIBE = Request("GET", "/instrument/")
 
 
-def _environment(*folders: Path) -> dict[str, str]:
+def _our_paths(*folders: Path) -> dict[str, str]:
     paths = [str(SERVED), *map(str, folders)]
     return {"PYTHONPATH": ":".join([str(ROOT / "src"), *paths])}
 
 
-def _peer_environment(*folders: Path) -> dict[str, str]:
+def _peer_paths(*folders: Path) -> dict[str, str]:
     return {"PYTHONPATH": ":".join([str(SERVED), *map(str, folders)])}
 
 
@@ -48,19 +48,19 @@ def serve(subject: str, things: Mapping[str, str] = INSTRUMENT, **config: Any) -
         told = {"things": given, "settings_folder": str(folder / "settings")}
         last, kind = list(things.items())[-1]
         ready = f"/{last}/value_0" if kind.startswith("wide") else READ.path
-        environment = _environment(code)
+        variables = _our_paths(code)
         if subject == "ours":
             text = json.dumps({**told, **config})
             command = [python, "-c", _OUR_COMMAND, "-j", text, "--port", str(port)]
         elif subject == "peer":
             command = [python, str(SERVED / "peer_server.py"), json.dumps(told), str(port)]
-            environment = _peer_environment(code)
+            variables = _peer_paths(code)
         elif subject == "hololinked":
             command = [python, str(SERVED / "hololinked_server.py"), str(port)]
-            environment, ready = {}, READ.path
+            variables, ready = {}, READ.path
         else:
             raise ValueError(f"{subject!r} serves no Things.")
-        with served(command, port, ready, environment) as server:
+        with served(command, port, ready, variables) as server:
             yield server
 
 
