@@ -7,6 +7,7 @@ PYTHON ?= python3
 HOST ?= 127.0.0.1
 PORT ?= 5000
 PYTEST_ARGS ?=
+BENCH_ARGS ?= --json benchmarks/results/latest.json --svg benchmarks/results/latest.svg
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -29,7 +30,7 @@ FOLDERS := unit contracts properties integration faults typing e2e conformance
 TYPED := src $(wildcard tests/typing)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types imports architecture format chromium clean $(FOLDERS)
+.PHONY: help demo test bench soak lint types imports architecture format chromium clean $(FOLDERS)
 
 help:
 	@echo "make demo          install the demo and serve it on http://$(HOST):$(PORT)"
@@ -39,6 +40,8 @@ help:
 	@echo "make architecture  who may import whom, and how long a module may be"
 	@echo "make <folder>      one folder of tests/: $(FOLDERS)"
 	@echo "make chromium      install the browser that visits the server in tests/e2e"
+	@echo "make bench         beside other servers, in half an hour; BENCH_ARGS=--quick for less"
+	@echo "make soak          ten minutes of mixed load: does anything grow?"
 	@echo "make clean         remove what was installed and what the tools left behind"
 
 demo: $(DEMO_INSTALLED)
@@ -65,6 +68,13 @@ imports: $(DEV_INSTALLED)
 
 architecture: imports
 	$(PYTEST) tests/unit/test_architecture.py
+
+# The others get environments of their own, under .bench.
+bench: $(DEV_INSTALLED)
+	$(BIN)/python benchmarks/compare.py $(BENCH_ARGS)
+
+soak: $(DEV_INSTALLED)
+	$(BIN)/python benchmarks/soak.py
 
 conformance: $(NODE_INSTALLED) $(WOTPY_INSTALLED)
 
@@ -127,4 +137,5 @@ endif
 
 clean:
 	rm -rf $(VENV) $(NODE)/node_modules $(NODE)/.venv build dist
+	rm -rf $(VENV) .bench $(NODE)/node_modules build dist
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -66,7 +66,9 @@ class Place:
 
 
 def _time(value: datetime | None) -> str | None:
-    return value.astimezone(UTC).isoformat() if value is not None else None
+    if value is None:
+        return None
+    return (value if value.tzinfo is UTC else value.astimezone(UTC)).isoformat()
 
 
 def _joined(members: dict[str, Any], **raw: bytes | None) -> bytes:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from labthings_fastapi.journal.journal import Journal
     from labthings_fastapi.messages.broker import Broker
-    from labthings_fastapi.messages.message import MessageKind
+    from labthings_fastapi.messages.message import InvocationStatus, MessageKind
 
     from .invocation import Invocation
     from .lifecycle import RunState
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 class Reporter:
     """Hears all that happens in one run, in order, on the run's own threads; never blocks."""
 
-    __slots__ = ("_broker", "_journal", "_on_end", "_place", "_run")
+    __slots__ = ("_broker", "_journal", "_on_end", "_place", "_recorded", "_run")
 
     def __init__(
         self,
@@ -49,6 +49,7 @@ class Reporter:
         self._journal = journal
         self._place = place
         self._on_end = on_end
+        self._recorded: InvocationStatus | None = None
 
     def attach(self, blobs: Any) -> None:
         """Begin to listen; the run's present state is reported at once."""
@@ -67,12 +68,16 @@ class Reporter:
         run = self._run()
         if run is None:
             return
-        commit = self._record(run, state)
         if not state.finished:
-            if state.phase == "queued" and state.queue_position is None:
-                run.begin_after(commit)
+            # A phase, a place in the line and a request to stop are news, but in no record.
+            if state.status is not self._recorded:
+                commit = self._record(run, state)
+                if self._recorded is None:
+                    run.begin_after(commit)
+                self._recorded = state.status
             self._tell(run, state)
             return
+        commit = self._record(run, state)
         self._on_end(run, state)
         # Clients learn of the end once it is recorded; the run is held until then.
         commit.add_done_callback(lambda done: self._tell(run, state, done))

@@ -83,7 +83,7 @@ class Mailbox:
     def shed(self, discarded: list[Message]) -> None:
         """Drop what may be dropped until no more than the capacity waits."""
         excess = len(self._pending) - self._capacity
-        for kinds in _DROPPABLE:
+        for kinds in _DROPPABLE if excess > 0 else ():
             keys = (key for key, message in self._pending.items() if message.kind in kinds)
             for key in list(islice(keys, max(0, excess))):
                 self._drop(key, discarded)

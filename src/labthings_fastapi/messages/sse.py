@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -20,6 +21,9 @@ COMMENT = b": keep-alive\n\n"
 KEEP_ALIVE_SECONDS = 15.0
 """After how much silence the comment is sent."""
 
+_SHORT = 4096
+"""Up to how many bytes of payload an event is kept for the subscribers that come to it next."""
+
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 
 
@@ -31,8 +35,18 @@ def encode(message: Message, event: str | None = None) -> bytes:
     """
     if event is None:
         event = message.affordance if message.kind in ("property", "event") else message.kind
-    data = _LINE_END.sub(b"\ndata: ", message.payload)
-    return b"event: %b\nid: %b\ndata: %b\n\n" % (_one_line(event), _one_line(message.seq), data)
+    if len(message.payload) > _SHORT:
+        return _written(event, message.seq, message.payload)
+    return _written_before(event, message.seq, message.payload)
+
+
+def _written(event: str, id: str, payload: bytes) -> bytes:
+    data = _LINE_END.sub(b"\ndata: ", payload)
+    return b"event: %b\nid: %b\ndata: %b\n\n" % (_one_line(event), _one_line(id), data)
+
+
+# Many subscribers get the same events at about the same time.
+_written_before = lru_cache(maxsize=256)(_written)
 
 
 def _one_line(text: str) -> bytes:

@@ -18,6 +18,7 @@ KINDS: frozenset[MessageKind] = frozenset(get_args(MessageKind))
 
 _Subscriber = TypeVar("_Subscriber")
 _Pattern = tuple[MessageKind, "str | None", "str | None", "UUID | None"]
+_Shape = tuple[bool, bool, bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,11 @@ class Topic:
             and (self.kinds is None or message.kind in self.kinds)
         )
 
+    @property
+    def shape(self) -> _Shape:
+        """Whether it names a Thing, an affordance and a run."""
+        return self.thing is not None, self.affordance is not None, self.invocation is not None
+
     def patterns(self) -> Iterator[_Pattern]:
         """Yield the keys under which an index files this topic."""
         for kind in KINDS if self.kinds is None else self.kinds:
@@ -53,16 +59,22 @@ class TopicIndex(Generic[_Subscriber]):
     Not thread-safe: the owner's lock guards it.
     """
 
-    __slots__ = ("_subscribers",)
+    __slots__ = ("_shapes", "_subscribers")
 
     def __init__(self) -> None:
         # Tuples that are replaced, never changed: an iteration survives a change meanwhile.
         self._subscribers: dict[_Pattern, tuple[_Subscriber, ...]] = {}
+        # Which members the filed patterns name. A message is looked up once for each such shape;
+        # of the eight that are possible, usually one or two are in use.
+        self._shapes: tuple[_Shape, ...] = ()
 
     def add(self, topic: Topic, subscriber: _Subscriber) -> None:
         """File a subscriber under a topic."""
         for pattern in topic.patterns():
             self._subscribers[pattern] = (*self._subscribers.get(pattern, ()), subscriber)
+        shape = topic.shape
+        if shape not in self._shapes:
+            self._shapes = (*self._shapes, shape)
 
     def remove(self, topic: Topic, subscriber: _Subscriber) -> None:
         """Take a subscriber out; one that is not there is no error."""
@@ -72,32 +84,23 @@ class TopicIndex(Generic[_Subscriber]):
                 self._subscribers[pattern] = left
             else:
                 self._subscribers.pop(pattern, None)
+        if not self._subscribers:
+            self._shapes = ()
 
     def matching(self, message: Message) -> list[_Subscriber]:
         """Return those whose topic matches the message."""
         found: list[_Subscriber] = []
-        for pattern in _patterns_of(message):
-            subscribers = self._subscribers.get(pattern)
+        for names_thing, names_affordance, names_invocation in self._shapes:
+            if names_invocation and message.invocation is None:
+                continue
+            subscribers = self._subscribers.get(
+                (
+                    message.kind,
+                    message.thing if names_thing else None,
+                    message.affordance if names_affordance else None,
+                    message.invocation if names_invocation else None,
+                )
+            )
             if subscribers:
                 found.extend(subscribers)
         return found
-
-
-def _patterns_of(message: Message) -> tuple[_Pattern, ...]:
-    kind, thing, affordance = message.kind, message.thing, message.affordance
-    anywhere: tuple[_Pattern, ...] = (
-        (kind, thing, affordance, None),
-        (kind, thing, None, None),
-        (kind, None, affordance, None),
-        (kind, None, None, None),
-    )
-    invocation = message.invocation
-    if invocation is None:
-        return anywhere
-    return (
-        *anywhere,
-        (kind, thing, affordance, invocation),
-        (kind, thing, None, invocation),
-        (kind, None, affordance, invocation),
-        (kind, None, None, invocation),
-    )

@@ -1,0 +1,110 @@
+"""Those who are compared: ours, the peer, hololinked, and the floor under all of them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from served.wide import write_wide
+
+from .environments import ROOT, python_for
+from .load import Request
+from .processes import Server, free_port, served, temporary_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+SERVED = Path(__file__).parents[1] / "served"
+SUBJECTS = ("ours", "peer", "hololinked", "floor")
+INSTRUMENT = {"instrument": "instrument:Instrument"}
+READ = Request("GET", "/instrument/speed")
+COMPUTE = Request("GET", "/instrument/position")
+WRITE = Request("PUT", "/instrument/speed", b"2.5")
+INVOKE = Request("POST", "/instrument/noop", b"{}", status=201)
+DESCRIBE = Request("GET", "/instrument/")
+
+
+def _our_paths(*folders: Path) -> dict[str, str]:
+    paths = [str(SERVED), *map(str, folders)]
+    return {"PYTHONPATH": ":".join([str(ROOT / "src"), *paths])}
+
+
+def _peer_paths(*folders: Path) -> dict[str, str]:
+    return {"PYTHONPATH": ":".join([str(SERVED), *map(str, folders)])}
+
+
+@contextmanager
+def serve(subject: str, things: Mapping[str, str] = INSTRUMENT, **config: Any) -> Iterator[Server]:
+    """Serve Things with a subject, the floor excepted; `config` goes to ours alone."""
+    port = free_port()
+    python = python_for(subject)
+    with temporary_folder() as folder:
+        code = folder / "code"
+        code.mkdir()
+        given = {name: _written(what, code) for name, what in things.items()}
+        told = {"things": given, "settings_folder": str(folder / "settings")}
+        last, kind = list(things.items())[-1]
+        ready = f"/{last}/value_0" if kind.startswith("wide") else READ.path
+        variables = _our_paths(code)
+        if subject == "ours":
+            text = json.dumps({**told, **config})
+            command = [python, "-c", _OUR_COMMAND, "-j", text, "--port", str(port)]
+        elif subject == "peer":
+            command = [python, str(SERVED / "peer_server.py"), json.dumps(told), str(port)]
+            variables = _peer_paths(code)
+        elif subject == "hololinked":
+            command = [python, str(SERVED / "hololinked_server.py"), str(port)]
+            variables, ready = {}, READ.path
+        else:
+            raise ValueError(f"{subject!r} serves no Things.")
+        with served(command, port, ready, variables) as server:
+            yield server
+
+
+# What the installed `labthings-server` does.
+_OUR_COMMAND = "from labthings_fastapi.server.cli import main; main()"
+
+
+def _written(what: str, folder: Path) -> str:
+    """Return an import string; `wide:20` is written first, a Thing of so many affordances."""
+    kind, _, number = what.partition(":")
+    return write_wide(folder, int(number)) if kind == "wide" else what
+
+
+@contextmanager
+def floor(*requests: Request) -> Iterator[Server]:
+    """Serve the bytes that ours answers to these requests, from memory, by bare routes."""
+    table: dict[str, Any] = {}
+    with serve("ours") as ours, ours.connection() as connection:
+        for request in requests:
+            headers = {"Accept": "*/*"}
+            connection.send(request.method, request.path, request.body, headers)
+            status, body, head = connection.receive_all()
+            media_type = head.get("content-type", "application/json")
+            table[request.path] = [
+                *(request.method, status, media_type, body.decode(), head.get("etag")),
+            ]
+    port = free_port()
+    command = [sys.executable, str(SERVED / "floor_server.py"), json.dumps(table), str(port)]
+    path = requests[0].path if requests[0].method == "GET" else "/nothing"
+    with served(command, port, path) as server:
+        yield server
+
+
+@contextmanager
+def answering(subject: str, *requests: Request, **config: Any) -> Iterator[Server]:
+    """Serve with a subject what can be asked by these requests."""
+    chosen = floor(*requests) if subject == "floor" else serve(subject, **config)
+    with chosen as server:
+        yield server
+
+
+@contextmanager
+def empty_app() -> Iterator[Server]:
+    """Serve a FastAPI app with nothing in it."""
+    port = free_port()
+    with served([sys.executable, str(SERVED / "empty_app.py"), str(port)], port, "/ready") as app:
+        yield app
