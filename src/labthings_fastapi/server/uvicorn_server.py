@@ -87,6 +87,7 @@ def _config(app: ASGIApp, limits: Limits, make: Callable[..., asyncio.Protocol])
         http=cast("type[asyncio.Protocol]", make),
         ws=WebSocketProtocol,
         # A line for each request drowns all others, and costs as much as reading a property.
+        server_header=False,  # whoever attacks need not know what we stand on
         access_log=logging.getLogger().isEnabledFor(logging.DEBUG),
         ws_max_size=limits.frame_bytes,
         ws_per_message_deflate=False,  # values are small, and compressing each halves the rate

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import partial
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 from uuid import UUID
 
 from labthings_fastapi.actions.recorded_run import find_run
@@ -64,8 +63,7 @@ async def answer_to(
         if isinstance(output, Problem):
             return Answer(output.status, problem=output)
         return Answer(204) if output == b"null" else Answer(200, output)
-    # A header holds ASCII, and the name of a method any letter (RFC 3986, section 2.1).
-    headers = {"Location": quote(href, safe="%/:?#[]@!$&'()*+,;=~")}
+    headers = {"Location": href}
     headers |= await honour_prefer(run, prefer, action.response_timeout)
     return Answer(201, action_status(run, place), headers)
 

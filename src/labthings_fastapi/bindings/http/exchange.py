@@ -41,6 +41,13 @@ class Inbound:
         return value.decode("latin-1") if value is not None else None
 
     @property
+    def accepted(self) -> bytes:
+        """The `Accept` header in small letters; empty without one."""
+        if self._headers is None:
+            self._headers = dict(self.scope["headers"])
+        return self._headers.get(b"accept", b"").lower()
+
+    @property
     def origin(self) -> str:
         """What absolute URLs of this server begin with, as this client reached it."""
         return origin_of(self.scope, self.header(b"host"))

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 POLL_SECONDS = 60.0
 EVENT_STREAM = "text/event-stream"
+EVENTS = EVENT_STREAM.encode()
 LAST_ID = "Last-Event-ID"
 
 
@@ -121,6 +122,8 @@ async def observe(exchange: Exchange, observed: Observed | None, what: str) -> b
     What is not observable (None) is refused with 406, so that a client does not wait in vain.
     """
     exchange.varies = observed is not None
+    if not exchange.scope.get("query_string") and EVENTS not in exchange.accepted:
+        return False  # as most do
     polls, streams = asks_to_poll(exchange), prefers_events(exchange)
     if not (polls or streams):
         return False
