@@ -401,3 +401,24 @@ def test_a_closed_journal_says_that_it_takes_nothing(journal: Journal) -> None:
     record = run()
     with pytest.raises(ServerNotRunningError, match=str(record.id)):
         journal.put(record).result(TIMEOUT)
+
+
+def test_mutations_are_kept_beside_runs_and_found_by_their_actor(journal: Journal) -> None:
+    moved = finished(run(0), address="192.0.2.1")
+    written = finished(
+        run(1), kind="mutation", request={"method": "PUT", "path": "/stage/speed", "count": 2}
+    )
+    other = finished(run(2, requested_by="bob"))
+    nobody = finished(run(3, requested_by=None))
+    keep(journal, moved, written, other, nobody)
+
+    def found(**wanted: Any) -> list[RunRecord]:
+        return list(journal.search(RunQuery(**wanted)).records)
+
+    assert found() == [nobody, other, moved]
+    assert found(kind=None) == [nobody, other, written, moved]
+    assert found(kind="mutation") == [written]
+    assert found(actor="ada", kind=None) == [written, moved]
+    assert found(actor="ada") == [moved]
+    assert found(actor="eve", kind=None) == []
+    assert journal.get(written.id) == written

@@ -61,7 +61,7 @@ _ACTORS: Final = """
 ALTER TABLE runs ADD COLUMN kind TEXT NOT NULL DEFAULT 'run';
 ALTER TABLE runs ADD COLUMN address TEXT;
 ALTER TABLE runs ADD COLUMN request TEXT;
-CREATE INDEX runs_by_actor ON runs (requested_by, requested, id);
+CREATE INDEX runs_by_actor ON runs (requested_by, requested, id) WHERE requested_by IS NOT NULL;
 """
 
 MIGRATIONS: Final[tuple[str, ...]] = (_TABLES, _ACTORS)
