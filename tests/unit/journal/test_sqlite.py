@@ -116,7 +116,7 @@ def test_a_file_of_the_first_version_keeps_its_runs_and_takes_mutations(path: Pa
     old = ended()
     columns = "id, requested, closed, thing, action, status, incarnation, requested_by, ended, "
     first.execute(
-        f"INSERT INTO runs ({columns} input, log, text) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
+        f"INSERT INTO runs ({columns} input, log, text) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",  # noqa: S608 - constants
         (*run_row(old)[:8], run_row(old)[9], old.input, "[]", "stage move ada"),
     )
     first.commit()
