@@ -136,6 +136,7 @@ class PublishesWhenHashed(str):
 def test_publishing_from_within_publish_keeps_the_order(broker: Broker) -> None:
     """A finaliser may run anywhere, and log; that must neither lock up nor upset the numbers."""
     subscription = broker.subscribe(Topic())
+    broker.subscribe(Topic(thing="another"))  # or no Thing's name is looked up
     name = PublishesWhenHashed("stage")
     name.broker = broker
     broker.publish(message("event", name))
