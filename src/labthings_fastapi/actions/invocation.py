@@ -43,6 +43,18 @@ class Invocation(RunView, threading.Thread):
     Every property may be read from any thread at any time.
     """
 
+    __slots__ = (
+        "_admission",
+        "_asked",
+        "_blobs",
+        "_dependencies",
+        "_starting",
+        "_subjects",
+        "_turn",
+        "commit",
+        "default_stop_timeout",
+    )
+
     def __init__(
         self,
         action: Runnable,

@@ -50,6 +50,29 @@ class EmptyInput(BaseModel):
 class RunView:
     """One run, as far as it can be read; every property is safe from any thread at any time."""
 
+    # Thousands of runs are retained, and a dictionary of all this takes a kilobyte more.
+    __slots__ = (
+        "_action",
+        "_cancel_event",
+        "_context",
+        "_files",
+        "_lifecycle",
+        "_log",
+        "_progress",
+        "_results",
+        "_run_id",
+        "_thing",
+        "action_name",
+        "action_path",
+        "announcement",
+        "input",
+        "input_json",
+        "requested_by",
+        "requested_from",
+        "response_timeout",
+        "thing_name",
+    )
+
     def __init__(
         self,
         action: Runnable,
