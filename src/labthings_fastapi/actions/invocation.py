@@ -37,6 +37,16 @@ if TYPE_CHECKING:
     from .protocols import Host, Runnable
 
 
+def _done() -> Future[None]:
+    done: Future[None] = Future()
+    done.set_result(None)
+    return done
+
+
+_COMMITTED = _done()
+"""Stands for the commit of every run that has ended, a failed one excepted."""
+
+
 class Invocation(RunView, threading.Thread):
     """One run of an action, in a thread of its own; keeps its output, log and progress.
 
@@ -165,6 +175,9 @@ class Invocation(RunView, threading.Thread):
         if turn is not None:
             turn.over()
         self._subjects = None
+        commit = self.commit
+        if commit is not None and commit.done() and commit.exception() is None:
+            self.commit = _COMMITTED
         self._compact()
 
     def _live_context(self) -> RunContext:

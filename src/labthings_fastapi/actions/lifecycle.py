@@ -185,6 +185,7 @@ class Lifecycle:
                 expires=time.monotonic() + self._retention,
             )
         )
+        self._listener = None  # it has heard the last; a retained run need not keep it
         waiters, self._waiters = self._waiters, []
         return waiters
 

@@ -120,6 +120,7 @@ class RunView:
         self._log.pack()
         self._log.listener = None
         self._results.listener = None
+        self._progress.show = _nowhere
         if not self._files.used:
             self._files = _NO_FILES
 
