@@ -189,7 +189,11 @@ def test_what_cannot_be_made_is_the_same_from_serve_and_check(tmp_path):
         (["check"], 1, "give one of"),
         (["check", "-c", "nowhere.json"], 1, "there is no configuration file"),
         (["check", "-c", "x", "-j", "{}"], 1, "give one of"),
-        (["chekc", "-j", "{}"], 2, "'chekc' is no command: there are serve and check"),
+        (
+            ["chekc", "-j", "{}"],
+            2,
+            "'chekc' is no command: there are serve, check, cert, token and user",
+        ),
         (["-j", "{}", "--host", "nowhere.invalid"], 3, "'nowhere.invalid' cannot be used"),
     ],
 )

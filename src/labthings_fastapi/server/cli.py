@@ -100,7 +100,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     if unknown:
         parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     if args.command not in COMMANDS:
-        known = f"{', '.join(COMMANDS[:-1])} and {COMMANDS[-1]}"
+        every = (*COMMANDS, *CREDENTIAL_COMMANDS)
+        known = f"{', '.join(every[:-1])} and {every[-1]}"
         parser.error(f"{args.command!r} is no command: there are {known}")
     args.hosts = args.hosts or []
     if len(args.hosts) > 1 and args.command != "cert":

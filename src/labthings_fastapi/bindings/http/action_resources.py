@@ -110,7 +110,7 @@ class ActionResource:
             handles |= {"id": named.run, "input": given}
             run = await self._keyed.run_for(named, partial(self._action.invoke_checked, handles))
         place = Place(asked.origin, self._prefix)
-        return await answer_to(run, self.descriptor, place, asked.header(b"prefer"))
+        return await answer_to(run, self.descriptor, place, asked.joined(b"prefer"))
 
     async def get(self, exchange: Exchange) -> None:
         """List the runs of this action, in short, newest last."""
@@ -146,7 +146,7 @@ class ActionRunResource:
     async def get(self, exchange: Exchange) -> None:
         """Show a run; with `Prefer: wait=N`, wait for its end first."""
         run = await self._run(exchange)
-        headers = await honour_prefer(run, exchange.header(b"prefer"), run.response_timeout)
+        headers = await honour_prefer(run, exchange.joined(b"prefer"), run.response_timeout)
         place = Place(exchange.origin, self._prefix)
         await exchange.reply(200, action_status(run, place), headers=headers)
 

@@ -70,7 +70,7 @@ class Table:
     def find(self, path: str) -> Resource | None:
         """Return what is at a path, or None."""
         found = self._fixed.get(path)
-        if found is None and path.rfind("/") > 0:
+        if found is None and not path.endswith("/"):
             found = self._members.get(path[: path.rfind("/")])
         return found
 

@@ -40,6 +40,14 @@ class Inbound:
         value = self._headers.get(name)
         return value.decode("latin-1") if value is not None else None
 
+    def joined(self, name: bytes) -> str | None:
+        """Return a header that may come more than once as one list (RFC 9110, section 5.3)."""
+        value = self.header(name)
+        if value is None or len(self._headers or ()) == len(self.scope["headers"]):
+            return value
+        every = [found for key, found in self.scope["headers"] if key == name]
+        return b", ".join(every).decode("latin-1")
+
     @property
     def accepted(self) -> bytes:
         """The `Accept` header in small letters; empty without one."""

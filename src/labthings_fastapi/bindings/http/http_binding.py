@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from labthings_fastapi.actions.invocation_model import ACTION_INVOCATIONS_PATH
 from labthings_fastapi.portal.workers import Lane
 from labthings_fastapi.thing import endpoints_of
 from labthings_fastapi.thing_description.http_forms import HttpForms
@@ -16,6 +17,7 @@ from .dispatch import Table
 from .event_resources import EventResource, ServerEventsResource
 from .injected import add_action_route, add_endpoint_route
 from .property_resources import PropertiesResource, PropertyResource, ResetResource
+from .run_resource import RunResource
 from .thing_resource import ThingResource
 
 if TYPE_CHECKING:
@@ -51,6 +53,9 @@ class HttpBinding(HttpForms):
         self._interactions = interactions
         self._prefix = prefix
         self.table.add_resource(f"{prefix}/events", ServerEventsResource(manager.broker))
+        self.table.add_resource(
+            f"{prefix}{ACTION_INVOCATIONS_PATH}", RunResource(manager, prefix), members=True
+        )
         app.add_middleware(ThingsApplication, table=self.table)
 
     def in_front_of(self, app: ASGIApp) -> ASGIApp:
