@@ -133,11 +133,6 @@ def summary(run: Run, place: Place) -> bytes:
     return to_json(_summary_members(run, run.announcement.state, place), inf_nan_mode="strings")
 
 
-def summaries(runs: Iterable[Run], place: Place) -> bytes:
-    """Render a listing, in LabThings words."""
-    return b"[" + b",".join(summary(run, place) for run in runs) + b"]"
-
-
 def in_full(run: Run, place: Place) -> bytes:
     """Render all of a run in LabThings words: the `InvocationModel`."""
     state = run.announcement.state

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from labthings_fastapi.actions.recorded_run import find_run
-from labthings_fastapi.actions.rendering import Place, action_status, summaries
-from labthings_fastapi.actions.routes import honour_prefer
+from labthings_fastapi.actions.rendering import Place, action_status
+from labthings_fastapi.actions.routes import honour_prefer, summaries
 from labthings_fastapi.bindings.interaction.actions import output_of, runs_by_action, when_begun
 from labthings_fastapi.exceptions import InvocationFinishedError, InvocationNotFoundError
 from labthings_fastapi.problems import Problem
@@ -116,7 +116,7 @@ class ActionResource:
         """List the runs of this action, in short, newest last."""
         place = Place(exchange.origin, self._prefix)
         runs = self._manager.newest(lambda run: run.belongs_to(self.descriptor, self._thing))
-        await exchange.reply(200, summaries(runs, place))
+        await exchange.reply(200, await summaries(runs, place))
 
 
 class ActionRunResource:
@@ -174,4 +174,4 @@ class ActionsResource:
     async def get(self, exchange: Exchange) -> None:
         """List the runs by action, newest first."""
         place = Place(exchange.origin, self._prefix)
-        await exchange.reply(200, runs_by_action(self._thing, self._manager, place))
+        await exchange.reply(200, await runs_by_action(self._thing, self._manager, place))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from labthings_fastapi.actions.rendering import action_status
-from labthings_fastapi.actions.routes import wait_for_end
+from labthings_fastapi.actions.routes import wait_for_end, written
 from labthings_fastapi.messages.message import InvocationStatus
 from labthings_fastapi.portal.doorbell import outcome
 from labthings_fastapi.problems import Problem, message_problem
@@ -108,12 +108,14 @@ def output_of(run: Invocation | RecordedRun, href: str) -> bytes | Problem:
     )
 
 
-def runs_by_action(thing: Thing, manager: ActionManager, place: Place) -> bytes:
+async def runs_by_action(thing: Thing, manager: ActionManager, place: Place) -> bytes:
     """Write the runs of a Thing in short, by action and newest first (queryallactions)."""
     runs = manager.newest(lambda run: run.belongs_to(thing=thing))
+    runs.reverse()
     by_action: dict[str, list[bytes]] = {name: [] for name in thing.action_descriptors}
-    for run in reversed(runs):
-        by_action[run.action_name].append(action_status(run, place, short=True))
+    texts = await written(runs, lambda run: action_status(run, place, short=True))
+    for run, text in zip(runs, texts, strict=True):
+        by_action[run.action_name].append(text)
     members = [
         b'"%b":[%b]' % (name.encode(), b",".join(listed)) for name, listed in by_action.items()
     ]

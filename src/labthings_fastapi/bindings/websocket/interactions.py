@@ -117,7 +117,7 @@ class Interacting:
 
     async def query_all(self, request: Request) -> Answer:
         """List the runs of a Thing, by action and newest first."""
-        runs = runs_by_action(request.thing.thing, self._served.manager, self._place)
+        runs = await runs_by_action(request.thing.thing, self._served.manager, self._place)
         return Answer(raw={"statuses": runs})
 
     async def cancel(self, request: Request) -> Answer:
