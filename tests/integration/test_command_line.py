@@ -229,6 +229,16 @@ def test_a_configurations_own_modules_are_found_from_anywhere(lab, tmp_path, sta
     assert running.stop() == 0, running.said()
 
 
+def test_the_url_that_it_prints_leads_to_the_things(lab, start):
+    config = {"things": {"lamp": "optics_lab:Lamp"}, "api_prefix": "/api"}
+    (lab / "lab.json").write_text(json.dumps(config), "utf-8")
+    running = start("-c", "lab.json", cwd=lab)
+    url = f"http://127.0.0.1:{running.port}/api/"
+    assert f"Serving lamp on {url}\n" in running.said()
+    status, index = ask(running.port, "/api/")
+    assert (status, json.loads(index)["things"]) == (200, {"lamp": f"{url}lamp/"})
+
+
 @posix
 @pytest.mark.parametrize("broken", [False, True])
 def test_fallback_serves_the_error_and_the_log_until_it_is_stopped(lab, start, broken):

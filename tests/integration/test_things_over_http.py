@@ -238,6 +238,13 @@ def test_the_openapi_document_is_valid_and_holds_every_affordance(client, prefix
         assert set(paths[f"{base}picture/{{n}}"]) == {"get"}
 
 
+def test_the_openapi_document_is_where_the_index_says_and_where_fastapi_has_it(client, prefix):
+    url = client.get(f"{prefix}/").json()["openapi"]
+    assert url == f"http://testserver{prefix}/openapi.json"
+    assert client.get(url).json() == client.get("/openapi.json").json()
+    assert "/openapi.json" not in client.get(url).json()["paths"]
+
+
 def test_every_operation_has_an_id_of_its_own(client):
     operations = [
         operation["operationId"]
