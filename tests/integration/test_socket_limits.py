@@ -281,6 +281,21 @@ def test_an_id_that_would_swell_every_notification_is_refused(dial, member):
     assert "error" not in socket.next()
 
 
+@pytest.mark.parametrize("distinct", [False, True])
+def test_a_message_that_names_more_than_a_socket_may_follow_is_one_mistake(dial, stage, distinct):
+    socket = dial("/stage/ws")
+    names = [f"x{number}" if distinct else "x" for number in range(MAX_FEEDS + 1)]
+    socket.send(messageType="addPropertyObservation", data=names)
+    socket.ask("readproperty", name="x")
+    stage.x = 1
+    told = socket.next()
+    if distinct:
+        assert told["messageType"] == "error"
+        assert str(MAX_FEEDS) in told["data"]["detail"]
+    else:
+        assert told["data"] == {"x": 1}
+
+
 def test_a_thing_has_one_path_however_many_slashes_are_written(dial):
     socket = dial("/ws")
     assert socket.ask("readproperty", thingID="/stage/", name="x")["value"] == 0
