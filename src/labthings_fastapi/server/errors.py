@@ -92,6 +92,6 @@ def _allowed(app: FastAPI, request: Request) -> set[str]:
 def _not_allowed(request: Request, allowed: set[str]) -> Response:
     listed = ", ".join(sorted(allowed))
     path = request.url.path
-    detail = f"{path!r} does not take {request.method}; it takes: {listed}."
+    detail = f"{path!r} cannot be used with {request.method}, but with: {listed}."
     headers = {"Allow": listed}
     return problem_response(problem_for_status(405, detail, instance=path, headers=headers))
