@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import errno
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Any
 
@@ -47,6 +47,10 @@ class Problem:
         if self.errors:
             found["errors"] = list(self.errors)
         return found | self.extra
+
+    def at(self, path: str) -> Problem:
+        """Return the problem with the path of the request as its `instance`, if it has none."""
+        return self if self.instance is not None else replace(self, instance=path)
 
     def body(self) -> bytes:
         """Return the problem as JSON; text that is not valid Unicode is escaped, not refused."""
@@ -131,7 +135,6 @@ def problem_from(error: BaseException, *, instance: str | None = None, **extra: 
     if known:
         detail = detail.partition(": ")[2] or kind.title
     detail = well_formed(detail)
-    headers = {"Retry-After": str(RETRY_AFTER_SECONDS)} if kind.status == 503 else {}
     return Problem(
         kind.status,
         TYPE_PREFIX + kind.slug,
@@ -139,8 +142,12 @@ def problem_from(error: BaseException, *, instance: str | None = None, **extra: 
         detail,
         instance,
         extra=extra,
-        headers=headers,
+        headers=_headers_of(kind.status),
     )
+
+
+def _headers_of(status: int) -> dict[str, str]:
+    return {"Retry-After": str(RETRY_AFTER_SECONDS)} if status == 503 else {}
 
 
 def problem_for_status(status: int, detail: str | None = None, **members: Any) -> Problem:
@@ -172,4 +179,6 @@ def validation_problem(
 
 def message_problem(slug: str, title: str, status: int, detail: str, **extra: Any) -> Problem:
     """Build a problem that no exception stands for, such as an interrupted run."""
-    return Problem(status, TYPE_PREFIX + slug, title, detail, extra=extra)
+    return Problem(
+        status, TYPE_PREFIX + slug, title, detail, extra=extra, headers=_headers_of(status)
+    )

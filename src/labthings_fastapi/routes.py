@@ -46,9 +46,8 @@ def problem_of(error: Exception, instance: str) -> Problem:
     if isinstance(error, RequestValidationError):
         found = list(error.errors())
         if any(item["type"] == "json_invalid" for item in found):
-            return problem_for_status(
-                400, f"The body is not valid JSON: {found[0]['ctx']['error']}"
-            )
+            reason = f"The body is not valid JSON: {found[0]['ctx']['error']}"
+            return problem_for_status(400, reason, instance=instance)
         return validation_problem(found, "The request is not valid", instance=instance)
     if isinstance(error, HTTPException):
         detail: Any = error.detail  # FastAPI's own subclass takes anything here

@@ -162,6 +162,7 @@ def test_a_synchronous_action_answers_with_its_bare_output(client, assert_proble
     answer = client.post("/stage/now_nothing")
     assert (answer.status_code, answer.content) == (204, b"")
     problem = assert_problem(client.post("/stage/now_failing"), 500)
+    assert problem["instance"] == "/stage/now_failing"
     assert "no answer" in problem["detail"]
     assert client.get(problem["href"]).json()["status"] == "failed"
 

@@ -14,6 +14,8 @@ import time
 from pathlib import Path
 
 import pytest
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
 
 LAB = """
 from pathlib import Path
@@ -227,6 +229,27 @@ def test_a_configurations_own_modules_are_found_from_anywhere(lab, tmp_path, sta
     running = start("-c", write_config(lab, {"lamp": "optics_lab:Lamp"}), cwd=tmp_path)
     assert ask(running.port, "/lamp/level") == (200, "1")
     assert running.stop() == 0, running.said()
+
+
+def test_the_url_that_it_prints_leads_to_the_things(lab, start):
+    config = {"things": {"lamp": "optics_lab:Lamp"}, "api_prefix": "/api"}
+    (lab / "lab.json").write_text(json.dumps(config), "utf-8")
+    running = start("-c", "lab.json", cwd=lab)
+    url = f"http://127.0.0.1:{running.port}/api/"
+    assert f"Serving lamp on {url}\n" in running.said()
+    status, index = ask(running.port, "/api/")
+    assert (status, json.loads(index)["things"]) == (200, {"lamp": f"{url}lamp/"})
+
+
+@posix
+def test_a_handshake_that_is_refused_is_no_error_of_the_server(lab, start):
+    running = start("-c", write_config(lab, {"lamp": "optics_lab:Lamp"}), cwd=lab)
+    for path, origin, status in (("/ws", "http://elsewhere.example", 403), ("/lamp", None, 404)):
+        with pytest.raises(InvalidStatus) as caught:
+            connect(f"ws://127.0.0.1:{running.port}{path}", origin=origin, proxy=None)
+        assert caught.value.response.status_code == status
+    assert running.stop() == 0
+    assert "ERROR" not in running.said()
 
 
 @posix

@@ -74,6 +74,7 @@ class TestHosts:
         problem = assert_problem(answer, 421)
         assert host in problem["detail"]
         assert "allowed_hosts" in problem["detail"]
+        assert problem["instance"] == path
 
     @pytest.mark.parametrize("options", [{"allowed_hosts": ["Microscope.Lab.example"]}])
     def test_names_that_were_allowed_are_answered(self, client):

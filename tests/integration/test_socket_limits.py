@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import urllib.request
 
 import pytest
 from websockets.exceptions import InvalidStatus
@@ -12,6 +13,7 @@ import labthings_fastapi as lt
 from labthings_fastapi.bindings.websocket import outbox, session
 from labthings_fastapi.bindings.websocket.feeds import MAX_FEEDS
 from labthings_fastapi.bindings.websocket.frames import MAX_FRAME_BYTES
+from labthings_fastapi.bindings.websocket.requests import MAX_ID_CHARACTERS
 
 GATE = threading.Event()
 DONE = threading.Event()
@@ -235,4 +237,66 @@ def test_the_end_of_the_server_closes_sockets_in_order(dial, server, stage):
 def test_there_is_no_socket_elsewhere(dial, path):
     with pytest.raises(InvalidStatus) as caught:
         dial(path)
-    assert caught.value.response.status_code in (403, 404)
+    response = caught.value.response
+    assert response.status_code == 404
+    assert response.headers["content-type"] == "application/problem+json"
+    problem = json.loads(response.body)
+    assert problem["instance"] == path
+    assert path in problem["detail"]
+    assert "/ws" in problem["detail"]
+
+
+@pytest.mark.parametrize("path", ["/ws", "/stage/ws"])
+def test_a_request_that_opens_no_socket_is_told_that_there_is_one(server, path):
+    with server.test_client() as client:
+        answer = client.get(path)
+        assert answer.status_code == 426  # RFC 9110, section 15.5.22
+        assert answer.headers["upgrade"] == "websocket"
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert "ws://" in answer.json()["detail"]
+        assert client.get(f"/nothing{path}").status_code == 404
+
+
+def test_a_thing_added_while_a_socket_is_open_is_known_by_its_id(dial, server, port):
+    socket = dial("/ws")
+    socket.ask("labthings:observeall")
+    late = server.add_thing(Stage(), "/late")
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/late/") as answer:
+        id = json.load(answer)["id"]
+    assert socket.ask("readproperty", thingID=id, name="x")["value"] == 0
+    late.x = 1
+    told = socket.until(lambda message: message.get("kind") == "property")[-1]
+    assert (told["thing"], told["thingID"]) == ("late", id)
+
+
+@pytest.mark.parametrize("member", ["correlationID", "messageID"])
+def test_an_id_that_would_swell_every_notification_is_refused(dial, member):
+    socket = dial("/stage/ws")
+    request = {"messageType": "request", "operation": "observeproperty", "name": "x"}
+    socket.send(**request, **{member: "x" * (MAX_ID_CHARACTERS + 1)})
+    error = socket.next()["error"]
+    assert error["status"] == 400
+    assert member in error["detail"]
+    socket.send(**request, **{member: "x" * MAX_ID_CHARACTERS})
+    assert "error" not in socket.next()
+
+
+@pytest.mark.parametrize("distinct", [False, True])
+def test_a_message_that_names_more_than_a_socket_may_follow_is_one_mistake(dial, stage, distinct):
+    socket = dial("/stage/ws")
+    names = [f"x{number}" if distinct else "x" for number in range(MAX_FEEDS + 1)]
+    socket.send(messageType="addPropertyObservation", data=names)
+    socket.ask("readproperty", name="x")
+    stage.x = 1
+    told = socket.next()
+    if distinct:
+        assert told["messageType"] == "error"
+        assert str(MAX_FEEDS) in told["data"]["detail"]
+    else:
+        assert told["data"] == {"x": 1}
+
+
+def test_a_thing_has_one_path_however_many_slashes_are_written(dial):
+    socket = dial("/ws")
+    assert socket.ask("readproperty", thingID="/stage/", name="x")["value"] == 0
+    assert socket.ask("readproperty", thingID="//stage/", name="x")["error"]["status"] == 404

@@ -136,7 +136,7 @@ def test_wherever_there_is_get_there_is_head(client, prefix, path):
 
 def test_a_path_with_several_routes_names_the_methods_of_all(client, prefix, assert_problem):
     answer = client.put(f"{prefix}/action_invocations/{uuid4()}", json=1)
-    assert "it takes: DELETE, GET, HEAD." in assert_problem(answer, 405)["detail"]
+    assert "but with: DELETE, GET, HEAD." in assert_problem(answer, 405)["detail"]
     assert answer.headers["allow"] == "DELETE, GET, HEAD"
 
 
@@ -236,6 +236,13 @@ def test_the_openapi_document_is_valid_and_holds_every_affordance(client, prefix
         assert set(paths[f"{base}properties"]) == {"get", "put"}
         assert set(paths[f"{base}actions"]) == {"get"}
         assert set(paths[f"{base}picture/{{n}}"]) == {"get"}
+
+
+def test_the_openapi_document_is_where_the_index_says_and_where_fastapi_has_it(client, prefix):
+    url = client.get(f"{prefix}/").json()["openapi"]
+    assert url == f"http://testserver{prefix}/openapi.json"
+    assert client.get(url).json() == client.get("/openapi.json").json()
+    assert "/openapi.json" not in client.get(url).json()["paths"]
 
 
 def test_every_operation_has_an_id_of_its_own(client):

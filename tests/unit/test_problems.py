@@ -98,6 +98,8 @@ def test_well_formed_leaves_good_text_alone() -> None:
 def test_only_503_says_when_to_come_back() -> None:
     assert problem_from(errors.TooBusyError("x")).headers == {"Retry-After": "1"}
     assert problem_from(errors.NoOutputError(ID, "error")).headers == {}
+    assert message_problem("x", "X", 503, "x").headers == {"Retry-After": "1"}
+    assert message_problem("x", "X", 500, "x").headers == {}
 
 
 def test_members_without_a_value_are_left_out() -> None:
@@ -113,6 +115,11 @@ def test_extra_members_and_instance_are_told() -> None:
     problem = problem_from(ValueError("x"), instance="/a", exception="ValueError")
     assert problem.members()["instance"] == "/a"
     assert problem.members()["exception"] == "ValueError"
+
+
+def test_a_problem_gets_the_path_of_the_request_unless_it_has_one() -> None:
+    assert problem_from(ValueError("x")).at("/b").instance == "/b"
+    assert problem_from(ValueError("x"), instance="/a").at("/b").instance == "/a"
 
 
 def test_a_body_is_ascii_json_whatever_the_text() -> None:

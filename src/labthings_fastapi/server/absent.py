@@ -40,7 +40,7 @@ class WithoutFailedThings:
                     problem = message_problem(
                         "not-started", "The Thing was not started", 503, detail
                     )
-                    await _refuse(problem, scope, receive, send)
+                    await _refuse(problem.at(path), scope, receive, send)
                     return
         await self._app(scope, receive, send)
 

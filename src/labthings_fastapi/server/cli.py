@@ -210,8 +210,8 @@ def _run_server(args: argparse.Namespace) -> None:
     server.entrance.check_exposure(args.host)
     tls = _tls(args, server.settings_folder)
     names = ", ".join(server.things) or "no Things"
-    url = Bound(args.host, args.port, tls is not None).url
-    print(f"Serving {names} on {url}", flush=True)
+    url = Bound(args.host, args.port, tls is not None).url.removesuffix("/")
+    print(f"Serving {names} on {url}{server.api_prefix}/", flush=True)
     if tls is not None:
         print(f"Fingerprint of {tls.certificate} (SHA-256): {tls.fingerprint}", flush=True)
     server.serve(args.host, args.port, tls=tls or False)

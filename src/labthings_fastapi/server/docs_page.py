@@ -6,6 +6,7 @@ Swagger UI's own files come with the package `fastapi-swagger`; decision 10 says
 from __future__ import annotations
 
 import hashlib
+import posixpath
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -122,7 +123,7 @@ async def _files() -> tuple[str, dict[str, Path]]:
 def attach(app: FastAPI, prefix: str = "") -> None:
     """Add the page and its files to an app."""
     router = APIRouter(route_class=ProblemRoute, include_in_schema=False)
-    openapi = "../" * prefix.count("/") + (app.openapi_url or "").removeprefix("/")
+    openapi = posixpath.relpath(app.openapi_url or "/", prefix or "/")
 
     @router.api_route(DOCS_PATH, name="docs", methods=_METHODS)
     async def page() -> Response:

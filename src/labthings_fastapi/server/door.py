@@ -66,7 +66,7 @@ class Door:
         send = dressed(send, [*_ALWAYS, *added] if added else _ALWAYS)
         method: str = scope["method"]
         if method == "OPTIONS" and entrance.origins.is_preflight(method, headers):
-            await self._preflight(headers, send)
+            await self._preflight(scope["path"], headers, send)
             return
         version: str = scope.get("http_version", "1.1")
         receive = entrance.body_limit.counting(receive, headers, version)
@@ -119,10 +119,10 @@ class Door:
             return foreign_page(headers.get(b"origin"))
         return entrance.refuses_peer(peer) or entrance.body_limit.refusal(headers)
 
-    async def _preflight(self, headers: Mapping[bytes, bytes], send: Send) -> None:
+    async def _preflight(self, path: str, headers: Mapping[bytes, bytes], send: Send) -> None:
         answer = self._entrance.origins.preflight(headers)
         if answer is None:
-            await _send_problem(send, foreign_page(headers.get(b"origin")))
+            await _send_problem(send, foreign_page(headers.get(b"origin")).at(path))
             return
         await send({"type": "http.response.start", "status": 204, "headers": answer})
         await send({"type": "http.response.body", "body": b""})
@@ -226,6 +226,7 @@ def _dress(headers: Iterable[tuple[bytes, bytes]], added: Headers) -> Headers:
 
 async def turn_away(scope: Scope, receive: Receive, send: Send, problem: Problem) -> None:
     """Answer with a problem; a WebSocket is refused before it is opened."""
+    problem = problem.at(scope["path"])
     if scope["type"] == "http":
         await _send_problem(send, problem)
         return

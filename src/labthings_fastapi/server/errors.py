@@ -13,8 +13,11 @@ from starlette.routing import Match
 from labthings_fastapi.problems import problem_for_status
 from labthings_fastapi.routes import problem_of, problem_response
 
+from .door import turn_away
+
 if TYPE_CHECKING:
     from fastapi import FastAPI
+    from starlette.types import Receive, Scope, Send
 
     from .protocols import Wired
 
@@ -37,6 +40,20 @@ def use_problem_details(server: Wired, app: FastAPI) -> None:
         detail = "The server failed to answer; its log says why."
         return problem_response(problem_for_status(500, detail, instance=request.url.path))
 
+    elsewhere = app.router.default
+
+    async def nowhere(scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer what no route takes: a handshake too, which Starlette refuses without a word."""
+        if scope["type"] != "websocket":
+            await elsewhere(scope, receive, send)
+            return
+        detail = (
+            f"There is no WebSocket at {scope['path']!r}. There is one at {server.api_prefix}/ws "
+            "and, for each Thing, one at the Thing's path followed by 'ws'."
+        )
+        await turn_away(scope, receive, send, problem_for_status(404, detail))
+
+    app.router.default = nowhere
     app.add_exception_handler(HTTPException, render)
     app.add_exception_handler(RequestValidationError, render)
     app.add_exception_handler(Exception, render_failure)
@@ -75,6 +92,6 @@ def _allowed(app: FastAPI, request: Request) -> set[str]:
 def _not_allowed(request: Request, allowed: set[str]) -> Response:
     listed = ", ".join(sorted(allowed))
     path = request.url.path
-    detail = f"{path!r} does not take {request.method}; it takes: {listed}."
+    detail = f"{path!r} cannot be used with {request.method}, but with: {listed}."
     headers = {"Allow": listed}
     return problem_response(problem_for_status(405, detail, instance=path, headers=headers))

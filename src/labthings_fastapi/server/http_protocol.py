@@ -19,6 +19,8 @@ from .connections import LOGGER, Parting, answer_of, too_many_connections
 if TYPE_CHECKING:
     import asyncio
 
+    from starlette.types import Message
+
     from .connections import Connections, Place
 
 
@@ -193,6 +195,13 @@ class WebSocketProtocol(AutoWebSocketsProtocol):  # type: ignore[misc, valid-typ
     """A WebSocket that keeps the place of the connection which it was."""
 
     place: Place | None = None
+
+    async def send(self, message: Message) -> None:
+        """Send what the app says; a refusal is an answer, too, and no mistake of the app's."""
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body" and not message.get("more_body"):
+            # Otherwise uvicorn logs an error whenever a handshake is refused with a body.
+            self.handshake_complete = True
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End, and leave the place to another."""

@@ -22,6 +22,10 @@ class Wired(Protocol):
         """The Things by name."""
 
     @property
+    def api_prefix(self) -> str:
+        """What comes before every path."""
+
+    @property
     def state(self) -> str:
         """stopped, starting, running or stopping."""
 

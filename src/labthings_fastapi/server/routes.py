@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, Request, Response
 from pydantic_core import to_json
+from starlette.responses import RedirectResponse
 
 from labthings_fastapi.bindings.http.descriptions import rendering
 from labthings_fastapi.routes import ProblemRoute
@@ -39,7 +40,7 @@ def attach(server: Wired, app: FastAPI, prefix: str) -> None:
             "title": "LabThings",
             "version": VERSION,
             "things": things_by_url(origin),
-            "openapi": f"{origin}/openapi.json",
+            "openapi": f"{origin}{prefix}/openapi.json",
             "docs": f"{origin}{prefix}{DOCS_PATH}",
             "invocations": f"{origin}{prefix}/action_invocations",
         }
@@ -85,3 +86,13 @@ def attach(server: Wired, app: FastAPI, prefix: str) -> None:
         }
 
     app.include_router(router, prefix=prefix)
+    if prefix:
+        _point_to_openapi(app)
+
+
+def _point_to_openapi(app: FastAPI) -> None:
+    """Show the way to those who look for the OpenAPI document where other FastAPI apps have it."""
+
+    @app.get("/openapi.json", include_in_schema=False)
+    async def moved() -> Response:
+        return RedirectResponse(f".{app.openapi_url}")

@@ -114,7 +114,9 @@ class ThingServer(ThingRegister):
         self._lane = Lane(self._workers, "the server", limit=1)
         self._household = Household(self._workers)
         self._poller = Poller(self._workers)
-        self.app: ThingsAPI = ThingsAPI(self, lifespan=self._lifespan)
+        self.app: ThingsAPI = ThingsAPI(
+            self, lifespan=self._lifespan, openapi_url=f"{self.api_prefix}/openapi.json"
+        )
         setattr(self.app.state, STATE_NAME, self)
         self._bind()
         self._attach()

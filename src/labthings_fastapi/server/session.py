@@ -66,11 +66,12 @@ def attach(entrance: Entrance, app: FastAPI, prefix: str) -> None:
                     "There is nothing to show",
                     409,
                     "This server asks nobody who they are, so it needs no sessions.",
-                )
+                ).at(request.url.path)
             )
         found = await _credential(entrance, request, login)
         if found is None:
-            return problem_response(unknown_actor(tried=True, passwords=entrance.passwords))
+            refusal = unknown_actor(tried=True, passwords=entrance.passwords)
+            return problem_response(refusal.at(request.url.path))
         answer = Response(status_code=204, headers={"Cache-Control": "no-store"})
         answer.set_cookie(
             cookie,

@@ -89,6 +89,8 @@ def assert_problem_503():
     def check(answer, said):
         assert answer.status_code == 503
         assert answer.headers["content-type"] == "application/problem+json"
+        assert answer.headers["retry-after"] == "1"
+        assert answer.json()["instance"] == answer.url.path
         assert said in answer.json()["detail"]
 
     return check

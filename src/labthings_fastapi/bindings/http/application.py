@@ -89,7 +89,7 @@ def _not_allowed(resource: Resource, exchange: Exchange) -> Problem:
     allowed = _allowed(resource)
     return problem_for_status(
         405,
-        f"{resource.what} does not take {exchange.scope['method']}; it takes: {allowed}.",
+        f"{resource.what} cannot be used with {exchange.scope['method']}, but with: {allowed}.",
         instance=exchange.path,
         headers={"Allow": allowed},
     )

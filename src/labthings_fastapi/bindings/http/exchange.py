@@ -172,4 +172,5 @@ class Exchange(Inbound):
 
     async def refuse(self, problem: Problem) -> None:
         """Send an error."""
-        await self.reply(problem.status, problem.body(), PROBLEM_MEDIA_TYPE, problem.headers)
+        body = problem.at(self.path).body()
+        await self.reply(problem.status, body, PROBLEM_MEDIA_TYPE, problem.headers)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from labthings_fastapi.exceptions import RequestError
 from labthings_fastapi.messages.topic import Topic
 
+from .feeds import MAX_FEEDS
 from .following import require_observable
 from .frames import text_in, written
 
@@ -37,10 +38,10 @@ class LabThingsMessages:
         self._writer = writer
 
     def names(self, members: Mapping[str, Any]) -> list[str]:
-        """Return the names of affordances in a message.
+        """Return the names of affordances in a message, each once.
 
         Raises:
-            RequestError: there are none.
+            RequestError: there are none, or more than a socket may follow.
         """
         data = members.get("data")
         found = [data] if isinstance(data, str) else data
@@ -53,7 +54,13 @@ class LabThingsMessages:
                 f"'data' of {members['messageType']!r} must name what to observe, as "
                 '{"name": true}, ["name"] or "name".'
             )
-        return list(found)
+        names = list(dict.fromkeys(found))
+        if len(names) > MAX_FEEDS:  # each costs time, in which nobody else is answered
+            raise RequestError(
+                f"'data' of {members['messageType']!r} names {len(names)} affordances, but a "
+                f"socket may follow {MAX_FEEDS} at most."
+            )
+        return names
 
     def observe(self, used: ThingInteraction, members: Mapping[str, Any], name: str) -> None:
         """Follow one property, or the runs of one action, from now on.

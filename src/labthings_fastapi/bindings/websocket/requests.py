@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from labthings_fastapi.bindings.interaction.things import ThingInteraction
 
 
+MAX_ID_CHARACTERS = 200
+
+
 @dataclass(slots=True)
 class Answer:
     """What a request is answered with: members, those that are JSON already, and HTTP's status."""
@@ -104,6 +107,21 @@ def repeated(members: Mapping[str, Any], *names: str) -> Members:
             found["correlationID"] = value
             break
     return found
+
+
+def check_ids(members: Mapping[str, Any]) -> None:
+    """Refuse ids that would make every notification of a subscription longer than its news.
+
+    Raises:
+        RequestError: one is too long.
+    """
+    for name in ("correlationID", "messageID"):
+        value = members.get(name)
+        if isinstance(value, str) and len(value) > MAX_ID_CHARACTERS:
+            raise RequestError(
+                f"The {name!r} of the message has {len(value)} characters, but is repeated in what "
+                f"answers it: use at most {MAX_ID_CHARACTERS}, a UUID for example."
+            )
 
 
 def refusal(members: Mapping[str, Any], problem: Mapping[str, Any]) -> str:

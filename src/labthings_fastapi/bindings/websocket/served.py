@@ -43,6 +43,7 @@ class Served:
         self._lane = Lane(interactions.workers, "the ids of Things", limit=1, waiting=1000)
         self._things: dict[str, ThingInteraction] = {}
         self._by_path: dict[str, ThingInteraction] = {}
+        self._server_id: tuple[UUID | None] | None = None  # None: not asked for yet
         self._known_ids: dict[str, str] = {}  # name → id, for every Thing that was looked up
         self._by_id: dict[str, ThingInteraction] = {}
         self._changes: set[asyncio.Task[Any]] = set()
@@ -61,17 +62,23 @@ class Served:
 
     async def learn_ids(self) -> None:
         """Make the ids of the Things known; the server's own may have to be read from the disk."""
-        missing = [used for name, used in self._things.items() if name not in self._known_ids]
-        if not missing:
+        if self._server_id is None and self._things:
+            one = next(iter(self._things.values()))
+            self._server_id = (await self._lane.run(_server_id_of, one),)
+        self._learn_new_ids()
+
+    def _learn_new_ids(self) -> None:
+        """Look up the ids of Things that were added since, also while sockets are open."""
+        if self._server_id is None or len(self._known_ids) == len(self._things):
             return
-        server_id = await self._lane.run(_server_id_of, missing[0])
-        for used in missing:
-            id = thing_id(used.thing, server_id)
-            self._known_ids[used.thing.name] = id
-            self._by_id[id] = used
+        for name, used in self._things.items():
+            if name not in self._known_ids:
+                id = self._known_ids[name] = thing_id(used.thing, *self._server_id)
+                self._by_id[id] = used
 
     def id_of(self, name: str) -> str:
         """Return the id of a Thing in its description; its name, while that is not known."""
+        self._learn_new_ids()
         return self._known_ids.get(name, name)
 
     def find(self, said: str) -> ThingInteraction:
@@ -80,9 +87,9 @@ class Served:
         Raises:
             ThingNotFoundError: there is none.
         """
-        found = (
-            self._by_id.get(said) or self._things.get(said) or self._by_path.get(said.strip("/"))
-        )
+        self._learn_new_ids()
+        path = said.removeprefix("/").removesuffix("/")
+        found = self._by_id.get(said) or self._things.get(said) or self._by_path.get(path)
         if found is None:
             known = ", ".join(self._things) or "none"
             raise ThingNotFoundError(

@@ -29,7 +29,7 @@ from .labthings import LABTHINGS_MESSAGES, LabThingsMessages, error_message
 from .operations import Cost, named, operations
 from .outbox import Outbox
 from .permission import Refused, audit, require_operator
-from .requests import Request, refusal
+from .requests import Request, check_ids, refusal
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -159,6 +159,7 @@ class Session:
                     "This is a binary message, which means nothing here: send JSON as text."
                 )
             members = read_frame(text)
+            check_ids(members)
             kind = text_in(members, "messageType")
             if kind == "request":
                 self._begin(members)
@@ -254,7 +255,7 @@ class Session:
     def _refuse(self, members: Members, error: Exception, what: str) -> Problem:
         """Answer with a problem, in the vocabulary of the message."""
         if isinstance(error, Refused):
-            problem = error.problem
+            problem = error.problem.at(self._scope["path"])
         else:
             if not is_expected(error):
                 LOGGER.error("%s: %s failed.", what, members.get("operation"), exc_info=error)
