@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from .tls import Tls, TlsChoice
 
 LOGGER = logging.getLogger("labthings_fastapi.server")
+SWITCH_SECONDS = 0.001
+"""For how long a thread of user code may keep Python to itself while the server wants it."""
 CLOSING_SECONDS = 0.7
 """What is left for closing Things if the runs used up their time to stop."""
 EXIT_INTERRUPTED = 130
@@ -148,6 +150,9 @@ def run_until_stopped(
 def _run_in_a_thread(
     server: Stoppable, running: Any, sockets: list[socket.socket], grace: float
 ) -> None:
+    # Python's usual 5 ms are long for a server: a run that computes would delay each answer, a
+    # cancel too, by that much, and the many short hand-overs of a run wait for one another.
+    sys.setswitchinterval(SWITCH_SECONDS)
     outcome = _Outcome()
     thread = threading.Thread(
         target=outcome.of, args=(running.run, sockets), name="labthings-http", daemon=True
