@@ -49,14 +49,21 @@ if TYPE_CHECKING:
 LOGGER = logging.getLogger("labthings_fastapi.security")
 REFRESH_SECONDS = 2.0
 MOST_PEERS = 1000
-_TELLING = frozenset({b"origin", b"sec-fetch-site", b"content-length", b"transfer-encoding"})
+LOGIN_BYTES = 32 * 1024
+"""The largest body that anybody may send who has not said who it is."""
+_FORWARDED = frozenset({b"x-forwarded-for", b"forwarded", b"x-real-ip"})
+"""By these a proxy says for whom it asks; anybody else may send them, too."""
+_TELLING = _FORWARDED | {b"origin", b"sec-fetch-site", b"content-length", b"transfer-encoding"}
 
 
 class Peer(NamedTuple):
-    """Who is at the other end: the IP address, or None in this very process."""
+    """Who is at the other end: the IP address or "unknown", or None in this very process."""
 
     address: str | None
     is_local: bool
+
+
+STRANGER = Peer("unknown", False)  # the word of RFC 7239, section 6.2
 
 
 class Entrance:
@@ -124,7 +131,11 @@ class Entrance:
     # --- from where -----------------------------------------------------------------------
 
     def peer_of(self, scope: Scope) -> Peer:
-        """Return who is at the other end."""
+        """Return who is at the other end.
+
+        ASGI servers put what `X-Forwarded-For` says in the place of an address, be it nonsense:
+        who sends such a header is neither in this process nor, for all we know, on this computer.
+        """
         client = scope.get("client")
         name = client[0] if client else ""
         found = self._peers.get(name)
@@ -141,6 +152,8 @@ class Entrance:
         The usual case by far, from programs on the same computer; all others are looked at.
         """
         client = scope.get("client")
+        if found.is_local and _came_through_a_proxy(scope, found):
+            return STRANGER
         peer = self._peers.get(client[0]) if client else None
         return (
             peer is not None
@@ -314,10 +327,22 @@ def _text(headers: Mapping[bytes, bytes], name: bytes) -> str | None:
 
 def _peer(name: str) -> Peer:
     try:
-        ipaddress.ip_address(name.partition("%")[0])
+        ipaddress.ip_address(name)
     except ValueError:
         return Peer(None, True)
-    return Peer(name, is_loopback(name))
+    return Peer(name, is_loopback(name))  # an address is not looked up
+
+
+def _came_through_a_proxy(scope: Scope, peer: Peer) -> bool:
+    """Whether a proxy asks for somebody whose address the ASGI server did not find out."""
+    for name, value in scope["headers"]:
+        if name in _FORWARDED:
+            found = peer
+            if name != b"x-forwarded-for":  # which the ASGI server has read
+                found = _peer(value.decode("latin-1"))
+            if found.address is None or not found.is_local:
+                return True
+    return False
 
 
 def security_summary(entrance: Entrance) -> dict[str, Any]:
