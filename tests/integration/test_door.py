@@ -238,6 +238,11 @@ class TestLimits:
         assert connection.getresponse().status == 413
         connection.close()
 
+    def test_only_who_takes_files_takes_as_much_as_files_may_be(self, client, assert_problem):
+        form = {"Content-Type": "multipart/form-data; boundary=x"}
+        problem = assert_problem(client.post("/stage/upload", content=b"x", headers=form), 415)
+        assert "takes no form" in problem["detail"]
+
     def test_json_that_is_too_deep_is_refused(self, client, assert_problem):
         deep = b"[" * 100_000 + b"]" * 100_000
         headers = {"Content-Type": "application/json"}
