@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import threading
 import time
 
 import httpx2
@@ -15,6 +16,7 @@ import labthings_fastapi as lt
 from labthings_fastapi.security.credential_file import CredentialFile
 from labthings_fastapi.security.credentials import new_password, new_token
 
+FORM = "multipart/form-data; boundary=x"
 READ = json.dumps({"messageType": "request", "operation": "readproperty", "name": "speed"})
 
 
@@ -221,6 +223,14 @@ class TestSessions:
     def test_a_header_does_as_well_as_a_body(self, client, alice):
         assert client.post("/session", headers=alice).status_code == 204
         assert client.get("/session").json()["name"] == "alice"
+
+    def test_who_has_not_said_who_it_is_may_not_send_much(self, client, assert_problem):
+        large = b'{"token": "' + b"x" * 100_000 + b'"}'
+        json_chunked = (iter([large]), "application/json")
+        for content, kind in ((large, "application/json"), (large, FORM), json_chunked):
+            answer = client.post("/session", content=content, headers={"Content-Type": kind})
+            problem = assert_problem(answer, 413)
+            assert "a name and a password" in problem["detail"]
 
     def test_a_wrong_token_begins_nothing(self, client, assert_problem):
         for login in ({"token": "x"}, {"name": "bob", "password": "x"}, {}):
@@ -432,6 +442,58 @@ class TestVisits:
             with pytest.raises(ConnectionClosed):
                 socket.recv(timeout=60)
             assert socket.close_code == 1008
+
+    def test_a_socket_closes_when_its_role_changes(self, port, victor, file):
+        with connect(f"ws://127.0.0.1:{port}/stage/ws", additional_headers=victor) as socket:
+            changed = [
+                each.model_copy(update={"role": "operator"}) if each.name == "victor" else each
+                for each in file.credentials
+            ]
+            text = json.dumps([each.model_dump(mode="json") for each in changed])
+            file.path.write_text(text)
+            with pytest.raises(ConnectionClosed):
+                socket.recv(timeout=60)
+            assert socket.close_code == 1008
+
+    def test_a_new_token_of_the_same_name_does_not_keep_the_old_one_alive(
+        self, subscribe, victor, file
+    ):
+        stream = subscribe("/events", **victor)
+        assert stream.response.status == 200
+        (old,) = [each for each in file.credentials if each.name == "victor"]
+        new, _ = new_token("victor", old.role, old.things)
+        others = [each for each in file.credentials if each is not old]
+        file.path.write_text(json.dumps([each.model_dump(mode="json") for each in [*others, new]]))
+        stream.response.read()
+        assert stream.response.isclosed()
+
+    def test_a_flood_of_passwords_does_not_keep_a_revoked_token_alive(
+        self, port, subscribe, victor, file
+    ):
+        file.add(new_password("bob", "correct horse", "operator"))
+        stream = subscribe("/events", **victor)
+        over = threading.Event()
+        busy = threading.Event()
+
+        def guess():
+            with httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as guesser:
+                while not over.is_set():
+                    wrong = {"name": "bob", "password": "wrong horse"}
+                    if guesser.post("/session", json=wrong).status_code == 503:
+                        busy.set()
+
+        guessers = [threading.Thread(target=guess) for _ in range(40)]
+        for each in guessers:
+            each.start()
+        try:
+            assert busy.wait(60)
+            file.remove("victor")
+            stream.response.read()
+        finally:
+            over.set()
+            for each in guessers:
+                each.join()
+        assert stream.response.isclosed()
 
     def test_others_stay_open(self, port, client, victor, file, alice):
         with connect(f"ws://127.0.0.1:{port}/stage/ws", additional_headers=alice) as socket:

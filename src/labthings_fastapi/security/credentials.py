@@ -50,7 +50,7 @@ class Credential(BaseModel):
     @property
     def actor(self) -> Actor:
         """Whom it stands for."""
-        return Actor(self.name, self.role, dict(self.things))
+        return Actor(self.name, self.role, dict(self.things), self.hash)
 
     def is_valid_at(self, now: datetime) -> bool:
         """Whether it has not expired."""

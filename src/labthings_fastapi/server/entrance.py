@@ -90,6 +90,10 @@ class Entrance:
         self.origins = OriginRule(frozenset(config.cors_origins))
         self.shares = bool(config.cors_origins)
         self.body_limit = BodyLimit(config.max_body_bytes, config.max_upload_bytes)
+        login_bytes = min(LOGIN_BYTES, config.max_body_bytes)
+        self._login_limit = BodyLimit(
+            login_bytes, login_bytes, "send a token, or a name and a password"
+        )
         self.insecure = security.insecure
         self.prefix = config.api_prefix
         self._audit = audit
@@ -109,7 +113,11 @@ class Entrance:
         self.authenticator = Authenticator(
             lambda: self._file.credentials, cookie=f"labthings_session_{ours.hexdigest()[:8]}"
         )
-        self._lane = Lane(Workers("labthings-door"), "the door", limit=2)
+        workers = Workers("labthings-door")
+        self._passwords = Lane(workers, "the check of passwords", limit=2)
+        # Apart from these, or whoever tries many passwords could keep a revoked token alive.
+        self._reading = Lane(workers, "the file of credentials", limit=1)
+        self._naming = Lane(workers, "the name of this computer", limit=1)
         self._peers: dict[str, Peer] = {}
         self._fqdn = ""
         self.visits = Visits(self._refresh, self._is_valid, REFRESH_SECONDS)
@@ -144,6 +152,8 @@ class Entrance:
             if len(self._peers) >= MOST_PEERS:
                 self._peers.clear()
             self._peers[name] = found
+        if found.is_local and _came_through_a_proxy(scope, found):
+            return STRANGER
         return found
 
     def is_plain(self, scope: Scope, headers: Mapping[bytes, bytes]) -> bool:
@@ -152,8 +162,6 @@ class Entrance:
         The usual case by far, from programs on the same computer; all others are looked at.
         """
         client = scope.get("client")
-        if found.is_local and _came_through_a_proxy(scope, found):
-            return STRANGER
         peer = self._peers.get(client[0]) if client else None
         return (
             peer is not None
@@ -172,7 +180,11 @@ class Entrance:
         return unprotected(peer.address or "")
 
     async def answers_to(self, host: bytes) -> bool:
-        """Whether this is one of our names; the long one is asked for when it is first needed."""
+        """Whether this is one of our names; the long one is asked for when it is first needed.
+
+        Raises:
+            TooBusyError: too many wait for that.
+        """
         if self.hosts.allows(host):
             return True
         parts = split_host(host.decode("latin-1"))
@@ -181,7 +193,7 @@ class Entrance:
             return False
         if not self._fqdn:
             # It may ask the network, and for seconds.
-            self._fqdn = await self._lane.run(socket.getfqdn)
+            self._fqdn = await self._naming.run(socket.getfqdn)
             self.hosts.add(self._fqdn)
         return self.hosts.allows(host)
 
@@ -220,6 +232,10 @@ class Entrance:
     def is_open(self, scope: Scope, method: str) -> bool:
         """Whether this is where one says who one is, which nobody can do before."""
         return method in ("POST", "DELETE") and _path(scope) == f"{self.prefix}/session"
+
+    def limit_for(self, scope: Scope, method: str) -> BodyLimit:
+        """Return how large a body may be."""
+        return self._login_limit if self.is_open(scope, method) else self.body_limit
 
     async def identify(
         self, scope: Scope, headers: Mapping[bytes, bytes]
@@ -263,7 +279,7 @@ class Entrance:
             return None
         found = self.authenticator.remembered(pair)
         if found is None:
-            found = await self._lane.run(self.authenticator.check, pair)
+            found = await self._passwords.run(self.authenticator.check, pair)
             if found is not None:
                 self.authenticator.remember(pair, found)
         return found
@@ -274,13 +290,13 @@ class Entrance:
             self._refreshed = now
             self._refreshing = asyncio.ensure_future(self._refresh())
 
-    def _is_valid(self, name: str) -> bool:
+    def _is_valid(self, actor: Actor) -> bool:
         now = datetime.now(UTC)
-        return any(each.name == name and each.is_valid_at(now) for each in self._file.credentials)
+        return any(each.actor == actor and each.is_valid_at(now) for each in self._file.credentials)
 
     async def _refresh(self) -> None:
         try:
-            if await self._lane.run(self._file.refresh):
+            if await self._reading.run(self._file.refresh):
                 LOGGER.info("The credentials in %s were read again.", self._file.path)
         except CredentialError as error:
             LOGGER.error("%s", error)

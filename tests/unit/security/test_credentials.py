@@ -96,7 +96,7 @@ class TestFile:
         other = CredentialFile(path)
         assert other.refresh()
         assert find_token(other.credentials, text).actor == Actor(
-            "alice", "viewer", {"stage": "admin"}
+            "alice", "viewer", {"stage": "admin"}, credential.hash
         )
         assert not other.refresh()  # nothing has changed
 
