@@ -278,6 +278,11 @@ class TestDescriptions:
 
 
 class TestJournal:
+    @pytest.fixture
+    def dial_as_victor(self, port, victor):
+        with connect(f"ws://127.0.0.1:{port}/stage/ws", additional_headers=victor) as socket:
+            yield socket
+
     def test_a_run_names_its_actor(self, client, alice):
         run = client.post("/stage/move", headers={**alice, "Prefer": "wait=30"}).json()
         record = client.get(f"/journal/{run['id']}", headers=alice).json()
@@ -371,6 +376,23 @@ class TestJournal:
         client.get("/health", headers={"Authorization": f"Basic {basic}"})
         assert "was refused" in caplog.text
         assert text not in caplog.text
+
+    def test_who_may_only_read_cannot_fill_it(self, client, victor, alice, dial_as_victor):
+        for number in range(100):
+            path = f"/stage/{number}{'x' * 10_000}"
+            assert client.post(path, headers=victor).status_code == 403
+        write = {"messageType": "request", "operation": "writeproperty", "value": 1}
+        for number in range(10):
+            dial_as_victor.send(json.dumps({**write, "name": f"{number}{'x' * 10_000}"}))
+            assert '"status":403' in dial_as_victor.recv(timeout=30)
+        records = []
+        while sum(each["request"]["count"] for each in records) < 110:
+            answer = client.get(
+                "/journal", params={"actor": "victor", "limit": 1000}, headers=alice
+            )
+            records = answer.json()["records"]
+        assert len(answer.content) < 100_000
+        assert len(records) < 100
 
 
 class TestStart:
