@@ -182,6 +182,20 @@ class TestChanges:
             assert time.monotonic() < deadline
         assert client.get("/health", headers=alice).status_code == 200
 
+    def test_after_a_quiet_night_the_first_request_counts_already(
+        self, client, file, token, alice, monkeypatch
+    ):
+        monkeypatch.setattr("labthings_fastapi.server.entrance.REFRESH_SECONDS", 0.0)
+        carol = token("carol", "operator")
+        assert client.put("/stage/speed", json=2, headers=carol).status_code == 204
+        file.remove("carol")
+        assert client.put("/stage/speed", json=3, headers=carol).status_code == 401
+        dave = token("dave", "operator")
+        assert client.post("/session", headers=dave).status_code == 204
+        file.remove("dave")
+        assert client.get("/session").status_code == 401
+        assert client.post("/session", headers=dave).status_code == 401
+
 
 class TestPasswords:
     @pytest.fixture

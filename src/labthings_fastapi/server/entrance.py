@@ -48,6 +48,8 @@ if TYPE_CHECKING:
 
 LOGGER = logging.getLogger("labthings_fastapi.security")
 REFRESH_SECONDS = 2.0
+"""For how long what the file of credentials says is taken for true."""
+PATIENCE_SECONDS = 2.0
 MOST_PEERS = 1000
 LOGIN_BYTES = 32 * 1024
 """The largest body that anybody may send who has not said who it is."""
@@ -245,7 +247,7 @@ class Entrance:
         Raises:
             TooBusyError: too many passwords are being checked.
         """
-        self._refresh_now_and_then()
+        await self._refresh_if_old()
         authorization, cookies = _text(headers, b"authorization"), _text(headers, b"cookie")
         scheme = "https" if scope.get("scheme") in ("https", "wss") else "http"
         if cookies is not None and self.origins.is_from_elsewhere(headers, scheme):
@@ -263,6 +265,7 @@ class Entrance:
 
     async def check(self, authorization: str) -> Credential | None:
         """Return the credential of an `Authorization` header; a password takes its time."""
+        await self._refresh_if_old()
         found = self.authenticator.by_bearer(authorization)
         pair = basic_pair(authorization)
         if found is not None or pair is None:
@@ -275,6 +278,7 @@ class Entrance:
         Raises:
             TooBusyError: too many passwords are being checked.
         """
+        await self._refresh_if_old()
         if not self.passwords:
             return None
         found = self.authenticator.remembered(pair)
@@ -284,11 +288,15 @@ class Entrance:
                 self.authenticator.remember(pair, found)
         return found
 
-    def _refresh_now_and_then(self) -> None:
-        now = time.monotonic()
-        if now - self._refreshed > REFRESH_SECONDS:
-            self._refreshed = now
-            self._refreshing = asyncio.ensure_future(self._refresh())
+    async def _refresh_if_old(self) -> None:
+        """Go by what the file says now, also for the first request after a quiet night."""
+        if time.monotonic() - self._refreshed <= REFRESH_SECONDS:
+            return
+        task, loop = self._refreshing, asyncio.get_running_loop()
+        if task is None or task.done() or task.get_loop() is not loop:
+            task = self._refreshing = loop.create_task(self._refresh())
+        await asyncio.wait({task}, timeout=PATIENCE_SECONDS)  # a network share may hang
+        self._refreshed = time.monotonic()
 
     def _is_valid(self, actor: Actor) -> bool:
         now = datetime.now(UTC)
