@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi.params import Form
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
-from labthings_fastapi.exceptions import LabThingsError
+from labthings_fastapi.exceptions import LabThingsError, UnsupportedMediaTypeError
 from labthings_fastapi.problems import (
     PROBLEM_MEDIA_TYPE,
     Problem,
@@ -31,14 +32,28 @@ class ProblemRoute(APIRoute):
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Wrap FastAPI's handler, which raises what the app's handlers would render."""
         handle = super().get_route_handler()
+        # Files in a form may be large, because they go to the disk. FastAPI would read a form into
+        # memory where it expects something else, only to find that out.
+        field = self.body_field
+        takes_forms = field is None or isinstance(field.field_info, Form)
 
         async def answer(request: Request) -> Response:
             try:
+                if not takes_forms and is_form(request.headers.get("content-type", "")):
+                    raise UnsupportedMediaTypeError(
+                        f"{request.method} {request.url.path} takes no form: send the body as "
+                        "what it is, JSON for example, with its own `Content-Type`."
+                    )
                 return await handle(request)
             except (LabThingsError, RequestValidationError, HTTPException) as error:
                 return problem_response(problem_of(error, request.url.path))
 
         return answer
+
+
+def is_form(content_type: str) -> bool:
+    """Whether a body is a form that may hold files (RFC 7578)."""
+    return content_type.lower().startswith("multipart/form-data")
 
 
 def problem_of(error: Exception, instance: str) -> Problem:

@@ -100,6 +100,45 @@ class TestHosts:
             assert client.get("/stage/speed", headers={"Host": "whatever"}).status_code == 200
 
 
+class TestProxies:
+    """What a proxy says of its clients, anybody may say."""
+
+    @pytest.mark.parametrize("name", ["X-Forwarded-For", "Forwarded", "X-Real-IP"])
+    @pytest.mark.parametrize("value", ["nonsense", "unknown", "127.0.0.1, nonsense"])
+    def test_no_page_becomes_our_own_by_calling_itself_something_else(
+        self, client, assert_problem, moves, name, value
+    ):
+        # A page whose name was made to lead here: it may send any header but these two.
+        page = {"Host": "evil.example", "Origin": EVIL, name: value}
+        assert_problem(client.post("/stage/move", headers=page), 421)
+        assert_problem(client.get("/stage/speed", headers=page), 421)
+        assert moves() == 0
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("X-Forwarded-For", "192.0.2.7"),
+            ("X-Forwarded-For", "nonsense"),
+            ("X-Forwarded-For", "127.0.0.1%nonsense"),
+            ("X-Real-IP", "192.0.2.7"),
+            ("Forwarded", "for=192.0.2.7;proto=http"),
+            ("Forwarded", "for=unknown"),
+        ],
+    )
+    def test_those_behind_a_proxy_are_not_on_this_computer(
+        self, client, assert_problem, moves, name, value
+    ):
+        client.get("/stage/speed")
+        problem = assert_problem(client.post("/stage/move", headers={name: value}), 403)
+        assert "token create" in problem["detail"]
+        assert_problem(client.get("/stage/speed", headers={name: value}), 403)
+        assert moves() == 0
+
+    @pytest.mark.parametrize("name", ["X-Forwarded-For", "X-Real-IP"])
+    def test_unless_the_proxy_says_that_they_are(self, client, name):
+        assert client.get("/stage/speed", headers={name: "127.0.0.1"}).status_code == 200
+
+
 class TestOrigins:
     @pytest.mark.parametrize(
         "headers",
@@ -198,6 +237,11 @@ class TestLimits:
         connection.endheaders()
         assert connection.getresponse().status == 413
         connection.close()
+
+    def test_only_who_takes_files_takes_as_much_as_files_may_be(self, client, assert_problem):
+        form = {"Content-Type": "multipart/form-data; boundary=x"}
+        problem = assert_problem(client.post("/stage/upload", content=b"x", headers=form), 415)
+        assert "takes no form" in problem["detail"]
 
     def test_json_that_is_too_deep_is_refused(self, client, assert_problem):
         deep = b"[" * 100_000 + b"]" * 100_000

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import threading
 import time
 
 import httpx2
@@ -15,6 +16,7 @@ import labthings_fastapi as lt
 from labthings_fastapi.security.credential_file import CredentialFile
 from labthings_fastapi.security.credentials import new_password, new_token
 
+FORM = "multipart/form-data; boundary=x"
 READ = json.dumps({"messageType": "request", "operation": "readproperty", "name": "speed"})
 
 
@@ -180,6 +182,20 @@ class TestChanges:
             assert time.monotonic() < deadline
         assert client.get("/health", headers=alice).status_code == 200
 
+    def test_after_a_quiet_night_the_first_request_counts_already(
+        self, client, file, token, alice, monkeypatch
+    ):
+        monkeypatch.setattr("labthings_fastapi.server.entrance.REFRESH_SECONDS", 0.0)
+        carol = token("carol", "operator")
+        assert client.put("/stage/speed", json=2, headers=carol).status_code == 204
+        file.remove("carol")
+        assert client.put("/stage/speed", json=3, headers=carol).status_code == 401
+        dave = token("dave", "operator")
+        assert client.post("/session", headers=dave).status_code == 204
+        file.remove("dave")
+        assert client.get("/session").status_code == 401
+        assert client.post("/session", headers=dave).status_code == 401
+
 
 class TestPasswords:
     @pytest.fixture
@@ -221,6 +237,14 @@ class TestSessions:
     def test_a_header_does_as_well_as_a_body(self, client, alice):
         assert client.post("/session", headers=alice).status_code == 204
         assert client.get("/session").json()["name"] == "alice"
+
+    def test_who_has_not_said_who_it_is_may_not_send_much(self, client, assert_problem):
+        large = b'{"token": "' + b"x" * 100_000 + b'"}'
+        json_chunked = (iter([large]), "application/json")
+        for content, kind in ((large, "application/json"), (large, FORM), json_chunked):
+            answer = client.post("/session", content=content, headers={"Content-Type": kind})
+            problem = assert_problem(answer, 413)
+            assert "a name and a password" in problem["detail"]
 
     def test_a_wrong_token_begins_nothing(self, client, assert_problem):
         for login in ({"token": "x"}, {"name": "bob", "password": "x"}, {}):
@@ -268,6 +292,11 @@ class TestDescriptions:
 
 
 class TestJournal:
+    @pytest.fixture
+    def dial_as_victor(self, port, victor):
+        with connect(f"ws://127.0.0.1:{port}/stage/ws", additional_headers=victor) as socket:
+            yield socket
+
     def test_a_run_names_its_actor(self, client, alice):
         run = client.post("/stage/move", headers={**alice, "Prefer": "wait=30"}).json()
         record = client.get(f"/journal/{run['id']}", headers=alice).json()
@@ -362,6 +391,23 @@ class TestJournal:
         assert "was refused" in caplog.text
         assert text not in caplog.text
 
+    def test_who_may_only_read_cannot_fill_it(self, client, victor, alice, dial_as_victor):
+        for number in range(100):
+            path = f"/stage/{number}{'x' * 10_000}"
+            assert client.post(path, headers=victor).status_code == 403
+        write = {"messageType": "request", "operation": "writeproperty", "value": 1}
+        for number in range(10):
+            dial_as_victor.send(json.dumps({**write, "name": f"{number}{'x' * 10_000}"}))
+            assert '"status":403' in dial_as_victor.recv(timeout=30)
+        records = []
+        while sum(each["request"]["count"] for each in records) < 110:
+            answer = client.get(
+                "/journal", params={"actor": "victor", "limit": 1000}, headers=alice
+            )
+            records = answer.json()["records"]
+        assert len(answer.content) < 100_000
+        assert len(records) < 100
+
 
 class TestStart:
     def test_authentication_may_be_required(self, tmp_path):
@@ -432,6 +478,58 @@ class TestVisits:
             with pytest.raises(ConnectionClosed):
                 socket.recv(timeout=60)
             assert socket.close_code == 1008
+
+    def test_a_socket_closes_when_its_role_changes(self, port, victor, file):
+        with connect(f"ws://127.0.0.1:{port}/stage/ws", additional_headers=victor) as socket:
+            changed = [
+                each.model_copy(update={"role": "operator"}) if each.name == "victor" else each
+                for each in file.credentials
+            ]
+            text = json.dumps([each.model_dump(mode="json") for each in changed])
+            file.path.write_text(text)
+            with pytest.raises(ConnectionClosed):
+                socket.recv(timeout=60)
+            assert socket.close_code == 1008
+
+    def test_a_new_token_of_the_same_name_does_not_keep_the_old_one_alive(
+        self, subscribe, victor, file
+    ):
+        stream = subscribe("/events", **victor)
+        assert stream.response.status == 200
+        (old,) = [each for each in file.credentials if each.name == "victor"]
+        new, _ = new_token("victor", old.role, old.things)
+        others = [each for each in file.credentials if each is not old]
+        file.path.write_text(json.dumps([each.model_dump(mode="json") for each in [*others, new]]))
+        stream.response.read()
+        assert stream.response.isclosed()
+
+    def test_a_flood_of_passwords_does_not_keep_a_revoked_token_alive(
+        self, port, subscribe, victor, file
+    ):
+        file.add(new_password("bob", "correct horse", "operator"))
+        stream = subscribe("/events", **victor)
+        over = threading.Event()
+        busy = threading.Event()
+
+        def guess():
+            with httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as guesser:
+                while not over.is_set():
+                    wrong = {"name": "bob", "password": "wrong horse"}
+                    if guesser.post("/session", json=wrong).status_code == 503:
+                        busy.set()
+
+        guessers = [threading.Thread(target=guess) for _ in range(40)]
+        for each in guessers:
+            each.start()
+        try:
+            assert busy.wait(60)
+            file.remove("victor")
+            stream.response.read()
+        finally:
+            over.set()
+            for each in guessers:
+                each.join()
+        assert stream.response.isclosed()
 
     def test_others_stay_open(self, port, client, victor, file, alice):
         with connect(f"ws://127.0.0.1:{port}/stage/ws", additional_headers=alice) as socket:

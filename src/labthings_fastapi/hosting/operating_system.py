@@ -8,6 +8,7 @@ import os
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 LEFTOVER_SECONDS = 60.0
@@ -43,6 +44,34 @@ def write_durably(path: Path, content: bytes, *, private: bool = False) -> None:
     # lose it in a power cut; to call that a failure would be to say that the old content stays.
     with contextlib.suppress(OSError):
         sync_folder(path.parent)
+
+
+@contextlib.contextmanager
+def taking_turns(path: Path) -> Iterator[None]:
+    """Let one process at a time change a file: others wait here until it is done.
+
+    The lock is on a file beside it, which stays: were it removed, two might hold different ones.
+    The system lets go of it when a process ends. File systems without locks have no turns.
+
+    Raises:
+        OSError: nothing can be written beside the file.
+    """
+    path = path.resolve()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle = os.open(path.with_name(f".{path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        with contextlib.suppress(OSError):
+            if sys.platform == "win32":
+                import msvcrt
+
+                msvcrt.locking(handle, msvcrt.LK_LOCK, 1)  # which waits for ten seconds
+            else:
+                import fcntl
+
+                fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def remove_leftovers(path: Path) -> None:

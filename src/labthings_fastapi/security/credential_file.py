@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter, ValidationError
 
 from labthings_fastapi.exceptions import CredentialError
-from labthings_fastapi.hosting.operating_system import write_durably
+from labthings_fastapi.hosting.operating_system import taking_turns, write_durably
 
 from .credentials import Credential
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 FILE_NAME = "credentials.json"
@@ -29,7 +31,7 @@ class CredentialFile:
     def __init__(self, path: Path) -> None:
         """Use this file, which need not exist."""
         self.path = path
-        self._seen: tuple[int, int] | None = None
+        self._seen: tuple[int, int, int] | None = None
         self.credentials: tuple[Credential, ...] = ()
         """As last read; replaced, never changed, so any thread may look at it."""
 
@@ -46,8 +48,10 @@ class CredentialFile:
             self.credentials = ()
             return changed
         except OSError as error:
+            self._seen, self.credentials = None, ()
             raise self._unreadable(error.strerror or str(error)) from error
-        seen = (stat.st_mtime_ns, stat.st_size)
+        # Each change is another file; the time alone could be the same for two.
+        seen = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
         if seen == self._seen:
             return False
         self._seen = seen
@@ -80,6 +84,10 @@ class CredentialFile:
         Raises:
             CredentialError: the name is taken, or the file cannot be read or written.
         """
+        with self._changing():
+            self._add(credential)
+
+    def _add(self, credential: Credential) -> None:
         self.refresh()
         if any(each.name == credential.name for each in self.credentials):
             raise CredentialError(
@@ -95,6 +103,10 @@ class CredentialFile:
         Raises:
             CredentialError: there is none of that name, or the file cannot be read or written.
         """
+        with self._changing():
+            self._remove(name)
+
+    def _remove(self, name: str) -> None:
         self.refresh()
         left = tuple(each for each in self.credentials if each.name != name)
         if len(left) == len(self.credentials):
@@ -104,15 +116,21 @@ class CredentialFile:
             )
         self._write(left)
 
-    def _write(self, credentials: tuple[Credential, ...]) -> None:
-        text = _LIST.dump_json(list(credentials), indent=4)
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """Keep other processes from changing the file meanwhile: they might undo a revocation."""
         try:
-            _make_private(self.path)
-            write_durably(self.path, text + b"\n")
+            with taking_turns(self.path):
+                yield
         except OSError as error:
             raise CredentialError(
                 f"The credentials cannot be written to {self.path}: {error.strerror or error}."
             ) from error
+
+    def _write(self, credentials: tuple[Credential, ...]) -> None:
+        text = _LIST.dump_json(list(credentials), indent=4)
+        _make_private(self.path)
+        write_durably(self.path, text + b"\n")
         self.refresh()
 
     def unused_name(self, stem: str) -> str:

@@ -30,6 +30,11 @@ def _aware(time: datetime | None) -> datetime | None:
     return time
 
 
+def _base64(text: str) -> str:
+    base64.b64decode(text, validate=True)
+    return text
+
+
 Moment = Annotated[datetime | None, AfterValidator(_aware)]
 
 
@@ -42,15 +47,15 @@ class Credential(BaseModel):
     kind: Literal["token", "password"]
     role: Role
     things: dict[str, Role] = Field(default_factory=dict)
-    hash: str
-    salt: str = ""
+    hash: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    salt: Annotated[str, AfterValidator(_base64)] = ""
     created: Moment = None
     expires: Moment = None
 
     @property
     def actor(self) -> Actor:
         """Whom it stands for."""
-        return Actor(self.name, self.role, dict(self.things))
+        return Actor(self.name, self.role, dict(self.things), self.hash)
 
     def is_valid_at(self, now: datetime) -> bool:
         """Whether it has not expired."""

@@ -26,9 +26,12 @@ def split_host(header: str) -> tuple[str, str | None] | None:
 
 
 def is_ip_literal(name: str) -> bool:
-    """Whether a host is an address and not a name, so that no DNS can be made to lie about it."""
+    """Whether the host of a URL is an address and no name, about which DNS could be made to lie."""
     try:
-        ipaddress.ip_address(name.removeprefix("[").removesuffix("]").partition("%")[0])
+        if name.startswith("["):  # with the name of a network card, perhaps (RFC 6874)
+            ipaddress.IPv6Address(name[1:-1].partition("%")[0])
+        else:
+            ipaddress.IPv4Address(name)
     except ValueError:
         return False
     return True

@@ -45,6 +45,8 @@ def checked_origin(text: str) -> str:
 
 def is_own(origin: str, host: str, scheme: str) -> bool:
     """Whether an `Origin` has the host and port that the `Host` header has."""
+    if not _ORIGIN.fullmatch(origin):  # with a path or a user, say, which no browser sends
+        return False
     try:
         parts = urlsplit(origin)
         port = str(parts.port) if parts.port is not None else None

@@ -23,6 +23,8 @@ class Actor:
     role: Role
     things: Mapping[str, Role] = field(default_factory=dict)
     """Roles that hold for single Things in place of the general one."""
+    credential: str = field(default="", repr=False)
+    """The hash of what was shown: a new token of the same name is somebody else."""
 
     def role_for(self, thing: str | None) -> Role:
         """Return the role for a Thing, or for what belongs to none."""

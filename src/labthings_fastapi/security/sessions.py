@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 SESSION_SECONDS: Final = 12 * 60 * 60
 MOST_SESSIONS: Final = 10_000
+MOST_OF_ONE: Final = 100
+"""Of one credential, so that nobody can end everybody's sessions by beginning many."""
 
 
 class Sessions:
@@ -29,6 +31,9 @@ class Sessions:
 
     def begin(self, credential_hash: str) -> str:
         """Begin a session and return its id, which only the browser keeps."""
+        theirs = [key for key, (owner, _) in self._open.items() if owner == credential_hash]
+        if len(theirs) >= MOST_OF_ONE:
+            del self._open[theirs[0]]
         id = secrets.token_urlsafe(32)
         self._open[digest(id)] = credential_hash, self._clock() + SESSION_SECONDS
         if len(self._open) > MOST_SESSIONS:

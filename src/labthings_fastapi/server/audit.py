@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 GATHER_SECONDS: Final = 1.0
 """For how long requests that are alike are counted before they become one record."""
 MOST_GATHERED: Final = 1000
+MOST_REFUSED: Final = 20
+"""Of different requests within that time that were not allowed; all others become one."""
+LONGEST_TEXT: Final = 200
+"""Of a path or a name, which clients choose."""
 
 
 class Mutation(NamedTuple):
@@ -34,6 +38,10 @@ class Mutation(NamedTuple):
     method: str
     path: str
     status: int
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= LONGEST_TEXT else f"{text[: LONGEST_TEXT - 1]}…"
 
 
 class _Count:
@@ -56,14 +64,19 @@ class Audit:
         """Record in the journal that `journal` gives at the time."""
         self._journal = journal
         self._incarnation = incarnation
-        self._lock = threading.Lock()  # guards `_counts`
+        self._lock = threading.Lock()  # guards the two below
         self._counts: dict[Mutation, _Count] = {}
+        self._refused = 0
         self._deadlines = Deadlines()
 
     def note(self, mutation: Mutation) -> None:
         """Count a request; it is in the journal within a second. Never waits."""
         now = utc_now()
+        mutation = mutation._replace(
+            affordance=_short(mutation.affordance), path=_short(mutation.path)
+        )
         with self._lock:
+            mutation = self._gathered(mutation)
             found = self._counts.get(mutation)
             if found is not None:
                 found.number += 1
@@ -76,6 +89,15 @@ class Audit:
         elif waiting >= MOST_GATHERED:
             self._flush()
 
+    def _gathered(self, mutation: Mutation) -> Mutation:
+        """Return as what to count a request: who may change nothing could else fill the journal."""
+        if mutation.status != 403 or mutation in self._counts:
+            return mutation
+        self._refused += 1
+        if self._refused <= MOST_REFUSED:
+            return mutation
+        return mutation._replace(affordance="", method="", path="", thing="")
+
     def _flush(self) -> None:
         self.write()
 
@@ -83,6 +105,7 @@ class Audit:
         """Hand what was counted to the journal; the futures are done when it is committed."""
         with self._lock:
             counts, self._counts = self._counts, {}
+            self._refused = 0
         journal = self._journal()
         return [journal.put(self._record(*item)) for item in counts.items()]
 

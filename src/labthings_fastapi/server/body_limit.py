@@ -17,13 +17,17 @@ if TYPE_CHECKING:
     from labthings_fastapi.problems import Problem
 
 
+_REMEDY = "see `max_body_bytes` and `max_upload_bytes` in the server's configuration"
+
+
 class BodyLimit:
     """Two limits: files in a form go to the disk as they come, everything else into memory."""
 
-    def __init__(self, most: int, most_uploaded: int) -> None:
-        """Allow so many bytes, and so many in a form with files."""
+    def __init__(self, most: int, most_uploaded: int, remedy: str = _REMEDY) -> None:
+        """Allow so many bytes, and so many in a form with files; `remedy` is for who has more."""
         self.most = most
         self._most_uploaded = most_uploaded
+        self._remedy = remedy
 
     def of(self, headers: Mapping[bytes, bytes]) -> int:
         """Return how many bytes the body of this request may have."""
@@ -34,7 +38,7 @@ class BodyLimit:
         """Refuse a body that is announced as too large, before any of it is read."""
         length = headers.get(b"content-length", b"")
         if length.isdigit() and int(length) > (limit := self.of(headers)):
-            return problem_from(BodyTooLargeError(_text(limit)))
+            return problem_from(BodyTooLargeError(self._text(limit)))
         return None
 
     def counting(
@@ -58,14 +62,13 @@ class BodyLimit:
             size += len(message.get("body", b""))
             if size > limit:
                 # FastAPI lets errors of this class alone through while it reads a body.
-                raise HTTPException(413, _text(limit))
+                raise HTTPException(413, self._text(limit))
             return message
 
         return counted
 
-
-def _text(limit: int) -> str:
-    return (
-        f"The body of this request is larger than {limit} bytes, the most that is accepted: see "
-        "`max_body_bytes` and `max_upload_bytes` in the server's configuration."
-    )
+    def _text(self, limit: int) -> str:
+        return (
+            f"The body of this request is larger than {limit} bytes, the most that is accepted: "
+            f"{self._remedy}."
+        )

@@ -69,7 +69,7 @@ class Door:
             await self._preflight(scope["path"], headers, send)
             return
         version: str = scope.get("http_version", "1.1")
-        receive = entrance.body_limit.counting(receive, headers, version)
+        receive = entrance.limit_for(scope, method).counting(receive, headers, version)
         await self._examine(scope, receive, send, headers, method)
 
     async def _examine(
@@ -82,16 +82,16 @@ class Door:
     ) -> None:
         """Ask from where and from whom it comes, and let it in or not."""
         entrance = self._entrance
-        problem = await self._refusal(scope, headers, method)
         actor: Actor | None = None
-        if problem is None and entrance.asks and not entrance.is_open(scope, method):
-            try:
+        try:
+            problem = await self._refusal(scope, headers, method)
+            if problem is None and entrance.asks and not entrance.is_open(scope, method):
                 actor, problem = await entrance.identify(scope, headers)
-            except TooBusyError as error:
-                problem = problem_from(error)
-            if problem is not None and problem.status == 401 and wants_page(method, headers):
-                await _send_all(send, problem, *login_page(entrance.session_path(scope)))
-                return
+        except TooBusyError as error:
+            problem = problem_from(error)
+        if problem is not None and problem.status == 401 and wants_page(method, headers):
+            await _send_all(send, problem, *login_page(entrance.session_path(scope)))
+            return
         if problem is not None:
             await turn_away(scope, receive, send, problem)
             return
@@ -117,7 +117,7 @@ class Door:
         scheme = "https" if scope.get("scheme") in ("https", "wss") else "http"
         if entrance.origins.refuses(scope["type"], method, headers, scheme):
             return foreign_page(headers.get(b"origin"))
-        return entrance.refuses_peer(peer) or entrance.body_limit.refusal(headers)
+        return entrance.refuses_peer(peer) or entrance.limit_for(scope, method).refusal(headers)
 
     async def _preflight(self, path: str, headers: Mapping[bytes, bytes], send: Send) -> None:
         answer = self._entrance.origins.preflight(headers)
@@ -136,7 +136,7 @@ class Door:
             if actor is None:
                 await self._follow(scope, receive, send, None)
                 return
-            visit = Visit(actor.name, scope["type"], receive, send)
+            visit = Visit(actor, scope["type"], receive, send)
             self._entrance.visits.begin(visit)
             try:
                 await self._follow(scope, visit.receive, visit.send, actor)

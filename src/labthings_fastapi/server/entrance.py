@@ -48,15 +48,24 @@ if TYPE_CHECKING:
 
 LOGGER = logging.getLogger("labthings_fastapi.security")
 REFRESH_SECONDS = 2.0
+"""For how long what the file of credentials says is taken for true."""
+PATIENCE_SECONDS = 2.0
 MOST_PEERS = 1000
-_TELLING = frozenset({b"origin", b"sec-fetch-site", b"content-length", b"transfer-encoding"})
+LOGIN_BYTES = 32 * 1024
+"""The largest body that anybody may send who has not said who it is."""
+_FORWARDED = frozenset({b"x-forwarded-for", b"forwarded", b"x-real-ip"})
+"""By these a proxy says for whom it asks; anybody else may send them, too."""
+_TELLING = _FORWARDED | {b"origin", b"sec-fetch-site", b"content-length", b"transfer-encoding"}
 
 
 class Peer(NamedTuple):
-    """Who is at the other end: the IP address, or None in this very process."""
+    """Who is at the other end: the IP address or "unknown", or None in this very process."""
 
     address: str | None
     is_local: bool
+
+
+STRANGER = Peer("unknown", False)  # the word of RFC 7239, section 6.2
 
 
 class Entrance:
@@ -83,6 +92,10 @@ class Entrance:
         self.origins = OriginRule(frozenset(config.cors_origins))
         self.shares = bool(config.cors_origins)
         self.body_limit = BodyLimit(config.max_body_bytes, config.max_upload_bytes)
+        login_bytes = min(LOGIN_BYTES, config.max_body_bytes)
+        self._login_limit = BodyLimit(
+            login_bytes, login_bytes, "send a token, or a name and a password"
+        )
         self.insecure = security.insecure
         self.prefix = config.api_prefix
         self._audit = audit
@@ -102,7 +115,11 @@ class Entrance:
         self.authenticator = Authenticator(
             lambda: self._file.credentials, cookie=f"labthings_session_{ours.hexdigest()[:8]}"
         )
-        self._lane = Lane(Workers("labthings-door"), "the door", limit=2)
+        workers = Workers("labthings-door")
+        self._passwords = Lane(workers, "the check of passwords", limit=2)
+        # Apart from these, or whoever tries many passwords could keep a revoked token alive.
+        self._reading = Lane(workers, "the file of credentials", limit=1)
+        self._naming = Lane(workers, "the name of this computer", limit=1)
         self._peers: dict[str, Peer] = {}
         self._fqdn = ""
         self.visits = Visits(self._refresh, self._is_valid, REFRESH_SECONDS)
@@ -124,7 +141,11 @@ class Entrance:
     # --- from where -----------------------------------------------------------------------
 
     def peer_of(self, scope: Scope) -> Peer:
-        """Return who is at the other end."""
+        """Return who is at the other end.
+
+        ASGI servers put what `X-Forwarded-For` says in the place of an address, be it nonsense:
+        who sends such a header is neither in this process nor, for all we know, on this computer.
+        """
         client = scope.get("client")
         name = client[0] if client else ""
         found = self._peers.get(name)
@@ -133,6 +154,8 @@ class Entrance:
             if len(self._peers) >= MOST_PEERS:
                 self._peers.clear()
             self._peers[name] = found
+        if found.is_local and _came_through_a_proxy(scope, found):
+            return STRANGER
         return found
 
     def is_plain(self, scope: Scope, headers: Mapping[bytes, bytes]) -> bool:
@@ -159,7 +182,11 @@ class Entrance:
         return unprotected(peer.address or "")
 
     async def answers_to(self, host: bytes) -> bool:
-        """Whether this is one of our names; the long one is asked for when it is first needed."""
+        """Whether this is one of our names; the long one is asked for when it is first needed.
+
+        Raises:
+            TooBusyError: too many wait for that.
+        """
         if self.hosts.allows(host):
             return True
         parts = split_host(host.decode("latin-1"))
@@ -168,7 +195,7 @@ class Entrance:
             return False
         if not self._fqdn:
             # It may ask the network, and for seconds.
-            self._fqdn = await self._lane.run(socket.getfqdn)
+            self._fqdn = await self._naming.run(socket.getfqdn)
             self.hosts.add(self._fqdn)
         return self.hosts.allows(host)
 
@@ -208,6 +235,10 @@ class Entrance:
         """Whether this is where one says who one is, which nobody can do before."""
         return method in ("POST", "DELETE") and _path(scope) == f"{self.prefix}/session"
 
+    def limit_for(self, scope: Scope, method: str) -> BodyLimit:
+        """Return how large a body may be."""
+        return self._login_limit if self.is_open(scope, method) else self.body_limit
+
     async def identify(
         self, scope: Scope, headers: Mapping[bytes, bytes]
     ) -> tuple[Actor | None, Problem | None]:
@@ -216,7 +247,7 @@ class Entrance:
         Raises:
             TooBusyError: too many passwords are being checked.
         """
-        self._refresh_now_and_then()
+        await self._refresh_if_old()
         authorization, cookies = _text(headers, b"authorization"), _text(headers, b"cookie")
         scheme = "https" if scope.get("scheme") in ("https", "wss") else "http"
         if cookies is not None and self.origins.is_from_elsewhere(headers, scheme):
@@ -234,6 +265,7 @@ class Entrance:
 
     async def check(self, authorization: str) -> Credential | None:
         """Return the credential of an `Authorization` header; a password takes its time."""
+        await self._refresh_if_old()
         found = self.authenticator.by_bearer(authorization)
         pair = basic_pair(authorization)
         if found is not None or pair is None:
@@ -246,28 +278,33 @@ class Entrance:
         Raises:
             TooBusyError: too many passwords are being checked.
         """
+        await self._refresh_if_old()
         if not self.passwords:
             return None
         found = self.authenticator.remembered(pair)
         if found is None:
-            found = await self._lane.run(self.authenticator.check, pair)
+            found = await self._passwords.run(self.authenticator.check, pair)
             if found is not None:
                 self.authenticator.remember(pair, found)
         return found
 
-    def _refresh_now_and_then(self) -> None:
-        now = time.monotonic()
-        if now - self._refreshed > REFRESH_SECONDS:
-            self._refreshed = now
-            self._refreshing = asyncio.ensure_future(self._refresh())
+    async def _refresh_if_old(self) -> None:
+        """Go by what the file says now, also for the first request after a quiet night."""
+        if time.monotonic() - self._refreshed <= REFRESH_SECONDS:
+            return
+        task, loop = self._refreshing, asyncio.get_running_loop()
+        if task is None or task.done() or task.get_loop() is not loop:
+            task = self._refreshing = loop.create_task(self._refresh())
+        await asyncio.wait({task}, timeout=PATIENCE_SECONDS)  # a network share may hang
+        self._refreshed = time.monotonic()
 
-    def _is_valid(self, name: str) -> bool:
+    def _is_valid(self, actor: Actor) -> bool:
         now = datetime.now(UTC)
-        return any(each.name == name and each.is_valid_at(now) for each in self._file.credentials)
+        return any(each.actor == actor and each.is_valid_at(now) for each in self._file.credentials)
 
     async def _refresh(self) -> None:
         try:
-            if await self._lane.run(self._file.refresh):
+            if await self._reading.run(self._file.refresh):
                 LOGGER.info("The credentials in %s were read again.", self._file.path)
         except CredentialError as error:
             LOGGER.error("%s", error)
@@ -314,10 +351,22 @@ def _text(headers: Mapping[bytes, bytes], name: bytes) -> str | None:
 
 def _peer(name: str) -> Peer:
     try:
-        ipaddress.ip_address(name.partition("%")[0])
+        ipaddress.ip_address(name)
     except ValueError:
         return Peer(None, True)
-    return Peer(name, is_loopback(name))
+    return Peer(name, is_loopback(name))  # an address is not looked up
+
+
+def _came_through_a_proxy(scope: Scope, peer: Peer) -> bool:
+    """Whether a proxy asks for somebody whose address the ASGI server did not find out."""
+    for name, value in scope["headers"]:
+        if name in _FORWARDED:
+            found = peer
+            if name != b"x-forwarded-for":  # which the ASGI server has read
+                found = _peer(value.decode("latin-1"))
+            if found.address is None or not found.is_local:
+                return True
+    return False
 
 
 def security_summary(entrance: Entrance) -> dict[str, Any]:

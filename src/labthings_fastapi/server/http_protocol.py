@@ -109,6 +109,7 @@ class HttpProtocol(HttpToolsProtocol):
 
         Raises:
             ValueError: they are; the parser stops, and `send_400_response` says it.
+            HttpParserInvalidURLError: the target is no path, as that of CONNECT; the same.
         """
         # Counted only if they might be: most requests come as one small piece.
         if self._first_bytes + self._header_bytes > self._limits.header_bytes:
@@ -116,8 +117,8 @@ class HttpProtocol(HttpToolsProtocol):
             if size > self._limits.header_bytes:
                 self._refusal = self._too_large()
                 raise ValueError("the headers are too large")
-        self._stage = Stage.BODY
         super().on_headers_complete()
+        self._stage = Stage.BODY  # not before: if that failed, there is no answer to this request
 
     def on_message_complete(self) -> None:
         """Note that the client waits for us now."""

@@ -1,4 +1,4 @@
-"""Who is inside: streams and sockets end when the token that opened them is revoked or expires."""
+"""Who is inside: streams and sockets end when what opened them is revoked, expires or changes."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
     from starlette.types import Message, Receive, Send
 
+    from labthings_fastapi.security.roles import Actor
+
 
 class VisitOverError(OSError):
     """The client may not be told more; an OSError, as for a client that has gone."""
@@ -18,11 +20,11 @@ class VisitOverError(OSError):
 class Visit:
     """One connection of somebody who had to say who it is; used on the server's event loop."""
 
-    __slots__ = ("_kind", "_receive", "_send", "_unfinished", "name", "over")
+    __slots__ = ("_kind", "_receive", "_send", "_unfinished", "actor", "over")
 
-    def __init__(self, name: str, kind: str, receive: Receive, send: Send) -> None:
+    def __init__(self, actor: Actor, kind: str, receive: Receive, send: Send) -> None:
         """Stand between an app and the client; `kind` is that of the ASGI scope."""
-        self.name = name
+        self.actor = actor
         self.over = asyncio.Event()
         self._kind = kind
         self._receive = receive
@@ -74,10 +76,10 @@ class Visits:
     def __init__(
         self,
         refresh: Callable[[], Awaitable[None]],
-        is_valid: Callable[[str], bool],
+        is_valid: Callable[[Actor], bool],
         seconds: float,
     ) -> None:
-        """Ask `is_valid` by name after each `refresh`, every so many seconds."""
+        """Ask `is_valid` for each actor after each `refresh`, every so many seconds."""
         self._refresh = refresh
         self._is_valid = is_valid
         self._seconds = seconds
@@ -100,5 +102,5 @@ class Visits:
         while self._inside:
             await asyncio.sleep(self._seconds)
             await self._refresh()
-            for visit in [each for each in self._inside if not self._is_valid(each.name)]:
+            for visit in [each for each in self._inside if not self._is_valid(each.actor)]:
                 visit.over.set()

@@ -15,7 +15,12 @@ from labthings_fastapi.security.authentication import (
     cookie_value,
 )
 from labthings_fastapi.security.credentials import new_password, new_token
-from labthings_fastapi.security.sessions import MOST_SESSIONS, SESSION_SECONDS, Sessions
+from labthings_fastapi.security.sessions import (
+    MOST_OF_ONE,
+    MOST_SESSIONS,
+    SESSION_SECONDS,
+    Sessions,
+)
 
 
 def basic(name, password):
@@ -134,7 +139,16 @@ class TestSessions:
     def test_their_number_is_bounded_and_the_oldest_goes(self):
         sessions = Sessions()
         first, second = sessions.begin("a"), sessions.begin("b")
-        for _ in range(MOST_SESSIONS - 1):
-            sessions.begin("c")
+        for number in range(MOST_SESSIONS - 1):
+            sessions.begin(f"hash {number}")
         assert sessions.find(first) is None
         assert sessions.find(second) == "b"
+
+
+def test_who_begins_many_sessions_ends_only_the_oldest_of_its_own():
+    sessions = Sessions()
+    other = sessions.begin("another's hash")
+    ids = [sessions.begin("a hash") for _ in range(MOST_OF_ONE + 1)]
+    assert sessions.find(ids[0]) is None
+    assert all(sessions.find(id) == "a hash" for id in ids[1:])
+    assert sessions.find(other) == "another's hash"

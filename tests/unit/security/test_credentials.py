@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import contextlib
+import os
+import random
 import stat
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -96,7 +100,7 @@ class TestFile:
         other = CredentialFile(path)
         assert other.refresh()
         assert find_token(other.credentials, text).actor == Actor(
-            "alice", "viewer", {"stage": "admin"}
+            "alice", "viewer", {"stage": "admin"}, credential.hash
         )
         assert not other.refresh()  # nothing has changed
 
@@ -141,6 +145,38 @@ class TestFile:
             CredentialFile(path).add(new_token("bob", "admin")[0])
         assert path.read_text() == text
 
+    @pytest.mark.parametrize("seed", range(20))
+    def test_a_flipped_bit_opens_nothing_new(self, tmp_path, seed):
+        path = tmp_path / "credentials.json"
+        file = CredentialFile(path)
+        credential, text = new_token("alice", "viewer", {"stage": "operator"})
+        file.add(credential)
+        file.add(new_password("bob", "correct horse", "viewer"))
+        good = path.read_bytes()
+        dice = random.Random(seed)  # noqa: S311 - no secret
+        for _ in range(100):
+            flipped = bytearray(good)
+            flipped[dice.randrange(len(good))] ^= 1 << dice.randrange(8)
+            path.write_bytes(flipped)
+            os.utime(path, ns=(0, dice.randrange(10**18)))
+            with contextlib.suppress(CredentialError):
+                file.refresh()
+            # What is still a list of credentials has the roles that it had.
+            assert all(each.role == "viewer" for each in file.credentials)
+            found = find_token(file.credentials, text)
+            assert found is None or found.actor.role_for("camera") == "viewer"
+
+    def test_many_may_make_tokens_at_once(self, tmp_path):
+        path = tmp_path / "settings" / "credentials.json"
+        names = [f"student-{number}" for number in range(20)]
+        with ThreadPoolExecutor(10) as pool:
+            list(
+                pool.map(lambda name: CredentialFile(path).add(new_token(name, "viewer")[0]), names)
+            )
+        file = CredentialFile(path)
+        file.refresh()
+        assert {each.name for each in file.credentials} == set(names)
+
     def test_a_file_that_goes_away_opens_nothing(self, tmp_path):
         path = tmp_path / "credentials.json"
         file = CredentialFile(path)
@@ -160,5 +196,5 @@ class TestFile:
 def test_unknown_members_of_a_credential_are_mistakes():
     with pytest.raises(ValidationError, match="Extra inputs"):
         Credential.model_validate(
-            {"name": "a", "kind": "token", "role": "viewer", "hash": "", "roel": "admin"}
+            {"name": "a", "kind": "token", "role": "viewer", "hash": "0" * 64, "roel": "admin"}
         )

@@ -41,7 +41,10 @@ def test_addresses_are_literals_and_always_allowed(name):
     assert HostRule([]).allows(f"{name}:5000".encode())
 
 
-@pytest.mark.parametrize("name", ["127.0.0.1.evil.example", "1.2.3", "localhost", "0x7f000001"])
+@pytest.mark.parametrize(
+    "name",
+    ["127.0.0.1.evil.example", "1.2.3", "localhost", "0x7f000001", "127.0.0.1%.evil.example"],
+)
 def test_names_that_look_like_addresses_are_names(name):
     assert not is_ip_literal(name)
     assert not HostRule([]).allows(name.encode())

@@ -67,6 +67,9 @@ def test_a_page_of_the_same_host_and_port_is_our_own(origin, host, scheme):
         "http://lab.example:port",
         "http://[",
         "file://",
+        "//lab.example:5000",
+        "http://evil@lab.example:5000",
+        "http://lab.example:5000/page",
     ],
 )
 def test_any_other_page_is_not(origin):

@@ -1,0 +1,55 @@
+"""Requests that are no requests for anything here: an answer, and not a word in the log."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+
+from labthings_fastapi.server.limits import Limits
+
+HOST = b"Host: 127.0.0.1\r\n"
+
+
+def whole_answer(client: Any) -> bytes:
+    """Read until the server closes the connection."""
+    parts = []
+    while part := client.recv(65536):
+        parts.append(part)
+    return b"".join(parts)
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"CONNECT elsewhere.example:80 HTTP/1.1\r\n" + HOST + b"\r\n",
+        b"GET /\xff HTTP/1.1\r\n" + HOST + b"\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\n 127.0.0.1\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nHost : 127.0.0.1\r\n\r\n",
+        b"PUT / HTTP/1.1\r\n" + HOST + b"Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0",
+        b"PUT / HTTP/1.1\r\n" + HOST + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\n00",
+        b"PUT / HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    ],
+)
+def test_each_is_told_that_it_is_no_request(
+    serve: Callable[..., Any], caplog: pytest.LogCaptureFixture, sent: bytes
+) -> None:
+    reached = []
+    app = FastAPI()
+
+    @app.middleware("http")
+    async def witness(request: Any, call_next: Any) -> Any:
+        reached.append(request.url.path)
+        return await call_next(request)
+
+    served = serve(app, Limits())
+    answer = whole_answer(served.connect(sent))
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert answer.count(b"HTTP/1.1 400 ") == 1
+    assert b"application/problem+json" in answer
+    assert reached == []
+    assert [each for each in caplog.records if each.levelno >= logging.ERROR] == []
