@@ -7,7 +7,7 @@ import logging
 import sys
 from typing import TYPE_CHECKING, Any
 
-from labthings_fastapi.exceptions import LabThingsError, describe_exception
+from labthings_fastapi.exceptions import LabThingsError, UnprotectedError, describe_exception
 
 from .sources import UsageError, load_config, make_modules_importable
 
@@ -232,7 +232,7 @@ def _run_fallback(args: argparse.Namespace, error: Exception, tail: LogTail) -> 
     from .serving import PlainApp, run_until_stopped
     from .sources import settings_folder
 
-    if isinstance(error, AddressError):
+    if isinstance(error, AddressError | UnprotectedError):
         return
     try:
         tls = _tls(args, settings_folder(args))

@@ -106,7 +106,7 @@ class Door:
             problem = repeated_header(scope["headers"])
             if problem is not None:
                 return problem
-        peer = entrance.peer_of(scope)
+        peer = entrance.peers.of(scope)
         host = headers.get(b"host")
         if peer.address is not None:  # others are in this very process
             if host is None:
@@ -137,13 +137,13 @@ class Door:
                 await self._follow(scope, receive, send, None)
                 return
             visit = Visit(actor, scope["type"], receive, send)
-            self._entrance.visits.begin(visit)
+            self._entrance.identities.visits.begin(visit)
             try:
                 await self._follow(scope, visit.receive, visit.send, actor)
             except VisitOverError:
                 pass
             finally:
-                self._entrance.visits.end(visit)
+                self._entrance.identities.visits.end(visit)
             if visit.over.is_set():
                 await visit.finish()
             return
@@ -152,7 +152,7 @@ class Door:
         await self._mutate(scope, receive, send, asker, actor)
 
     def _asker(self, scope: Scope, actor: Actor | None) -> Asker:
-        address = self._entrance.peer_of(scope).address
+        address = self._entrance.peers.of(scope).address
         return Asker(actor.name if actor is not None else None, address)
 
     async def _follow(

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import html
 import logging
+import socket
 import traceback
 from collections import deque
 from collections.abc import Mapping
 from string import Template
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request, Response
 from starlette.responses import HTMLResponse
 
 from labthings_fastapi.actions.logs import message_of
 from labthings_fastapi.exceptions import LabThingsError, describe_exception
 from labthings_fastapi.problems import well_formed
+from labthings_fastapi.routes import problem_response
+from labthings_fastapi.security.hosts import HostRule, own_names
+
+from .admission import unknown_host
+from .peers import Peers
 
 DEFAULT_TEMPLATE = """<!DOCTYPE html>
 <html lang="en">
@@ -60,13 +66,19 @@ _METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 
 class FallbackApp(FastAPI):
-    """Answers every request with the page, and status 503."""
+    """Answers every request with the page, and status 503.
+
+    The door does not stand before it, so the log is for this computer alone, and for names of it.
+    """
 
     def __init__(self) -> None:
         super().__init__(openapi_url=None, docs_url=None, redoc_url=None)
+        self._peers = Peers()
+        # Of the configuration, which may be what is wrong, nothing is known here.
+        self._hosts = HostRule(own_names(socket.gethostname()))
         self._template = Template(DEFAULT_TEMPLATE)
         self._context = {"error": "Unknown.", "log": "", "traceback": ""}
-        self.add_api_route("/{path:path}", self._page, methods=_METHODS)
+        self.add_api_route("/{path:path}", self._page, methods=_METHODS, response_model=None)
 
     def set_template_str(self, template: str) -> None:
         """Use another page, with the placeholders `$error`, `$log` and `$traceback`."""
@@ -77,8 +89,14 @@ class FallbackApp(FastAPI):
         given = {**(context or {}), **members}
         self._context = {**self._context, **{name: str(value) for name, value in given.items()}}
 
-    async def _page(self) -> HTMLResponse:
+    async def _page(self, request: Request) -> Response:
+        peer = self._peers.of(request.scope)
+        host = request.headers.get("host", "").encode("latin-1")
+        if peer.address is not None and not self._hosts.allows(host):
+            return problem_response(unknown_host(host))
         shown = {name: html.escape(well_formed(value)) for name, value in self._context.items()}
+        if not peer.is_local:
+            shown |= {"log": "It is shown on the server's own computer only.", "traceback": ""}
         return HTMLResponse(
             self._template.safe_substitute(shown),
             status_code=503,

@@ -87,11 +87,13 @@ def security_schemes(document: Json, entrance: Entrance, prefix: str) -> None:
     """Say how clients prove who they are; nothing is said where nobody is asked."""
     if not entrance.asks:
         return
-    found: Json = {scheme: {"type": "http", "scheme": scheme} for scheme in entrance.schemes}
+    found: Json = {
+        scheme: {"type": "http", "scheme": scheme} for scheme in entrance.identities.schemes
+    }
     found["session"] = {
         "type": "apiKey",
         "in": "cookie",
-        "name": entrance.authenticator.cookie,
+        "name": entrance.identities.authenticator.cookie,
         "description": f"What `POST {prefix}/session` sets in a browser.",
     }
     document["components"]["securitySchemes"] = found

@@ -229,7 +229,7 @@ class ThingServer(ThingRegister):
     @property
     def security_schemes(self) -> Sequence[str]:
         """How clients must show who they are, "bearer" or "basic"; empty: they need not."""
-        return self.entrance.schemes
+        return self.entrance.identities.schemes
 
     def claim_folder(self) -> None:
         """Keep the servers of other processes out of the settings folder.

@@ -52,7 +52,7 @@ _REFUSED: dict[int | str, dict[str, Any]] = {
 def attach(entrance: Entrance, app: FastAPI, prefix: str) -> None:
     """Add `/session` to the server's app."""
     router = APIRouter(route_class=ProblemRoute, tags=["server"])
-    cookie = entrance.authenticator.cookie
+    cookie = entrance.identities.authenticator.cookie
 
     @router.post(
         "/session", name="begin_session", status_code=204, responses=_REFUSED, response_model=None
@@ -70,12 +70,12 @@ def attach(entrance: Entrance, app: FastAPI, prefix: str) -> None:
             )
         found = await _credential(entrance, request, login)
         if found is None:
-            refusal = unknown_actor(tried=True, passwords=entrance.passwords)
+            refusal = unknown_actor(tried=True, passwords=entrance.identities.passwords)
             return problem_response(refusal.at(request.url.path))
         answer = Response(status_code=204, headers={"Cache-Control": "no-store"})
         answer.set_cookie(
             cookie,
-            entrance.authenticator.sessions.begin(found.hash),
+            entrance.identities.authenticator.sessions.begin(found.hash),
             max_age=SESSION_SECONDS,
             path=f"{request.scope.get('root_path', '').rstrip('/')}{prefix}/",
             secure=request.url.scheme == "https",
@@ -87,7 +87,7 @@ def attach(entrance: Entrance, app: FastAPI, prefix: str) -> None:
     @router.delete("/session", name="end_session", status_code=204, response_class=Response)
     async def end_session(request: Request) -> Response:
         """Forget the cookie, here and in the browser."""
-        entrance.authenticator.sessions.end(request.cookies.get(cookie, ""))
+        entrance.identities.authenticator.sessions.end(request.cookies.get(cookie, ""))
         answer = Response(status_code=204)
         answer.delete_cookie(
             cookie, path=f"{request.scope.get('root_path', '').rstrip('/')}{prefix}/"
@@ -109,9 +109,9 @@ async def _credential(
     entrance: Entrance, request: Request, login: Login | None
 ) -> Credential | None:
     if login is not None and login.token is not None:
-        return await entrance.check(f"Bearer {login.token}")
+        return await entrance.identities.check(f"Bearer {login.token}")
     if login is not None and login.name is not None:
         pair = NamePassword(login.name, login.password or "")
-        return await entrance.check_password(pair)
+        return await entrance.identities.check_password(pair)
     authorization = request.headers.get("authorization")
-    return await entrance.check(authorization) if authorization is not None else None
+    return await entrance.identities.check(authorization) if authorization is not None else None

@@ -29,6 +29,25 @@ def test_every_path_answers_503_with_the_page(app, method, path):
         assert "no power" in answer.text
 
 
+def test_the_network_is_told_the_error_and_not_the_log(app):
+    app.set_context(error="no power", log="secret detail", traceback="deep inside")
+    client = TestClient(app, base_url="http://localhost", client=("192.0.2.7", 1))
+    text = client.get("/").text
+    assert "no power" in text
+    assert "secret detail" not in text
+    assert "deep inside" not in text
+    here = TestClient(app, base_url="http://localhost", client=("127.0.0.1", 1))
+    assert "secret detail" in here.get("/").text
+
+
+def test_a_name_that_is_not_this_computers_is_not_answered(app):
+    app.set_context(error="no power")
+    client = TestClient(app, base_url="http://evil.example", client=("127.0.0.1", 1))
+    answer = client.get("/")
+    assert answer.status_code == 421
+    assert "no power" not in answer.text
+
+
 def test_what_is_shown_is_text_and_no_markup(app):
     app.set_context(error="<script>alert(1)</script> \ud800 $log")
     text = TestClient(app).get("/").text
