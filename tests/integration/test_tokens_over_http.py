@@ -185,7 +185,7 @@ class TestChanges:
     def test_after_a_quiet_night_the_first_request_counts_already(
         self, client, file, token, alice, monkeypatch
     ):
-        monkeypatch.setattr("labthings_fastapi.server.entrance.REFRESH_SECONDS", 0.0)
+        monkeypatch.setattr("labthings_fastapi.server.identities.REFRESH_SECONDS", 0.0)
         carol = token("carol", "operator")
         assert client.put("/stage/speed", json=2, headers=carol).status_code == 204
         file.remove("carol")
