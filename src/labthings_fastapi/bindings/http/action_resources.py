@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from functools import partial
 from typing import TYPE_CHECKING, Any
-from uuid import UUID
 
-from labthings_fastapi.actions.recorded_run import find_run
 from labthings_fastapi.actions.rendering import Place, action_status
 from labthings_fastapi.actions.routes import honour_prefer, summaries
 from labthings_fastapi.bindings.interaction.actions import output_of, runs_by_action, when_begun
-from labthings_fastapi.exceptions import InvocationFinishedError, InvocationNotFoundError
 from labthings_fastapi.problems import Problem
 
 from .idempotency import KEY_HEADER, KeyedRuns, run_key
@@ -117,45 +114,6 @@ class ActionResource:
         place = Place(exchange.origin, self._prefix)
         runs = self._manager.newest(lambda run: run.belongs_to(self.descriptor, self._thing))
         await exchange.reply(200, await summaries(runs, place))
-
-
-class ActionRunResource:
-    """`/{thing}/{action}/{id}`: queryaction and cancelaction."""
-
-    passes_on = NO_METHODS
-
-    def __init__(self, action: ActionResource, manager: ActionManager, prefix: str) -> None:
-        """Serve the runs of one action."""
-        self._action = action
-        self._manager = manager
-        self._prefix = prefix
-        self.what = f"A run of {action.what[0].lower()}{action.what[1:]}"
-        self.handlers = {"GET": self.get, "DELETE": self.delete}
-
-    async def _run(self, exchange: Exchange) -> Invocation | RecordedRun:
-        text = exchange.path.rpartition("/")[2]
-        try:
-            id = UUID(text)
-        except ValueError as error:
-            raise InvocationNotFoundError(text) from error
-        run = await find_run(self._manager, id, self._prefix)
-        if run.action_path != exchange.path.rpartition("/")[0]:
-            raise InvocationNotFoundError(run.id)
-        return run
-
-    async def get(self, exchange: Exchange) -> None:
-        """Show a run; with `Prefer: wait=N`, wait for its end first."""
-        run = await self._run(exchange)
-        headers = await honour_prefer(run, exchange.joined(b"prefer"), run.response_timeout)
-        place = Place(exchange.origin, self._prefix)
-        await exchange.reply(200, action_status(run, place), headers=headers)
-
-    async def delete(self, exchange: Exchange) -> None:
-        """Ask a run to stop."""
-        run = await self._run(exchange)
-        if not run.cancel():
-            raise InvocationFinishedError(run.id, run.status.value)
-        await exchange.reply(204)
 
 
 class ActionsResource:

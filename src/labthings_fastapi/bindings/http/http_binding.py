@@ -9,7 +9,7 @@ from labthings_fastapi.portal.workers import Lane
 from labthings_fastapi.thing import endpoints_of
 from labthings_fastapi.thing_description.http_forms import HttpForms
 
-from .action_resources import ActionResource, ActionRunResource, ActionsResource
+from .action_resources import ActionResource, ActionsResource
 from .application import ThingsApplication
 from .descriptions import Descriptions
 from .directory import Directory
@@ -17,7 +17,7 @@ from .dispatch import Table
 from .event_resources import EventResource, ServerEventsResource
 from .injected import add_action_route, add_endpoint_route
 from .property_resources import PropertiesResource, PropertyResource, ResetResource
-from .run_resource import RunResource
+from .run_resources import ActionRunResource, InvocationResource
 from .thing_resource import ThingResource
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class HttpBinding(HttpForms):
         self._prefix = prefix
         self.table.add_resource(f"{prefix}/events", ServerEventsResource(manager.broker))
         self.table.add_resource(
-            f"{prefix}{ACTION_INVOCATIONS_PATH}", RunResource(manager, prefix), members=True
+            f"{prefix}{ACTION_INVOCATIONS_PATH}", InvocationResource(manager, prefix), members=True
         )
         app.add_middleware(ThingsApplication, table=self.table)
 
@@ -92,7 +92,7 @@ class HttpBinding(HttpForms):
         for name, action in used.actions.items():
             resource = ActionResource(action, manager, prefix)
             fixed[f"{thing.path}{name}"] = resource
-            members[f"{thing.path}{name}"] = ActionRunResource(resource, manager, prefix)
+            members[f"{thing.path}{name}"] = ActionRunResource(resource.what, manager, prefix)
             if resource.injected:
                 add_action_route(self._app, thing, resource)
         fixed[f"{thing.path}actions"] = ActionsResource(thing, manager, prefix)

@@ -1,0 +1,105 @@
+"""One run, and how to stop it: in W3C words at its action, in LabThings words at the server."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from pydantic import TypeAdapter, ValidationError
+
+from labthings_fastapi.actions.recorded_run import find_run
+from labthings_fastapi.actions.rendering import Place, action_status, in_full
+from labthings_fastapi.actions.routes import honour_prefer
+from labthings_fastapi.bindings.interaction.failures import InvalidMembers
+from labthings_fastapi.exceptions import InvocationFinishedError, InvocationNotFoundError
+
+from .property_resources import NO_METHODS
+
+if TYPE_CHECKING:
+    from labthings_fastapi.actions.invocation import Invocation
+    from labthings_fastapi.actions.manager import ActionManager
+    from labthings_fastapi.actions.recorded_run import RecordedRun
+
+    from .exchange import Exchange
+
+_ID = TypeAdapter(UUID)
+
+
+class _RunResource(ABC):
+    """Shows a run and stops it; used on the server's event loop."""
+
+    passes_on = NO_METHODS
+
+    def __init__(self, what: str, manager: ActionManager, prefix: str) -> None:
+        self.what = what
+        self.handlers = {"GET": self.get, "DELETE": self.delete}
+        self._manager = manager
+        self._prefix = prefix
+
+    @abstractmethod
+    async def _run(self, exchange: Exchange) -> Invocation | RecordedRun:
+        """Return the run that a request is about."""
+
+    @staticmethod
+    @abstractmethod
+    def _written(run: Invocation | RecordedRun, place: Place) -> bytes:
+        """Write it in the words of this resource."""
+
+    async def get(self, exchange: Exchange) -> None:
+        """Show a run; with `Prefer: wait=N`, wait for its end first."""
+        run = await self._run(exchange)
+        headers = await honour_prefer(run, exchange.joined(b"prefer"), run.response_timeout)
+        place = Place(exchange.origin, self._prefix)
+        await exchange.reply(200, self._written(run, place), headers=headers)
+
+    async def delete(self, exchange: Exchange) -> None:
+        """Ask a run to stop; it does so at its next cancellation point."""
+        run = await self._run(exchange)
+        if not run.cancel():
+            raise InvocationFinishedError(run.id, run.status.value)
+        await exchange.reply(204)
+
+
+class ActionRunResource(_RunResource):
+    """`/{thing}/{action}/{id}`: queryaction and cancelaction."""
+
+    def __init__(self, action: str, manager: ActionManager, prefix: str) -> None:
+        """Serve the runs of one action, which `action` names for people."""
+        super().__init__(f"A run of {action[0].lower()}{action[1:]}", manager, prefix)
+
+    async def _run(self, exchange: Exchange) -> Invocation | RecordedRun:
+        path, _, text = exchange.path.rpartition("/")
+        try:
+            id = UUID(text)
+        except ValueError as error:
+            raise InvocationNotFoundError(text) from error
+        run = await find_run(self._manager, id, self._prefix)
+        if run.action_path != path:
+            raise InvocationNotFoundError(run.id)
+        return run
+
+    _written = staticmethod(action_status)
+
+
+class InvocationResource(_RunResource):
+    """`/action_invocations/{id}`.
+
+    The FastAPI routes that `attach_to_app` adds to any app say the same. Here they are for
+    `url_for` and the OpenAPI document, and would cost half of what it takes to stop a motor.
+    """
+
+    def __init__(self, manager: ActionManager, prefix: str) -> None:
+        """Serve the runs of one manager."""
+        super().__init__("The run", manager, prefix)
+
+    async def _run(self, exchange: Exchange) -> Invocation | RecordedRun:
+        text = exchange.path.rpartition("/")[2]
+        try:
+            id = _ID.validate_python(text)
+        except ValidationError as error:
+            found = error.errors(include_url=False, include_context=False)
+            raise InvalidMembers([{**item, "loc": ("path", "id")} for item in found]) from error
+        return await find_run(self._manager, id, self._prefix)
+
+    _written = staticmethod(in_full)
