@@ -107,6 +107,37 @@ def test_a_bad_value_costs_only_itself_and_an_unknown_key_survives(
     assert saved["note"] == "new"
 
 
+def test_a_byte_that_flips_on_the_disk_costs_no_more_than_its_value(tmp_path: Path):
+    """300 times one byte: what can be read is used, what cannot is set aside and not lost."""
+    chance = random.Random(7)  # noqa: S311 - which byte, not what to hide
+    good = json.dumps({"power": 5, "note": "aligned", "left by others": [1, 2]}, indent=4).encode()
+    aside = unreadable = 0
+    for number in range(300):
+        folder = tmp_path / str(number)
+        path = settings_path(folder)
+        path.parent.mkdir(parents=True)
+        place = chance.randrange(len(good))
+        flipped = bytearray(good)
+        flipped[place] ^= 1 << chance.randrange(8)
+        path.write_bytes(flipped)
+
+        laser = create_thing_without_server(Laser, settings_folder=folder)
+
+        assert isinstance(laser.power, int)
+        assert laser.power >= 0
+        assert isinstance(laser.note, str)
+        kept = [each for each in path.parent.iterdir() if each.read_bytes() == flipped]
+        assert kept, f"flip {number} at {place}: what was in the file is nowhere"
+        aside += kept != [path]
+        laser.power = 9
+        assert json.loads(path.read_bytes())["power"] == 9
+        try:
+            unreadable += not isinstance(json.loads(flipped), dict)
+        except ValueError:
+            unreadable += 1
+    assert aside == unreadable > 50
+
+
 # Serves from a folder that was not there when the test's own server started.
 SECOND_SERVER = """
 import sys
