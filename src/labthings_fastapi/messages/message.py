@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -38,7 +38,9 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-@dataclass(frozen=True, slots=True)
+# Immutable by the type checker's word: `frozen=True` would make each message cost five times as
+# much, and every line that a run logs is one.
+@dataclass(slots=True, unsafe_hash=True)
 class Message:
     """A change of a run, a property or an event, or (kind `gap`) the news that some were missed.
 
@@ -49,19 +51,19 @@ class Message:
     Immutable, so every thread may read it.
     """
 
-    kind: MessageKind
-    thing: str
-    affordance: str
-    payload: bytes
-    value: Any = field(default=None, compare=False, repr=False)
-    invocation: UUID | None = None
-    final: bool = False
+    kind: Final[MessageKind]
+    thing: Final[str]
+    affordance: Final[str]
+    payload: Final[bytes]
+    value: Final[Any] = field(default=None, compare=False, repr=False)
+    invocation: Final[UUID | None] = None
+    final: Final[bool] = False
     """Whether this is the terminal status of a run."""
-    time: datetime = field(default_factory=_now)
+    time: Final[datetime] = field(default_factory=_now)
     """Aware UTC."""
-    number: int = 0
+    number: Final[int] = 0
     """The broker's rising number; 0 before publishing."""
-    incarnation: str = ""
+    incarnation: Final[str] = ""
     """Which life of the server gave the number; empty before publishing."""
 
     @property
