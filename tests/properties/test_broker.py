@@ -87,6 +87,25 @@ def of_kinds(some: list[Message], *kinds: str) -> list[Message]:
     return [message for message in some if message.kind in kinds]
 
 
+class Clerk:
+    """Writes what it was given."""
+
+    def __init__(self, message: Message) -> None:
+        self.kind, self.thing, self.affordance = message.kind, message.thing, message.affordance
+        self.invocation = message.invocation
+        self._time = message.time
+
+    def write(self, content: bytes) -> Message:
+        return Message(
+            self.kind,
+            self.thing,
+            self.affordance,
+            content,
+            invocation=self.invocation,
+            time=self._time,
+        )
+
+
 class BrokerMachine(RuleBasedStateMachine):
     """Publish, subscribe, take, close and reconnect in any order."""
 
@@ -105,6 +124,14 @@ class BrokerMachine(RuleBasedStateMachine):
         self.published.append(published)
         for listener in self.open:
             listener.hear(published)
+
+    @rule(message=run_messages)
+    def publish_draft(self, message: Message) -> None:
+        """What is written late is told like everything else."""
+        self.broker.publish_draft(Clerk(message), message.payload, 1)
+        self.published.append(message.numbered("abc", len(self.published) + 1))
+        for listener in self.open:
+            listener.hear(self.published[-1])
 
     @rule(some=st.lists(messages, min_size=1, max_size=4), count=st.integers(1, 20))
     def publish_many(self, some: list[Message], count: int) -> None:

@@ -102,7 +102,7 @@ class Invocation(RunView, threading.Thread):
         *,
         state: Callable[[RunState], None],
         progress: Callable[[Progress], None],
-        log: Callable[[logging.LogRecord], None],
+        log: Callable[[dict[str, Any]], None],
         result: Callable[[int, Any, bytes], None],
         blobs: Any = None,
     ) -> None:

@@ -12,7 +12,6 @@ from typing import Annotated, Any, Generic, TypeVar
 from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, model_validator
-from pydantic_core import to_json
 
 from labthings_fastapi.messages.message import InvocationStatus
 
@@ -62,22 +61,6 @@ class LogRecordModel(BaseModel):
             "exception_type": exception_name(value),
             "traceback": traceback_of(value),
         }
-
-
-def log_line_json(record: logging.LogRecord) -> bytes:
-    """Write a record as its `LogRecordModel` would be, without making one: for every log call."""
-    return to_json(
-        {
-            "message": message_of(record),
-            "levelname": record.levelname,
-            "levelno": record.levelno,
-            "lineno": record.lineno,
-            "filename": record.filename,
-            "created": datetime.fromtimestamp(record.created, UTC),
-            "exception_type": exception_name(record),
-            "traceback": traceback_of(record),
-        }
-    )
 
 
 class Link(BaseModel):

@@ -10,11 +10,10 @@ from pydantic_core import to_json
 
 from labthings_fastapi.messages.message import Message
 
-from .invocation_model import log_line_json
+from .log_lines import LogLines
 from .rendering import journal_record, status_news
 
 if TYPE_CHECKING:
-    import logging
     from collections.abc import Callable
 
     from labthings_fastapi.journal.journal import Journal
@@ -58,7 +57,7 @@ class Reporter:
             run.observe(
                 state=self.state,
                 progress=self.progress,
-                log=self.log,
+                log=LogLines(run, self._broker).publish,
                 result=self.result,
                 blobs=blobs,
             )
@@ -101,12 +100,6 @@ class Reporter:
         if run is not None:
             payload = {"progress": progress.percent, "progressDetail": progress.detail()}
             self._publish(run, "progress", to_json(payload, inf_nan_mode="strings"))
-
-    def log(self, record: logging.LogRecord) -> None:
-        """A record was logged in the run."""
-        run = self._run()
-        if run is not None:
-            self._publish(run, "log", log_line_json(record))
 
     def result(self, number: int, value: Any, json: bytes) -> None:
         """A generator yielded a value."""

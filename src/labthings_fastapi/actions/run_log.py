@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 import pickle
 import threading
 import zlib
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from .logs import settled
+from .logs import plain, record_of, settled
 
 if TYPE_CHECKING:
+    import logging
     from collections.abc import Callable
-
-
-def _is_plain(value: Any) -> bool:
-    return isinstance(value, (str, int, float, bool, type(None))) or value == ()
 
 
 class RunLog:
@@ -28,34 +24,35 @@ class RunLog:
     __slots__ = ("_length", "_lock", "_packed", "_records", "count", "listener")
 
     def __init__(
-        self, length: int = 1000, listener: Callable[[logging.LogRecord], None] | None = None
+        self, length: int = 1000, listener: Callable[[dict[str, Any]], None] | None = None
     ) -> None:
-        """Tell `listener`, if there is one, of each record kept."""
+        """Tell `listener`, if there is one, of the members of each record kept."""
         self._lock = threading.Lock()
         self._length = length
-        self._records: deque[logging.LogRecord] | None = None  # many runs log nothing
+        self._records: deque[dict[str, Any]] | None = None  # many runs log nothing
         self._packed: bytes | None = None
         self.listener = listener
         self.count = 0
 
     def keep(self, record: logging.LogRecord) -> None:
         """Keep a record as text; the oldest goes when the log is full."""
-        record = settled(record)
+        members = settled(record)
         with self._lock:
             if self._records is None:
                 # After packing this is a thread of the run that has outlived it.
                 self._records = deque(self._unpacked(), maxlen=self._length)
                 self._packed = None
-            self._records.append(record)
+            self._records.append(members)
             self.count += 1
         if self.listener is not None:
-            self.listener(record)
+            self.listener(members)
 
     @property
     def records(self) -> list[logging.LogRecord]:
         """A copy of what is kept, oldest first."""
         with self._lock:
-            return list(self._records) if self._records is not None else self._unpacked()
+            kept = list(self._records) if self._records is not None else self._unpacked()
+        return [record_of(members) for members in kept]
 
     @property
     def dropped(self) -> int:
@@ -67,20 +64,16 @@ class RunLog:
         with self._lock:
             if self._records is None:
                 return
-            # Records hold text and numbers; what a user added beside them goes as text too.
-            plain = [
-                {
-                    name: value if _is_plain(value) else f"<{type(value).__name__}>"
-                    for name, value in vars(record).items()
-                }
-                for record in self._records
+            # Whatever a filter may have put in place of a record's own members.
+            kept = [
+                {name: plain(value) for name, value in members.items()} for members in self._records
             ]
-            self._packed = zlib.compress(pickle.dumps(plain, pickle.HIGHEST_PROTOCOL), 1)
+            self._packed = zlib.compress(pickle.dumps(kept, pickle.HIGHEST_PROTOCOL), 1)
             self._records = None
 
-    def _unpacked(self) -> list[logging.LogRecord]:
+    def _unpacked(self) -> list[dict[str, Any]]:
         if self._packed is None:
             return []
         # These are our own bytes, which never leave the process.
-        plain: list[dict[str, Any]] = pickle.loads(zlib.decompress(self._packed))  # noqa: S301
-        return [logging.makeLogRecord(members) for members in plain]
+        kept: list[dict[str, Any]] = pickle.loads(zlib.decompress(self._packed))  # noqa: S301
+        return kept

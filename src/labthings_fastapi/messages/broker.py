@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from .mailbox import coalescing_key
@@ -16,6 +16,8 @@ from .topic import TopicIndex
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from .draft import Author
+    from .mailbox import Waiting
     from .message import Message
     from .topic import Topic
 
@@ -55,7 +57,7 @@ class Broker:
         self._busy = False  # inside `publish` or `subscribe`; true for the lock's holder only
         self._deferred: deque[Message] = deque()  # published while busy, by the same thread
         self._number = 0
-        self._replay = ReplayBuffer(replay, replay_bytes)
+        self._replay = ReplayBuffer(replay, replay_bytes, incarnation)
         self._index: TopicIndex[Subscription] = TopicIndex()
         self._subscriptions: set[Subscription] = set()
         self._closed = False
@@ -72,7 +74,7 @@ class Broker:
         call of the same thread is delivered at the end of that call; it is returned as it came.
         """
         woken: list[Subscription] = []
-        discarded: list[Message] = []  # let go when this returns, without the lock
+        discarded: list[Waiting] = []  # let go when this returns, without the lock
         with self._lock:
             if self._busy:
                 self._deferred.append(message)
@@ -87,8 +89,34 @@ class Broker:
             subscription.notify()
         return published
 
+    def publish_draft(self, author: Author, content: Any, size: int) -> None:
+        """Publish a message that `author` writes from `content`, once somebody reads it.
+
+        For what is told often and read seldom, such as the lines that runs log. The content must
+        never change, and hold text and numbers only: it is kept for the replay. `size` is about
+        how many bytes of JSON it will be.
+        """
+        woken: list[Subscription] = []
+        with self._lock:
+            # Looking nobody up where there is nobody: this is on the path of every log call.
+            readers = self._index.matching(author) if self._subscriptions else ()
+            unread = not self._busy and not readers
+            if unread:
+                self._busy = True
+                try:
+                    self._number += 1
+                    self._replay.append_draft(author, content, self._number, size)
+                    if self._deferred:
+                        self._deliver_deferred(woken, [])
+                finally:
+                    self._busy = False
+        if not unread:
+            self.publish(author.write(content))
+        for subscription in woken:
+            subscription.notify()
+
     def _deliver(
-        self, message: Message, woken: list[Subscription], discarded: list[Message]
+        self, message: Message, woken: list[Subscription], discarded: list[Waiting]
     ) -> Message:
         self._number += 1
         message = message.numbered(self.incarnation, self._number)
@@ -102,7 +130,7 @@ class Broker:
                 self._end(subscription)
         return message
 
-    def _deliver_deferred(self, woken: list[Subscription], discarded: list[Message]) -> None:
+    def _deliver_deferred(self, woken: list[Subscription], discarded: list[Waiting]) -> None:
         while self._deferred:
             self._deliver(self._deferred.popleft(), woken, discarded)
 

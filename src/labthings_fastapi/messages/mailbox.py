@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
+    from .draft import Draft
     from .message import Message
+
+    Waiting = Message | Draft
 
 GapReason = Literal["slow", "expired", "unknown", "closed"]
 """Why messages were missed.
@@ -24,7 +27,7 @@ _DROPPABLE = (("log", "result"), ("progress", "property"))
 _HARD_FACTOR = 10
 
 
-def coalescing_key(message: Message) -> Hashable:
+def coalescing_key(message: Waiting) -> Hashable:
     """Say what a message is the newest of: messages with the same key supersede one another."""
     if message.kind == "property":
         return message.thing, message.affordance
@@ -48,7 +51,7 @@ class Mailbox:
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
         self._limit = 2 * capacity  # how many may wait before dropping begins
-        self._pending: dict[Hashable, Message] = {}
+        self._pending: dict[Hashable, Waiting] = {}
         self.full = False
         self.gap: GapReason | None = None
         self.missed: int | None = 0
@@ -59,7 +62,7 @@ class Mailbox:
     def __bool__(self) -> bool:
         return bool(self._pending) or self.gap is not None
 
-    def offer(self, message: Message, key: Hashable, discarded: list[Message]) -> bool:
+    def offer(self, message: Waiting, key: Hashable, discarded: list[Waiting]) -> bool:
         """Add a message; return whether the mailbox was empty.
 
         What goes is added to `discarded`, so that the caller can let go of it outside its lock:
@@ -80,7 +83,7 @@ class Mailbox:
         self.missed = None
         self.missed_up_to = up_to
 
-    def shed(self, discarded: list[Message]) -> None:
+    def shed(self, discarded: list[Waiting]) -> None:
         """Drop what may be dropped until no more than the capacity waits."""
         excess = len(self._pending) - self._capacity
         for kinds in _DROPPABLE if excess > 0 else ():
@@ -92,7 +95,7 @@ class Mailbox:
         self._limit = (multiple + 2) * self._capacity
         self.full = len(self._pending) > _HARD_FACTOR * self._capacity
 
-    def _drop(self, key: Hashable, discarded: list[Message]) -> None:
+    def _drop(self, key: Hashable, discarded: list[Waiting]) -> None:
         message = self._pending.pop(key)
         discarded.append(message)
         self.gap = self.gap or "slow"
@@ -100,6 +103,6 @@ class Mailbox:
         if self.missed is not None:
             self.missed += 1
 
-    def contents(self) -> list[Message]:
+    def contents(self) -> list[Waiting]:
         """Return the waiting messages, oldest first."""
         return list(self._pending.values())

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections import deque
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from .draft import Draft
 
 if TYPE_CHECKING:
+    from .draft import Author
+    from .mailbox import Waiting
     from .message import Message
 
 
@@ -16,25 +20,43 @@ class ReplayBuffer:
     Not thread-safe: the owner's lock guards it.
     """
 
-    __slots__ = ("_bytes", "_max_bytes", "_max_messages", "_messages", "forgotten")
+    __slots__ = ("_bytes", "_entries", "_incarnation", "_max_bytes", "_max_messages", "forgotten")
 
-    def __init__(self, max_messages: int, max_bytes: int) -> None:
+    def __init__(self, max_messages: int, max_bytes: int, incarnation: str = "") -> None:
         self._max_messages = max_messages
         self._max_bytes = max_bytes
-        self._messages: deque[Message] = deque()
+        self._incarnation = incarnation
+        # Each with its size. A draft's parts are put together when it is replayed, as few are.
+        self._entries: deque[tuple[int, Message] | tuple[int, int, Author, Any]] = deque()
         self._bytes = 0  # of payload
         self.forgotten = 0
         """The number of the newest message that is no longer here."""
 
     def append(self, message: Message) -> None:
         """Remember a message, whose number must follow the one before; forget the oldest."""
-        self._messages.append(message.without_value())
-        self._bytes += len(message.payload)
-        while len(self._messages) > self._max_messages or self._bytes > self._max_bytes:
-            oldest = self._messages.popleft()
-            self._bytes -= len(oldest.payload)
-            self.forgotten = oldest.number
+        size = len(message.payload)
+        self._entries.append((size, message.without_value()))
+        self._bytes += size
+        if len(self._entries) > self._max_messages or self._bytes > self._max_bytes:
+            self._forget()
 
-    def since(self, number: int) -> list[Message]:
+    def append_draft(self, author: Author, content: Any, number: int, size: int) -> None:
+        """Remember a draft of about `size` bytes, as `append` does a message."""
+        self._entries.append((size, number, author, content))
+        self._bytes += size
+        if len(self._entries) > self._max_messages or self._bytes > self._max_bytes:
+            self._forget()
+
+    def _forget(self) -> None:
+        entries = self._entries
+        while len(entries) > self._max_messages or self._bytes > self._max_bytes:
+            self._bytes -= entries.popleft()[0]
+            self.forgotten += 1
+
+    def since(self, number: int) -> list[Waiting]:
         """Return what is remembered of the messages after that number, oldest first."""
-        return list(islice(self._messages, max(0, number - self.forgotten), None))
+        found = islice(self._entries, max(0, number - self.forgotten), None)
+        return [
+            entry[1] if len(entry) == 2 else Draft(entry[2], entry[3], self._incarnation, entry[1])
+            for entry in found
+        ]

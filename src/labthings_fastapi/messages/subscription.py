@@ -7,6 +7,7 @@ import logging
 import threading
 from typing import TYPE_CHECKING
 
+from .draft import Draft
 from .mailbox import Mailbox
 from .message import Message
 
@@ -63,7 +64,9 @@ class Subscription:
         # The mailbox is ours alone now, so the work of emptying it needs no lock.
         overrun = mailbox.full
         mailbox.shed([])
-        messages = mailbox.contents()
+        messages = [
+            each.written() if isinstance(each, Draft) else each for each in mailbox.contents()
+        ]
         if mailbox.gap is not None:
             number = messages[0].number - 1 if messages else mailbox.missed_up_to
             messages.insert(0, self._gap(number, mailbox.missed, mailbox.gap))

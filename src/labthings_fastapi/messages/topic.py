@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, TypeVar, get_args
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, get_args
 
 from .message import MessageKind
 
@@ -11,14 +11,32 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from uuid import UUID
 
-    from .message import Message
-
 KINDS: frozenset[MessageKind] = frozenset(get_args(MessageKind))
 """Every kind of message."""
 
 _Subscriber = TypeVar("_Subscriber")
 _Pattern = tuple[MessageKind, "str | None", "str | None", "UUID | None"]
 _Shape = tuple[bool, bool, bool]
+
+
+class Subject(Protocol):
+    """What a message is about: a `Message` itself, or what stands for one that is not written."""
+
+    @property
+    def kind(self) -> MessageKind:
+        """What happened."""
+
+    @property
+    def thing(self) -> str:
+        """The Thing to which it happened."""
+
+    @property
+    def affordance(self) -> str:
+        """The affordance to which it happened."""
+
+    @property
+    def invocation(self) -> UUID | None:
+        """The run to which it happened, if it did to one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +51,7 @@ class Topic:
     invocation: UUID | None = None
     kinds: frozenset[MessageKind] | None = None
 
-    def matches(self, message: Message) -> bool:
+    def matches(self, message: Subject) -> bool:
         """Whether the message is part of this selection."""
         return (
             self.thing in (None, message.thing)
@@ -87,7 +105,7 @@ class TopicIndex(Generic[_Subscriber]):
         if not self._subscribers:
             self._shapes = ()
 
-    def matching(self, message: Message) -> list[_Subscriber]:
+    def matching(self, message: Subject) -> list[_Subscriber]:
         """Return those whose topic matches the message."""
         found: list[_Subscriber] = []
         for names_thing, names_affordance, names_invocation in self._shapes:

@@ -1,0 +1,59 @@
+"""Messages that are written only once somebody reads them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+from .topic import Subject
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from .message import Message, MessageKind
+
+
+class Author(Subject, Protocol):
+    """Writes the drafts that it has published, if anybody wants to read them."""
+
+    def write(self, content: Any) -> Message:
+        """Return the message that a draft stands for; on the reader's thread, without user code."""
+
+
+class Draft:
+    """A published message that has been read by nobody yet.
+
+    Immutable, so every thread may have it written.
+    """
+
+    __slots__ = ("_author", "_content", "incarnation", "number")
+
+    def __init__(self, author: Author, content: Any, incarnation: str, number: int) -> None:
+        """Number what `author` is to write from `content`."""
+        self._author = author
+        self._content = content
+        self.incarnation = incarnation
+        self.number = number
+
+    @property
+    def kind(self) -> MessageKind:
+        """The kind of the message."""
+        return self._author.kind
+
+    @property
+    def thing(self) -> str:
+        """The Thing that it is about."""
+        return self._author.thing
+
+    @property
+    def affordance(self) -> str:
+        """The affordance that it is about."""
+        return self._author.affordance
+
+    @property
+    def invocation(self) -> UUID | None:
+        """The run that it is about."""
+        return self._author.invocation
+
+    def written(self) -> Message:
+        """Return the message itself."""
+        return self._author.write(self._content).numbered(self.incarnation, self.number)
