@@ -97,6 +97,7 @@ def _clipped(text: str) -> str:
 _formatter = logging.Formatter()
 
 
+_LogRecord = logging.LogRecord
 # As many members has a record on its way to a run: those that all have, and the mark.
 _USUAL = len(logging.makeLogRecord({}).__dict__) + 1
 
@@ -112,7 +113,7 @@ def settled(record: logging.LogRecord) -> dict[str, Any]:
     # the record does; `getMessage` and `message_of` do with more calls what is done here.
     members = record.__dict__.copy()
     text, arguments = members["msg"], members["args"]
-    if type(text) is not str or type(record) is not logging.LogRecord:
+    if type(text) is not str or type(record) is not _LogRecord:
         text = message_of(record)
     elif arguments:
         try:
@@ -123,12 +124,12 @@ def settled(record: logging.LogRecord) -> dict[str, Any]:
         text = _clipped(well_formed(text))
     members["msg"] = text
     members["args"] = None
-    if len(members) != _USUAL or _KEPT not in members:
-        members = {name: plain(value) for name, value in members.items()}
-    if record.exc_info:
+    if members["exc_info"]:
         members["exception_type"] = exception_name(record)
         members["exc_text"] = _clipped(traceback_of(record) or "")
         members["exc_info"] = None
+    if len(members) != _USUAL or _KEPT not in members:
+        return {name: plain(value) for name, value in members.items()}
     return members
 
 

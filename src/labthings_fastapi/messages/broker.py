@@ -96,22 +96,31 @@ class Broker:
         never change, and hold text and numbers only: it is kept for the replay. `size` is about
         how many bytes of JSON it will be.
         """
-        woken: list[Subscription] = []
         with self._lock:
-            # Looking nobody up where there is nobody: this is on the path of every log call.
-            readers = self._index.matching(author) if self._subscriptions else ()
-            unread = not self._busy and not readers
-            if unread:
+            # Where there is nobody, nobody is looked up: this is on the path of every log call.
+            read = self._busy or (self._subscriptions and self._index.matching(author))
+            if not read:
                 self._busy = True
                 try:
                     self._number += 1
                     self._replay.append_draft(author, content, self._number, size)
-                    if self._deferred:
-                        self._deliver_deferred(woken, [])
                 finally:
                     self._busy = False
-        if not unread:
+        if read:
             self.publish(author.write(content))
+        elif self._deferred:
+            self._publish_deferred()
+
+    def _publish_deferred(self) -> None:
+        woken: list[Subscription] = []
+        discarded: list[Waiting] = []  # as in `publish`
+        with self._lock:
+            if not self._busy:
+                self._busy = True
+                try:
+                    self._deliver_deferred(woken, discarded)
+                finally:
+                    self._busy = False
         for subscription in woken:
             subscription.notify()
 
