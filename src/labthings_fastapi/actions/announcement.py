@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 LOGGER = logging.getLogger("labthings_fastapi.actions")
 
 
+_TOLD = threading.Lock()
+"""The lock of every run whose end is told: nothing changes in it any more."""
+
+
 class Announcement:
     """The state of one run that clients may know, and those who wait for the final one.
 
@@ -25,7 +29,7 @@ class Announcement:
     def __init__(self, state: RunState) -> None:
         """Begin with the state that every run has."""
         self._lock = threading.Lock()
-        self._waiters: list[Callable[[], None]] = []
+        self._waiters: tuple[Callable[[], None], ...] = ()  # an empty one takes no memory
         self.state = state
         self.journaled = True
 
@@ -36,7 +40,10 @@ class Announcement:
                 return
             self.journaled = journaled
             self.state = state
-            waiters, self._waiters = (self._waiters, []) if state.finished else ([], self._waiters)
+            waiters: tuple[Callable[[], None], ...] = ()
+            if state.finished:
+                waiters, self._waiters = self._waiters, ()
+                self._lock = _TOLD  # whoever waits for the other lock will find that it is told
         for waiter in waiters:
             try:
                 waiter()
@@ -48,13 +55,12 @@ class Announcement:
         with self._lock:
             waits = not self.state.finished
             if waits:
-                self._waiters.append(waiter)
+                self._waiters = (*self._waiters, waiter)
         if not waits:
             waiter()
 
         def forget() -> None:
             with self._lock:
-                if waiter in self._waiters:
-                    self._waiters.remove(waiter)
+                self._waiters = tuple(one for one in self._waiters if one is not waiter)
 
         return forget

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 import time
 import weakref
@@ -45,6 +46,10 @@ def _done() -> Future[None]:
 
 _COMMITTED = _done()
 """Stands for the commit of every run that has ended, a failed one excepted."""
+_STARTED = threading.Lock()
+"""Guards the decision to start of every run that has ended, which is made."""
+_NO_DEPENDENCIES: dict[str, Any] = {}
+"""Stands for the dependencies of every run that has ended; never changed."""
 
 
 class Invocation(RunView, threading.Thread):
@@ -81,7 +86,9 @@ class Invocation(RunView, threading.Thread):
         `default_stop_timeout` is in seconds. `dependencies` are keyword arguments added to the
         call. The action and the Thing are held weakly.
         """
-        threading.Thread.__init__(self, name=f"{thing.name}.{action.name}", daemon=True)
+        # All runs of an action share one name, as text and in memory.
+        name = sys.intern(f"{thing.name}.{action.name}")
+        threading.Thread.__init__(self, name=name, daemon=True)
         RunView.__init__(self, action, thing, input, log_len, id, cancel_hook)
         self._dependencies = dict(dependencies or {})
         stop = weakref.WeakMethod(self.cancel)
@@ -250,7 +257,8 @@ class Invocation(RunView, threading.Thread):
             self._end(failed_ending(error))
         finally:
             self._over()
-            self._dependencies = {}
+            self._dependencies = _NO_DEPENDENCIES
+            self._starting = _STARTED
 
     def _run_guarded(self, context: RunContext) -> None:
         """Run under the server's global lock, if there is one; without it, nothing begins."""

@@ -68,6 +68,10 @@ class Ending:
     exception: BaseException | None = None
 
 
+_ENDED = threading.Lock()
+"""The lock of every run that has ended: nothing changes in it any more."""
+
+
 class Lifecycle:
     """Moves one run from state to state, under one lock.
 
@@ -83,7 +87,7 @@ class Lifecycle:
         self._lock = threading.Lock()
         self._retention = retention
         self._listener: Callable[[RunState], None] | None = None
-        self._waiters: list[Callable[[], None]] = []
+        self._waiters: tuple[Callable[[], None], ...] = ()  # an empty one takes no memory
         self.state = RunState(InvocationStatus.PENDING, "queued", utc_now())
 
     def listen(self, listener: Callable[[RunState], None]) -> None:
@@ -154,7 +158,7 @@ class Lifecycle:
             if before.status is InvocationStatus.PENDING:
                 waiters = self._end(ending, cancel_requested=True)
             else:
-                waiters = []
+                waiters = ()
                 if not before.cancel_requested:
                     self._become(replace(before, phase="cancelling", cancel_requested=True))
         self._tell(waiters)
@@ -169,7 +173,7 @@ class Lifecycle:
         self._tell(waiters)
         return True
 
-    def _end(self, ending: Ending, *, cancel_requested: bool) -> list[Callable[[], None]]:
+    def _end(self, ending: Ending, *, cancel_requested: bool) -> tuple[Callable[[], None], ...]:
         self._become(
             RunState(
                 status=ending.status,
@@ -186,11 +190,12 @@ class Lifecycle:
             )
         )
         self._listener = None  # it has heard the last; a retained run need not keep it
-        waiters, self._waiters = self._waiters, []
+        self._lock = _ENDED  # whoever waits for the other lock will find that the run has ended
+        waiters, self._waiters = self._waiters, ()
         return waiters
 
     @staticmethod
-    def _tell(waiters: list[Callable[[], None]]) -> None:
+    def _tell(waiters: tuple[Callable[[], None], ...]) -> None:
         for waiter in waiters:
             try:
                 waiter()
@@ -201,15 +206,15 @@ class Lifecycle:
         """Call `waiter` once the run has ended, at once if it has; it must not block."""
         with self._lock:
             if not self.state.finished:
-                self._waiters.append(waiter)
+                self._waiters = (*self._waiters, waiter)
                 return
         waiter()
 
     def forget(self, waiter: Callable[[], None]) -> None:
         """Stop waiting for the end."""
         with self._lock:
-            if waiter in self._waiters:
-                self._waiters.remove(waiter)
+            # By equality: each look at a method makes another object of it.
+            self._waiters = tuple(one for one in self._waiters if one != waiter)
 
     def wait(self, timeout: float | None = None) -> bool:
         """Block this thread until the run has ended; False if `timeout` seconds passed first."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import uuid
 import weakref
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -43,8 +44,19 @@ _NO_FILES = RunFiles()
 """Stands for the files of every run that has left none."""
 
 
+_NO_RESULTS = RunResults()
+"""Stands for the results of every run that has ended and has yielded none."""
+
+
 class EmptyInput(BaseModel):
     """The input of a run that was given none."""
+
+
+_NO_INPUT = EmptyInput()
+_EMPTY_JSON = b"{}"
+_empty_inputs: weakref.WeakValueDictionary[type[BaseModel], BaseModel] = (
+    weakref.WeakValueDictionary()
+)
 
 
 class RunView:
@@ -88,14 +100,14 @@ class RunView:
         self._thing = weakref.ref(thing)
         self.thing_name = thing.name
         self.action_name = action.name
-        self.action_path = f"{thing.path}{action.name}"
+        self.action_path = sys.intern(f"{thing.path}{action.name}")  # all runs of it have the same
         asker = current_asker()
         self.requested_by = asker.name if asker is not None else None
         self.requested_from = asker.address if asker is not None else None
         if asker is not None:
             asker.runs += 1
         self.response_timeout = action.response_timeout
-        self.input: BaseModel = input if input is not None else EmptyInput()
+        self.input: BaseModel = _NO_INPUT if input is None else _shared_if_empty(input)
         self.input_json = _input_json(self.input)
         self._lifecycle = Lifecycle(action.retention_time)
         self.announcement = Announcement(self._lifecycle.state)
@@ -121,6 +133,10 @@ class RunView:
         self._log.listener = None
         self._results.listener = None
         self._progress.show = _nowhere
+        if self._progress.latest is None:
+            self._progress = _NO_PROGRESS
+        if not self._results.count:
+            self._results = _NO_RESULTS
         if not self._files.used:
             self._files = _NO_FILES
 
@@ -242,9 +258,25 @@ def _nowhere(_progress: Progress) -> None:
     """Publish nothing: a run without a manager has no subscribers."""
 
 
+_NO_PROGRESS = ProgressMeter(_nowhere)
+"""Stands for the meter of every run that has ended and has reported nothing."""
+
+
+def _shared_if_empty(input: BaseModel) -> BaseModel:
+    """Return one input for all runs that were given one without a field: it cannot be changed."""
+    model = type(input)
+    if model.model_fields or input.__dict__ or input.model_extra or input.__pydantic_private__:
+        return input
+    try:
+        return _empty_inputs.setdefault(model, input)
+    except TypeError:
+        return input  # a model with slots of its own, to which nobody can refer weakly
+
+
 def _input_json(input: BaseModel) -> bytes:
     """Write the input once; one that has no JSON form is described instead."""
     try:
-        return to_json(input.model_dump(mode="json", by_alias=True), inf_nan_mode="strings")
+        json = to_json(input.model_dump(mode="json", by_alias=True), inf_nan_mode="strings")
+        return _EMPTY_JSON if json == _EMPTY_JSON else json
     except Exception as error:  # noqa: BLE001 - a user's serialiser may raise anything
         return to_json({"unserialisable": well_formed(describe_exception(error))})

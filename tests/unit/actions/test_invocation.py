@@ -9,14 +9,19 @@ import threading
 import uuid
 import weakref
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict, PrivateAttr
 
 from labthings_fastapi.actions import Invocation, InvocationStatus
 from labthings_fastapi.actions.cancellation import CancelEvent
-from labthings_fastapi.actions.context import get_cancel_event, get_invocation_id, shield
+from labthings_fastapi.actions.context import (
+    current_run,
+    get_cancel_event,
+    get_invocation_id,
+    shield,
+)
 from labthings_fastapi.actions.invocation_model import InvocationModel
 from labthings_fastapi.descriptors.action import ActionDescriptor
 from labthings_fastapi.exceptions import (
@@ -449,3 +454,55 @@ def test_numbers_that_json_has_not_are_written_as_words(thing: Bench) -> None:
 
     invocation = Invocation(Bench.add, thing, Range(most=float("inf")))
     assert invocation.input_json == b'{"most":"Infinity"}'
+
+
+# --- what a retained run shares with others -------------------------------------------------
+
+
+def test_runs_without_arguments_share_their_input(thing: Bench) -> None:
+    first, second = (
+        Invocation(Bench.hold, thing, input=Bench.hold.input_model()) for _ in range(2)
+    )
+    assert first.input is second.input
+    assert first.input_json == b"{}"
+
+
+def test_inputs_that_hold_something_are_each_runs_own(thing: Bench) -> None:
+    class Noted(BaseModel):
+        _note: str = PrivateAttr(default="")
+
+    class Open(BaseModel):
+        model_config = ConfigDict(extra="allow")
+
+    for given in (Bench.add.input_model(a=1), Noted(), Open(x=1)):
+        assert Invocation(Bench.add, thing, input=given).input is given
+
+
+def test_a_model_without_room_for_weak_references_is_an_input_too(thing: Bench) -> None:
+    class Tight(BaseModel):
+        __slots__ = ()
+
+    given = Tight()
+    assert Invocation(Bench.hold, thing, input=given).input == given
+
+
+def test_a_thread_that_outlives_its_run_reports_to_nobody(
+    thing: Bench, run: Callable[..., Invocation]
+) -> None:
+    held: list[RunContext] = []
+    first = run(lambda: held.append(cast("RunContext", current_run())))
+    assert held[0].progress is not None
+    held[0].progress.report(1, 2, None, None)
+    assert (first.progress, run(lambda: None).progress) == (None, None)
+
+
+def test_many_may_wait_for_one_end_and_some_may_leave(thing: Bench) -> None:
+    waiting = Invocation(Bench.hold, thing)
+    told: list[int] = []
+    forgets = [waiting.announcement.on_end(lambda n=n: told.append(n)) for n in range(3)]  # type: ignore[misc]
+    forgets[1]()
+    waiting.cancel()
+    waiting.announcement.on_end(lambda: told.append(9))
+    forgets[0]()
+    assert told == [0, 2, 9]
+    assert waiting.wait(0)
