@@ -20,7 +20,7 @@ from measuring.processes import pin_load
 from measuring.report import as_json
 from measuring.rounds import measure
 from measuring.row import QUICK, ROWS, Effort
-from measuring.subjects import SUBJECTS
+from measuring.subjects import SUBJECTS, quieten_peer
 from measuring.table import HEAD, cells, figure, markdown
 
 if TYPE_CHECKING:
@@ -60,6 +60,11 @@ def _arguments() -> argparse.Namespace:
         action="store_true",
         help="others use this machine: compare rates by the processor time that servers use",
     )
+    add(
+        "--peer-quiet",
+        action="store_true",
+        help="serve with the peer without its access log, its best light, not with its own command",
+    )
     add("--json", type=Path, metavar="FILE", help="write all figures")
     add("--svg", type=Path, metavar="FILE", help="draw a chart of the ratios")
     asked = parser.parse_args()
@@ -91,9 +96,13 @@ def _growth_line(key: str, found: dict[int, float]) -> list[str]:
 def main() -> None:
     """Measure, and print the tables."""
     asked = _arguments()
-    effort = replace(QUICK if asked.quick else Effort(), busy=asked.busy)
+    effort = replace(
+        QUICK if asked.quick else Effort(), busy=asked.busy, peer_quiet=asked.peer_quiet
+    )
     rounds = min(asked.rounds, QUICK_ROUNDS) if asked.quick else asked.rounds
     pin_load()
+    if effort.peer_quiet:
+        quieten_peer()
     results = []
     for key in asked.rows:
         print(f"{key} …", file=sys.stderr, flush=True)

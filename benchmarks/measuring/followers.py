@@ -1,4 +1,4 @@
-"""Clients that follow a property, all in one thread: counted are the notifications that arrive."""
+"""Clients that follow a property, all in one thread: what arrives is counted, the last is kept."""
 
 from __future__ import annotations
 
@@ -20,6 +20,11 @@ QUIET_SECONDS = 1.0
 class Counter(Protocol):
     """Counts the notifications in the bytes of one stream."""
 
+    latest: bytes
+    """The newest notification."""
+    gaps: int
+    """How often the server said that some were missed."""
+
     def feed(self, data: bytes) -> int:
         """Return how many ended in these bytes."""
 
@@ -28,14 +33,20 @@ class EventCounter:
     """Counts server-sent events: each ends with an empty line."""
 
     def __init__(self) -> None:
-        """Begin at the start of a line."""
-        self._before = b""
+        """Begin at the start of an event."""
+        self.latest = b""
+        self.gaps = 0
+        self._rest = b""
 
     def feed(self, data: bytes) -> int:
         """Return how many ended in these bytes."""
-        data = self._before + data
-        self._before = data[-1:] if data.endswith(b"\n") and not data.endswith(b"\n\n") else b""
-        return data.count(b"\n\n")
+        *events, self._rest = (self._rest + data).split(b"\n\n")
+        # The size of a chunk stands before an event. What names no event is a comment.
+        told = [event for event in events if b"event: " in event]
+        gaps = sum(b"event: gap\n" in event for event in told)
+        self.gaps += gaps
+        self.latest = told[-1] if told else self.latest
+        return len(told) - gaps
 
 
 class FrameCounter:
@@ -43,6 +54,8 @@ class FrameCounter:
 
     def __init__(self) -> None:
         """Begin at the start of a frame."""
+        self.latest = b""
+        self.gaps = 0
         self._buffer = b""
 
     def feed(self, data: bytes) -> int:
@@ -54,7 +67,9 @@ class FrameCounter:
                 length, head = int.from_bytes(buffer[at + 2 : at + 4], "big"), 4
             if len(buffer) < at + head + length:
                 break
-            count += buffer[at] & 15 in (1, 2)
+            if buffer[at] & 15 in (1, 2):
+                count += 1
+                self.latest = buffer[at + head : at + head + length]
             at += head + length
         self._buffer = buffer[at:]
         return count
@@ -97,19 +112,31 @@ class Followers:
         self._drain(QUIET_SECONDS)  # the peer does not say when it observes
         self.received = 0
 
-    def write(self, request: Request, times: int) -> float:
-        """Write one after the other; return the seconds until the last notification arrived."""
+    def write(self, request: Request, times: int, *, last: bytes | None = None) -> float:
+        """Write one after the other; return the seconds until the last notification arrived.
+
+        `last` is another value for the last of them.
+        """
         writer = Connection(self._port)
         self._selector.register(writer.socket, selectors.EVENT_READ, None)
         began = time.perf_counter()
-        for _ in range(times):
-            writer.send(request.method, request.path, request.body)
+        for left in reversed(range(times)):
+            body = last if last is not None and left == 0 else request.body
+            writer.send(request.method, request.path, body)
             while not self._take(10.0):
                 pass
             writer.receive()
         self._selector.unregister(writer.socket)
         writer.close()
         return self._drain(QUIET_SECONDS) - began
+
+    def share_up_to_date(self, value: bytes) -> float:
+        """Return the share of those that read whose newest notification holds this value.
+
+        Who was told of a gap is not among them.
+        """
+        counters = [key.data for key in self._selector.get_map().values()]
+        return sum(one.gaps == 0 and value in one.latest for one in counters) / len(counters)
 
     def _take(self, timeout: float) -> bool:
         """Count what has come; True if the writer has its answer."""

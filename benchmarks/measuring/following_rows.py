@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -31,7 +32,30 @@ def follow(subject: str, effort: Effort) -> Iterator[Measure]:
         yield once
 
 
-@row("follow-all", "share of it that arrives, with one that never reads", "", PAIR, at_least(1))
+@row(
+    "follow-all",
+    "share of followers that end up with the last value and no gap, with one that never reads",
+    "",
+    PAIR,
+    at_least(1),
+)
+@contextmanager
+def last_value_beside_a_stuck_one(subject: str, effort: Effort) -> Iterator[Measure]:
+    values = itertools.count(1)
+    with (
+        serve(subject) as server,
+        Followers(subject, server.port, SUBSCRIBERS, stuck=1) as followers,
+    ):
+
+        def once() -> float:
+            last = f"{next(values)}.0625".encode()
+            followers.write(WRITE, effort.repeats * 20, last=last)
+            return followers.share_up_to_date(last)
+
+        yield once
+
+
+@row("follow-each", "share of all values that arrives, with one that never reads", "", PAIR)
 @contextmanager
 def follow_beside_a_stuck_one(subject: str, effort: Effort) -> Iterator[Measure]:
     times = effort.repeats * 20

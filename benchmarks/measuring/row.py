@@ -25,6 +25,9 @@ class Effort:
     """How often a latency is taken in each round."""
     busy: bool = False
     """Others use this machine: count the processor time that a server uses, not the clock's."""
+    peer_quiet: bool = False
+    """The peer writes no line of log for each request: not as users run it, but in its best light.
+    """
 
 
 QUICK = Effort(seconds=1.0, retained=1_000, repeats=30)

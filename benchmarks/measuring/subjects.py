@@ -50,10 +50,9 @@ def serve(subject: str, things: Mapping[str, str] = INSTRUMENT, **config: Any) -
         ready = f"/{last}/value_0" if kind.startswith("wide") else READ.path
         variables = _our_paths(code)
         if subject == "ours":
-            text = json.dumps({**told, **config})
-            command = [python, "-c", _OUR_COMMAND, "-j", text, "--port", str(port)]
+            command = [python, "-c", _OUR_COMMAND, *_options(folder, {**told, **config}, port)]
         elif subject == "peer":
-            command = [python, str(SERVED / "peer_server.py"), json.dumps(told), str(port)]
+            command = _peer_command(python, folder, told, port)
             variables = _peer_paths(code)
         elif subject == "hololinked":
             command = [python, str(SERVED / "hololinked_server.py"), str(port)]
@@ -66,6 +65,26 @@ def serve(subject: str, things: Mapping[str, str] = INSTRUMENT, **config: Any) -
 
 # What the installed `labthings-server` does.
 _OUR_COMMAND = "from labthings_fastapi.server.cli import main; main()"
+_peer_is_quiet = False
+
+
+def quieten_peer() -> None:
+    """Serve with the peer without its access log from now on."""
+    global _peer_is_quiet  # noqa: PLW0603 - one choice for the whole process, made at its start
+    _peer_is_quiet = True
+
+
+def _options(folder: Path, config: dict[str, Any], port: int) -> list[str]:
+    """Return the options that ours and the peer's `labthings-server` have in common."""
+    file = folder / "config.json"
+    file.write_text(json.dumps(config))
+    return ["-c", str(file), "--port", str(port)]
+
+
+def _peer_command(python: str, folder: Path, config: dict[str, Any], port: int) -> list[str]:
+    if _peer_is_quiet:
+        return [python, str(SERVED / "peer_server.py"), json.dumps(config), str(port)]
+    return [str(Path(python).with_name("labthings-server")), *_options(folder, config, port)]
 
 
 def _written(what: str, folder: Path) -> str:
