@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, model_validator
 
 from labthings_fastapi.messages.message import InvocationStatus
 
-from .logs import exception_name, message_of, traceback_of
+from .logs import line_members
 
 ACTION_INVOCATIONS_PATH = "/action_invocations"
 
@@ -49,18 +49,7 @@ class LogRecordModel(BaseModel):
     @classmethod
     def _read_record(cls, value: Any) -> Any:
         """Format a record here, so that one bad log call never breaks a listing."""
-        if not isinstance(value, logging.LogRecord):
-            return value
-        return {
-            "message": message_of(value),
-            "levelname": value.levelname,
-            "levelno": value.levelno,
-            "lineno": value.lineno,
-            "filename": value.filename,
-            "created": datetime.fromtimestamp(value.created, UTC),
-            "exception_type": exception_name(value),
-            "traceback": traceback_of(value),
-        }
+        return line_members(value) if isinstance(value, logging.LogRecord) else value
 
 
 class Link(BaseModel):

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from pydantic_core import to_json
 
 from labthings_fastapi.messages.message import Message
-from labthings_fastapi.problems import well_formed
 
-from .logs import exception_name, record_of, traceback_of
+from .logs import line_members, record_of
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -48,44 +46,12 @@ class LogLines:
 
     def write(self, content: dict[str, Any]) -> Message:
         """Return the message that says what the `LogRecordModel` of a line says."""
-        record = record_of(content)
-        created = _time(record.created)
-        payload = to_json(
-            {
-                "message": record.msg,
-                "levelname": _text(record.levelname),
-                "levelno": _number(record.levelno),
-                "lineno": _number(record.lineno),
-                "filename": _text(record.filename),
-                "created": created,
-                "exception_type": exception_name(record),
-                "traceback": traceback_of(record),
-            }
-        )
+        members = line_members(record_of(content))
         return Message(
             self.kind,
             self.thing,
             self.affordance,
-            payload,
+            to_json(members),
             invocation=self.invocation,
-            time=created,
+            time=members["created"],
         )
-
-
-# A filter may have put anything in the place of a record's members. It must not end the stream of
-# somebody who reads the log.
-
-
-def _text(value: object) -> str:
-    return well_formed(value) if isinstance(value, str) else f"<{type(value).__name__}>"
-
-
-def _number(value: object) -> int:
-    return value if isinstance(value, int) else 0
-
-
-def _time(seconds: Any) -> datetime:
-    try:
-        return datetime.fromtimestamp(seconds, UTC)
-    except (TypeError, ValueError, OverflowError, OSError):
-        return datetime.now(UTC)

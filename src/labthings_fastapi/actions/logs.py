@@ -6,6 +6,7 @@ One handler and one context variable do it: a logger made for each run would nev
 from __future__ import annotations
 
 import logging
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from labthings_fastapi.exceptions import describe_exception
@@ -86,6 +87,39 @@ def exception_name(record: logging.LogRecord) -> str | None:
         return record.exc_info[0].__name__
     kept = getattr(record, "exception_type", None)
     return kept if isinstance(kept, str) else None
+
+
+def line_members(record: logging.LogRecord) -> dict[str, Any]:
+    """Return a record as clients see it: the members of a `LogRecordModel`.
+
+    A filter may have put anything in the place of a record's own. It must not end the stream of
+    somebody who reads the log, nor cost the run its record.
+    """
+    return {
+        "message": message_of(record),
+        "levelname": _text(record.levelname),
+        "levelno": _number(record.levelno),
+        "lineno": _number(record.lineno),
+        "filename": _text(record.filename),
+        "created": _moment(record.created),
+        "exception_type": exception_name(record),
+        "traceback": traceback_of(record),
+    }
+
+
+def _text(value: object) -> str:
+    return well_formed(value) if isinstance(value, str) else f"<{type(value).__name__}>"
+
+
+def _number(value: object) -> int:
+    return value if isinstance(value, int) else 0
+
+
+def _moment(seconds: Any) -> datetime:
+    try:
+        return datetime.fromtimestamp(seconds, UTC)
+    except (TypeError, ValueError, OverflowError, OSError):
+        return datetime.now(UTC)
 
 
 def _clipped(text: str) -> str:

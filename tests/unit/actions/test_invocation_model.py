@@ -180,3 +180,26 @@ def test_importing_the_words_loads_no_web_framework() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("member", "value", "shown"),
+    [
+        ("levelname", None, "<NoneType>"),
+        ("levelname", "\ud800", "\\ud800"),
+        ("levelno", "high", 0),
+        ("lineno", None, 0),
+        ("filename", 7, "<int>"),
+    ],
+)
+def test_a_record_that_a_filter_has_broken_is_shown_all_the_same(member, value, shown):
+    record = logging.LogRecord("lab", logging.INFO, "/somewhere/stage.py", 7, "text", None, None)
+    record.__dict__[member] = value
+    assert getattr(LogRecordModel.model_validate(record), member) == shown
+
+
+@pytest.mark.parametrize("value", [None, "yesterday", float("nan"), 1e300])
+def test_a_record_without_a_time_gets_one(value):
+    record = logging.LogRecord("lab", logging.INFO, "/somewhere/stage.py", 7, "text", None, None)
+    record.created = value
+    assert LogRecordModel.model_validate(record).created.tzinfo is not None
