@@ -9,6 +9,7 @@ import asyncio
 import json
 import sys
 
+from wotpy.protocols.http.client import HTTPClient
 from wotpy.wot.servient import Servient
 from wotpy.wot.wot import WoT
 
@@ -51,7 +52,8 @@ async def use(thing):
 async def main():
     """Read what to do, and do it."""
     url = json.loads(sys.stdin.read())["url"]
-    wot = WoT(servient=Servient(catalogue_port=None))
+    # Its client for WebSockets takes any ws: form, also of a subprotocol that it does not speak.
+    wot = WoT(servient=Servient(catalogue_port=None, clients=[HTTPClient()]))
     thing = wot.consume(await wot.fetch(url))
     sys.stdout.write(json.dumps(await use(thing)) + "\n")
 
