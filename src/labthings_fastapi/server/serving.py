@@ -9,6 +9,8 @@ import os
 import signal
 import sys
 import threading
+import time
+from concurrent.futures import wait
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 LOGGER = logging.getLogger("labthings_fastapi.server")
 SWITCH_SECONDS = 0.001
 """For how long a thread of user code may keep Python to itself while the server wants it."""
+SIGNAL_SECONDS = 0.2
+"""After how long at the latest a signal is heard that did not wake the main thread."""
 CLOSING_SECONDS = 0.7
 """What is left for closing Things if the runs used up their time to stop."""
 EXIT_INTERRUPTED = 130
@@ -165,7 +169,7 @@ def _run_in_a_thread(
         gc.collect()
         gc.freeze()
         # With a timeout, or Windows would not hand a signal on.
-        while thread.is_alive() and not asked.wait(0.5):
+        while thread.is_alive() and not asked.wait(SIGNAL_SECONDS):
             pass
         if asked.is_set():
             _stop(server, running, thread, grace)
@@ -180,8 +184,13 @@ def _stop(server: Stoppable, running: Any, thread: threading.Thread, grace: floa
     limit = grace + CLOSING_SECONDS
     if server.loop is not None and not server.loop.is_closed():
         winding = asyncio.run_coroutine_threadsafe(server.wind_down(limit), server.loop)
+        deadline = time.monotonic() + limit + 0.2
+        # In slices: a second signal must be heard, also on Windows, and also where the system gave
+        # it to another thread than this one.
+        while not winding.done() and time.monotonic() < deadline:
+            wait([winding], SIGNAL_SECONDS)
         try:
-            winding.result(limit + 0.2)
+            winding.result(0)
         except Exception:  # a TimeoutError: something does not even give up
             LOGGER.exception("The server could not be stopped in order; it ends all the same.")
     running.should_exit = True
