@@ -7,6 +7,8 @@ PYTHON ?= python3
 HOST ?= 127.0.0.1
 PORT ?= 5000
 PYTEST_ARGS ?=
+# Most tests wait for a server or a browser: two sessions side by side take half of the time.
+JOBS ?= 2
 BENCH_ARGS ?= --json benchmarks/results/latest.json --svg benchmarks/results/latest.svg
 
 VENV := .venv
@@ -49,7 +51,7 @@ demo: $(DEMO_INSTALLED)
 
 # pytest comes last and once: its closing line is the last one printed, its exit code is ours.
 test: lint types imports $(NODE_INSTALLED) $(WOTPY_INSTALLED) chromium
-	$(PYTEST) tests
+	$(PYTEST) --numprocesses $(JOBS) --dist loadfile tests
 
 lint: $(DEV_INSTALLED)
 	$(BIN)/ruff check

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 SESSION_SECONDS: Final = 12 * 60 * 60
-MOST_SESSIONS: Final = 10_000
+MOST_SESSIONS: Final = 2_000
 MOST_OF_ONE: Final = 100
 """Of one credential, so that nobody can end everybody's sessions by beginning many."""
 
