@@ -51,6 +51,7 @@ def open_as(dial, tokens):
     ("headers", "status"),
     [
         ({}, 401),
+        ({"Accept": "text/html"}, 401),
         ({"Authorization": "Bearer nonsense"}, 401),
         ({"Origin": "http://elsewhere.example"}, 403),
     ],

@@ -89,7 +89,8 @@ class Door:
                 actor, problem = await entrance.identify(scope, headers)
         except TooBusyError as error:
             problem = problem_from(error)
-        if problem is not None and problem.status == 401 and wants_page(method, headers):
+        asked_by_person = scope["type"] == "http" and wants_page(method, headers)
+        if problem is not None and problem.status == 401 and asked_by_person:
             await _send_all(send, problem, *login_page(entrance.session_path(scope)))
             return
         if problem is not None:
