@@ -138,6 +138,5 @@ ifeq ($(CHROMIUM),)
 endif
 
 clean:
-	rm -rf $(VENV) $(NODE)/node_modules $(NODE)/.venv build dist
-	rm -rf $(VENV) .bench $(NODE)/node_modules build dist
+	rm -rf $(VENV) .bench $(NODE)/node_modules $(NODE)/.venv build dist
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

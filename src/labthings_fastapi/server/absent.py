@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from labthings_fastapi.bindings.interaction.origins import path_of
 from labthings_fastapi.problems import message_problem
 from labthings_fastapi.routes import problem_response
 
@@ -32,9 +33,7 @@ class WithoutFailedThings:
         """Handle one connection."""
         failures = self._failures() if scope["type"] in ("http", "websocket") else {}
         if failures:
-            root: str = scope.get("root_path", "")
-            path: str = scope["path"]
-            path = path[len(root) :] if root and f"{path}/".startswith(f"{root}/") else path
+            path = path_of(scope)
             for base, detail in failures.items():
                 if path.startswith(base) and path != base:
                     problem = message_problem(

@@ -6,6 +6,7 @@ import logging
 import socket
 from typing import TYPE_CHECKING, Any
 
+from labthings_fastapi.bindings.interaction.origins import path_of
 from labthings_fastapi.exceptions import UnprotectedError
 from labthings_fastapi.portal.workers import Lane, Workers
 from labthings_fastapi.problems import well_formed
@@ -149,7 +150,7 @@ class Entrance:
 
     def is_open(self, scope: Scope, method: str) -> bool:
         """Whether this is where one says who one is, which nobody can do before."""
-        return method in ("POST", "DELETE") and _path(scope) == f"{self.prefix}/session"
+        return method in ("POST", "DELETE") and path_of(scope) == f"{self.prefix}/session"
 
     def limit_for(self, scope: Scope, method: str) -> BodyLimit:
         """Return how large a body may be."""
@@ -179,7 +180,7 @@ class Entrance:
 
     def subject(self, scope: Scope) -> Subject:
         """Return what a request is about."""
-        return self._subjects.of(_path(scope))
+        return self._subjects.of(path_of(scope))
 
     def note(
         self, scope: Scope, asker: Asker, thing: str | None, affordance: str, status: int
@@ -202,12 +203,6 @@ class Entrance:
             )
 
         return note
-
-
-def _path(scope: Scope) -> str:
-    root: str = scope.get("root_path", "")
-    path: str = scope["path"]
-    return path[len(root) :] if root and f"{path}/".startswith(f"{root}/") else path
 
 
 def _text(headers: Mapping[bytes, bytes], name: bytes) -> str | None:

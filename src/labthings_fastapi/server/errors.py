@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse
 from starlette.routing import Match
 
+from labthings_fastapi.bindings.interaction.origins import path_of
 from labthings_fastapi.problems import problem_for_status
 from labthings_fastapi.routes import problem_of, problem_response
 
@@ -63,18 +64,11 @@ def _not_found(server: Wired, request: Request, error: HTTPException) -> Respons
     """Say what there is nearby; to a Thing whose last slash is missing, show the way."""
     detail: str | None = error.detail
     if detail == "Not Found":  # of routing: nobody knows the path
-        path = _path_within(request)
+        path = path_of(request.scope)
         if server.http.table.has_thing(f"{path}/"):
             return RedirectResponse(request.url.replace(path=f"{request.url.path}/"))
         detail = server.http.table.explain(path)
     return problem_response(problem_for_status(404, detail, instance=request.url.path))
-
-
-def _path_within(request: Request) -> str:
-    """Return the path without that of the app itself, where it is mounted or behind a proxy."""
-    path: str = request.scope["path"]
-    root: str = request.scope.get("root_path", "")
-    return path[len(root) :] if root and f"{path}/".startswith(f"{root}/") else path
 
 
 def _allowed(app: FastAPI, request: Request) -> set[str]:

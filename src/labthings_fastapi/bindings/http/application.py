@@ -10,6 +10,7 @@ from labthings_fastapi.bindings.interaction.failures import (
     problem_of,
     with_traceback,
 )
+from labthings_fastapi.bindings.interaction.origins import path_of
 from labthings_fastapi.dependencies.server import shows_tracebacks
 from labthings_fastapi.problems import problem_for_status
 
@@ -42,10 +43,7 @@ class ThingsApplication:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        path: str = scope["path"]
-        root: str = scope.get("root_path", "")
-        if root and f"{path}/".startswith(f"{root}/"):
-            path = path[len(root) :]
+        path = path_of(scope)
         resource = self._table.find(path)
         method: str = scope["method"]
         if resource is None and method == "HEAD":

@@ -1,4 +1,4 @@
-"""Where a client reached the server: what its absolute URLs begin with."""
+"""Where a client reached the server: what its absolute URLs begin with, and the path below."""
 
 from __future__ import annotations
 
@@ -21,3 +21,10 @@ def origin_of(scope: Mapping[str, Any], host: str | None) -> str:
     scheme: str = scope.get("scheme", "http")
     root: str = scope.get("root_path", "")
     return f"{_HTTP.get(scheme, scheme)}://{host}{root.rstrip('/')}"
+
+
+def path_of(scope: Mapping[str, Any]) -> str:
+    """Return the path of an ASGI scope without the root path, whether or not it begins with it."""
+    root: str = scope.get("root_path", "")
+    path: str = scope["path"]
+    return path[len(root) :] if root and f"{path}/".startswith(f"{root}/") else path

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from labthings_fastapi.bindings.interaction.origins import path_of
 from labthings_fastapi.problems import Problem, message_problem
 from labthings_fastapi.routes import problem_response
 
@@ -39,9 +40,7 @@ class SocketsApplication:
         if kind != "websocket" and not (kind == "http" and path.endswith("/ws")):
             await self._app(scope, receive, send)
             return
-        root: str = scope.get("root_path", "")
-        if root and f"{path}/".startswith(f"{root}/"):
-            path = path[len(root) :]
+        path = path_of(scope)
         used = self._served.at_socket(path)
         if used is None and path != f"{self._served.prefix}/ws":
             await self._app(scope, receive, send)
