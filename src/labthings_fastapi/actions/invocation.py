@@ -154,7 +154,7 @@ class Invocation(RunView, threading.Thread):
         self._subjects = (action, thing)
         try:
             turn.take(
-                f"{self.action_path} (invocation {self.id})",
+                f"{self.action_path} (invocation {self.id})" if turn.has_place else "",
                 action.concurrency,
                 queued=self._lifecycle.queued,
                 cancel=self.cancel,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 from urllib.parse import quote
 
 from pydantic_core import to_json
@@ -23,6 +23,7 @@ from .invocation_model import ACTION_INVOCATIONS_PATH, LogRecordModel
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from uuid import UUID
 
     from .invocation import Invocation
     from .lifecycle import RunState
@@ -39,6 +40,18 @@ _W3C_STATUS = {
 }
 
 
+class Named(Protocol):
+    """A run, as far as its names go."""
+
+    @property
+    def id(self) -> UUID:
+        """The id under which clients know it."""
+
+    @property
+    def action_path(self) -> str:
+        """The path of its action."""
+
+
 class Place:
     """Where a server is reached: what hrefs begin with.
 
@@ -53,7 +66,7 @@ class Place:
         self.origin = origin
         self.invocations = f"{origin}{prefix}{ACTION_INVOCATIONS_PATH}/"
 
-    def of_run(self, run: Run) -> str:
+    def of_run(self, run: Named) -> str:
         """The run's own resource, in LabThings words."""
         return f"{self.invocations}{run.id}"
 
@@ -115,16 +128,21 @@ def _summary_members(run: Run, state: RunState, place: Place) -> dict[str, Any]:
 
 def _remarks(run: Run, state: RunState) -> dict[str, Any]:
     """Say what is out of the ordinary; left out where nothing is."""
+    found = _remarks_on_state(state, journaled=run.announcement.journaled)
+    reference = getattr(run, "output_reference", None)
+    if reference is not None:
+        found["outputReference"] = reference
+    return found
+
+
+def _remarks_on_state(state: RunState, *, journaled: bool) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if state.queue_position is not None:
         found["queuePosition"] = state.queue_position
     if state.overdue and not state.finished:
         found["phaseDetail"] = "overdue: it was cancelled and has not stopped"
-    if not run.announcement.journaled:
+    if not journaled:
         found["journaled"] = False
-    reference = getattr(run, "output_reference", None)
-    if reference is not None:
-        found["outputReference"] = reference
     return found
 
 
@@ -177,8 +195,8 @@ def action_status(run: Run, place: Place, *, short: bool = False) -> bytes:
     return _joined(present, input=run.input_json, output=state.output_json)
 
 
-def status_news(run: Run, state: RunState, place: Place) -> bytes:
-    """Render a change of state for subscribers."""
+def status_news(run: Named, state: RunState, place: Place, *, journaled: bool = True) -> bytes:
+    """Render a change of state for subscribers; `journaled` says whether its record is safe."""
     return to_json(
         {
             "id": str(run.id),
@@ -191,7 +209,7 @@ def status_news(run: Run, state: RunState, place: Place) -> bytes:
             "timeRequested": _time(state.requested),
             "timeCompleted": _time(state.ended),
             "error": state.problem,
-            **_remarks(run, state),
+            **_remarks_on_state(state, journaled=journaled),
         },
         inf_nan_mode="strings",
     )

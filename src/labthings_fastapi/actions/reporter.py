@@ -10,8 +10,8 @@ from pydantic_core import to_json
 
 from labthings_fastapi.messages.message import Message
 
-from .log_lines import LogLines
-from .rendering import journal_record, status_news
+from .rendering import journal_record
+from .run_news import LogLines, StatusNews
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 class Reporter:
     """Hears all that happens in one run, in order, on the run's own threads; never blocks."""
 
-    __slots__ = ("_broker", "_journal", "_on_end", "_place", "_recorded", "_run")
+    __slots__ = ("_broker", "_journal", "_on_end", "_recorded", "_run", "_status")
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class Reporter:
         self._run = weakref.ref(run)
         self._broker = broker
         self._journal = journal
-        self._place = place
+        self._status = StatusNews(run, broker, place)
         self._on_end = on_end
         self._recorded: InvocationStatus | None = None
 
@@ -84,7 +84,7 @@ class Reporter:
     def _tell(self, run: Invocation, state: RunState, commit: Future[None] | None = None) -> None:
         journaled = commit is None or (not commit.cancelled() and commit.exception() is None)
         run.announcement.tell(state, journaled=journaled)
-        self._publish(run, "status", status_news(run, state, self._place), final=state.finished)
+        self._status.publish(state, journaled=journaled)
 
     def _record(self, run: Invocation, state: RunState) -> Future[None]:
         try:
@@ -114,8 +114,6 @@ class Reporter:
         kind: MessageKind,
         payload: bytes,
         value: Any = None,
-        *,
-        final: bool = False,
     ) -> None:
         self._broker.publish(
             Message(
@@ -125,6 +123,5 @@ class Reporter:
                 payload=payload,
                 value=value,
                 invocation=run.id,
-                final=final,
             )
         )

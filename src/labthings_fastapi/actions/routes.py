@@ -268,7 +268,7 @@ async def _events_of(
         ended = any(message.final for message in missed)
         if last_event_id is None or (state.finished and not ended):
             yield b"event: status\ndata: %b\n\n" % status_news(
-                run, state, Place(prefix=manager.prefix)
+                run, state, Place(prefix=manager.prefix), journaled=run.announcement.journaled
             )
             ended = ended or state.finished
         for message in missed:

@@ -43,6 +43,11 @@ class Turn:
         self._claim: Claim | None = None
         self._stage: Literal["new", "place", "limits", "begun", "over"] = "new"
 
+    @property
+    def has_place(self) -> bool:
+        """Whether there is a place to wait for, and so a name for errors to give."""
+        return self._place is not None
+
     def take(
         self,
         what: str,

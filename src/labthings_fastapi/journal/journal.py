@@ -30,6 +30,8 @@ class Journal(ABC):
     def put(self, record: RunRecord) -> Future[None]:
         """Keep a record, in place of an earlier one of the same run; never waits for a disk.
 
+        All records of a run have the same Thing, time of request and actor.
+
         The future is done when the record is committed, in the order in which records of one run
         were put. It holds the error if the record could not be written, and
         `ServerNotRunningError` if the journal was closed.

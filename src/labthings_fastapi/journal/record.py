@@ -6,21 +6,21 @@ import base64
 import binascii
 import json
 from dataclasses import dataclass
-from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal
+from datetime import UTC, datetime
+from typing import Any, Literal
 from uuid import UUID
 
 from labthings_fastapi.exceptions import RequestError
-from labthings_fastapi.messages.message import FINAL_STATUSES
-
-if TYPE_CHECKING:
-    from labthings_fastapi.messages.message import InvocationStatus
+from labthings_fastapi.messages.message import InvocationStatus
 
 RecordKind = Literal["run", "mutation"]
 """A run of an action, or another request that changed something: a write, a reset, a cancel."""
 
 OUTPUT_LIMIT = 64 * 1024
 """The largest output, in bytes of JSON, that is kept in full."""
+
+
+_TIMES = ("time_requested", "time_started", "time_ended")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +57,15 @@ class RunRecord:
     """Of a mutation: its `method`, `path`, `status`, and the `count` of those alike in a row."""
 
     def __post_init__(self) -> None:
-        for name in ("time_requested", "time_started", "time_ended"):
-            _refuse_naive(f"Run {self.id}: {name}", getattr(self, name))
+        for name in _TIMES:
+            time = getattr(self, name)
+            if time is not None and time.tzinfo is not UTC:
+                _refuse_naive(f"Run {self.id}: {name}", time)
 
     @property
     def is_open(self) -> bool:
         """Whether the run had not ended when this was written."""
-        return self.status not in FINAL_STATUSES
+        return self.status is InvocationStatus.PENDING or self.status is InvocationStatus.RUNNING
 
 
 def stored_output(
@@ -75,6 +77,9 @@ def stored_output(
     return None, {"size": len(output), "media_type": media_type}
 
 
+_NOTHING = (b"{}", b"null")
+
+
 def searchable_text(record: RunRecord) -> str:
     """Return what `RunQuery.text` is looked for in, so that every journal finds the same runs."""
     parts = [record.thing, record.action, record.requested_by or "", _readable(record.input)]
@@ -83,12 +88,15 @@ def searchable_text(record: RunRecord) -> str:
     if record.error is not None:
         parts.append(json.dumps(record.error, ensure_ascii=False))
     parts.extend(str(entry.get("message", "")) for entry in record.log)
+    text = "\n".join(parts).casefold()
     # Half a surrogate pair is legal in JSON and cannot be written to a database.
-    return "\n".join(parts).casefold().encode("utf-8", "replace").decode("utf-8")
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _readable(payload: bytes) -> str:
     """Undo JSON's escapes, so that people find what they typed."""
+    if payload in _NOTHING:  # as most actions take and return
+        return payload.decode()
     try:
         return json.dumps(json.loads(payload), ensure_ascii=False)
     except (ValueError, RecursionError):

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
+_encode = json.JSONEncoder(separators=(",", ":")).encode
 _COLUMNS: Final = (
     *("id", "requested", "closed", "thing", "action", "status", "incarnation", "requested_by"),
     *("started", "ended", "output_reference", "progress", "error", "input", "output", "log"),
@@ -32,6 +33,8 @@ _COLUMNS: Final = (
 )
 ROWS_AT_ONCE: Final = 50
 """Rows in one statement; older SQLite takes 999 values in all."""
+_UNCHANGED: Final = frozenset({"id", "requested", "thing", "requested_by"})
+"""What is the same in every record of a run, and in an index: writing it again costs a third."""
 _READ: Final = ", ".join(name for name in _COLUMNS if name != "text")
 _KEY_COLUMNS: Final = '"key", thing, action, input_digest, run, time'
 
@@ -51,7 +54,7 @@ def _time(value: int | None) -> datetime | None:
 
 def _json(value: object) -> str | None:
     # Escaped to ASCII: half a surrogate pair, which no database takes, comes back as it was.
-    return None if value is None else json.dumps(value, separators=(",", ":"))
+    return None if value is None else _encode(value)
 
 
 def run_row(record: RunRecord) -> tuple[Any, ...]:
@@ -77,7 +80,7 @@ def run_row(record: RunRecord) -> tuple[Any, ...]:
         _json(record.error),
         record.input,
         record.output,
-        _json(record.log),
+        _json(record.log) if record.log else "[]",
         searchable_text(record),
         record.kind,
         record.address,
@@ -88,7 +91,9 @@ def run_row(record: RunRecord) -> tuple[Any, ...]:
 @lru_cache(ROWS_AT_ONCE)
 def _upsert(rows: int) -> str:
     row = f"({', '.join('?' * len(_COLUMNS))})"
-    changes = ", ".join(f"{name} = excluded.{name}" for name in _COLUMNS[1:])
+    changes = ", ".join(
+        f"{name} = excluded.{name}" for name in _COLUMNS if name not in _UNCHANGED
+    )
     return (
         f"INSERT INTO runs ({', '.join(_COLUMNS)}) VALUES {', '.join([row] * rows)} "
         f"ON CONFLICT (id) DO UPDATE SET {changes}"

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 _INCARNATION = re.compile(r"[A-Za-z0-9._-]+")
 _SEQ = re.compile(r"(.+)-([0-9]{1,18})")
+_MOST_DRAFTS = 256
+"""So many wait for their numbers at most where nobody listens."""
 
 
 class Broker:
@@ -56,6 +58,8 @@ class Broker:
         self._lock = threading.RLock()
         self._busy = False  # inside `publish` or `subscribe`; true for the lock's holder only
         self._deferred: deque[Message] = deque()  # published while busy, by the same thread
+        # Published and not numbered yet; added to without the lock, taken from under it.
+        self._drafts: deque[tuple[Author, Any, int]] = deque()
         self._number = 0
         self._replay = ReplayBuffer(replay, replay_bytes, incarnation)
         self._index: TopicIndex[Subscription] = TopicIndex()
@@ -65,6 +69,8 @@ class Broker:
     @property
     def position(self) -> str:
         """The sequence number of the latest message: subscribing `after` it misses nothing."""
+        if self._drafts:
+            self._catch_up_on_drafts()
         return f"{self.incarnation}-{self._number}"
 
     def publish(self, message: Message) -> Message:
@@ -81,6 +87,8 @@ class Broker:
                 return message
             self._busy = True
             try:
+                if self._drafts:
+                    self._deliver_deferred(woken, discarded)
                 published = self._deliver(message, woken, discarded)
                 self._deliver_deferred(woken, discarded)
             finally:
@@ -92,26 +100,18 @@ class Broker:
     def publish_draft(self, author: Author, content: Any, size: int) -> None:
         """Publish a message that `author` writes from `content`, once somebody reads it.
 
-        For what is told often and read seldom, such as the lines that runs log. The content must
-        never change, and hold text and numbers only: it is kept for the replay. `size` is about
-        how many bytes of JSON it will be.
+        For what is told often and read seldom: the changes of runs, and the lines that they log.
+        The content must never change, and hold text and numbers only: it is kept for the replay.
+        `size` is about how many bytes of JSON it will be.
         """
-        with self._lock:
-            # Where there is nobody, nobody is looked up: this is on the path of every log call.
-            read = self._busy or (self._subscriptions and self._index.matching(author))
-            if not read:
-                self._busy = True
-                try:
-                    self._number += 1
-                    self._replay.append_draft(author, content, self._number, size)
-                finally:
-                    self._busy = False
-        if read:
-            self.publish(author.write(content))
-        elif self._deferred:
-            self._publish_deferred()
+        # Where nobody listens nothing is locked, numbered or looked up until somebody does: this is
+        # on the path of every log call. Who subscribes meanwhile is in the set before he looks at
+        # the drafts for the last time, and we look at the set after this one is there.
+        self._drafts.append((author, content, size))
+        if self._subscriptions or len(self._drafts) >= _MOST_DRAFTS:
+            self._catch_up_on_drafts()
 
-    def _publish_deferred(self) -> None:
+    def _catch_up_on_drafts(self) -> None:
         woken: list[Subscription] = []
         discarded: list[Waiting] = []  # as in `publish`
         with self._lock:
@@ -140,8 +140,17 @@ class Broker:
         return message
 
     def _deliver_deferred(self, woken: list[Subscription], discarded: list[Waiting]) -> None:
-        while self._deferred:
-            self._deliver(self._deferred.popleft(), woken, discarded)
+        """Number and deliver what was published without: drafts, and what came while busy."""
+        drafts, deferred = self._drafts, self._deferred
+        while drafts:
+            author, content, size = drafts.popleft()
+            if self._subscriptions and self._index.matching(author):
+                self._deliver(author.write(content), woken, discarded)
+            else:
+                self._number += 1
+                self._replay.append_draft(author, content, self._number, size)
+        while deferred:
+            self._deliver(deferred.popleft(), woken, discarded)
 
     def subscribe(
         self,
@@ -178,6 +187,8 @@ class Broker:
         with self._lock:
             reentered, self._busy = self._busy, True
             try:
+                if not reentered:
+                    self._deliver_deferred(woken, [])  # before it was there
                 if after:
                     self._catch_up(subscription, after)
                 self._admit(subscription)

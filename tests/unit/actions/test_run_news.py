@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from labthings_fastapi.actions.invocation_model import LogRecordModel
-from labthings_fastapi.actions.log_lines import LogLines
 from labthings_fastapi.actions.run_log import RunLog
+from labthings_fastapi.actions.run_news import LogLines
 from labthings_fastapi.messages.broker import Broker
 from labthings_fastapi.messages.message import Message
 from labthings_fastapi.messages.topic import Topic

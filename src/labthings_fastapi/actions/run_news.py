@@ -1,0 +1,108 @@
+"""What is told of one run, as messages: written when somebody reads them, as few do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pydantic_core import to_json
+
+from labthings_fastapi.messages.message import Message
+
+from .lifecycle import utc_now
+from .logs import line_members, record_of
+from .rendering import status_news
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from uuid import UUID
+
+    from labthings_fastapi.messages.broker import Broker
+    from labthings_fastapi.messages.message import MessageKind
+
+    from .lifecycle import RunState
+    from .rendering import Place
+    from .run_view import RunView
+
+_FRAME = 200
+"""About how many bytes of JSON a line takes beside its text."""
+_STATUS = 400
+"""About how many bytes of JSON a change of state takes."""
+_PROBLEM = 600
+"""About how many more it takes to say what went wrong."""
+
+
+class _RunNews:
+    """Keeps the names of a run and not the run: the broker remembers news of runs that are gone."""
+
+    __slots__ = ("_broker", "affordance", "invocation", "thing")
+
+    kind: MessageKind
+
+    def __init__(self, run: RunView, broker: Broker) -> None:
+        """Publish what happens in `run` in `broker`."""
+        self._broker = broker
+        self.thing = run.thing_name
+        self.affordance = run.action_name
+        self.invocation: UUID | None = run.id
+
+
+class LogLines(_RunNews):
+    """Tells a broker of the lines of one run, and writes them; any thread may use it."""
+
+    __slots__ = ()
+
+    kind: MessageKind = "log"
+
+    def publish(self, members: dict[str, Any]) -> None:
+        """Tell of a line, given as the members of its settled record."""
+        traceback = members["exc_text"]
+        size = _FRAME + len(members["msg"]) + (len(traceback) if traceback else 0)
+        self._broker.publish_draft(self, members, size)
+
+    def write(self, content: dict[str, Any]) -> Message:
+        """Return the message that says what the `LogRecordModel` of a line says."""
+        members = line_members(record_of(content))
+        return Message(
+            self.kind,
+            self.thing,
+            self.affordance,
+            to_json(members),
+            invocation=self.invocation,
+            time=members["created"],
+        )
+
+
+class StatusNews(_RunNews):
+    """Tells a broker of the states of one run, and writes them; any thread may use it."""
+
+    __slots__ = ("_place", "action_path", "id")
+
+    kind: MessageKind = "status"
+
+    def __init__(self, run: RunView, broker: Broker, place: Place) -> None:
+        """Publish in `broker` what becomes of `run`, which clients find at `place`."""
+        super().__init__(run, broker)
+        self._place = place
+        self.id = run.id
+        self.action_path = run.action_path
+
+    def publish(self, state: RunState, *, journaled: bool) -> None:
+        """Tell of a state; `journaled` says whether its record is safe."""
+        # An output and an exception are objects of users, and are not told here.
+        if state.output is not None or state.output_json or state.exception is not None:
+            state = state._replace(output=None, output_json=None, exception=None)
+        size = _STATUS + (_PROBLEM if state.problem else 0)
+        self._broker.publish_draft(self, (state, journaled, utc_now()), size)
+
+    def write(self, content: tuple[RunState, bool, datetime]) -> Message:
+        """Return the message that tells of a state."""
+        state, journaled, time = content
+        return Message(
+            self.kind,
+            self.thing,
+            self.affordance,
+            status_news(self, state, self._place, journaled=journaled),
+            invocation=self.invocation,
+            final=state.finished,
+            time=time,
+        )
