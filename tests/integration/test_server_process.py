@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import os
 import signal
@@ -19,6 +20,8 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 SOURCE = """
+import gc
+import sys
 import threading
 from pathlib import Path
 import labthings_fastapi as lt
@@ -32,6 +35,10 @@ class Lamp(lt.Thing):
 
     def __exit__(self, *_):
         Path("exited").touch()
+
+    @lt.property
+    def tuning(self) -> list[float]:
+        return [gc.get_freeze_count(), *gc.get_threshold(), sys.getswitchinterval()]
 
     @lt.property
     def stuck(self) -> int:
@@ -100,6 +107,15 @@ def server(tmp_path):
     finally:
         process.kill()
         process.wait(30)
+
+
+def test_garbage_and_threads_are_handled_as_a_server_needs(server):
+    _, url, _ = server
+    frozen, young, middle, full, interval = json.loads(call("GET", f"{url}/lamp/tuning")[1])
+    assert frozen > 10_000
+    assert (young, middle) == gc.get_threshold()[:2]
+    assert full == 5 * gc.get_threshold()[2]
+    assert interval == pytest.approx(0.001)
 
 
 def test_sigterm_closes_the_things_and_ends_with_0(server):

@@ -120,6 +120,7 @@ class Inbox:
         self._changed = threading.Condition()  # guards the two below
         self._waiting = Batch()
         self._closed = False
+        self._closing = threading.Event()
 
     def put_run(self, record: RunRecord) -> Future[None]:
         """Let a record wait, in the place of an earlier one of the same run."""
@@ -188,6 +189,10 @@ class Inbox:
             taken, self._waiting = self._waiting, Batch()
             return taken
 
+    def wait_for_more(self, seconds: float) -> None:
+        """Let things come in for a moment, or until it is closed; they wake nobody."""
+        self._closing.wait(seconds)
+
     @property
     def _empty(self) -> bool:
         waiting = self._waiting
@@ -210,3 +215,4 @@ class Inbox:
         with self._changed:
             self._closed = True
             self._changed.notify_all()
+        self._closing.set()

@@ -91,9 +91,7 @@ def run_row(record: RunRecord) -> tuple[Any, ...]:
 @lru_cache(ROWS_AT_ONCE)
 def _upsert(rows: int) -> str:
     row = f"({', '.join('?' * len(_COLUMNS))})"
-    changes = ", ".join(
-        f"{name} = excluded.{name}" for name in _COLUMNS if name not in _UNCHANGED
-    )
+    changes = ", ".join(f"{name} = excluded.{name}" for name in _COLUMNS if name not in _UNCHANGED)
     return (
         f"INSERT INTO runs ({', '.join(_COLUMNS)}) VALUES {', '.join([row] * rows)} "
         f"ON CONFLICT (id) DO UPDATE SET {changes}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from concurrent.futures import Future
 from dataclasses import replace
 from datetime import UTC, datetime
+from threading import Thread
 from uuid import UUID
 
 import pytest
@@ -103,3 +104,12 @@ def test_whoever_fails_when_told_of_a_record_harms_no_other(
     job.resolve(None)
     assert all(future.done() for future in futures)
     assert caplog.records
+
+
+def test_nobody_waits_for_more_once_it_is_closed() -> None:
+    inbox = Inbox()
+    waiter = Thread(target=inbox.wait_for_more, args=(600,), daemon=True)
+    waiter.start()
+    inbox.close()
+    waiter.join(60)
+    assert not waiter.is_alive()

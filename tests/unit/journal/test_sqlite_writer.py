@@ -146,3 +146,16 @@ def test_a_reader_cannot_write(writer: Writer, database: Database) -> None:
     ):
         connection.execute("DELETE FROM runs")
     assert stored(database, 1) == run(1)
+
+
+def test_what_comes_in_while_the_writer_gathers_is_written_with_it(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("labthings_fastapi.journal.writer.GATHER_SECONDS", 600.0)
+    writer = Writer(database, Retention(1e5, 1 << 30, utc_now), utc_now, time.monotonic)
+    for future in together(writer, run(1), run(2)):
+        future.result(TIMEOUT)
+    late = [writer.put(run(number)) for number in (3, 4)]  # it waits for more until the end
+    assert writer.close(TIMEOUT)
+    assert all(future.done() and future.exception() is None for future in late)
+    assert stored(database, 4) == run(4)

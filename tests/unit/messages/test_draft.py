@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import sys
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -153,3 +155,26 @@ def test_a_closed_broker_still_replays_drafts(broker: Broker) -> None:
     broker.close()
     broker.publish_draft(Clerk(), 4, 1)
     assert told(broker.subscribe(LOGS, after="abc-0").take()) == [(1, b"3"), (2, b"4")]
+
+
+def test_what_is_drafted_while_somebody_subscribes_is_there_at_once() -> None:
+    """Either replayed or told: it does not wait for another message to push it along."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(1000):
+            broker, ready = Broker("abc"), threading.Barrier(2)
+
+            def draft(broker: Broker = broker, ready: threading.Barrier = ready) -> None:
+                ready.wait()
+                for content in (1, 2, 3):
+                    broker.publish_draft(Clerk(), content, 1)
+
+            author = threading.Thread(target=draft)
+            author.start()
+            ready.wait()
+            subscription = broker.subscribe(LOGS, after="abc-0")
+            author.join()
+            assert told(subscription.take()) == [(1, b"1"), (2, b"2"), (3, b"3")]
+    finally:
+        sys.setswitchinterval(interval)
