@@ -90,27 +90,28 @@ class RunContext:
         return things[::-1]
 
 
-_current: ContextVar[RunContext | None] = ContextVar("labthings_run", default=None)
+RUN: ContextVar[RunContext | None] = ContextVar("labthings_run", default=None)
+"""For where each call counts; all others ask `current_run`."""
 
 
 def current_run() -> RunContext | None:
     """Return the run that this code belongs to, or None outside a run."""
-    return _current.get()
+    return RUN.get()
 
 
 @contextmanager
 def entered(run: RunContext) -> Iterator[RunContext]:
     """Make this thread or task belong to `run` for a while."""
-    token = _current.set(run)
+    token = RUN.set(run)
     try:
         yield run
     finally:
-        _current.reset(token)
+        RUN.reset(token)
 
 
 def get_invocation_id() -> UUID:
     """Return the id of the run that this code belongs to; an error outside a run."""
-    run = _current.get()
+    run = RUN.get()
     if run is None:
         raise NoInvocationContextError("invocation id")
     return run.id
@@ -118,7 +119,7 @@ def get_invocation_id() -> UUID:
 
 def get_cancel_event() -> CancelEvent:
     """Return the cancel event of the run that this code belongs to; an error outside a run."""
-    run = _current.get()
+    run = RUN.get()
     if run is None:
         raise NoInvocationContextError("cancel event")
     return run.cancel
@@ -126,7 +127,7 @@ def get_cancel_event() -> CancelEvent:
 
 def get_invocation_directory() -> Path:
     """Return the folder for files that this run leaves behind, served under its `files` link."""
-    run = _current.get()
+    run = RUN.get()
     if run is None or run.files is None:
         raise NoInvocationContextError("folder for files")
     return run.files.directory
@@ -149,7 +150,7 @@ def fake_invocation_context() -> Iterator[UUID]:
 
 def cancellable_sleep(interval: float) -> None:
     """Sleep for `interval` seconds, ended early by a cancel of the run; plain sleep outside one."""
-    run = _current.get()
+    run = RUN.get()
     if run is None:
         time.sleep(interval)
     else:
@@ -158,12 +159,12 @@ def cancellable_sleep(interval: float) -> None:
 
 def raise_if_cancelled() -> None:
     """Raise `InvocationCancelledError` if a cancel of this run waits; nothing outside a run."""
-    run = _current.get()
+    run = RUN.get()
     if run is not None:
         run.cancel.raise_if_set()
 
 
 def shield() -> AbstractContextManager[None]:
     """Hold a cancel back over a section that must not be torn; nothing outside a run."""
-    run = _current.get()
+    run = RUN.get()
     return nullcontext() if run is None else run.cancel.shielded()

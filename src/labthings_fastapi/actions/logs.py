@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from labthings_fastapi.exceptions import describe_exception
 from labthings_fastapi.problems import well_formed
 
-from .context import current_run
+from .context import RUN, current_run
 
 if TYPE_CHECKING:
     from collections.abc import MutableSequence
@@ -184,22 +184,36 @@ def record_of(members: dict[str, Any]) -> logging.LogRecord:
 class RunLogHandler(logging.Handler):
     """Gives each record to the run in which it was logged; one instance serves all runs."""
 
-    def emit(self, record: logging.LogRecord) -> None:
-        """Keep the record with its run, once, however many loggers lead here."""
+    def handle(self, record: logging.LogRecord) -> bool | logging.LogRecord:  # type: ignore[override]
+        """Keep the record with its run, once, however many loggers lead here.
+
+        Without the handler's lock: a run's log has its own, and runs must not wait for others.
+        """
+        if self.filters:
+            kept: Any = self.filter(record)
+            if not kept:
+                return False
+            if isinstance(kept, logging.LogRecord):  # from Python 3.12 on, another one
+                record = kept
         # A record may name its run (the injected logger does) or be logged inside one. The name is
         # taken off: kept records must not keep their run alive.
         members = record.__dict__
-        run = members.pop("labthings_run", None) or current_run()
+        run = members.pop("labthings_run", None) or RUN.get()
         last = logging.lastResort
         if last is not None and record.levelno >= last.level:
             self._show_if_nobody_else_does(record, last)
         if run is None or _KEPT in members or (log := run.log) is None:
-            return
+            return True
         members[_KEPT] = True
         try:
             log.keep(record)
         except Exception:  # noqa: BLE001 - as in every handler: logging never fails the code
             self.handleError(record)
+        return True
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Do the same: whoever calls this passes over the filters, of which we have none."""
+        self.handle(record)
 
     def _show_if_nobody_else_does(self, record: logging.LogRecord, last: logging.Handler) -> None:
         """Print a warning that no other handler sees: as Python does where there is no handler."""
@@ -209,13 +223,6 @@ class RunLogHandler(logging.Handler):
                 return
             logger = logger.parent if logger.propagate else None
         last.handle(record)
-
-    def handle(self, record: logging.LogRecord) -> bool | logging.LogRecord:  # type: ignore[override]
-        """Skip the handler's lock: a run's log has its own, and runs must not wait for others."""
-        kept = self.filter(record) if self.filters else True
-        if kept:
-            self.emit(record)
-        return kept
 
 
 _handler = RunLogHandler(logging.INFO)

@@ -16,7 +16,7 @@ from .topic import TopicIndex
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .draft import Author
+    from .draft import Author, WaitingDraft
     from .mailbox import Waiting
     from .message import Message
     from .topic import Topic
@@ -59,7 +59,7 @@ class Broker:
         self._busy = False  # inside `publish` or `subscribe`; true for the lock's holder only
         self._deferred: deque[Message] = deque()  # published while busy, by the same thread
         # Published and not numbered yet; added to without the lock, taken from under it.
-        self._drafts: deque[tuple[Author, Any, int]] = deque()
+        self._drafts: deque[WaitingDraft] = deque()
         self._number = 0
         self._replay = ReplayBuffer(replay, replay_bytes, incarnation)
         self._index: TopicIndex[Subscription] = TopicIndex()
@@ -107,7 +107,7 @@ class Broker:
         # Where nobody listens nothing is locked, numbered or looked up until somebody does: this is
         # on the path of every log call. Who subscribes meanwhile is in the set before he looks at
         # the drafts for the last time, and we look at the set after this one is there.
-        self._drafts.append((author, content, size))
+        self._drafts.append((size, author, content))
         if self._subscriptions or len(self._drafts) >= _MOST_DRAFTS:
             self._catch_up_on_drafts()
 
@@ -142,13 +142,15 @@ class Broker:
     def _deliver_deferred(self, woken: list[Subscription], discarded: list[Waiting]) -> None:
         """Number and deliver what was published without: drafts, and what came while busy."""
         drafts, deferred = self._drafts, self._deferred
+        if not self._subscriptions:
+            self._number += self._replay.append_drafts(drafts)
         while drafts:
-            author, content, size = drafts.popleft()
-            if self._subscriptions and self._index.matching(author):
+            draft = _, author, content = drafts.popleft()
+            if self._index.matching(author):
                 self._deliver(author.write(content), woken, discarded)
             else:
                 self._number += 1
-                self._replay.append_draft(author, content, self._number, size)
+                self._replay.append_draft(draft)
         while deferred:
             self._deliver(deferred.popleft(), woken, discarded)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from .topic import Subject
 
@@ -17,6 +17,10 @@ class Author(Subject, Protocol):
 
     def write(self, content: Any) -> Message:
         """Return the message that a draft stands for; on the reader's thread, without user code."""
+
+
+WaitingDraft: TypeAlias = tuple[int, Author, Any]
+"""About how many bytes of JSON it will be, who writes it, and from what."""
 
 
 class Draft:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .draft import Draft
 
 if TYPE_CHECKING:
-    from .draft import Author
+    from .draft import WaitingDraft
     from .mailbox import Waiting
     from .message import Message
 
@@ -26,8 +26,8 @@ class ReplayBuffer:
         self._max_messages = max_messages
         self._max_bytes = max_bytes
         self._incarnation = incarnation
-        # Each with its size. A draft's parts are put together when it is replayed, as few are.
-        self._entries: deque[tuple[int, Message] | tuple[int, int, Author, Any]] = deque()
+        # Each with its size; a number tells the place of each, as there are no holes.
+        self._entries: deque[tuple[int, Message] | WaitingDraft] = deque()
         self._bytes = 0  # of payload
         self.forgotten = 0
         """The number of the newest message that is no longer here."""
@@ -40,12 +40,23 @@ class ReplayBuffer:
         if len(self._entries) > self._max_messages or self._bytes > self._max_bytes:
             self._forget()
 
-    def append_draft(self, author: Author, content: Any, number: int, size: int) -> None:
-        """Remember a draft of about `size` bytes, as `append` does a message."""
-        self._entries.append((size, number, author, content))
-        self._bytes += size
-        if len(self._entries) > self._max_messages or self._bytes > self._max_bytes:
-            self._forget()
+    def append_draft(self, draft: WaitingDraft) -> None:
+        """Remember a draft, as `append` does a message."""
+        self._entries.append(draft)
+        self._bytes += draft[0]
+        self._forget()
+
+    def append_drafts(self, drafts: deque[WaitingDraft]) -> int:
+        """Remember all these drafts and take them away; return how many there were."""
+        append, take, size, count = self._entries.append, drafts.popleft, self._bytes, 0
+        while drafts:
+            draft = take()
+            append(draft)
+            size += draft[0]
+            count += 1
+        self._bytes = size
+        self._forget()
+        return count
 
     def _forget(self) -> None:
         entries = self._entries
@@ -55,8 +66,9 @@ class ReplayBuffer:
 
     def since(self, number: int) -> list[Waiting]:
         """Return what is remembered of the messages after that number, oldest first."""
-        found = islice(self._entries, max(0, number - self.forgotten), None)
+        known = max(number, self.forgotten)
+        found = islice(self._entries, known - self.forgotten, None)
         return [
-            entry[1] if len(entry) == 2 else Draft(entry[2], entry[3], self._incarnation, entry[1])
-            for entry in found
+            entry[1] if len(entry) == 2 else Draft(entry[1], entry[2], self._incarnation, follower)
+            for follower, entry in enumerate(found, start=known + 1)
         ]
