@@ -163,8 +163,18 @@ def settled(record: logging.LogRecord) -> dict[str, Any]:
         members["exc_text"] = _clipped(traceback_of(record) or "")
         members["exc_info"] = None
     if len(members) != _USUAL or _KEPT not in members:
-        return {name: plain(value) for name, value in members.items()}
+        return all_plain(members)
     return members
+
+
+_PLAIN_TYPES = frozenset({str, int, float, bool, type(None)})
+
+
+def all_plain(members: dict[str, Any]) -> dict[str, Any]:
+    """Return the members of a record without objects of users."""
+    if _PLAIN_TYPES.issuperset(map(type, members.values())):
+        return members
+    return {name: plain(value) for name, value in members.items()}
 
 
 def plain(value: Any) -> Any:

@@ -8,6 +8,7 @@ happen on an event loop.
 
 from __future__ import annotations
 
+import logging
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
@@ -20,6 +21,7 @@ from labthings_fastapi.messages.message import InvocationStatus
 from labthings_fastapi.outputs.blob import Blob
 
 from .invocation_model import ACTION_INVOCATIONS_PATH, LogRecordModel
+from .logs import line_members
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -96,7 +98,16 @@ def _joined(members: dict[str, Any], **raw: bytes | None) -> bytes:
 def log_json(run: Run) -> list[dict[str, Any]]:
     """The run's log as it goes out."""
     lines: Iterable[Any] = run.log
-    return [LogRecordModel.model_validate(line).model_dump(mode="json") for line in lines]
+    return [_line_json(line) for line in lines]
+
+
+def _line_json(line: Any) -> dict[str, Any]:
+    """Return what a `LogRecordModel` of this line says; a live record needs no other checks."""
+    if not isinstance(line, logging.LogRecord):
+        return LogRecordModel.model_validate(line).model_dump(mode="json")
+    members = line_members(line)
+    members["created"] = members["created"].isoformat().replace("+00:00", "Z")
+    return members
 
 
 def _links(href: str) -> list[dict[str, str]]:

@@ -8,11 +8,13 @@ import zlib
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from .logs import plain, record_of, settled
+from .logs import all_plain, record_of, settled
 
 if TYPE_CHECKING:
     import logging
     from collections.abc import Callable
+
+_WORTH_COMPRESSING = 1024  # bytes
 
 
 class RunLog:
@@ -21,7 +23,7 @@ class RunLog:
     Any thread may keep a record or read a copy.
     """
 
-    __slots__ = ("_length", "_lock", "_packed", "_records", "count", "listener")
+    __slots__ = ("_compressed", "_length", "_lock", "_packed", "_records", "count", "listener")
 
     def __init__(
         self, length: int = 1000, listener: Callable[[dict[str, Any]], None] | None = None
@@ -31,6 +33,7 @@ class RunLog:
         self._length = length
         self._records: deque[dict[str, Any]] | None = None  # many runs log nothing
         self._packed: bytes | None = None
+        self._compressed = False
         self.listener = listener
         self.count = 0
 
@@ -65,15 +68,17 @@ class RunLog:
             if self._records is None:
                 return
             # Whatever a filter may have put in place of a record's own members.
-            kept = [
-                {name: plain(value) for name, value in members.items()} for members in self._records
-            ]
-            self._packed = zlib.compress(pickle.dumps(kept, pickle.HIGHEST_PROTOCOL), 1)
+            kept = [all_plain(members) for members in self._records]
+            packed = pickle.dumps(kept, pickle.HIGHEST_PROTOCOL)
+            # A line or two are hardly smaller for it, and the end of a run waits meanwhile.
+            self._compressed = len(packed) > _WORTH_COMPRESSING
+            self._packed = zlib.compress(packed, 1) if self._compressed else packed
             self._records = None
 
     def _unpacked(self) -> list[dict[str, Any]]:
         if self._packed is None:
             return []
         # These are our own bytes, which never leave the process.
-        kept: list[dict[str, Any]] = pickle.loads(zlib.decompress(self._packed))  # noqa: S301
+        packed = zlib.decompress(self._packed) if self._compressed else self._packed
+        kept: list[dict[str, Any]] = pickle.loads(packed)  # noqa: S301
         return kept

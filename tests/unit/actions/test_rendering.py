@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import logging
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from labthings_fastapi.actions.invocation_model import LogRecordModel
 from labthings_fastapi.actions.progress import progress
 from labthings_fastapi.actions.rendering import (
     Place,
     action_status,
     in_full,
     journal_record,
+    log_json,
     status_news,
     summary,
 )
@@ -158,3 +162,30 @@ def test_the_journal_keeps_the_log_of_a_finished_run(run: Callable[..., Invocati
     record = journal_record(invocation, invocation.state, "life")
     assert [line["levelname"] for line in record.log] == ["ERROR"]
     assert record.error == invocation.state.problem
+
+
+def failed() -> tuple[Any, ...]:
+    try:
+        raise ValueError("jämmed")
+    except ValueError as error:
+        return (ValueError, error, error.__traceback__)
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        logging.LogRecord("lab", logging.INFO, "/lab/stage.py", 7, "at %d", (5,), None),
+        logging.LogRecord("lab", logging.ERROR, "/lab/stage.py", 7, "%d", ("no",), failed()),
+        logging.makeLogRecord({"created": 1704110400.0, "msg": "on the second"}),
+        logging.makeLogRecord({"levelname": object(), "levelno": None, "created": "soon"}),
+    ],
+    ids=lambda record: str(record.msg),
+)
+def test_a_line_goes_out_as_its_model_says(record: logging.LogRecord) -> None:
+    run: Any = SimpleNamespace(log=[record])
+    (line,) = log_json(run)
+    said = LogRecordModel.model_validate(record).model_dump(mode="json")
+    if not isinstance(record.created, float):  # then it is the time of reading
+        assert line.pop("created").endswith("Z")
+        assert said.pop("created").endswith("Z")
+    assert line == said
