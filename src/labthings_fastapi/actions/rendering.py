@@ -74,10 +74,13 @@ class Place:
 
     def of_action_run(self, run: Run) -> str:
         """The run as a resource of its action, in W3C words."""
-        path = run.action_path
+        return self.below_action(run.action_path, str(run.id))
+
+    def below_action(self, path: str, id: str) -> str:
+        """The same by the path of the action and the run's id as text."""
         if not path.isascii():  # the name of a method holds any letter (RFC 3986, section 2.1)
             path = quote(path)
-        return f"{self.origin}{path}/{run.id}"
+        return f"{self.origin}{path}/{id}"
 
 
 def _time(value: datetime | None) -> str | None:
@@ -120,10 +123,11 @@ def _links(href: str) -> list[dict[str, str]]:
 
 
 def _summary_members(run: Run, state: RunState, place: Place) -> dict[str, Any]:
-    href = place.of_run(run)
+    id = str(run.id)
+    href = f"{place.invocations}{id}"
     return {
         "status": state.status.value,
-        "id": str(run.id),
+        "id": id,
         "action": run.action_path,
         "href": href,
         "timeStarted": _time(state.started),
@@ -182,17 +186,18 @@ def w3c_word(run: Run) -> str:
 def action_status(run: Run, place: Place, *, short: bool = False) -> bytes:
     """Render a run in W3C words; members without a value are left out (WoT Profiles, 6.2)."""
     state = run.announcement.state
-    href = place.of_run(run)
+    # The answer to each request for a run: what is told twice is written once.
+    id, path, ended = str(run.id), run.action_path, _time(state.ended)
     members = {
         "status": _W3C_STATUS[state.status],
-        "href": place.of_action_run(run),
+        "href": place.below_action(path, id),
         "timeRequested": _time(state.requested),
-        "timeEnded": _time(state.ended),
-        "id": str(run.id),
-        "action": run.action_path,
-        "links": _links(href),
+        "timeEnded": ended,
+        "id": id,
+        "action": path,
+        "links": _links(f"{place.invocations}{id}"),
         "timeStarted": _time(state.started),
-        "timeCompleted": _time(state.ended),
+        "timeCompleted": ended,
         "progress": run.progress,
         "progressDetail": run.progress_detail,
         "phase": state.phase,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -56,7 +57,24 @@ class Doorbell:
 
 
 async def outcome(future: Future[Any]) -> Any:
-    """Await a future that a thread will resolve; a finished one costs no turn of the loop."""
-    if future.done():
-        return future.result()
-    return await asyncio.wrap_future(future)
+    """Await a future that a thread will resolve; a finished one costs no turn of the loop.
+
+    Whoever stops waiting leaves the future as it is.
+    """
+    if not future.done():
+        # Half the work of `asyncio.wrap_future`, which hands a cancel on: each run passes here.
+        loop = asyncio.get_running_loop()
+        waiter = loop.create_future()
+
+        def wake(_future: Future[Any]) -> None:
+            with suppress(RuntimeError):  # the loop has closed: nobody waits any longer
+                loop.call_soon_threadsafe(_settle, waiter)
+
+        future.add_done_callback(wake)
+        await waiter
+    return future.result()
+
+
+def _settle(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)

@@ -65,3 +65,32 @@ def test_the_outcome_of_a_future() -> None:
     assert asyncio.run(main()) == 11
     with pytest.raises(OSError, match="full"):
         asyncio.run(outcome(failed))
+
+
+def test_who_stops_waiting_leaves_the_future_to_others() -> None:
+    later: Future[int] = Future()
+
+    async def main() -> int:
+        loop = asyncio.get_running_loop()
+        impatient, patient = (loop.create_task(outcome(later)) for _ in range(2))
+        await asyncio.sleep(0)
+        impatient.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await impatient
+        loop.call_soon(later.set_result, 7)
+        return await patient
+
+    assert asyncio.run(main()) == 7
+
+
+def test_a_future_that_is_done_after_the_loop_has_closed_wakes_nobody() -> None:
+    later: Future[int] = Future()
+
+    async def main() -> None:
+        waiting = asyncio.get_running_loop().create_task(outcome(later))
+        await asyncio.sleep(0)
+        waiting.cancel()
+
+    asyncio.run(main())
+    later.set_result(8)
+    assert later.result() == 8
