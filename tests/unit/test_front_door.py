@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 import pytest
 
 import labthings_fastapi as lt
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 DOCUMENTED = {
     *("DataProperty", "DataSetting", "Event", "Thing", "ThingClassSettings", "ThingConfig"),
@@ -17,6 +22,11 @@ DOCUMENTED = {
     "track",
 }
 NOT_YET = {"ThingClient", "AsyncThingClient"}
+ONLY_SERVING_NEEDS = {
+    *("uvicorn", "labthings_fastapi.server.serving", "labthings_fastapi.server.uvicorn_server"),
+    *("labthings_fastapi.server.tls", "labthings_fastapi.server.certificates"),
+    *("labthings_fastapi.server.listening", "labthings_fastapi.server.limits"),
+}
 
 
 def test_it_lists_what_the_documentation_names():
@@ -68,6 +78,24 @@ def test_a_thing_can_be_written_without_loading_the_web_framework():
         "print(Stage().speed, Stage().move(2), 'fastapi' in sys.modules)\n"
     )
     assert said == "1.0 2 False\n"
+
+
+def loaded_by(program: str) -> set[str]:
+    """Return the modules that a new interpreter has loaded after a program."""
+    return set(run(f"{program}\nimport sys\nprint(*sys.modules)").split())
+
+
+def test_a_server_is_built_without_loading_what_only_serving_needs(tmp_path: Path):
+    loaded = loaded_by(
+        f"import labthings_fastapi as lt\nlt.ThingServer({{'settings_folder': {str(tmp_path)!r}}})"
+    )
+    assert "labthings_fastapi.server.server" in loaded
+    assert loaded & ONLY_SERVING_NEEDS == set()
+
+
+@pytest.mark.parametrize("name", sorted(ONLY_SERVING_NEEDS))
+def test_what_only_serving_needs_is_there(name: str):
+    assert find_spec(name) is not None
 
 
 def test_older_names_lead_to_the_same_things():

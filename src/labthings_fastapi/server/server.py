@@ -41,7 +41,6 @@ from .polling import Poller
 from .recording import Recording
 from .register import ThingRegister
 from .review import reviewed
-from .serving import serve
 from .short_cut import ShortCut
 from .subjects import Subjects
 from .wiring import build_things, connect_slots, start_order
@@ -356,6 +355,8 @@ class ThingServer(ThingRegister):
             UnprotectedError: the host can be reached from the network, and clients need not say
                 who they are.
         """
+        from .serving import serve
+
         self.entrance.check_exposure(host)
         self.entrance.warn_of_exposure(host, tls=bool(tls))
         serve(self, host, port, tls)
