@@ -12,9 +12,6 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from labthings_fastapi.actions.logs import capture
 from labthings_fastapi.actions.manager import ActionManager
-from labthings_fastapi.bindings.http.http_binding import HttpBinding
-from labthings_fastapi.bindings.interaction.things import Interactions
-from labthings_fastapi.bindings.websocket.websocket_binding import WebSocketBinding
 from labthings_fastapi.dependencies.server import STATE_NAME
 from labthings_fastapi.descriptors.slot import UNSET
 from labthings_fastapi.exceptions import ThingNameError
@@ -28,7 +25,6 @@ from labthings_fastapi.thing import Thing, slots_of
 from labthings_fastapi.thing_description.paths import normalise_thing_path, thing_path
 
 from . import docs_page, routes, session
-from .absent import WithoutFailedThings
 from .announcing import Announcing
 from .audit import Audit
 from .config_model import ThingServerConfig
@@ -164,6 +160,12 @@ class ThingServer(ThingRegister):
 
     def _bind(self) -> None:
         """Offer Things in each protocol."""
+        from labthings_fastapi.bindings.http.http_binding import HttpBinding
+        from labthings_fastapi.bindings.interaction.things import Interactions
+        from labthings_fastapi.bindings.websocket.websocket_binding import WebSocketBinding
+
+        from .absent import WithoutFailedThings
+
         interactions = Interactions(
             self.action_manager,
             self._workers,
