@@ -24,20 +24,14 @@ from labthings_fastapi.portal.workers import Lane, Workers
 from labthings_fastapi.thing import Thing, slots_of
 from labthings_fastapi.thing_description.paths import normalise_thing_path, thing_path
 
-from . import docs_page, routes, session
 from .announcing import Announcing
-from .audit import Audit
 from .config_model import ThingServerConfig
-from .door import Door
-from .entrance import Entrance
-from .errors import use_problem_details
 from .lifespan import Household, cancel_runs
 from .openapi import ThingsAPI
 from .polling import Poller
 from .recording import Recording
 from .register import ThingRegister
 from .review import reviewed
-from .short_cut import ShortCut
 from .subjects import Subjects
 from .wiring import build_things, connect_slots, start_order
 
@@ -52,6 +46,8 @@ if TYPE_CHECKING:
 
     from labthings_fastapi.bindings.binding import Binding
 
+    from .door import Door
+    from .entrance import Entrance
     from .listening import Bound
     from .tls import TlsChoice
 
@@ -149,12 +145,18 @@ class ThingServer(ThingRegister):
         )
 
     def _make_entrance(self) -> Entrance:
+        from .audit import Audit
+        from .entrance import Entrance
+
         audit = Audit(lambda: self.action_manager.journal, self.broker.incarnation)
         self.action_manager.records.before = audit.write
         return Entrance(self.config, audit, self._subjects)
 
     def _enter_by(self, whole: ASGIApp) -> Door:
         """Put the door before the app, and behind the door the short way to the Things."""
+        from .door import Door
+        from .short_cut import ShortCut
+
         things = self.http.in_front_of(whole)
         return Door(ShortCut(self.app, things, whole, self._failures_by_path), self.entrance)
 
@@ -180,6 +182,9 @@ class ThingServer(ThingRegister):
 
     def _attach(self) -> None:
         """Put the server's own resources on the app."""
+        from . import docs_page, routes, session
+        from .errors import use_problem_details
+
         self.http.descriptions.offer(self.bindings)
         self.http.directory.server_id = self._server_id.get
         self.http.directory.schemes = lambda: self.security_schemes
