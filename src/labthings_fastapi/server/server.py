@@ -25,15 +25,11 @@ from labthings_fastapi.thing import Thing, slots_of
 from labthings_fastapi.thing_description.paths import normalise_thing_path, thing_path
 
 from .announcing import Announcing
-from .config_model import ThingServerConfig
 from .lifespan import Household, cancel_runs
 from .openapi import ThingsAPI
 from .polling import Poller
-from .recording import Recording
 from .register import ThingRegister
-from .review import reviewed
 from .subjects import Subjects
-from .wiring import build_things, connect_slots, start_order
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,6 +42,7 @@ if TYPE_CHECKING:
 
     from labthings_fastapi.bindings.binding import Binding
 
+    from .config_model import ThingServerConfig
     from .door import Door
     from .entrance import Entrance
     from .listening import Bound
@@ -82,6 +79,9 @@ class ThingServer(ThingRegister):
             ServerConfigurationError: listing every mistake by its path.
             ThingSlotError: a slot cannot be filled.
         """
+        from .recording import Recording
+        from .review import reviewed
+
         self.config = reviewed(config if config is not None else {})
         self.debug = debug
         self.tolerant = tolerant
@@ -127,6 +127,8 @@ class ThingServer(ThingRegister):
         return cls({"things": dict(things), **config}, debug=debug, tolerant=tolerant)
 
     def _build(self) -> None:
+        from .wiring import build_things, connect_slots
+
         built = build_things(self.config, self._interface)
         connect_slots(built, self.config)
         for thing in built.values():
@@ -318,6 +320,8 @@ class ThingServer(ThingRegister):
             self.state = "stopped"
 
     async def _open(self) -> None:
+        from .wiring import start_order
+
         try:
             await self._lane.run(self._recording.begin)
             await self._household.open(start_order(self._things), tolerant=self.tolerant)
