@@ -27,6 +27,16 @@ ONLY_SERVING_NEEDS = {
     *("labthings_fastapi.server.tls", "labthings_fastapi.server.certificates"),
     *("labthings_fastapi.server.listening", "labthings_fastapi.server.limits"),
 }
+SERVERS_ARE_BUILT_OF = {
+    *("labthings_fastapi.bindings.http", "labthings_fastapi.bindings.websocket"),
+    *("labthings_fastapi.server.routes", "labthings_fastapi.server.session"),
+    *("labthings_fastapi.server.docs_page", "labthings_fastapi.server.errors"),
+    *("labthings_fastapi.server.entrance", "labthings_fastapi.server.door"),
+    *("labthings_fastapi.server.config_model", "labthings_fastapi.server.review"),
+    *("labthings_fastapi.server.wiring", "labthings_fastapi.journal.sqlite", "sqlite3"),
+    *("fastapi", "starlette", "labthings_fastapi.dependencies", "labthings_fastapi.server.openapi"),
+    *("labthings_fastapi.bindings", "labthings_fastapi.security", "labthings_fastapi.discovery"),
+}
 
 
 def test_it_lists_what_the_documentation_names():
@@ -85,11 +95,19 @@ def loaded_by(program: str) -> set[str]:
     return set(run(f"{program}\nimport sys\nprint(*sys.modules)").split())
 
 
+def test_a_server_can_be_named_without_loading_what_servers_are_built_of():
+    loaded = loaded_by(
+        "import labthings_fastapi as lt\nlt.Thing, lt.action, lt.property, lt.ThingServer"
+    )
+    assert "labthings_fastapi.server.server" in loaded
+    assert loaded & (SERVERS_ARE_BUILT_OF | ONLY_SERVING_NEEDS) == set()
+
+
 def test_a_server_is_built_without_loading_what_only_serving_needs(tmp_path: Path):
     loaded = loaded_by(
         f"import labthings_fastapi as lt\nlt.ThingServer({{'settings_folder': {str(tmp_path)!r}}})"
     )
-    assert "labthings_fastapi.server.server" in loaded
+    assert loaded >= SERVERS_ARE_BUILT_OF
     assert loaded & ONLY_SERVING_NEEDS == set()
 
 

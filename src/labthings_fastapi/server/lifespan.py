@@ -8,7 +8,6 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any, Literal
 
-from labthings_fastapi.actions.routes import wait_for_end
 from labthings_fastapi.exceptions import ThingStartError, describe_exception
 from labthings_fastapi.portal.things_loop import things_loop
 from labthings_fastapi.portal.workers import Lane, UserCodeExit, Workers
@@ -160,6 +159,8 @@ def _finish(result: Any) -> None:
 
 async def cancel_runs(manager: ActionManager, timeout: float) -> None:
     """Take no more work, cancel what runs and wait for it to stop, `timeout` seconds in all."""
+    from labthings_fastapi.actions.routes import wait_for_end
+
     deadline = time.monotonic() + timeout
     manager.refuse_work("The server is stopping.")
     going = [run for run in manager.invocations if run.cancel()]

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from labthings_fastapi.actions.logs import capture
 from labthings_fastapi.actions.manager import ActionManager
-from labthings_fastapi.dependencies.server import STATE_NAME
 from labthings_fastapi.descriptors.slot import UNSET
 from labthings_fastapi.exceptions import ThingNameError
 from labthings_fastapi.hosting.interface import ThingServerInterface
@@ -24,9 +23,9 @@ from labthings_fastapi.portal.workers import Lane, Workers
 from labthings_fastapi.thing import Thing, slots_of
 from labthings_fastapi.thing_description.paths import normalise_thing_path, thing_path
 
-from .announcing import Announcing
+# The rest of what a server is built of is heavy, the web framework included. It is imported where
+# a server is built, so that code which only names the class does not wait for it.
 from .lifespan import Household, cancel_runs
-from .openapi import ThingsAPI
 from .polling import Poller
 from .register import ThingRegister
 from .subjects import Subjects
@@ -46,6 +45,7 @@ if TYPE_CHECKING:
     from .door import Door
     from .entrance import Entrance
     from .listening import Bound
+    from .openapi import ThingsAPI
     from .tls import TlsChoice
 
 T = TypeVar("T", bound=Thing)
@@ -79,6 +79,7 @@ class ThingServer(ThingRegister):
             ServerConfigurationError: listing every mistake by its path.
             ThingSlotError: a slot cannot be filled.
         """
+        from .announcing import Announcing
         from .recording import Recording
         from .review import reviewed
 
@@ -105,10 +106,7 @@ class ThingServer(ThingRegister):
         self._lane = Lane(self._workers, "the server", limit=1)
         self._household = Household(self._workers)
         self._poller = Poller(self._workers)
-        self.app: ThingsAPI = ThingsAPI(
-            self, lifespan=self._lifespan, openapi_url=f"{self.api_prefix}/openapi.json"
-        )
-        setattr(self.app.state, STATE_NAME, self)
+        self.app = self._make_app()
         self._bind()
         self._attach()
         self.app.guard(self._enter_by)
@@ -153,6 +151,17 @@ class ThingServer(ThingRegister):
         audit = Audit(lambda: self.action_manager.journal, self.broker.incarnation)
         self.action_manager.records.before = audit.write
         return Entrance(self.config, audit, self._subjects)
+
+    def _make_app(self) -> ThingsAPI:
+        from labthings_fastapi.dependencies.server import STATE_NAME
+
+        from .openapi import ThingsAPI
+
+        app = ThingsAPI(
+            self, lifespan=self._lifespan, openapi_url=f"{self.api_prefix}/openapi.json"
+        )
+        setattr(app.state, STATE_NAME, self)
+        return app
 
     def _enter_by(self, whole: ASGIApp) -> Door:
         """Put the door before the app, and behind the door the short way to the Things."""
