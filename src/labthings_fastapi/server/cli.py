@@ -200,9 +200,11 @@ def _tls(args: argparse.Namespace, settings_folder: Path) -> Tls | None:
 
 def _run_server(args: argparse.Namespace) -> None:
     from .listening import Bound, check_address
+    from .loading import load_modules
     from .server import ThingServer
 
     given = _configuration(args)
+    load_modules()
     if args.insecure:
         given["security"] = insecure(given.get("security"))
     check_address(args.host, args.port)
