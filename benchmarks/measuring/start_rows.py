@@ -19,13 +19,14 @@ if TYPE_CHECKING:
 
 ALL = ("ours", "peer", "floor")
 IMPORT = "import labthings_fastapi as lt"
-USE = f"{IMPORT}; lt.Thing, lt.action, lt.property, lt.ThingServer"
+NAME = f"{IMPORT}; lt.Thing, lt.action, lt.property, lt.ThingServer"
+BUILD = f"{NAME}; lt.ThingServer({{'things': {{}}, 'settings_folder': '.'}})"
 
 
-def _seconds_for(subject: str, code: str, effort: Effort) -> float:
+def _seconds_for(subject: str, code: str, effort: Effort, floor: str = "import fastapi") -> float:
     """Run code in a fresh interpreter; return the seconds beyond those of an empty one."""
     paths = {"PYTHONPATH": str(ROOT / "src")} if subject == "ours" else {}
-    code = "import fastapi" if subject == "floor" else code
+    code = floor if subject == "floor" else code
 
     def seconds(code: str) -> float:
         before, began = os.times(), time.perf_counter()
@@ -46,11 +47,21 @@ def import_package(subject: str, effort: Effort) -> Iterator[Measure]:
     yield lambda: _seconds_for(subject, IMPORT, effort)
 
 
-@row("import-used", "the same, with Thing and ThingServer used", "ms", ALL, at_most(1.15, "floor"))
+@row(
+    "import-names", "the same, with Thing and ThingServer named", "ms", ALL, at_most(1.15, "floor")
+)
 @contextmanager
-def import_and_use(subject: str, effort: Effort) -> Iterator[Measure]:
-    _seconds_for(subject, USE, effort)  # compiles
-    yield lambda: _seconds_for(subject, USE, effort)
+def import_and_name(subject: str, effort: Effort) -> Iterator[Measure]:
+    _seconds_for(subject, NAME, effort)  # compiles
+    yield lambda: _seconds_for(subject, NAME, effort)
+
+
+@row("import-built", "the same, until an empty server is built", "ms", ALL)
+@contextmanager
+def import_and_build(subject: str, effort: Effort) -> Iterator[Measure]:
+    empty = "import fastapi; fastapi.FastAPI()"
+    _seconds_for(subject, BUILD, effort, empty)  # compiles
+    yield lambda: _seconds_for(subject, BUILD, effort, empty)
 
 
 @row(
