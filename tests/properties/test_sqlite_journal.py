@@ -25,12 +25,13 @@ TIMEOUT = 60.0
 NOON = datetime(2024, 5, 17, 12, tzinfo=UTC)
 
 ids = st.integers(0, 9).map(lambda number: UUID(int=number << 120 | number))
-things = st.sampled_from(["stage", "camera", "Tisch Süd"])
+THINGS = ["stage", "camera", "Tisch Süd"]
+ACTORS = [None, "ada", "Übung", ""]
+things = st.sampled_from(THINGS)
 actions = st.sampled_from(["move", "grab"])
 statuses = st.sampled_from(InvocationStatus)
 times = st.integers(-3, 3).map(lambda number: NOON + timedelta(seconds=number / 3))
 any_text = st.text(st.characters(), max_size=8)  # half surrogate pairs and NULs too
-valid_text = st.text(max_size=8)
 values: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | any_text,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(any_text, inner, max_size=3),
@@ -38,13 +39,26 @@ values: st.SearchStrategy[Any] = st.recursive(
 )
 objects = st.dictionaries(any_text, values, max_size=3)
 payloads = values.map(lambda value: json.dumps(value).encode()) | st.binary(max_size=8)
+
+
+def of_one_run(record: RunRecord) -> RunRecord:
+    """Let all records of a run have the same Thing, actor and time of request, as journals may."""
+    number = record.id.int % 16
+    return replace(
+        record,
+        thing=THINGS[number % 3],
+        requested_by=ACTORS[number % 4],
+        time_requested=NOON + timedelta(seconds=(number % 7 - 3) / 3),
+    )
+
+
 records = st.builds(
     RunRecord,
     ids,
     things,
     actions,
     statuses,
-    requested_by=st.none() | valid_text,
+    requested_by=st.none(),
     input=payloads,
     time_requested=times,
     time_started=st.none() | times,
@@ -55,7 +69,7 @@ records = st.builds(
     log=st.lists(objects | any_text.map(lambda text: {"message": text}), max_size=3).map(tuple),
     progress=st.none() | objects,
     incarnation=st.just("one"),
-)
+).map(of_one_run)
 queries = st.builds(
     RunQuery,
     thing=st.none() | things | any_text,
