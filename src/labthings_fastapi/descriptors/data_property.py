@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import threading
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from pydantic import ValidationError
@@ -11,6 +12,7 @@ from pydantic import ValidationError
 from labthings_fastapi.exceptions import AffordanceDefinitionError, describe_exception
 
 from .property import BaseProperty
+from .property_news import NUMBER_BYTES, NumberNews, is_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -147,8 +149,18 @@ class DataProperty(BaseProperty[V]):
 
     def set_valid(self, thing: Any, value: V) -> None:
         """Store a value that has been checked, and tell observers."""
-        news = self.news(thing, value) if self.is_observable else None
+        if not self.is_observable:
+            thing.__dict__[self.name] = value
+            return
+        broker = thing._thing_server_interface.broker
+        if not broker.is_heard and is_number(value) and self.schema.is_plain:
+            author, content = NumberNews(thing.name, self), (value, datetime.now(UTC))
+            with self._storing:
+                thing.__dict__[self.name] = value
+                broker.publish_draft(author, content, NUMBER_BYTES)
+            return
+        news = self.news(thing, value)
         with self._storing:
             thing.__dict__[self.name] = value
             if news is not None:
-                thing._thing_server_interface.publish(news)
+                broker.publish(news)

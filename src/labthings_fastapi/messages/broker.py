@@ -73,6 +73,11 @@ class Broker:
             self._catch_up_on_drafts()
         return f"{self.incarnation}-{self._number}"
 
+    @property
+    def is_heard(self) -> bool:
+        """Whether anybody subscribes to anything now; if not, a draft costs less than a message."""
+        return bool(self._subscriptions)
+
     def publish(self, message: Message) -> Message:
         """Hand a message to everyone whom it concerns; return it with its number.
 

@@ -72,9 +72,10 @@ class Audit:
     def note(self, mutation: Mutation) -> None:
         """Count a request; it is in the journal within a second. Never waits."""
         now = utc_now()
-        mutation = mutation._replace(
-            affordance=_short(mutation.affordance), path=_short(mutation.path)
-        )
+        if len(mutation.affordance) > LONGEST_TEXT or len(mutation.path) > LONGEST_TEXT:
+            mutation = mutation._replace(
+                affordance=_short(mutation.affordance), path=_short(mutation.path)
+            )
         with self._lock:
             mutation = self._gathered(mutation)
             found = self._counts.get(mutation)

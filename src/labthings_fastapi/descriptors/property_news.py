@@ -1,0 +1,65 @@
+"""News of a property's value, written once somebody reads it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+from pydantic_core import to_json
+
+from labthings_fastapi.exceptions import UnserialisableValueError
+from labthings_fastapi.messages.message import Message
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from uuid import UUID
+
+    from labthings_fastapi.messages.message import MessageKind
+
+NUMBER_BYTES = 24
+"""About how many bytes of JSON a number takes."""
+_LARGE = 2**63
+
+
+class Written(Protocol):
+    """A property, as far as its values are written."""
+
+    @property
+    def name(self) -> str:
+        """The name of the property."""
+
+    def to_json(self, value: Any, context: Any = None) -> bytes:
+        """Write a value as clients see it."""
+
+
+def is_number(value: Any) -> bool:
+    """Whether this is a plain number, and no larger than any JSON has it."""
+    kind = type(value)
+    return kind is float or kind is bool or (kind is int and -_LARGE < value < _LARGE)
+
+
+class NumberNews:
+    """Writes the numbers that a property is set to; any thread may use it.
+
+    A number cannot change, and can always be written: nothing has to be done before somebody
+    reads it. It keeps the name of the Thing and not the Thing, which may go before its news does.
+    """
+
+    __slots__ = ("_property", "affordance", "thing")
+
+    kind: MessageKind = "property"
+    invocation: UUID | None = None
+
+    def __init__(self, thing: str, property: Written) -> None:
+        """Tell of a property of this Thing."""
+        self._property = property
+        self.thing = thing
+        self.affordance = property.name
+
+    def write(self, content: tuple[Any, datetime]) -> Message:
+        """Return the message that tells of a value."""
+        value, time = content
+        try:
+            payload = self._property.to_json(value)
+        except UnserialisableValueError:  # set from Python, unchecked, where it has no place
+            payload = to_json(value, inf_nan_mode="strings")
+        return Message(self.kind, self.thing, self.affordance, payload, value, time=time)
