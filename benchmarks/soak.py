@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 RETAINED = 1000
 """So that the server is full early, and drops runs while it is watched."""
-FLAT_MIB_PER_HOUR = 6.0
 WARM_UP = 0.25
 """The share of the time that is left out: caches, pools and the replay fill up."""
 PARALLEL = 4
@@ -36,8 +35,12 @@ PLAN: list[tuple[Request, int]] = [
     (Request("GET", "/action_invocations?limit=100"), 20),
     (Request("GET", "/journal?limit=50&text=chat"), 5),
 ]
-MORE = {"threads": 5, "files": 5}
-"""By how many their usual number may have risen: runs come and go while they are counted."""
+MORE = {"memory": 2.0, "threads": 5, "files": 5}
+"""By how much the usual figure may rise: MiB and numbers.
+
+In ten minutes that shows what keeps 50 bytes for each run; less is what allocators do, and the caches
+of a database that grows. Threads and files come and go with the runs while they are counted.
+"""
 
 
 @dataclass(frozen=True)
@@ -91,16 +94,10 @@ def _cancel(server: Server, until: float, errors: list[str]) -> None:
 
 
 def _usual(samples: list[Sample], what: str) -> tuple[float, float]:
-    """Return the usual number in the first and in the last third."""
+    """Return the median in the first and in the last third."""
     third = max(len(samples) // 3, 1)
     numbers = [getattr(sample, what) for sample in samples]
     return statistics.median(numbers[:third]), statistics.median(numbers[-third:])
-
-
-def slope(samples: list[Sample], what: str) -> float:
-    """Return the rise per hour of what was sampled, by a straight line through it."""
-    times = [sample.minutes / 60 for sample in samples]
-    return statistics.linear_regression(times, [getattr(sample, what) for sample in samples]).slope
 
 
 def _watch(server: Server, minutes: float, every: float) -> list[Sample]:
@@ -142,17 +139,11 @@ def main() -> int:
 
 def _judge(samples: list[Sample], errors: list[str], p99: float) -> int:
     settled = [one for one in samples if one.minutes >= samples[-1].minutes * WARM_UP]
-    usual = {what: _usual(settled, what) for what in ("memory", "threads", "files")}
-    rise = slope(settled, "memory")
-    flat = rise <= FLAT_MIB_PER_HOUR and all(
-        usual[what][1] - usual[what][0] <= more for what, more in MORE.items()
-    )
+    usual = {what: _usual(settled, what) for what in MORE}
+    flat = all(usual[what][1] - usual[what][0] <= more for what, more in MORE.items())
     table = [[what, f"{first:.1f}", f"{last:.1f}"] for what, (first, last) in usual.items()]
     print(markdown(("median of", "first third", "last third"), table))
-    print(
-        f"Memory (MiB) rises by {rise:.1f} per hour. Read p99 afterwards: {p99 * 1e3:.2f} ms. "
-        f"It is {'flat' if flat else 'NOT flat'}."
-    )
+    print(f"Read p99 afterwards: {p99 * 1e3:.2f} ms. It is {'flat' if flat else 'NOT flat'}.")
     for error in errors:
         print(f"Failed: {error}", file=sys.stderr)
     return int(bool(errors) or not flat)

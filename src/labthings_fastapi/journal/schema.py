@@ -15,6 +15,7 @@ LOGGER = logging.getLogger("labthings_fastapi.journal")
 BUSY_SECONDS: Final = 10.0
 """How long a connection waits for another process that writes."""
 WAL_LIMIT: Final = 16 * 1024 * 1024
+READER_CACHE_KIB: Final = 512
 """Bytes to which the write-ahead log shrinks after a burst."""
 
 # Small columns come first: what is not asked for is not read from the pages that follow a long row.
@@ -84,7 +85,7 @@ def prepare(connection: sqlite3.Connection, name: str, synchronous: str) -> None
         NewerVersionError: the file is left as it is.
         sqlite3.Error: the file is no database, or cannot be written now.
     """
-    prepare_reader(connection)
+    _read_any_text(connection)
     if _version(connection) == 0:
         # Only possible before the first table; later pages are given back without a VACUUM.
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
@@ -107,7 +108,14 @@ def prepare(connection: sqlite3.Connection, name: str, synchronous: str) -> None
 
 
 def prepare_reader(connection: sqlite3.Connection) -> None:
-    """Make any connection ready; text that is not valid UTF-8 must not cost a whole listing."""
+    """Make a connection ready that only reads."""
+    _read_any_text(connection)
+    # The operating system keeps the file's pages as well; a search would fill four such caches.
+    connection.execute(f"PRAGMA cache_size = -{READER_CACHE_KIB}")
+
+
+def _read_any_text(connection: sqlite3.Connection) -> None:
+    """Let text that is not valid UTF-8 not cost a whole listing."""
     connection.text_factory = partial(str, encoding="utf-8", errors="replace")
 
 
