@@ -38,8 +38,8 @@ PLAN: list[tuple[Request, int]] = [
 MORE = {"memory": 2.0, "threads": 5, "files": 5}
 """By how much the usual figure may rise: MiB and numbers.
 
-In ten minutes that shows what keeps 50 bytes for each run; less is what allocators do, and the caches
-of a database that grows. Threads and files come and go with the runs while they are counted.
+In ten minutes that shows what keeps 50 bytes for each run; less is what allocators do, and the
+caches of a database that grows. Threads and files come and go with the runs while they are counted.
 """
 
 
