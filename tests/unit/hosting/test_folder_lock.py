@@ -32,10 +32,10 @@ assert lock.claim()
 lock.secure()
 child = os.fork()
 if child == 0:
+    print(os.getpid(), flush=True)  # it has begun, so it has let go of what it was born with
     os.close(1)
     sys.stdin.read()
     os._exit(0)
-print(child, flush=True)
 os.kill(os.getpid(), 9)
 """
 
