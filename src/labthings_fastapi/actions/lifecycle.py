@@ -14,7 +14,7 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from labthings_fastapi.messages.message import InvocationStatus
+from labthings_fastapi.messages.message import InvocationStatus, is_final
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,9 +52,7 @@ class RunState(NamedTuple):
     @property
     def finished(self) -> bool:
         """Whether the run has ended, in whatever way."""
-        # Asked some twenty times for each run, and to look for a member in a set runs Python code.
-        status = self.status
-        return status is not InvocationStatus.PENDING and status is not InvocationStatus.RUNNING
+        return is_final(self.status)
 
 
 class Ending(NamedTuple):

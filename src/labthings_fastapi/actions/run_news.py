@@ -43,7 +43,7 @@ class _RunNews:
         self._broker = broker
         self.thing = run.thing_name
         self.affordance = run.action_name
-        self.invocation: UUID | None = run.id
+        self.invocation: UUID = run.id
 
 
 class LogLines(_RunNews):
@@ -75,7 +75,7 @@ class LogLines(_RunNews):
 class StatusNews(_RunNews):
     """Tells a broker of the states of one run, and writes them; any thread may use it."""
 
-    __slots__ = ("_place", "action_path", "id")
+    __slots__ = ("_place", "action_path")
 
     kind: MessageKind = "status"
 
@@ -83,8 +83,12 @@ class StatusNews(_RunNews):
         """Publish in `broker` what becomes of `run`, which clients find at `place`."""
         super().__init__(run, broker)
         self._place = place
-        self.id = run.id
         self.action_path = run.action_path
+
+    @property
+    def id(self) -> UUID:
+        """The id under which clients know the run."""
+        return self.invocation
 
     def publish(self, state: RunState, *, journaled: bool) -> None:
         """Tell of a state; `journaled` says whether its record is safe."""

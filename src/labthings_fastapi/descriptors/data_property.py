@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import threading
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from pydantic import ValidationError
@@ -149,18 +150,17 @@ class DataProperty(BaseProperty[V]):
 
     def set_valid(self, thing: Any, value: V) -> None:
         """Store a value that has been checked, and tell observers."""
-        if not self.is_observable:
+        tell = self._teller(thing, value) if self.is_observable else None
+        with self._storing:
             thing.__dict__[self.name] = value
-            return
+            if tell is not None:
+                tell()
+
+    def _teller(self, thing: Any, value: V) -> Callable[[], object] | None:
+        """Return what tells observers of a value; None if that cannot be told."""
         broker = thing._thing_server_interface.broker
         if not broker.is_heard and is_number(value) and self.schema.is_plain:
             author, content = NumberNews(thing.name, self), (value, datetime.now(UTC))
-            with self._storing:
-                thing.__dict__[self.name] = value
-                broker.publish_draft(author, content, NUMBER_BYTES)
-            return
+            return partial(broker.publish_draft, author, content, NUMBER_BYTES)
         news = self.news(thing, value)
-        with self._storing:
-            thing.__dict__[self.name] = value
-            if news is not None:
-                broker.publish(news)
+        return None if news is None else partial(broker.publish, news)

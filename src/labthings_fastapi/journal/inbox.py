@@ -119,8 +119,7 @@ class Inbox:
         self._capacity = capacity
         self._changed = threading.Condition()  # guards the two below
         self._waiting = Batch()
-        self._closed = False
-        self._closing = threading.Event()
+        self._closed = threading.Event()  # set under the lock
 
     def put_run(self, record: RunRecord) -> Future[None]:
         """Let a record wait, in the place of an earlier one of the same run."""
@@ -140,7 +139,7 @@ class Inbox:
         return future
 
     def _refusal(self, record: RunRecord) -> Exception | None:
-        if self._closed:
+        if self._closed.is_set():
             return closed_error(f"run {record.id} was not recorded")
         waiting = len(self._waiting.runs)
         if waiting < self._capacity * (1 if record.is_open else 2):
@@ -157,7 +156,7 @@ class Inbox:
         future: Future[RunKey] = new_future()
         error: Exception | None = None
         with self._changed:
-            if self._closed:
+            if self._closed.is_set():
                 error = closed_error(f"key {key.key!r} was not remembered")
             elif len(self._waiting.keys) >= self._capacity:
                 error = TooBusyError(f"Too many keys wait to be remembered: not {key.key!r}.")
@@ -172,7 +171,7 @@ class Inbox:
         """Let the writer do something once it has written what waits now."""
         errand = Errand(do)
         with self._changed:
-            taken = not self._closed
+            taken = not self._closed.is_set()
             if taken:
                 self._waiting.errands.append(errand)
                 self._changed.notify()
@@ -183,15 +182,15 @@ class Inbox:
     def take(self, timeout: float | None) -> Batch | None:
         """Wait for something and take all; empty after `timeout` seconds, None when closed."""
         with self._changed:
-            self._changed.wait_for(lambda: self._closed or not self._empty, timeout)
-            if self._closed and self._empty:
+            self._changed.wait_for(lambda: self._closed.is_set() or not self._empty, timeout)
+            if self._closed.is_set() and self._empty:
                 return None
             taken, self._waiting = self._waiting, Batch()
             return taken
 
     def wait_for_more(self, seconds: float) -> None:
         """Let things come in for a moment, or until it is closed; they wake nobody."""
-        self._closing.wait(seconds)
+        self._closed.wait(seconds)
 
     @property
     def _empty(self) -> bool:
@@ -208,11 +207,10 @@ class Inbox:
     def is_closed(self) -> bool:
         """Whether nothing more is taken."""
         with self._changed:
-            return self._closed
+            return self._closed.is_set()
 
     def close(self) -> None:
         """Take nothing more; what waits can still be taken out."""
         with self._changed:
-            self._closed = True
+            self._closed.set()
             self._changed.notify_all()
-        self._closing.set()

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from uuid import UUID
 
 from labthings_fastapi.exceptions import RequestError
-from labthings_fastapi.messages.message import InvocationStatus
+from labthings_fastapi.messages.message import InvocationStatus, is_final
 
 RecordKind = Literal["run", "mutation"]
 """A run of an action, or another request that changed something: a write, a reset, a cancel."""
@@ -65,7 +65,7 @@ class RunRecord:
     @property
     def is_open(self) -> bool:
         """Whether the run had not ended when this was written."""
-        return self.status is InvocationStatus.PENDING or self.status is InvocationStatus.RUNNING
+        return not is_final(self.status)
 
 
 def stored_output(

@@ -15,8 +15,9 @@ LOGGER = logging.getLogger("labthings_fastapi.journal")
 BUSY_SECONDS: Final = 10.0
 """How long a connection waits for another process that writes."""
 WAL_LIMIT: Final = 16 * 1024 * 1024
-READER_CACHE_KIB: Final = 512
 """Bytes to which the write-ahead log shrinks after a burst."""
+READER_CACHE_KIB: Final = 512
+"""How much of the file each reader keeps in memory."""
 
 # Small columns come first: what is not asked for is not read from the pages that follow a long row.
 # `closed` says since when a run counts as over (retention counts from there); NULL while it is

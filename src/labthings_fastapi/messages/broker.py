@@ -105,7 +105,7 @@ class Broker:
     def publish_draft(self, author: Author, content: Any, size: int) -> None:
         """Publish a message that `author` writes from `content`, once somebody reads it.
 
-        For what is told often and read seldom: the changes of runs, and the lines that they log.
+        For what is told often and read seldom: changes of runs, the lines that they log, numbers.
         The content must never change, and hold text and numbers only: it is kept for the replay.
         `size` is about how many bytes of JSON it will be.
         """

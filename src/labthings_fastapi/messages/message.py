@@ -28,6 +28,12 @@ class InvocationStatus(Enum):
     """Stopped by an error, or rejected before it began."""
 
 
+def is_final(status: InvocationStatus) -> bool:
+    """Whether a run never leaves this state; asked some twenty times for each run."""
+    # To look for a member of an enumeration in a set runs Python code.
+    return status is not InvocationStatus.PENDING and status is not InvocationStatus.RUNNING
+
+
 FINAL_STATUSES = frozenset(
     {InvocationStatus.COMPLETED, InvocationStatus.CANCELLED, InvocationStatus.ERROR}
 )

@@ -34,16 +34,15 @@ class ReplayBuffer:
 
     def append(self, message: Message) -> None:
         """Remember a message, whose number must follow the one before; forget the oldest."""
-        size = len(message.payload)
-        self._entries.append((size, message.without_value()))
-        self._bytes += size
-        if len(self._entries) > self._max_messages or self._bytes > self._max_bytes:
-            self._forget()
+        self._add((len(message.payload), message.without_value()))
 
     def append_draft(self, draft: WaitingDraft) -> None:
         """Remember a draft, as `append` does a message."""
-        self._entries.append(draft)
-        self._bytes += draft[0]
+        self._add(draft)
+
+    def _add(self, entry: tuple[int, Message] | WaitingDraft) -> None:
+        self._entries.append(entry)
+        self._bytes += entry[0]
         self._forget()
 
     def append_drafts(self, drafts: deque[WaitingDraft]) -> int:

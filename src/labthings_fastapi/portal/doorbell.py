@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -63,18 +62,7 @@ async def outcome(future: Future[Any]) -> Any:
     """
     if not future.done():
         # Half the work of `asyncio.wrap_future`, which hands a cancel on: each run passes here.
-        loop = asyncio.get_running_loop()
-        waiter = loop.create_future()
-
-        def wake(_future: Future[Any]) -> None:
-            with suppress(RuntimeError):  # the loop has closed: nobody waits any longer
-                loop.call_soon_threadsafe(_settle, waiter)
-
-        future.add_done_callback(wake)
-        await waiter
+        bell = Doorbell()
+        future.add_done_callback(lambda _done: bell.ring())
+        await bell.wait()
     return future.result()
-
-
-def _settle(waiter: asyncio.Future[None]) -> None:
-    if not waiter.done():
-        waiter.set_result(None)

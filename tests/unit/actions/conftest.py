@@ -103,3 +103,11 @@ def _no_other_handlers() -> Iterator[None]:
     yield
     for handler in handlers:
         handler.removeFilter(nothing)
+
+
+def failure(text: str = "jammed") -> tuple[Any, ...]:
+    """Return what a log record keeps of an exception that was raised."""
+    try:
+        raise ValueError(text)
+    except ValueError as error:
+        return (ValueError, error, error.__traceback__)

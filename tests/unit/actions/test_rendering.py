@@ -23,6 +23,8 @@ from labthings_fastapi.actions.rendering import (
 from labthings_fastapi.journal.record import OUTPUT_LIMIT
 from labthings_fastapi.messages.message import InvocationStatus
 
+from .conftest import failure
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -164,18 +166,16 @@ def test_the_journal_keeps_the_log_of_a_finished_run(run: Callable[..., Invocati
     assert record.error == invocation.state.problem
 
 
-def failed() -> tuple[Any, ...]:
-    try:
-        raise ValueError("jämmed")
-    except ValueError as error:
-        return (ValueError, error, error.__traceback__)
+JAMMED = failure("jämmed")
 
 
 @pytest.mark.parametrize(
     "record",
     [
         logging.LogRecord("lab", logging.INFO, "/lab/stage.py", 7, "at %d", (5,), None),
-        logging.LogRecord("lab", logging.ERROR, "/lab/stage.py", 7, "%d", ("no",), failed()),
+        logging.LogRecord(
+            "lab", logging.ERROR, "/lab/stage.py", 7, "%d", ("no",), failure("jämmed")
+        ),
         logging.makeLogRecord({"created": 1704110400.0, "msg": "on the second"}),
         logging.makeLogRecord({"levelname": object(), "levelno": None, "created": "soon"}),
     ],

@@ -19,6 +19,8 @@ from labthings_fastapi.messages.broker import Broker
 from labthings_fastapi.messages.message import Message
 from labthings_fastapi.messages.topic import Topic
 
+from .conftest import failure
+
 
 class Sample:
     """Something of a user's."""
@@ -43,13 +45,6 @@ def record(msg: Any = "text", *args: Any, **more: Any) -> logging.LogRecord:
 
 def replayed(broker: Broker) -> list[Message]:
     return broker.subscribe(Topic(), after="abc-0").take()
-
-
-def failure() -> tuple[Any, ...]:
-    try:
-        raise ValueError("jammed")
-    except ValueError as error:
-        return (ValueError, error, error.__traceback__)
 
 
 @pytest.mark.parametrize(
