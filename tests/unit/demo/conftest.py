@@ -13,9 +13,10 @@ import labthings_fastapi as lt
 
 @pytest.fixture
 def bench(tmp_path):
-    """The Things of the bench by name, connected to one another, with a fast stage."""
+    """The Things of the bench by name, connected, with a fast stage and the same noise always."""
     file = resources.files("labthings_fastapi.demo") / "bench.json"
     config = json.loads(file.read_text(encoding="utf-8"))
+    config["things"]["camera"] = {"cls": config["things"]["camera"], "kwargs": {"seed": 1}}
     server = lt.ThingServer.from_things(config["things"], settings_folder=str(tmp_path))
     server.things["stage"].speed = 5000
     server.things["camera"].exposure = 5
