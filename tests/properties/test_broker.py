@@ -128,7 +128,7 @@ class BrokerMachine(RuleBasedStateMachine):
     @rule(message=run_messages)
     def publish_draft(self, message: Message) -> None:
         """What is written late is told like everything else."""
-        self.broker.publish_draft(Clerk(message), message.payload, 1)
+        self.broker.publish_draft((1, Clerk(message), message.payload))
         self.published.append(message.numbered("abc", len(self.published) + 1))
         for listener in self.open:
             listener.hear(self.published[-1])

@@ -90,7 +90,9 @@ class RunContext:
         return things[::-1]
 
 
-RUN: ContextVar[RunContext | None] = ContextVar("labthings_run", default=None)
+RUN_MEMBER = "labthings_run"
+"""By this member a log record may name its run."""
+RUN: ContextVar[RunContext | None] = ContextVar(RUN_MEMBER, default=None)
 """For where each call counts; all others ask `current_run`."""
 
 

@@ -18,7 +18,7 @@ from labthings_fastapi.schemas.signature import arguments
 from .admission import NoLimits
 from .cancellation import CancelEvent
 from .concurrency import place_for
-from .context import entered
+from .context import RUN_MEMBER, entered
 from .deadlines import deadlines
 from .lifecycle import RunState
 from .logs import THINGS_LOGGER, capture
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from .context import RunContext
     from .lifecycle import Ending
     from .protocols import Host, Runnable
+    from .run_news import LogLines
 
 
 def _done() -> Future[None]:
@@ -109,14 +110,14 @@ class Invocation(RunView, threading.Thread):
         *,
         state: Callable[[RunState], None],
         progress: Callable[[Progress], None],
-        log: Callable[[dict[str, Any]], None],
+        log: LogLines,
         result: Callable[[int, Any, bytes], None],
         blobs: Any = None,
     ) -> None:
         """Report to a manager, which never blocks, everything from now on; before the start."""
         self._blobs = blobs
         self._progress.show = progress
-        self._log.listener = log
+        self._log.news = log
         self._results.listener = result
         self._lifecycle.listen(state)
 
@@ -235,7 +236,7 @@ class Invocation(RunView, threading.Thread):
     def _log_line(self, level: int, message: str, *arguments: object) -> None:
         """Log on the Thing's logger, as a part of this run."""
         logging.getLogger(f"{THINGS_LOGGER}.{self.thing_name}").log(
-            level, message, *arguments, extra={"labthings_run": self._context}
+            level, message, *arguments, extra={RUN_MEMBER: self._context}
         )
 
     def wait(self, timeout: float | None = None) -> bool:

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any
 from labthings_fastapi.exceptions import describe_exception
 from labthings_fastapi.problems import well_formed
 
-from .context import RUN, current_run
+from .context import RUN, RUN_MEMBER, current_run
 
 if TYPE_CHECKING:
     from collections.abc import MutableSequence
 
 THINGS_LOGGER = "labthings_fastapi.things"
 INVOCATIONS_LOGGER = "labthings_fastapi.invocations"
-LONGEST_LINE = 16 * 1024
-_KEPT = "labthings_kept"
+KEPT = "labthings_kept"
+"""The mark of a record that a run has kept."""
 
 
 def get_thing_logger(name: str) -> logging.Logger:
@@ -122,73 +122,7 @@ def _moment(seconds: Any) -> datetime:
         return datetime.now(UTC)
 
 
-def _clipped(text: str) -> str:
-    if len(text) <= LONGEST_LINE:
-        return text
-    return f"{text[:LONGEST_LINE]}… ({len(text) - LONGEST_LINE} more characters were dropped)"
-
-
 _formatter = logging.Formatter()
-
-
-_LogRecord = logging.LogRecord
-# As many members has a record on its way to a run: those that all have, and the mark.
-_USUAL = len(logging.makeLogRecord({}).__dict__) + 1
-
-
-def settled(record: logging.LogRecord) -> dict[str, Any]:
-    """Return the members of a record as text and numbers, to be kept and never changed.
-
-    Its arguments are formatted here, in the thread that logs: later they may have changed, their
-    `__str__` may be slow or hostile, and a traceback keeps local variables alive. What a user
-    added beside them is text from here on, too.
-    """
-    # This is on the path of every log call. A copy of the members costs a tenth of what a copy of
-    # the record does; `getMessage` and `message_of` do with more calls what is done here.
-    members = record.__dict__.copy()
-    text, arguments = members["msg"], members["args"]
-    if type(text) is not str or type(record) is not _LogRecord:
-        text = message_of(record)
-    elif arguments:
-        try:
-            text = text % arguments
-        except BaseException:  # noqa: BLE001 - a hostile __str__ may raise anything
-            text = message_of(record)
-    if len(text) > LONGEST_LINE or not text.isascii():
-        text = _clipped(well_formed(text))
-    members["msg"] = text
-    members["args"] = None
-    if members["exc_info"]:
-        members["exception_type"] = exception_name(record)
-        members["exc_text"] = _clipped(traceback_of(record) or "")
-        members["exc_info"] = None
-    if len(members) != _USUAL or _KEPT not in members:
-        return all_plain(members)
-    return members
-
-
-_PLAIN_TYPES = frozenset({str, int, float, bool, type(None)})
-
-
-def all_plain(members: dict[str, Any]) -> dict[str, Any]:
-    """Return the members of a record without objects of users."""
-    if _PLAIN_TYPES.issuperset(map(type, members.values())):
-        return members
-    return {name: plain(value) for name, value in members.items()}
-
-
-def plain(value: Any) -> Any:
-    """Return a value that is text, a number or nothing; any other is named by its type."""
-    if value is None or isinstance(value, (str, int, float)):
-        return value
-    return f"<{type(value).__name__}>"
-
-
-def record_of(members: dict[str, Any]) -> logging.LogRecord:
-    """Return a new record with these members, of the class that formats as all do."""
-    record = logging.LogRecord.__new__(logging.LogRecord)
-    record.__dict__ = members.copy()
-    return record
 
 
 class RunLogHandler(logging.Handler):
@@ -208,13 +142,13 @@ class RunLogHandler(logging.Handler):
         # A record may name its run (the injected logger does) or be logged inside one. The name is
         # taken off: kept records must not keep their run alive.
         members = record.__dict__
-        run = members.pop("labthings_run", None) or RUN.get()
+        run = members.pop(RUN_MEMBER) if RUN_MEMBER in members else RUN.get()
         last = logging.lastResort
         if last is not None and record.levelno >= last.level:
             self._show_if_nobody_else_does(record, last)
-        if run is None or _KEPT in members or (log := run.log) is None:
+        if run is None or KEPT in members or (log := run.log) is None:
             return True
-        members[_KEPT] = True
+        members[KEPT] = True
         try:
             log.keep(record)
         except Exception:  # noqa: BLE001 - as in every handler: logging never fails the code

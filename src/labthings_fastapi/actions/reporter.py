@@ -57,7 +57,7 @@ class Reporter:
             run.observe(
                 state=self.state,
                 progress=self.progress,
-                log=LogLines(run, self._broker).publish,
+                log=LogLines(run, self._broker),
                 result=self.result,
                 blobs=blobs,
             )

@@ -6,13 +6,17 @@ import pickle
 import threading
 import zlib
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from contextlib import suppress
+from itertools import count
+from typing import TYPE_CHECKING
 
-from .logs import all_plain, record_of, settled
+from .log_lines import all_plain, line_of, record_of
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Callable
+
+    from .log_lines import Line, Others
+    from .run_news import LogLines
 
 _WORTH_COMPRESSING = 1024  # bytes
 
@@ -23,62 +27,113 @@ class RunLog:
     Any thread may keep a record or read a copy.
     """
 
-    __slots__ = ("_compressed", "_length", "_lock", "_packed", "_records", "count", "listener")
+    __slots__ = (
+        "_compressed",
+        "_counter",
+        "_length",
+        "_lines",
+        "_lock",
+        "_looks",
+        "_packed",
+        "news",
+    )
 
-    def __init__(
-        self, length: int = 1000, listener: Callable[[dict[str, Any]], None] | None = None
-    ) -> None:
-        """Tell `listener`, if there is one, of the members of each record kept."""
-        self._lock = threading.Lock()
+    def __init__(self, length: int = 1000, news: LogLines | None = None) -> None:
+        """Tell subscribers of each line through `news`, if there is one."""
         self._length = length
-        self._records: deque[dict[str, Any]] | None = None  # many runs log nothing
+        self.news = news
+        # Guards what follows, except that lines are added and counted without it.
+        self._lock = threading.Lock()
+        self._lines: deque[Line] | None = None  # many runs log nothing
+        self._counter: count[int] | None = None  # there is one as soon as there are lines
+        self._looks = 0  # how many of its numbers were not for a line
         self._packed: bytes | None = None
         self._compressed = False
-        self.listener = listener
-        self.count = 0
 
     def keep(self, record: logging.LogRecord) -> None:
         """Keep a record as text; the oldest goes when the log is full."""
-        members = settled(record)
+        # On the path of every log call: a lock would cost a fifth of what is done here.
+        news, lines = self.news, self._lines
+        if lines is None:
+            lines = self._open()
+        line = line_of(record, news)
+        lines.append(line)
+        next(self._counter)  # type: ignore[arg-type]
+        if self._lines is not lines:
+            self._take_over(lines)
+        if news is not None:
+            news.publish(line)
+
+    def _open(self) -> deque[Line]:
         with self._lock:
-            if self._records is None:
-                # After packing this is a thread of the run that has outlived it.
-                self._records = deque(self._unpacked(), maxlen=self._length)
-                self._packed = None
-            self._records.append(members)
-            self.count += 1
-        if self.listener is not None:
-            self.listener(members)
+            return self._opened()
+
+    def _opened(self) -> deque[Line]:
+        """Return where lines are added; after packing, for a thread that has outlived its run."""
+        if self._lines is None:
+            if self._counter is None:
+                self._counter = count()
+            self._lines = deque(((0, None, *each) for each in self._unpacked()), self._length)
+            self._packed = None
+        return self._lines
+
+    def _take_over(self, lines: deque[Line]) -> None:
+        """Keep what was added to `lines` after these were packed."""
+        with self._lock:
+            if lines:
+                self._opened().extend(_drained(lines))
 
     @property
     def records(self) -> list[logging.LogRecord]:
         """A copy of what is kept, oldest first."""
         with self._lock:
-            kept = list(self._records) if self._records is not None else self._unpacked()
-        return [record_of(members) for members in kept]
+            kept = self._unpacked() if self._lines is None else _copied(self._lines)
+        return [record_of(*each[-2:]) for each in kept]
 
     @property
     def dropped(self) -> int:
         """How many records were dropped to stay within the length."""
-        return max(self.count - self._length, 0)
+        with self._lock:
+            if self._counter is None:
+                return 0
+            # To look at a counter is to count.
+            kept = next(self._counter) - self._looks
+            self._looks += 1
+        return max(kept - self._length, 0)
 
     def pack(self) -> None:
         """Keep the records in a fraction of the space; they can be read as before."""
         with self._lock:
-            if self._records is None:
+            if self._lines is None:
                 return
-            # Whatever a filter may have put in place of a record's own members.
-            kept = [all_plain(members) for members in self._records]
+            # In this order: who adds a line afterwards sees that these are the lines no more.
+            lines, self._lines = self._lines, None
+            kept = [(text, all_plain(others)) for _, _, text, others in _drained(lines)]
             packed = pickle.dumps(kept, pickle.HIGHEST_PROTOCOL)
             # A line or two are hardly smaller for it, and the end of a run waits meanwhile.
             self._compressed = len(packed) > _WORTH_COMPRESSING
             self._packed = zlib.compress(packed, 1) if self._compressed else packed
-            self._records = None
 
-    def _unpacked(self) -> list[dict[str, Any]]:
+    def _unpacked(self) -> list[tuple[str, Others]]:
         if self._packed is None:
             return []
         # These are our own bytes, which never leave the process.
         packed = zlib.decompress(self._packed) if self._compressed else self._packed
-        kept: list[dict[str, Any]] = pickle.loads(packed)  # noqa: S301
+        kept: list[tuple[str, Others]] = pickle.loads(packed)  # noqa: S301
         return kept
+
+
+def _drained(lines: deque[Line]) -> list[Line]:
+    """Take all lines away, those that are added meanwhile included."""
+    taken: list[Line] = []
+    with suppress(IndexError):
+        while True:
+            taken.append(lines.popleft())
+    return taken
+
+
+def _copied(lines: deque[Line]) -> list[Line]:
+    """Return the lines, whatever is added meanwhile."""
+    while True:
+        with suppress(RuntimeError):  # it has changed under our hands
+            return list(lines)

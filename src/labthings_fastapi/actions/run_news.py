@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pydantic_core import to_json
 
 from labthings_fastapi.messages.message import Message
 
 from .lifecycle import utc_now
-from .logs import line_members, record_of
+from .log_lines import record_of
+from .logs import line_members
 from .rendering import status_news
 
 if TYPE_CHECKING:
@@ -20,11 +21,10 @@ if TYPE_CHECKING:
     from labthings_fastapi.messages.message import MessageKind
 
     from .lifecycle import RunState
+    from .log_lines import Others
     from .rendering import Place
     from .run_view import RunView
 
-_FRAME = 200
-"""About how many bytes of JSON a line takes beside its text."""
 _STATUS = 400
 """About how many bytes of JSON a change of state takes."""
 _PROBLEM = 600
@@ -49,19 +49,19 @@ class _RunNews:
 class LogLines(_RunNews):
     """Tells a broker of the lines of one run, and writes them; any thread may use it."""
 
-    __slots__ = ()
+    __slots__ = ("publish",)
 
     kind: MessageKind = "log"
 
-    def publish(self, members: dict[str, Any]) -> None:
-        """Tell of a line, given as the members of its settled record."""
-        traceback = members["exc_text"]
-        size = _FRAME + len(members["msg"]) + (len(traceback) if traceback else 0)
-        self._broker.publish_draft(self, members, size)
+    def __init__(self, run: RunView, broker: Broker) -> None:
+        """Publish in `broker` what `run` logs."""
+        super().__init__(run, broker)
+        self.publish = broker.publish_draft
+        """Tell of a line, which is a draft."""
 
-    def write(self, content: dict[str, Any]) -> Message:
+    def write(self, text: str, others: Others) -> Message:
         """Return the message that says what the `LogRecordModel` of a line says."""
-        members = line_members(record_of(content))
+        members = line_members(record_of(text, others))
         return Message(
             self.kind,
             self.thing,
@@ -96,11 +96,10 @@ class StatusNews(_RunNews):
         if state.output is not None or state.output_json or state.exception is not None:
             state = state._replace(output=None, output_json=None, exception=None)
         size = _STATUS + (_PROBLEM if state.problem else 0)
-        self._broker.publish_draft(self, (state, journaled, utc_now()), size)
+        self._broker.publish_draft((size, self, state, journaled, utc_now()))
 
-    def write(self, content: tuple[RunState, bool, datetime]) -> Message:
+    def write(self, state: RunState, journaled: bool, time: datetime) -> Message:
         """Return the message that tells of a state."""
-        state, journaled, time = content
         return Message(
             self.kind,
             self.thing,

@@ -130,7 +130,7 @@ class RunView:
         self._context = None
         self._cancel_event = _OVER
         self._log.pack()
-        self._log.listener = None
+        self._log.news = None
         self._results.listener = None
         self._progress.show = _nowhere
         if self._progress.latest is None:

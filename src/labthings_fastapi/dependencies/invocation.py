@@ -14,7 +14,7 @@ from uuid import UUID, uuid4
 from fastapi import Depends
 
 from labthings_fastapi.actions.cancellation import CancelEvent
-from labthings_fastapi.actions.context import RunContext
+from labthings_fastapi.actions.context import RUN_MEMBER, RunContext
 from labthings_fastapi.actions.logs import INVOCATIONS_LOGGER
 from labthings_fastapi.exceptions import InvocationCancelledError
 
@@ -58,7 +58,7 @@ class RunLogger(logging.LoggerAdapter[logging.Logger]):
     ) -> tuple[Any, MutableMapping[str, Any]]:
         """Name the run in the record."""
         if self._run is not None:
-            kwargs["extra"] = {**(kwargs.get("extra") or {}), "labthings_run": self._run}
+            kwargs["extra"] = {**(kwargs.get("extra") or {}), RUN_MEMBER: self._run}
         return msg, kwargs
 
 

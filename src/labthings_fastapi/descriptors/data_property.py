@@ -160,7 +160,7 @@ class DataProperty(BaseProperty[V]):
         """Return what tells observers of a value; None if that cannot be told."""
         broker = thing._thing_server_interface.broker
         if not broker.is_heard and is_number(value) and self.schema.is_plain:
-            author, content = NumberNews(thing.name, self), (value, datetime.now(UTC))
-            return partial(broker.publish_draft, author, content, NUMBER_BYTES)
+            draft = NUMBER_BYTES, NumberNews(thing.name, self), value, datetime.now(UTC)
+            return partial(broker.publish_draft, draft)
         news = self.news(thing, value)
         return None if news is None else partial(broker.publish, news)

@@ -55,9 +55,8 @@ class NumberNews:
         self.thing = thing
         self.affordance = property.name
 
-    def write(self, content: tuple[Any, datetime]) -> Message:
+    def write(self, value: Any, time: datetime) -> Message:
         """Return the message that tells of a value."""
-        value, time = content
         try:
             payload = self._property.to_json(value)
         except UnserialisableValueError:  # set from Python, unchecked, where it has no place

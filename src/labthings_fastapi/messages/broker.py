@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from .mailbox import coalescing_key
@@ -102,18 +102,20 @@ class Broker:
             subscription.notify()
         return published
 
-    def publish_draft(self, author: Author, content: Any, size: int) -> None:
-        """Publish a message that `author` writes from `content`, once somebody reads it.
+    def publish_draft(self, draft: WaitingDraft) -> None:
+        """Publish a message that its author writes once somebody reads it.
 
         For what is told often and read seldom: changes of runs, the lines that they log, numbers.
-        The content must never change, and hold text and numbers only: it is kept for the replay.
-        `size` is about how many bytes of JSON it will be.
+        A draft is `(size, author, *content)`: about how many bytes of JSON it will be, and the
+        arguments of the author's `write`. These must never change, and hold text and numbers only:
+        they are kept for the replay.
         """
         # Where nobody listens nothing is locked, numbered or looked up until somebody does: this is
         # on the path of every log call. Who subscribes meanwhile is in the set before he looks at
         # the drafts for the last time, and we look at the set after this one is there.
-        self._drafts.append((size, author, content))
-        if self._subscriptions or len(self._drafts) >= _MOST_DRAFTS:
+        drafts = self._drafts
+        drafts.append(draft)
+        if self._subscriptions or len(drafts) >= _MOST_DRAFTS:
             self._catch_up_on_drafts()
 
     def _catch_up_on_drafts(self) -> None:
@@ -150,9 +152,10 @@ class Broker:
         if not self._subscriptions:
             self._number += self._replay.append_drafts(drafts)
         while drafts:
-            draft = _, author, content = drafts.popleft()
+            draft = drafts.popleft()
+            author: Author = draft[1]
             if self._index.matching(author):
-                self._deliver(author.write(content), woken, discarded)
+                self._deliver(author.write(*draft[2:]), woken, discarded)
             else:
                 self._number += 1
                 self._replay.append_draft(draft)

@@ -15,12 +15,16 @@ if TYPE_CHECKING:
 class Author(Subject, Protocol):
     """Writes the drafts that it has published, if anybody wants to read them."""
 
-    def write(self, content: Any) -> Message:
-        """Return the message that a draft stands for; on the reader's thread, without user code."""
+    def write(self, *content: Any, **_: Any) -> Message:
+        """Return the message that a draft stands for, given what follows the author in it.
+
+        Called on the reader's thread; runs no user code.
+        """
 
 
-WaitingDraft: TypeAlias = tuple[int, Author, Any]
-"""About how many bytes of JSON it will be, who writes it, and from what."""
+WaitingDraft: TypeAlias = tuple[Any, ...]
+"""About how many bytes of JSON it will be, its author, and what that writes it from: at least one
+thing more."""
 
 
 class Draft:
@@ -31,10 +35,10 @@ class Draft:
 
     __slots__ = ("_author", "_content", "incarnation", "number")
 
-    def __init__(self, author: Author, content: Any, incarnation: str, number: int) -> None:
-        """Number what `author` is to write from `content`."""
-        self._author = author
-        self._content = content
+    def __init__(self, draft: WaitingDraft, incarnation: str, number: int) -> None:
+        """Number a draft."""
+        self._author: Author = draft[1]
+        self._content = draft[2:]
         self.incarnation = incarnation
         self.number = number
 
@@ -60,4 +64,4 @@ class Draft:
 
     def written(self) -> Message:
         """Return the message itself."""
-        return self._author.write(self._content).numbered(self.incarnation, self.number)
+        return self._author.write(*self._content).numbered(self.incarnation, self.number)

@@ -34,7 +34,7 @@ def broker() -> Broker:
 @pytest.fixture
 def log(broker: Broker) -> RunLog:
     run: Any = SimpleNamespace(thing_name="stage", action_name="move", id=uuid.UUID(int=1))
-    return RunLog(100, LogLines(run, broker).publish)
+    return RunLog(100, LogLines(run, broker))
 
 
 def record(msg: Any = "text", *args: Any, **more: Any) -> logging.LogRecord:
