@@ -99,7 +99,10 @@ def well_formed(text: str) -> str:
     """Return the text with what UTF-8 cannot hold, halves of surrogate pairs, spelt out.
 
     What user code says about its failure goes out as JSON; it must not become a failure itself.
+    The text is of Python's own type: a class of a user's may do anything in its methods.
     """
+    if type(text) is not str:
+        text = str.__str__(text)
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 

@@ -1,4 +1,4 @@
-"""A line of a run's log, as it is kept: text and numbers that never change.
+"""A line of a run's log, as it is kept: what its record said when it was logged.
 
 Every log call of a run passes through here, and thousands of lines are kept: a line is a tuple, of
 which a dictionary's worth of names is left out.
@@ -29,7 +29,8 @@ LONGEST_LINE = 16 * 1024
 _FRAME = 200
 """About how many bytes of JSON a line takes beside its text."""
 _LogRecord = logging.LogRecord
-_NAMES = tuple(logging.makeLogRecord({}).__dict__)
+# Of a record of Python's own, whatever class the application has records made of.
+_NAMES = tuple(vars(logging.LogRecord("", 0, "", 0, "", (), None)))
 _SETTLED = {"args": None, "exc_info": None, "exc_text": None}
 _OTHERS = tuple(name for name in _NAMES if name not in {"msg", *_SETTLED})
 _others = itemgetter(*_OTHERS)
@@ -42,7 +43,8 @@ def line_of(record: logging.LogRecord, author: Author | None) -> Line:
 
     Its arguments are formatted here, in the thread that logs: later they may have changed, their
     `__str__` may be slow or hostile, and a traceback keeps local variables alive. What a user
-    added beside them is text from here on, too.
+    added beside them is text from here on, too. A record's own members are text and numbers by
+    themselves; what a filter has put in their place goes when the log is packed.
     """
     # `getMessage` and `message_of` do with more calls what is done here.
     members = record.__dict__
@@ -54,11 +56,14 @@ def line_of(record: logging.LogRecord, author: Author | None) -> Line:
             text = text % arguments
         except BaseException:  # noqa: BLE001 - a hostile __str__ may raise anything
             text = message_of(record)
-    if len(text) > LONGEST_LINE or not text.isascii():
+    if type(text) is not str or len(text) > LONGEST_LINE or not text.isascii():
         text = _clipped(well_formed(text))
     failed = members["exc_info"] or members["exc_text"]
     if len(members) == _USUAL and not failed and KEPT in members:
-        return _FRAME + len(text), author, text, _others(members)
+        try:
+            return _FRAME + len(text), author, text, _others(members)
+        except KeyError:
+            pass  # a filter has taken a member away, and put in another
     others = _by_name(record)
     return _FRAME + len(text) + len(others["exc_text"] or ""), author, text, others
 
@@ -87,7 +92,7 @@ def plain(value: Any) -> Any:
     if type(value) in _PLAIN_TYPES:
         return value
     for kind, as_kind in _KINDS:
-        if isinstance(value, kind):
+        if issubclass(type(value), kind):  # `isinstance` would ask the value itself
             return as_kind(value)
     return f"<{type(value).__name__}>"
 
@@ -113,5 +118,5 @@ def record_of(text: str, others: Others) -> logging.LogRecord:
     record = logging.LogRecord.__new__(logging.LogRecord)
     if isinstance(others, tuple):
         others = dict(zip(_OTHERS, others, strict=True), **_SETTLED)
-    record.__dict__ = {"msg": text, **others}
+    record.__dict__ = {"msg": text, KEPT: True, **others}
     return record

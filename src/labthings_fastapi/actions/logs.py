@@ -72,7 +72,7 @@ def _shown(value: object) -> str:
 def traceback_of(record: logging.LogRecord) -> str | None:
     """Return the text of a record's traceback, or None if it has none."""
     if record.exc_text:
-        return well_formed(record.exc_text)
+        return _text(record.exc_text)
     if not record.exc_info:
         return None
     try:
@@ -107,8 +107,8 @@ def line_members(record: logging.LogRecord) -> dict[str, Any]:
     }
 
 
-def _text(value: object) -> str:
-    return well_formed(value) if isinstance(value, str) else f"<{type(value).__name__}>"
+def _text(value: Any) -> str:
+    return well_formed(value) if issubclass(type(value), str) else f"<{type(value).__name__}>"
 
 
 def _number(value: object) -> int:
@@ -131,7 +131,7 @@ class RunLogHandler(logging.Handler):
     def handle(self, record: logging.LogRecord) -> bool | logging.LogRecord:  # type: ignore[override]
         """Keep the record with its run, once, however many loggers lead here.
 
-        Without the handler's lock: a run's log has its own, and runs must not wait for others.
+        Without the handler's lock: runs must not wait for others.
         """
         if self.filters:
             kept: Any = self.filter(record)
@@ -142,7 +142,7 @@ class RunLogHandler(logging.Handler):
         # A record may name its run (the injected logger does) or be logged inside one. The name is
         # taken off: kept records must not keep their run alive.
         members = record.__dict__
-        run = members.pop(RUN_MEMBER) if RUN_MEMBER in members else RUN.get()
+        run = (members.pop(RUN_MEMBER) if RUN_MEMBER in members else None) or RUN.get()
         last = logging.lastResort
         if last is not None and record.levelno >= last.level:
             self._show_if_nobody_else_does(record, last)

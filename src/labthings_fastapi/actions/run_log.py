@@ -42,8 +42,9 @@ class RunLog:
         """Tell subscribers of each line through `news`, if there is one."""
         self._length = length
         self.news = news
-        # Guards what follows, except that lines are added and counted without it.
-        self._lock = threading.Lock()
+        # Guards what follows, except that lines are added and counted without it. It is re-entrant
+        # because the garbage collector may run a finaliser that logs while we hold it.
+        self._lock = threading.RLock()
         self._lines: deque[Line] | None = None  # many runs log nothing
         self._counter: count[int] | None = None  # there is one as soon as there are lines
         self._looks = 0  # how many of its numbers were not for a line
@@ -70,15 +71,21 @@ class RunLog:
 
     def _opened(self) -> deque[Line]:
         """Return where lines are added; after packing, for a thread that has outlived its run."""
-        if self._lines is None:
-            if self._counter is None:
-                self._counter = count()
-            self._lines = deque(((0, None, *each) for each in self._unpacked()), self._length)
-            self._packed = None
-        return self._lines
+        lines = self._lines
+        if lines is None:
+            counter = count()
+            opened: deque[Line] = deque(
+                ((0, None, *each) for each in self._unpacked()), self._length
+            )
+            lines = self._lines
+            if lines is None:  # otherwise a finaliser has logged meanwhile
+                self._counter = self._counter or counter
+                lines = opened
+                self._lines, self._packed = lines, None
+        return lines
 
     def _take_over(self, lines: deque[Line]) -> None:
-        """Keep what was added to `lines` after these were packed."""
+        """Keep what was added to `lines` while they were packed, or after that."""
         with self._lock:
             if lines:
                 self._opened().extend(_drained(lines))
@@ -104,15 +111,23 @@ class RunLog:
     def pack(self) -> None:
         """Keep the records in a fraction of the space; they can be read as before."""
         with self._lock:
-            if self._lines is None:
+            lines = self._lines
+            if lines is None:
                 return
-            # In this order: who adds a line afterwards sees that these are the lines no more.
-            lines, self._lines = self._lines, None
-            kept = [(text, all_plain(others)) for _, _, text, others in _drained(lines)]
-            packed = pickle.dumps(kept, pickle.HIGHEST_PROTOCOL)
-            # A line or two are hardly smaller for it, and the end of a run waits meanwhile.
-            self._compressed = len(packed) > _WORTH_COMPRESSING
-            self._packed = zlib.compress(packed, 1) if self._compressed else packed
+            taken = _drained(lines)
+            try:
+                kept = [(text, all_plain(others)) for _, _, text, others in taken]
+                packed = pickle.dumps(kept, pickle.HIGHEST_PROTOCOL)
+                # A line or two are hardly smaller for it, and the end of a run waits meanwhile.
+                compressed = len(packed) > _WORTH_COMPRESSING
+                packed = zlib.compress(packed, 1) if compressed else packed
+            except BaseException:
+                lines.extendleft(reversed(taken))
+                raise
+            self._packed, self._compressed = packed, compressed
+            # Who adds a line from here on sees that these are the lines no more.
+            self._lines = None
+            self._take_over(lines)
 
     def _unpacked(self) -> list[tuple[str, Others]]:
         if self._packed is None:

@@ -107,8 +107,8 @@ class Broker:
 
         For what is told often and read seldom: changes of runs, the lines that they log, numbers.
         A draft is `(size, author, *content)`: about how many bytes of JSON it will be, and the
-        arguments of the author's `write`. These must never change, and hold text and numbers only:
-        they are kept for the replay.
+        arguments of the author's `write`, at least one. These must never change, and should hold
+        nothing but text and numbers: they are kept for the replay.
         """
         # Where nobody listens nothing is locked, numbered or looked up until somebody does: this is
         # on the path of every log call. Who subscribes meanwhile is in the set before he looks at

@@ -75,8 +75,9 @@ class ReplayBuffer:
         entries = self._entries
         excess = len(entries) - self._max_messages
         if excess > 0:
-            self._bytes -= _total(_taken(entries, excess))
-            self.forgotten += excess
+            gone = list(_taken(entries, excess))
+            self.forgotten += excess  # before they go, and perhaps call a finaliser that subscribes
+            self._bytes -= _total(gone)
         while self._bytes > self._max_bytes:
             self._bytes -= entries.popleft()[0]
             self.forgotten += 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sys
 import threading
 import uuid
 from collections import deque
@@ -304,80 +303,3 @@ def test_a_failing_action_leaves_its_traceback_in_the_log(run: Callable[..., Inv
     (kept,) = run(code).log
     assert "ValueError: jammed" in (kept.exc_text or "")
     assert kept.levelno == logging.ERROR
-
-
-def test_a_packed_log_rebuilds_equal_records() -> None:
-    log = RunLog(3)
-    for number in range(5):
-        log.keep(record("line %d", number))
-    before = log.records
-    log.pack()
-    after = log.records
-    assert [vars(one) for one in after] == [vars(one) for one in before]
-    assert log.dropped == 2
-    log.keep(record("late"))
-    assert [one.getMessage() for one in log.records] == ["line 3", "line 4", "late"]
-    assert log.dropped == 3
-
-
-def test_lines_that_come_while_the_log_is_packed_are_all_kept_once() -> None:
-    """Threads that have outlived their run go on to log, in the very moment of its end."""
-    log, writing = RunLog(100_000), threading.Event()
-
-    def chat(name: str) -> None:
-        for number in range(1000):
-            log.keep(record("%s %d", name, number))
-            writing.set()
-
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    try:
-        threads = [threading.Thread(target=chat, args=(name,)) for name in "ab"]
-        for thread in threads:
-            thread.start()
-        assert writing.wait(30)
-        while any(thread.is_alive() for thread in threads):
-            log.pack()
-            assert log.dropped == 0
-        for thread in threads:
-            thread.join(30)
-    finally:
-        sys.setswitchinterval(interval)
-    for name in "ab":
-        lines = [kept.getMessage() for kept in log.records if kept.getMessage()[0] == name]
-        assert sorted(lines) == sorted(f"{name} {number}" for number in range(1000))
-
-
-def test_a_traceback_that_another_handler_has_written_is_kept() -> None:
-    log = RunLog()
-    log.keep(record(exc_text="Traceback: jammed", labthings_kept=True))
-    assert log.records[0].exc_text == "Traceback: jammed"
-
-
-def test_a_run_log_keeps_no_object_of_a_users_class_also_not_of_a_kind_of_number() -> None:
-    class Level(int):
-        def __reduce__(self) -> Any:
-            raise RuntimeError("nobody packs me")
-
-    class Name(str):
-        __slots__ = ()
-
-    log = RunLog()
-    log.keep(
-        record(levelno=Level(20), levelname=Name("INFO"), shown=Name("x"), labthings_kept=True)
-    )
-    log.keep(record(levelno=Level(20), labthings_kept=True))
-    log.pack()
-    first, second = log.records
-    assert (first.levelno, first.levelname, first.__dict__["shown"]) == (20, "INFO", "x")
-    assert {type(value) for value in vars(first).values()} <= {str, int, float, type(None)}
-    assert type(second.levelno) is int
-
-
-def test_the_count_of_dropped_lines_may_be_asked_for_at_any_time() -> None:
-    log = RunLog(2)
-    for number in range(5):
-        log.keep(record("%d", number))
-        assert log.dropped == max(number - 1, 0)
-    log.pack()
-    assert log.dropped == 3
