@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from .admission import Admission
     from .context import RunContext
     from .lifecycle import Ending
+    from .log_lines import LineNews
     from .protocols import Host, Runnable
-    from .run_news import LogLines
 
 
 def _done() -> Future[None]:
@@ -110,7 +110,7 @@ class Invocation(RunView, threading.Thread):
         *,
         state: Callable[[RunState], None],
         progress: Callable[[Progress], None],
-        log: LogLines,
+        log: LineNews,
         result: Callable[[int, Any, bytes], None],
         blobs: Any = None,
     ) -> None:

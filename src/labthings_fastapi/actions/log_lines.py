@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from labthings_fastapi.problems import well_formed
 
@@ -17,13 +17,25 @@ from .logs import KEPT, exception_name, message_of, traceback_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from labthings_fastapi.messages.draft import Author
+    from labthings_fastapi.messages.message import Message
 
-Line: TypeAlias = "tuple[int, Author | None, str, Others]"
+Line: TypeAlias = "tuple[int, LineNews | None, str, Others]"
 """About how many bytes of JSON it takes, who writes it for subscribers, its text, and the rest:
 a draft of the broker's, so that one object serves the run's log and the replay."""
 Others: TypeAlias = tuple[Any, ...] | dict[str, Any]
 """What a record has beside its text: the values of `_OTHERS` and, where there is more, by name."""
+
+
+class LineNews(Protocol):
+    """Tells subscribers of the lines of one run: the author of these lines, as drafts."""
+
+    @property
+    def publish(self) -> Callable[[Line], None]:
+        """Tell of a line."""
+
+    def write(self, text: str, others: Others) -> Message:
+        """Return the message that tells of a line."""
+
 
 LONGEST_LINE = 16 * 1024
 _FRAME = 200
@@ -38,7 +50,7 @@ _USUAL = len(_NAMES) + 1
 """As many members has a record on its way to a run: those that all have, and the mark."""
 
 
-def line_of(record: logging.LogRecord, author: Author | None) -> Line:
+def line_of(record: logging.LogRecord, author: LineNews | None) -> Line:
     """Return what is kept of a record.
 
     Its arguments are formatted here, in the thread that logs: later they may have changed, their

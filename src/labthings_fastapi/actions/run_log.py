@@ -15,8 +15,7 @@ from .log_lines import all_plain, line_of, record_of
 if TYPE_CHECKING:
     import logging
 
-    from .log_lines import Line, Others
-    from .run_news import LogLines
+    from .log_lines import Line, LineNews, Others
 
 _WORTH_COMPRESSING = 1024  # bytes
 
@@ -38,7 +37,7 @@ class RunLog:
         "news",
     )
 
-    def __init__(self, length: int = 1000, news: LogLines | None = None) -> None:
+    def __init__(self, length: int = 1000, news: LineNews | None = None) -> None:
         """Tell subscribers of each line through `news`, if there is one."""
         self._length = length
         self.news = news
