@@ -169,7 +169,9 @@ class ThingServer(ThingRegister):
         from .short_cut import ShortCut
 
         things = self.http.in_front_of(whole)
-        return Door(ShortCut(self.app, things, whole, self._failures_by_path), self.entrance)
+        return Door(
+            ShortCut(self.app, things, whole, lambda: self._household.failures), self.entrance
+        )
 
     def _bind(self) -> None:
         """Offer Things in each protocol."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from fastapi import FastAPI
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -33,10 +33,9 @@ class ShortCut:
         self._failures = failures
         self._ours = len(app.user_middleware)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Handle one connection."""
         if len(self._app.user_middleware) != self._ours or self._failures():
-            await self._whole(scope, receive, send)
-            return
+            return self._whole(scope, receive, send)
         scope["app"] = self._app  # as the app itself would say
-        await self._things(scope, receive, send)
+        return self._things(scope, receive, send)

@@ -18,6 +18,8 @@ from .exchange import ClientGoneError, Exchange
 from .head import answer_head
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from labthings_fastapi.problems import Problem
@@ -38,21 +40,18 @@ class ThingsApplication:
         self._app = app
         self._table = table
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Handle one connection."""
         if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
+            return self._app(scope, receive, send)
         path = path_of(scope)
         resource = self._table.find(path)
         method: str = scope["method"]
         if resource is None and method == "HEAD":
-            await answer_head(self._app, scope, receive, send)
-            return
+            return answer_head(self._app, scope, receive, send)
         if resource is None or method in resource.passes_on:
-            await self._app(scope, receive, send)
-            return
-        await _answer(resource, Exchange(scope, receive, send, path))
+            return self._app(scope, receive, send)
+        return _answer(resource, Exchange(scope, receive, send, path))
 
 
 async def _answer(resource: Resource, exchange: Exchange) -> None:

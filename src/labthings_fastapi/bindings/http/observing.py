@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
 from pydantic_core import to_json
@@ -17,6 +17,8 @@ from .poll_memory import PollMemory
 from .streams import stream
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
     from labthings_fastapi.messages.broker import Broker
     from labthings_fastapi.messages.message import Message, MessageKind
     from labthings_fastapi.messages.subscription import Subscription
@@ -116,33 +118,31 @@ def _taken(subscription: Subscription) -> Message | None:
     return next((message for message in subscription.take() if message.kind != "gap"), None)
 
 
-async def observe(exchange: Exchange, observed: Observed | None, what: str) -> bool:
-    """Answer a request that asks to follow something; False: it asks for the value as it is.
+def following(
+    exchange: Exchange, observed: Observed | None, what: str
+) -> Coroutine[Any, Any, None] | None:
+    """Return what answers a request that asks to follow something; None: it asks for the value.
 
     What is not observable (None) is refused with 406, so that a client does not wait in vain.
     """
     exchange.varies = observed is not None
     if not exchange.scope.get("query_string") and EVENTS not in exchange.accepted:
-        return False  # as most do
+        return None  # as most do
     polls, streams = asks_to_poll(exchange), prefers_events(exchange)
     if not (polls or streams):
-        return False
-    if observed is None:
-        await exchange.refuse(
-            message_problem(
-                "not-observable",
-                "The property cannot be observed",
-                406,
-                f"{what} does not tell of its changes: read it instead, or declare it with "
-                "`observable=True`.",
-                instance=exchange.path,
-            )
+        return None
+    if observed is not None:
+        return observed.poll(exchange) if polls else observed.stream(exchange)
+    return exchange.refuse(
+        message_problem(
+            "not-observable",
+            "The property cannot be observed",
+            406,
+            f"{what} does not tell of its changes: read it instead, or declare it with "
+            "`observable=True`.",
+            instance=exchange.path,
         )
-    elif polls:
-        await observed.poll(exchange)
-    else:
-        await observed.stream(exchange)
-    return True
+    )
 
 
 def asks_to_poll(exchange: Exchange) -> bool:

@@ -8,7 +8,7 @@ from pydantic import TypeAdapter
 
 from labthings_fastapi.exceptions import MalformedBodyError
 
-from .observing import Observed, observe
+from .observing import Observed, following
 
 if TYPE_CHECKING:
     from labthings_fastapi.bindings.interaction.properties import (
@@ -46,7 +46,9 @@ class PropertyResource:
 
     async def get(self, exchange: Exchange) -> None:
         """Read the property, its bare JSON value, or follow its changes."""
-        if await observe(exchange, self._observed, self.what):
+        follow = following(exchange, self._observed, self.what)
+        if follow is not None:
+            await follow
             return
         await exchange.reply(200, await self._property.read())
 
@@ -91,7 +93,9 @@ class PropertiesResource:
 
     async def get(self, exchange: Exchange) -> None:
         """Read all properties, or follow all changes."""
-        if await observe(exchange, self._observed, self.what):
+        follow = following(exchange, self._observed, self.what)
+        if follow is not None:
+            await follow
             return
         await exchange.reply(200, await self._properties.read())
 
