@@ -66,6 +66,8 @@ class Watched:
         await self._app(scope, receive, tell if scope["type"] != "lifespan" else send)
 
     def _note(self, scope, status):
+        if scope["path"] == "/favicon.ico":
+            return  # no page asks for it: the browser does, at a moment of its own
         method = scope.get("method", "WEBSOCKET")
         with self._changed:
             self.seen.append((method, scope["path"], status))
