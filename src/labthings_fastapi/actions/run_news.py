@@ -34,13 +34,12 @@ _PROBLEM = 600
 class _RunNews:
     """Keeps the names of a run and not the run: the broker remembers news of runs that are gone."""
 
-    __slots__ = ("_broker", "affordance", "invocation", "thing")
+    __slots__ = ("affordance", "invocation", "thing")
 
     kind: MessageKind
 
-    def __init__(self, run: RunView, broker: Broker) -> None:
-        """Publish what happens in `run` in `broker`."""
-        self._broker = broker
+    def __init__(self, run: RunView) -> None:
+        """Tell of what happens in `run`."""
         self.thing = run.thing_name
         self.affordance = run.action_name
         self.invocation: UUID = run.id
@@ -55,7 +54,7 @@ class LogLines(_RunNews):
 
     def __init__(self, run: RunView, broker: Broker) -> None:
         """Publish in `broker` what `run` logs."""
-        super().__init__(run, broker)
+        super().__init__(run)
         self.publish = broker.publish_draft
         """Tell of a line, which is a draft."""
 
@@ -75,13 +74,14 @@ class LogLines(_RunNews):
 class StatusNews(_RunNews):
     """Tells a broker of the states of one run, and writes them; any thread may use it."""
 
-    __slots__ = ("_place", "action_path")
+    __slots__ = ("_broker", "_place", "action_path")
 
     kind: MessageKind = "status"
 
     def __init__(self, run: RunView, broker: Broker, place: Place) -> None:
         """Publish in `broker` what becomes of `run`, which clients find at `place`."""
-        super().__init__(run, broker)
+        super().__init__(run)
+        self._broker = broker
         self._place = place
         self.action_path = run.action_path
 
