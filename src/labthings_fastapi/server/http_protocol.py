@@ -38,6 +38,8 @@ class Stage(IntEnum):
 # Up to Python 3.11, to look for one of these by its name costs five times what it does for a
 # variable; four times in each request.
 _HEADERS, _BODY, _ANSWER = Stage.HEADERS, Stage.BODY, Stage.ANSWER
+_HEARING_SECONDS = 2.0
+"""How long a client whose message was refused has to hear why."""
 
 
 class HttpProtocol(HttpToolsProtocol):
@@ -201,6 +203,36 @@ class WebSocketProtocol(AutoWebSocketsProtocol):  # type: ignore[misc, valid-typ
     """A WebSocket that keeps the place of the connection which it was."""
 
     place: Place | None = None
+    read_paused: bool
+    close_sent: bool
+    close_timer: asyncio.TimerHandle | None
+    _refused = False
+
+    def data_received(self, data: bytes) -> None:
+        """Read what came, but drop all that follows what was refused."""
+        if not self._refused:
+            super().data_received(data)
+
+    def handle_parser_exception(self) -> None:
+        """Say why a message is refused (RFC 6455, section 7.1.7), and let the client hear it.
+
+        Were the connection closed at once, as uvicorn does, what is still on its way would make
+        the system answer with a reset, and the client would throw our reason away.
+        """
+        self._refused = True
+        self.stop_keepalive()  # nothing may be written after the end
+        told = self.conn.close_sent
+        disconnect = {"type": "websocket.disconnect", "code": told.code, "reason": told.reason}
+        self.queue.put_nowait(disconnect)
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        if self.transport.can_write_eof() and not self.transport.is_closing():
+            self.transport.write_eof()  # the client closes when it has read so far
+        if self.read_paused:
+            self.read_paused = False
+            self.transport.resume_reading()
+        if self.close_timer is None:
+            self.close_sent = True
+            self.close_timer = self.loop.call_later(_HEARING_SECONDS, self.transport.close)
 
     async def send(self, message: Message) -> None:
         """Send what the app says; a refusal is an answer, too, and no mistake of the app's."""
