@@ -264,19 +264,6 @@ def test_a_websocket_message_that_is_too_large_is_refused_before_it_is_sent(
     assert other.recv(16) == b"\x81\x01x"
 
 
-def test_a_client_that_is_still_sending_what_is_refused_can_hear_why(
-    serve: Callable[..., Any], laboratory: Laboratory
-) -> None:
-    client = serve(laboratory.app, Limits()).connect(UPGRADE)
-    assert client.recv(65536).startswith(b"HTTP/1.1 101 ")
-    client.sendall(b"\x81\xff" + (1 << 30).to_bytes(8) + bytes(4))
-    assert client.recv(2, socket.MSG_PEEK)[0] == 0x88  # it has been refused
-    for _ in range(16):
-        client.sendall(bytes(65536))  # were it closed already, this would be an error
-    closing = received(client)
-    assert int.from_bytes(closing[2:4]) == 1009
-
-
 def test_connections_beyond_the_limit_are_told_to_come_back(
     serve: Callable[..., Any], laboratory: Laboratory, caplog: pytest.LogCaptureFixture
 ) -> None:

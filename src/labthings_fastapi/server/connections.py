@@ -124,6 +124,31 @@ class Connections:
             )
 
 
+class Leaving:
+    """How long a connection that is being closed waits for its client to take the rest.
+
+    A transport that is closed sends first what was written; a client that reads nothing would keep
+    its place for ever. For the event loop's thread alone.
+    """
+
+    __slots__ = ("_left", "_seconds", "_since")
+
+    def __init__(self, seconds: float) -> None:
+        """Wait so long without anything being taken."""
+        self._seconds = seconds
+        self._left = -1
+        self._since = 0.0
+
+    def takes_too_long(self, transport: asyncio.Transport, now: float) -> bool:
+        """Tell whether it is being closed, and the client has taken nothing for a while."""
+        if not transport.is_closing():
+            return False
+        left = transport.get_write_buffer_size()
+        if left != self._left:
+            self._left, self._since = left, now
+        return now - self._since > self._seconds
+
+
 def address_of(transport: asyncio.BaseTransport) -> str:
     """Return the IP address of the peer; an empty one if it has none."""
     peer = transport.get_extra_info("peername")
@@ -145,14 +170,15 @@ class Parting(asyncio.Protocol):
         self._transport = transport
         self._place = place
         self._left = LINGER_BYTES
-        self._timer: asyncio.TimerHandle | None = None
+        self.timer: asyncio.TimerHandle | None = None
+        """What ends it at the latest."""
         connections.lingering += 1
         transport.set_protocol(self)
 
     def say(self, answer: bytes) -> None:
         """Send the answer, which may be empty, and close."""
         loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(LINGER_SECONDS, self._transport.abort)
+        self.timer = loop.call_later(LINGER_SECONDS, self._transport.abort)
         self._transport.write(answer)
         crowded = self._connections.lingering > MAX_LINGERING  # an attack
         # TLS says goodbye itself.
@@ -175,8 +201,8 @@ class Parting(asyncio.Protocol):
     def connection_lost(self, _error: Exception | None) -> None:
         """Leave the place to another."""
         self._connections.lingering -= 1
-        if self._timer is not None:
-            self._timer.cancel()
+        if self.timer is not None:
+            self.timer.cancel()
         if self._place is not None:
             self._place.release()
 

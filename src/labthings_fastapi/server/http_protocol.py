@@ -1,6 +1,6 @@
-"""HTTP/1.1 and WebSocket as uvicorn speaks them, for clients that do not mean well.
+"""HTTP/1.1 as uvicorn speaks it, for clients that do not mean well.
 
-These build on the httptools protocol, which `uvicorn[standard]` always brings: the parser's
+This builds on the httptools protocol, which `uvicorn[standard]` always brings: the parser's
 callbacks say where in a request the client is.
 """
 
@@ -10,16 +10,14 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
-from uvicorn.protocols.websockets.auto import AutoWebSocketsProtocol
 
 from labthings_fastapi.problems import Problem, message_problem
 
-from .connections import LOGGER, Parting, answer_of, too_many_connections
+from .connections import LOGGER, Leaving, Parting, answer_of, too_many_connections
+from .websocket_protocol import WebSocketProtocol
 
 if TYPE_CHECKING:
     import asyncio
-
-    from starlette.types import Message
 
     from .connections import Connections, Place
 
@@ -38,8 +36,6 @@ class Stage(IntEnum):
 # Up to Python 3.11, to look for one of these by its name costs five times what it does for a
 # variable; four times in each request.
 _HEADERS, _BODY, _ANSWER = Stage.HEADERS, Stage.BODY, Stage.ANSWER
-_HEARING_SECONDS = 2.0
-"""How long a client whose message was refused has to hear why."""
 
 
 class HttpProtocol(HttpToolsProtocol):
@@ -57,6 +53,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._began = 0.0  # when the wait for the headers did
         self._heard = 0.0  # when the last bytes came
         self._idle_since: float | None = None
+        self._leaving = Leaving(self._limits.closing_seconds)
         self._chunk_bytes = 0
         self._first_bytes = 0  # of the chunk in which the request began, perhaps after another
         self._header_bytes = 0  # of those that came after it
@@ -95,10 +92,17 @@ class HttpProtocol(HttpToolsProtocol):
     def handle_websocket_upgrade(self) -> None:
         """Pass the connection on, with its place."""
         super().handle_websocket_upgrade()
-        self._shared.unwatch(self)
         upgraded = self.transport.get_protocol()
-        if isinstance(upgraded, WebSocketProtocol):
-            upgraded.place, self._place = self._place, None
+        if not isinstance(upgraded, WebSocketProtocol):
+            return
+        if (wrong := upgraded.handshake_error) is not None:
+            # It has read less than HTTP takes, and would never answer.
+            upgraded.connection_lost(wrong)
+            self._refuse(_no_handshake(wrong))
+            return
+        self._shared.unwatch(self)
+        place, self._place = self._place, None
+        upgraded.begin(self._shared, place)
 
     # --- the parser's side ----------------------------------------------------------------
 
@@ -137,6 +141,9 @@ class HttpProtocol(HttpToolsProtocol):
     def check(self, now: float) -> None:
         """End the connection if it has kept us waiting for too long."""
         limits = self._limits
+        if self._leaving.takes_too_long(self.transport, now):
+            self.transport.abort()
+            return
         match self._stage:
             case Stage.FIRST if now - self._began > limits.header_seconds:
                 self.transport.close()  # browsers open connections in reserve: nothing to say
@@ -194,55 +201,14 @@ class HttpProtocol(HttpToolsProtocol):
         return message_problem("headers-too-large", "The headers are too large", 431, detail)
 
 
+def _no_handshake(error: Exception) -> Problem:
+    detail = (
+        f"The WebSocket handshake cannot be read: {error}. Send fewer and shorter headers; "
+        "a cookie that is too large can be deleted in the browser."
+    )
+    return message_problem("handshake-refused", "The handshake was refused", 431, detail)
+
+
 def _too_slow(what: str, how: str) -> Problem:
     detail = f"The request's {what} did not arrive {how}. Send it again, faster or in one piece."
     return message_problem("too-slow", "The request came too slowly", 408, detail)
-
-
-class WebSocketProtocol(AutoWebSocketsProtocol):  # type: ignore[misc, valid-type] # chosen by uvicorn
-    """A WebSocket that keeps the place of the connection which it was."""
-
-    place: Place | None = None
-    read_paused: bool
-    close_sent: bool
-    close_timer: asyncio.TimerHandle | None
-    _refused = False
-
-    def data_received(self, data: bytes) -> None:
-        """Read what came, but drop all that follows what was refused."""
-        if not self._refused:
-            super().data_received(data)
-
-    def handle_parser_exception(self) -> None:
-        """Say why a message is refused (RFC 6455, section 7.1.7), and let the client hear it.
-
-        Were the connection closed at once, as uvicorn does, what is still on its way would make
-        the system answer with a reset, and the client would throw our reason away.
-        """
-        self._refused = True
-        self.stop_keepalive()  # nothing may be written after the end
-        told = self.conn.close_sent
-        disconnect = {"type": "websocket.disconnect", "code": told.code, "reason": told.reason}
-        self.queue.put_nowait(disconnect)
-        self.transport.write(b"".join(self.conn.data_to_send()))
-        if self.transport.can_write_eof() and not self.transport.is_closing():
-            self.transport.write_eof()  # the client closes when it has read so far
-        if self.read_paused:
-            self.read_paused = False
-            self.transport.resume_reading()
-        if self.close_timer is None:
-            self.close_sent = True
-            self.close_timer = self.loop.call_later(_HEARING_SECONDS, self.transport.close)
-
-    async def send(self, message: Message) -> None:
-        """Send what the app says; a refusal is an answer, too, and no mistake of the app's."""
-        await super().send(message)
-        if message["type"] == "websocket.http.response.body" and not message.get("more_body"):
-            # Otherwise uvicorn logs an error whenever a handshake is refused with a body.
-            self.handshake_complete = True
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """End, and leave the place to another."""
-        if self.place is not None:
-            self.place.release()
-        super().connection_lost(exc)

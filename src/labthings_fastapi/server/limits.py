@@ -33,6 +33,8 @@ class Limits:
     """Without a single byte of a body that has been announced."""
     keep_alive_seconds: int = 5
     """Between two requests."""
+    closing_seconds: float = 10.0
+    """Without taking anything of what is still to be sent on a connection that is closed."""
     frame_bytes: int = 1 << 20
     """Of one message on a WebSocket."""
     ping_seconds: float = 20.0
@@ -46,7 +48,7 @@ class Limits:
     @property
     def sweep_seconds(self) -> float:
         """How often connections are looked at."""
-        return min(1.0, self.header_seconds / 4, self.body_seconds / 4)
+        return min(1.0, self.header_seconds / 4, self.body_seconds / 4, self.closing_seconds / 4)
 
     def within_open_files(self, level: int = logging.WARNING) -> Limits:
         """Return limits that leave files for others, and say at `level` if that is less.

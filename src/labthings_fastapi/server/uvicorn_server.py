@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, cast
 import uvicorn
 
 from .connections import Connections
-from .http_protocol import HttpProtocol, WebSocketProtocol
+from .http_protocol import HttpProtocol
 from .listening import AddressError
 from .tls_gate import Handshakes, TlsGate, answer_in_plain
+from .websocket_protocol import WebSocketProtocol
 
 if TYPE_CHECKING:
     import asyncio
