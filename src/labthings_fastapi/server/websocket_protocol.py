@@ -91,9 +91,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         """Say what there is to say, tell the app, and leave the rest to `Parting`."""
         if self._shared is None or self.disconnected:
             return
-        told = (
-            self.conn.close_sent
-        )  # None before the handshake is answered: there is nothing to say
+        told = self.conn.close_sent  # None if the handshake has no answer yet: say nothing
         self.queue.put_nowait(
             {
                 "type": "websocket.disconnect",
