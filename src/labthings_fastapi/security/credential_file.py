@@ -55,11 +55,14 @@ class CredentialFile:
         if seen == self._seen:
             return False
         self._seen = seen
-        self.credentials = self._read()
+        try:
+            self.credentials = self._read()
+        except BaseException:
+            self.credentials = ()  # not before: others look at it while the file is read
+            raise
         return True
 
     def _read(self) -> tuple[Credential, ...]:
-        self.credentials = ()
         try:
             return tuple(_LIST.validate_json(self.path.read_bytes()))
         except OSError as error:

@@ -7,6 +7,7 @@ import stat
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
@@ -129,6 +130,23 @@ class TestFile:
         assert reader.credentials == ()
         with pytest.raises(CredentialError, match=r"no credential called 'alice' in .*: none"):
             file.remove("alice")
+
+    def test_who_is_known_stays_known_while_the_file_is_read_again(self, tmp_path, monkeypatch):
+        path = tmp_path / "credentials.json"
+        file, reader = CredentialFile(path), CredentialFile(path)
+        file.add(new_token("alice", "viewer")[0])
+        reader.refresh()
+        file.add(new_token("bob", "viewer")[0])
+        read, seen = Path.read_bytes, []
+
+        def look_meanwhile(path):
+            seen.extend(each.name for each in reader.credentials)
+            return read(path)
+
+        monkeypatch.setattr(Path, "read_bytes", look_meanwhile)
+        assert reader.refresh()
+        assert seen == ["alice"]
+        assert [each.name for each in reader.credentials] == ["alice", "bob"]
 
     @pytest.mark.parametrize(
         "text", ["", "{", "{}", '[{"name": "a"}]', '[{"name":"a","kind":"key","role":"x"}]']
