@@ -6,20 +6,20 @@ from contextvars import ContextVar, Token
 
 
 class Asker:
-    """One request, as far as the record of it goes: the actor's name and the network address.
+    """Who asks, as far as the record of it goes: the actor's name and the network address.
 
-    Each request has one of its own. Whichever thread acts for the request may touch it; requests
-    do one thing after the other.
+    Each request of HTTP has one of its own; those of a WebSocket share the socket's, at the same
+    time and from several threads. That is safe: name and address stay, and the mark is only set.
     """
 
-    __slots__ = ("address", "name", "runs")
+    __slots__ = ("address", "made_run", "name")
 
     def __init__(self, name: str | None, address: str | None) -> None:
         """Note who asks, None for somebody who need not say, and from where."""
         self.name = name
         self.address = address
-        self.runs = 0
-        """How many runs were made for it: these are recorded by themselves."""
+        self.made_run = False
+        """Whether a run was made for it, which is recorded by itself; asked of HTTP only."""
 
 
 _current: ContextVar[Asker | None] = ContextVar("labthings_asker", default=None)

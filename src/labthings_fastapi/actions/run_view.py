@@ -105,7 +105,7 @@ class RunView:
         self.requested_by = asker.name if asker is not None else None
         self.requested_from = asker.address if asker is not None else None
         if asker is not None:
-            asker.runs += 1
+            asker.made_run = True
         self.response_timeout = action.response_timeout
         self.input: BaseModel = _NO_INPUT if input is None else _shared_if_empty(input)
         self.input_json = _input_json(self.input)

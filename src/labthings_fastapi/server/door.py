@@ -195,7 +195,7 @@ class Door:
         finally:
             status = told[0] if told else 500
             # Runs have records of their own; what was refused changed nothing.
-            if asker.runs == 0 and not 400 <= status < 500:
+            if not asker.made_run and not 400 <= status < 500:
                 entrance.note(scope, asker, thing, affordance, status)
 
 
