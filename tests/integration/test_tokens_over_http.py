@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import threading
 import time
@@ -15,9 +16,11 @@ from websockets.sync.client import connect
 import labthings_fastapi as lt
 from labthings_fastapi.security.credential_file import CredentialFile
 from labthings_fastapi.security.credentials import new_password, new_token
+from labthings_fastapi.server.visits import REASON, Visits
 
 FORM = "multipart/form-data; boundary=x"
 READ = json.dumps({"messageType": "request", "operation": "readproperty", "name": "speed"})
+MOVE = json.dumps({"messageType": "request", "operation": "invokeaction", "name": "move"})
 
 
 class Stage(lt.Thing):
@@ -539,3 +542,24 @@ class TestVisits:
                 assert json.loads(socket.recv(timeout=30))["value"] == 1.0
             socket.send(READ)
             assert json.loads(socket.recv(timeout=30))["value"] == 1.0
+
+    def test_a_revoked_operator_moves_nothing_although_nobody_watches(
+        self, server, port, alice, file, monkeypatch
+    ):
+        monkeypatch.setattr(Visits, "begin", lambda *_: None)
+        runs = 0
+        with connect(f"ws://127.0.0.1:{port}/stage/ws", additional_headers=alice) as socket:
+
+            def move():
+                socket.send(MOVE)
+                return json.loads(socket.recv(timeout=30))
+
+            assert "error" not in move()
+            file.remove("alice")
+            deadline = time.monotonic() + 60
+            with contextlib.suppress(ConnectionClosed):
+                while time.monotonic() < deadline:
+                    runs += 1
+                    assert "error" not in move()
+            assert (socket.close_code, socket.close_reason) == (1008, REASON)
+        assert len(server.action_manager.invocations) == runs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from labthings_fastapi.actions.asking import Asker, asked_by
@@ -41,6 +42,7 @@ class Door:
         """Stand in front of `inner`, with the rules of `entrance`."""
         self._inner = inner
         self._entrance = entrance
+        self._visits = entrance.identities.visits
 
     # On the path of every request, here and below, what only passes something on is a function
     # that returns what is to be awaited: a coroutine for each step costs more than the step.
@@ -137,14 +139,16 @@ class Door:
             if actor is None:
                 await self._follow(scope, receive, send, None)
                 return
-            visit = Visit(actor, scope["type"], receive, send)
-            self._entrance.identities.visits.begin(visit)
+            visit, visits = Visit(actor, scope["type"], receive, send), self._visits
+            visits.begin(visit)
+            if scope["type"] == "websocket":  # on which changes are asked for all along
+                scope["labthings.still_holds"] = partial(visits.still_holds, visit)
             try:
                 await self._follow(scope, visit.receive, visit.send, actor)
             except VisitOverError:
                 pass
             finally:
-                self._entrance.identities.visits.end(visit)
+                visits.end(visit)
             if visit.over.is_set():
                 await visit.finish()
             return

@@ -66,7 +66,7 @@ class Identities:
         self._passwords = Lane(workers, "the check of passwords", limit=2)
         # Apart from these, or whoever tries many passwords could keep a revoked token alive.
         self._reading = Lane(workers, "the file of credentials", limit=1)
-        self.visits = Visits(self._refresh, self._is_valid, REFRESH_SECONDS)
+        self.visits = Visits(self._refresh, self.is_valid, REFRESH_SECONDS)
         self._refreshed = time.monotonic()
         self._refreshing: asyncio.Task[None] | None = None
 
@@ -122,21 +122,43 @@ class Identities:
 
     async def _refresh_if_old(self) -> None:
         """Go by what the file says now, also for the first request after a quiet night."""
-        if time.monotonic() - self._refreshed <= REFRESH_SECONDS:
-            return
-        task, loop = self._refreshing, asyncio.get_running_loop()
-        if task is None or task.done() or task.get_loop() is not loop:
-            task = self._refreshing = loop.create_task(self._refresh())
-        await asyncio.wait({task}, timeout=PATIENCE_SECONDS)  # a network share may hang
-        self._refreshed = time.monotonic()
+        if self._is_old():
+            await self._refresh()
 
-    def _is_valid(self, actor: Actor) -> bool:
+    def _is_old(self) -> bool:
+        return time.monotonic() - self._refreshed > REFRESH_SECONDS
+
+    def is_valid(self, actor: Actor) -> bool:
+        """Whether what an actor has shown still counts, by what is known: waits for nothing.
+
+        What is known is read again behind it, if it is old.
+        """
+        if self._is_old():
+            self._begin_reading()
         now = datetime.now(UTC)
-        return any(each.actor == actor and each.is_valid_at(now) for each in self._file.credentials)
+        return any(
+            each.hash == actor.credential and each.actor == actor and each.is_valid_at(now)
+            for each in self._file.credentials
+        )
 
     async def _refresh(self) -> None:
+        """Read the file again, if it has changed; but a network share may hang."""
+        await asyncio.wait({self._begin_reading()}, timeout=PATIENCE_SECONDS)
+        self._refreshed = time.monotonic()
+
+    def _begin_reading(self) -> asyncio.Task[None]:
+        """Return the task that reads the file: a new one, unless one is at it."""
+        task, loop = self._refreshing, asyncio.get_running_loop()
+        if task is None or task.done() or task.get_loop() is not loop:
+            task = self._refreshing = loop.create_task(self._read())
+        return task
+
+    async def _read(self) -> None:
         try:
             if await self._reading.run(self._file.refresh):
                 LOGGER.info("The credentials in %s were read again.", self._file.path)
         except CredentialError as error:
             LOGGER.error("%s", error)
+        except Exception:  # nobody may wait for this task, and the next tries again
+            LOGGER.exception("The credentials in %s could not be read again.", self._file.path)
+        self._refreshed = time.monotonic()

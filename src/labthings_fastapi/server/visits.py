@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -11,6 +12,9 @@ if TYPE_CHECKING:
     from starlette.types import Message, Receive, Send
 
     from labthings_fastapi.security.roles import Actor
+
+LOGGER = logging.getLogger("labthings_fastapi.security")
+REASON = "The token is not valid any more"
 
 
 class VisitOverError(OSError):
@@ -39,7 +43,10 @@ class Visit:
             await asyncio.wait({coming, ending}, return_when=asyncio.FIRST_COMPLETED)
             if self.over.is_set():
                 return await self._goodbye()
-            return coming.result()
+            message = coming.result()
+            if message["type"] == "websocket.disconnect":
+                self._unfinished = False
+            return message
         finally:
             ending.cancel()
             if not coming.done():
@@ -49,22 +56,31 @@ class Visit:
         """Pass a message to the client, unless the visit is over."""
         if self.over.is_set():
             raise VisitOverError("The token of this client is not valid any more.")
-        self._unfinished = message["type"] == "http.response.start" or (
-            message["type"] == "http.response.body" and message.get("more_body", False)
-        )
+        kind: str = message["type"]
+        if kind == "http.response.body":
+            self._unfinished = message.get("more_body", False)
+        else:
+            self._unfinished = kind in ("http.response.start", "websocket.accept", "websocket.send")
         await self._send(message)
 
     async def finish(self) -> None:
-        """End an answer that was cut short, in good order."""
-        if self._unfinished:
+        """End in good order what was cut short: an answer, or a socket that sent all the time."""
+        if not self._unfinished:
+            return
+        if self._kind == "http":
             await self._send({"type": "http.response.body", "body": b""})
+            return
+        try:
+            await self._goodbye()
+        except (OSError, RuntimeError):
+            return  # the client has gone meanwhile, which servers say in different ways
 
     async def _goodbye(self) -> Message:
         if self._kind == "http":
             return {"type": "http.disconnect"}
-        reason = "The token is not valid any more"
-        await self._send({"type": "websocket.close", "code": 1008, "reason": reason})
-        return {"type": "websocket.disconnect", "code": 1008, "reason": reason}
+        self._unfinished = False
+        await self._send({"type": "websocket.close", "code": 1008, "reason": REASON})
+        return {"type": "websocket.disconnect", "code": 1008, "reason": REASON}
 
 
 class Visits:
@@ -92,15 +108,35 @@ class Visits:
         if self._watching is None or self._watching.done():
             self._watching = asyncio.ensure_future(self._watch())
 
+    def still_holds(self, visit: Visit) -> bool:
+        """Look at one visit now, by what is known: before a change is made, say."""
+        if not self._is_valid(visit.actor):
+            visit.over.set()
+        return not visit.over.is_set()
+
     def end(self, visit: Visit) -> None:
         """Let go of a visit."""
         self._inside.discard(visit)
         if not self._inside and self._watching is not None:
             self._watching.cancel()
+            # It ends a turn of the loop later, and must not be taken for one that watches.
+            self._watching = None
 
     async def _watch(self) -> None:
-        while self._inside:
+        while True:
             await asyncio.sleep(self._seconds)
+            try:
+                await self._look()
+            except Exception:
+                LOGGER.exception(
+                    "Whether the tokens of open streams and sockets are still valid could not be "
+                    "found out; it is tried again in %g s.",
+                    self._seconds,
+                )
+
+    async def _look(self) -> None:
+        try:
             await self._refresh()
-            for visit in [each for each in self._inside if not self._is_valid(each.actor)]:
-                visit.over.set()
+        finally:  # tokens expire, also while the file of credentials cannot be read
+            for visit in self._inside:
+                self.still_holds(visit)

@@ -6,15 +6,16 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from labthings_fastapi.exceptions import NotAllowedError
+from labthings_fastapi.problems import message_problem
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from labthings_fastapi.problems import Problem
     from labthings_fastapi.security.roles import Actor
 
 LOGGER = logging.getLogger("labthings_fastapi.websocket")
-ACTOR, AUDIT = "labthings.actor", "labthings.audit"
+ACTOR, AUDIT, STILL_HOLDS = "labthings.actor", "labthings.audit", "labthings.still_holds"
 
 
 class Refused(Exception):  # noqa: N818 - carries an answer
@@ -29,11 +30,24 @@ class Refused(Exception):  # noqa: N818 - carries an answer
 def require_operator(scope: Mapping[str, Any], thing: str) -> None:
     """Let a change pass if whoever opened the socket may make it.
 
-    The door puts its visitor into the ASGI scope; without a door everything is allowed.
+    The door puts its visitor into the ASGI scope; without a door everything is allowed. It closes
+    the sockets of those whose token has ended, but only every few seconds, so it is asked here too.
 
     Raises:
         NotAllowedError: with status 403.
+        Refused: with status 401, what the client has shown is not valid any more.
     """
+    still_holds: Callable[[], bool] | None = scope.get(STILL_HOLDS)
+    if still_holds is not None and not still_holds():
+        raise Refused(
+            message_problem(
+                "not-authenticated",
+                "Say who you are",
+                401,
+                f"The token or password that opened this socket has expired or was revoked, so "
+                f"Thing {thing!r} was left as it is: open another socket with one that is valid.",
+            )
+        )
     actor: Actor | None = scope.get(ACTOR)
     if actor is not None and not actor.may(thing, "operator"):
         raise NotAllowedError(actor.name, actor.role_for(thing), "operator", thing)

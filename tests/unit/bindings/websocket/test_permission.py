@@ -79,6 +79,22 @@ def test_a_viewer_changes_nothing(server, ask, operation, members):
     assert server.action_manager.invocations == []
 
 
+@pytest.mark.parametrize(("operation", "members"), CHANGES)
+def test_an_operator_whose_token_has_ended_changes_nothing(server, ask, operation, members):
+    door = {"actor": visitor("operator"), "still_holds": lambda: False}
+    error = ask(operation, members, **door)["error"]
+    assert error["status"] == 401
+    assert "'lamp'" in error["detail"]
+    assert "expired or was revoked" in error["detail"]
+    assert server.things["lamp"].level == 1
+    assert server.action_manager.invocations == []
+
+
+def test_reading_does_not_ask_whether_the_token_still_holds(ask):
+    door = {"actor": visitor("operator"), "still_holds": lambda: False}
+    assert ask("readproperty", {"name": "level"}, **door)["value"] == 1
+
+
 def test_a_viewer_looks_at_everything(ask):
     assert ask("readproperty", {"name": "level"}, actor=visitor("viewer"))["value"] == 1
     assert "error" not in ask("labthings:observeall", {}, actor=visitor("viewer"))
