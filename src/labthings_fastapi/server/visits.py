@@ -6,6 +6,8 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
+from labthings_fastapi.bindings.http.exchange import ClientGoneError
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
@@ -17,8 +19,8 @@ LOGGER = logging.getLogger("labthings_fastapi.security")
 REASON = "The token is not valid any more"
 
 
-class VisitOverError(OSError):
-    """The client may not be told more; an OSError, as for a client that has gone."""
+class VisitOverError(ClientGoneError, OSError):
+    """The client may not be told more; for whoever tells it something, it has gone."""
 
 
 class Visit:

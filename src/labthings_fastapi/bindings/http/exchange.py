@@ -18,7 +18,7 @@ JSON = "application/json"
 
 
 class ClientGoneError(Exception):
-    """The client closed the connection before its request was complete."""
+    """The client closed the connection before its request was complete, or was turned out."""
 
 
 class Inbound:

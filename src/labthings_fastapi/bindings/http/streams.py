@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING
 
 from labthings_fastapi.messages.sse import COMMENT, KEEP_ALIVE_SECONDS, encode
 from labthings_fastapi.portal.doorbell import Doorbell
+
+from .exchange import ClientGoneError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,6 +20,8 @@ if TYPE_CHECKING:
     from labthings_fastapi.messages.topic import Topic
 
     from .exchange import Exchange
+
+LOGGER = logging.getLogger("labthings_fastapi.http")
 
 
 async def stream(
@@ -44,7 +49,15 @@ async def stream(
         finally:
             for task in (sending, leaving):
                 task.cancel()
-            await asyncio.gather(sending, leaving, return_exceptions=True)
+            for error in await asyncio.gather(sending, leaving, return_exceptions=True):
+                _note(error, exchange.path)
+
+
+def _note(error: BaseException | None, path: str) -> None:
+    """Leave a trace of what ended a stream, unless that was the client or the server."""
+    ordinary = (asyncio.CancelledError, ClientGoneError, OSError)
+    if error is not None and not isinstance(error, ordinary):
+        LOGGER.error("The stream at %s failed, and was cut off.", path, exc_info=error)
 
 
 async def _send(

@@ -13,6 +13,7 @@ from labthings_fastapi.bindings.http.dispatch import Table
 from labthings_fastapi.bindings.http.exchange import ClientGoneError
 from labthings_fastapi.bindings.interaction.failures import ReportedFailure
 from labthings_fastapi.exceptions import ReadOnlyPropertyError, TooBusyError
+from labthings_fastapi.server.visits import VisitOverError
 
 
 class Resource:
@@ -104,9 +105,11 @@ def test_too_much_at_once_says_when_to_come_back(call, resource):
     assert (status, headers["retry-after"]) == (503, "1")
 
 
-def test_a_client_that_has_gone_gets_no_answer(call, resource):
-    resource.raises = ClientGoneError()
+@pytest.mark.parametrize("error", [ClientGoneError(), VisitOverError("revoked")])
+def test_a_client_that_has_gone_or_was_turned_out_gets_no_answer(call, resource, caplog, error):
+    resource.raises = error
     assert call() is None
+    assert caplog.records == []
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,62 @@
+"""A stream that ends leaves a trace, unless its client has gone."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import pytest
+
+from labthings_fastapi.bindings.http.exchange import ClientGoneError, Exchange
+from labthings_fastapi.bindings.http.streams import stream
+from labthings_fastapi.messages.broker import Broker
+from labthings_fastapi.messages.topic import Topic
+from labthings_fastapi.server.visits import VisitOverError
+
+
+async def run_stream(*, sending=None, receiving=None):
+    """Stream to a client; sending to it, or hearing of it, raises an error."""
+
+    async def send(message):
+        if message["type"] == "http.response.body" and sending is not None:
+            raise sending
+
+    async def receive():
+        if receiving is None:
+            await asyncio.Event().wait()
+        if isinstance(receiving, Exception):
+            raise receiving
+        return receiving
+
+    scope = {"type": "http", "method": "GET", "headers": []}
+    broker = Broker()
+    streaming = asyncio.create_task(
+        stream(Exchange(scope, receive, send, "/stage/events"), broker, Topic())
+    )
+    await asyncio.sleep(0)
+    broker.close()
+    await asyncio.wait_for(streaming, 30)
+
+
+@pytest.mark.parametrize("how", ["sending", "receiving"])
+def test_what_a_stream_fails_with_is_in_the_log_with_its_path(how, caplog):
+    asyncio.run(run_stream(**{how: ValueError("no such encoding")}))
+    (record,) = caplog.records
+    assert record.levelno == logging.ERROR
+    assert "/stage/events" in record.getMessage()
+    assert "no such encoding" in str(record.exc_info[1])
+
+
+@pytest.mark.parametrize(
+    "ending",
+    [
+        {},
+        {"sending": BrokenPipeError()},
+        {"sending": VisitOverError()},
+        {"sending": ClientGoneError()},
+        {"receiving": {"type": "http.disconnect"}},
+    ],
+)
+def test_the_ordinary_end_of_a_stream_is_not(ending, caplog):
+    asyncio.run(run_stream(**ending))
+    assert caplog.records == []
