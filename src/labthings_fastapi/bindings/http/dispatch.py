@@ -25,11 +25,14 @@ class Resource(Protocol):
 
     @property
     def handlers(self) -> Mapping[str, Handler]:
-        """HTTP method → what answers it. A method that is None is left to the FastAPI app."""
+        """HTTP method → what answers it; GET also answers HEAD.
+
+        A method that is neither here nor in `passes_on` is refused with 405.
+        """
 
     @property
     def passes_on(self) -> frozenset[str]:
-        """HTTP methods that a real FastAPI route answers."""
+        """HTTP methods that are left to the FastAPI app, where a real route answers them."""
 
 
 class Table:

@@ -8,9 +8,9 @@ from urllib.parse import parse_qs
 
 from pydantic_core import to_json
 
+from labthings_fastapi.bindings.interaction.failures import not_observable
 from labthings_fastapi.messages.topic import Topic
 from labthings_fastapi.portal.doorbell import Doorbell
-from labthings_fastapi.problems import message_problem
 
 from .exchange import ClientGoneError
 from .poll_memory import PollMemory
@@ -133,16 +133,7 @@ def following(
         return None
     if observed is not None:
         return observed.poll(exchange) if polls else observed.stream(exchange)
-    return exchange.refuse(
-        message_problem(
-            "not-observable",
-            "The property cannot be observed",
-            406,
-            f"{what} does not tell of its changes: read it instead, or declare it with "
-            "`observable=True`.",
-            instance=exchange.path,
-        )
-    )
+    return exchange.refuse(not_observable(what))
 
 
 def asks_to_poll(exchange: Exchange) -> bool:

@@ -11,7 +11,13 @@ from starlette.exceptions import HTTPException
 
 from labthings_fastapi.exceptions import LabThingsError, MalformedBodyError
 from labthings_fastapi.portal.workers import UserCodeExit
-from labthings_fastapi.problems import Problem, problem_from, validation_problem, well_formed
+from labthings_fastapi.problems import (
+    Problem,
+    message_problem,
+    problem_from,
+    validation_problem,
+    well_formed,
+)
 from labthings_fastapi.routes import problem_of as framework_problem
 
 
@@ -53,6 +59,17 @@ def problem_of(error: BaseException, what: str, instance: str) -> Problem:
             return problem_from(malformed, instance=instance)
         return validation_problem([dict(item) for item in found], what, instance=instance)
     return problem_from(error, instance=instance)
+
+
+def not_observable(what: str) -> Problem:
+    """Refuse to let a client wait in vain for a property that does not tell of its changes."""
+    return message_problem(
+        "not-observable",
+        "The property cannot be observed",
+        406,
+        f"{what} does not tell of its changes: read it instead, or declare it with "
+        "`observable=True`.",
+    )
 
 
 def with_traceback(problem: Problem, error: BaseException) -> Problem:

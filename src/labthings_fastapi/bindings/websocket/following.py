@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from labthings_fastapi.bindings.interaction.failures import not_observable
 from labthings_fastapi.exceptions import RequestError
 from labthings_fastapi.messages.topic import KINDS, Topic
-from labthings_fastapi.problems import message_problem
 
 from .notices import NotificationWriter
 from .permission import Refused
@@ -34,15 +34,7 @@ def require_observable(used: ThingInteraction, name: str) -> None:
     """
     found = used.properties.named(name)
     if not found.descriptor.is_observable:
-        raise Refused(
-            message_problem(
-                "not-observable",
-                "The property cannot be observed",
-                406,
-                f"{found.what} does not tell of its changes: read it instead, or declare it with "
-                "`observable=True`.",
-            )
-        )
+        raise Refused(not_observable(found.what))
 
 
 class Following:
