@@ -46,6 +46,7 @@ class Door:
 
     # On the path of every request, here and below, what only passes something on is a function
     # that returns what is to be awaited: a coroutine for each step costs more than the step.
+    # Servers would take it for ASGI 2, so the outermost is a coroutine: `ThingsAPI.__call__`.
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Let one connection pass, or turn it away."""
         kind: str = scope["type"]

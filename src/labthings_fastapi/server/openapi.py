@@ -64,6 +64,7 @@ class ThingsAPI(FastAPI):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection."""
+        # A coroutine, by which servers know ASGI 3: what is entered is a plain function.
         await self._entered(scope, receive, send)
 
     def openapi(self) -> Json:
