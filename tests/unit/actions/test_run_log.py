@@ -175,6 +175,7 @@ def test_a_finaliser_may_log_at_any_moment(
     try:
         thread.start()
         thread.join(120)
+        assert not thread.is_alive()  # or it would go on with the settings of later tests
     finally:
         gc.unfreeze()
         gc.set_threshold(*thresholds)
