@@ -13,7 +13,7 @@ from collections import deque
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from labthings_fastapi.exceptions import TooBusyError
+from labthings_fastapi.exceptions import TooBusyError, describe_exception
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,7 +59,12 @@ class _Job:
             return
 
     def _answer(self, result: Any, error: BaseException | None) -> None:
+        # First, because `ended` begins other calls, and whatever becomes of them is not this one's.
+        self.settle(result, error)
         self.ended()
+
+    def settle(self, result: Any, error: BaseException | None) -> None:
+        """Tell the one who waits, if anybody does; on the loop."""
         if self.future.done():
             return
         if error is None:
@@ -95,7 +100,11 @@ class Workers:
         self._made = 0
 
     def submit(self, job: Job) -> None:
-        """Give a call to a waiting worker, or to a new one."""
+        """Give a call to a waiting worker, or to a new one.
+
+        Raises:
+            RuntimeError, MemoryError: the system makes no new thread; the job is not taken.
+        """
         with self._lock:
             fresh = self._waiting == 0
             if fresh:
@@ -150,8 +159,8 @@ class Lane:
     async def run(self, function: Callable[..., T], *arguments: Any) -> T:
         """Call a function on a worker and await its result.
 
-        Raises `TooBusyError` when the line is full. BaseExceptions that would end an event loop
-        come wrapped in `UserCodeExit`.
+        Raises `TooBusyError` when the line is full or the system makes no new thread.
+        BaseExceptions that would end an event loop come wrapped in `UserCodeExit`.
         """
         job = _Job(function, arguments, self._ended)
         if self._running < self._limit:
@@ -173,10 +182,22 @@ class Lane:
     def _begin(self, job: _Job) -> None:
         # Counted until the code has ended, also if nobody waits for it any more: a call that was
         # given up still holds its thread and the instrument.
-        self._workers.submit(job)
+        try:
+            self._workers.submit(job)
+        except (RuntimeError, MemoryError) as error:
+            raise TooBusyError(
+                f"Thing {self._name!r} cannot answer now, because no thread can be started for "
+                f"the call ({describe_exception(error)}): ask again later, or end programs that "
+                "its computer can spare."
+            ) from error
         self._running += 1
 
     def _ended(self) -> None:
         self._running -= 1
         while self._line and self._running < self._limit:
-            self._begin(self._line.popleft())
+            job = self._line.popleft()
+            try:
+                self._begin(job)
+            except TooBusyError as error:
+                # Nothing else might ever end and begin it. The next in line may have more luck.
+                job.settle(None, error)

@@ -15,6 +15,8 @@ from labthings_fastapi.portal.workers import Lane, UserCodeExit, Workers
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from labthings_fastapi.portal.workers import Job
+
 
 class Stuck:
     """A driver that answers when told to."""
@@ -203,3 +205,52 @@ def test_a_loop_that_has_gone_is_not_missed(workers: Workers) -> None:
     asyncio.run(main())
     stuck.gate.set()
     assert asyncio.run(_run(workers, lambda: 5)) == 5
+
+
+def test_where_no_thread_can_be_started_a_call_is_refused(
+    workers: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError(f"can't start new thread {thread.name}")
+
+    async def main() -> int:
+        lane = Lane(workers, "stage", limit=1)
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", refuse)
+            with pytest.raises(TooBusyError, match=r"'stage' .* can't start new thread test-work"):
+                await lane.run(lambda: 1)
+        return await lane.run(lambda: 2)
+
+    assert asyncio.run(main()) == 2
+
+
+class LimitedWorkers(Workers):
+    """Where the system makes no more threads after a while: a waiting worker is out of luck."""
+
+    threads = 1
+
+    def submit(self, job: Job) -> None:
+        """Take the job if there is a thread left."""
+        if self.threads == 0:
+            raise RuntimeError("can't start new thread")
+        self.threads -= 1
+        super().submit(job)
+
+
+def test_a_call_that_cannot_begin_in_its_turn_is_refused_and_holds_up_no_other() -> None:
+    stuck = Stuck()
+    workers = LimitedWorkers("test-worker")
+
+    async def main() -> list[Any]:
+        lane = Lane(workers, "stage", limit=1)
+        tasks = [asyncio.create_task(lane.run(stuck.read, number)) for number in range(3)]
+        await until(lambda: stuck.inside == 1)
+        stuck.gate.set()
+        async with asyncio.timeout(30):
+            told = await asyncio.gather(*tasks, return_exceptions=True)
+        workers.threads = 1
+        return [*told, await lane.run(stuck.read, 7)]
+
+    first, *refused, last = asyncio.run(main())
+    assert (first, last) == (0, 7)
+    assert [type(error) for error in refused] == [TooBusyError] * 2
