@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 import threading
@@ -295,7 +296,9 @@ class Invocation(RunView, threading.Thread):
     def _note_commit(self, commit: Future[None]) -> None:
         error = commit.exception()
         if error is not None:
-            self._log_line(logging.ERROR, "%s is not in the journal: %s", self.name, error)
+            # A user's handler may raise, and others who wait for the commit are told after this.
+            with contextlib.suppress(BaseException):
+                self._log_line(logging.ERROR, "%s is not in the journal: %s", self.name, error)
 
     def _end(self, ending: Ending) -> None:
         self._lifecycle.finish(ending)

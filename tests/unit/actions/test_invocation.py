@@ -23,6 +23,7 @@ from labthings_fastapi.actions.context import (
     shield,
 )
 from labthings_fastapi.actions.invocation_model import InvocationModel
+from labthings_fastapi.decorators import action
 from labthings_fastapi.descriptors.action import ActionDescriptor
 from labthings_fastapi.exceptions import (
     InvocationCancelledError,
@@ -265,6 +266,34 @@ def test_if_the_record_cannot_be_committed_nothing_moves(thing: Bench) -> None:
     assert invocation.state.problem is not None
     assert invocation.state.problem["status"] == 507
     assert invocation.state.started is None
+
+
+def test_a_log_handler_that_raises_keeps_the_news_of_a_commit_from_nobody() -> None:
+    """An emergency stop logs that it is not recorded on the thread that tells all others."""
+
+    class Raising(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            raise SystemExit(record.getMessage())
+
+    class Press(Thing):
+        @action(stop=True)
+        def halt(self) -> None:
+            """Stand still."""
+
+    commit: Future[None] = Future()
+    press = Press()
+    invocation = Invocation(Press.halt, press)
+    invocation.begin_after(commit)
+    ended(invocation)
+    told = threading.Event()
+    commit.add_done_callback(lambda _: told.set())
+    handler, logger = Raising(), logging.getLogger("labthings_fastapi.things")
+    logger.addHandler(handler)
+    try:
+        commit.set_exception(OSError(28, "No space left on device"))
+    finally:
+        logger.removeHandler(handler)
+    assert told.is_set()
 
 
 # --- cancelling ---------------------------------------------------------------------------
