@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 from labthings_fastapi.exceptions import ServerNotRunningError, TooBusyError
 
 from .journal import closed_error
-from .schema import LOGGER
+from .logger import LOGGER
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -32,15 +32,31 @@ def new_future() -> Future[Any]:
     return future
 
 
-def _tell(future: Future[Any], answer: object = None, error: Exception | None = None) -> None:
+def failed(error: Exception) -> Future[Any]:
+    """Return the future of what was not taken."""
+    future = new_future()
+    future.set_exception(error)
+    return future
+
+
+def _tell(future: Future[Any], answer: object = None, error: BaseException | None = None) -> None:
     """Settle a future; what those who wait for it do in this thread must not stop the writer."""
     try:
         if error is None:
             future.set_result(answer)
         else:
+            # A SystemExit must not reach those who wait, an event loop among them, as itself.
+            if not isinstance(error, Exception):
+                error = RuntimeError(f"The journal was interrupted by {error!r}.")
             future.set_exception(error)
     except BaseException:  # noqa: BLE001 - a SystemExit would end the journal, not the server
         LOGGER.exception("Somebody who waited for the journal failed when told of it.")
+
+
+def _fail(future: Future[Any], error: BaseException) -> None:
+    """Settle a future by an error, unless it is settled; for the thread that settles them."""
+    if not future.done():
+        _tell(future, error=error)
 
 
 class RunJob:
@@ -57,10 +73,10 @@ class RunJob:
         for future in self.futures:
             _tell(future)
 
-    def fail(self, error: Exception) -> None:
-        """Tell everybody why the record could not be written."""
+    def fail(self, error: BaseException) -> None:
+        """Tell everybody who waits still why the record could not be written."""
         for future in self.futures:
-            _tell(future, error=error)
+            _fail(future, error)
 
 
 class KeyJob:
@@ -76,9 +92,9 @@ class KeyJob:
         """Tell the key as it is kept."""
         _tell(self.future, answer)
 
-    def fail(self, error: Exception) -> None:
-        """Tell why the key could not be kept."""
-        _tell(self.future, error=error)
+    def fail(self, error: BaseException) -> None:
+        """Tell why the key could not be kept, unless its outcome is told."""
+        _fail(self.future, error)
 
 
 @dataclass(slots=True)
@@ -92,10 +108,14 @@ class Errand(Generic[T]):
         """Do it and tell the outcome."""
         try:
             outcome = self.do()
-        except Exception as error:  # noqa: BLE001 - it is told to whoever asked
+        except BaseException as error:  # noqa: BLE001 - it is told to whoever asked
             _tell(self.future, error=error)
         else:
             _tell(self.future, outcome)
+
+    def fail(self, error: BaseException) -> None:
+        """Tell why it was not done, unless its outcome is told."""
+        _fail(self.future, error)
 
 
 @dataclass(slots=True)
@@ -110,6 +130,13 @@ class Batch:
     def jobs(self) -> list[KeyJob | RunJob]:
         """What is to be written."""
         return [*self.keys, *self.runs.values()]
+
+    def fail(self, error: BaseException) -> None:
+        """Tell everybody who waits still, so that nobody waits for ever."""
+        for job in self.jobs:
+            job.fail(error)
+        for errand in self.errands:
+            errand.fail(error)
 
 
 class Inbox:
@@ -214,3 +241,10 @@ class Inbox:
         with self._changed:
             self._closed.set()
             self._changed.notify_all()
+
+    def give_up(self, error: Exception) -> None:
+        """Take nothing more, and tell all that waits why nobody will take it out."""
+        self.close()
+        waiting = self.take(0)
+        if waiting is not None:
+            waiting.fail(error)

@@ -5,12 +5,11 @@ Times are whole microseconds since 1970 (UTC), so that they come back exact and 
 
 from __future__ import annotations
 
-import logging
 import sqlite3
 from functools import partial
 from typing import Final
 
-LOGGER = logging.getLogger("labthings_fastapi.journal")
+from .logger import LOGGER
 
 BUSY_SECONDS: Final = 10.0
 """How long a connection waits for another process that writes."""

@@ -19,6 +19,7 @@ from .database import Database
 from .faults import is_damage
 from .journal import Journal
 from .keys import utc_now
+from .logger import LOGGER
 from .record import RunPage, decode_cursor, encode_cursor
 from .retention import Retention
 from .rows import (
@@ -30,7 +31,6 @@ from .rows import (
     runs_found,
     runs_left_open,
 )
-from .schema import LOGGER
 from .writer import Writer
 
 if TYPE_CHECKING:

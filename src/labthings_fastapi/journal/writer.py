@@ -5,15 +5,21 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import threading
+import time
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from labthings_fastapi.exceptions import (
+    ServerNotRunningError,
+    TooBusyError,
+    describe_exception,
+)
 from labthings_fastapi.problems import well_formed
 
 from .faults import as_os_error, is_busy, is_damage, is_of_the_system, may_pass
-from .inbox import Inbox, KeyJob, RunJob, new_future
+from .inbox import Batch, Inbox, KeyJob, RunJob, failed, new_future
+from .logger import LOGGER
 from .rows import ROWS_AT_ONCE, run_row, write_key, write_runs
-from .schema import LOGGER
 from .unwritten import Unwritten
 
 if TYPE_CHECKING:
@@ -32,6 +38,8 @@ SWEEP_SECONDS: Final = 60.0
 GATHER_SECONDS: Final = 0.002
 """How long more may come in after a batch of several: where many runs begin and end at once, larger
 transactions cost each of them less than half. One run after the other is written without delay."""
+PAUSE: Final = 1.0
+"""Seconds between two tries of whatever fails, so that the thread does not spin."""
 
 
 class Writer:
@@ -60,18 +68,18 @@ class Writer:
 
     def put(self, record: RunRecord) -> Future[None]:
         """Write a record."""
-        self._start()
-        return self._inbox.put_run(record)
+        error = self._start()
+        return self._inbox.put_run(record) if error is None else failed(error)
 
     def remember(self, key: RunKey) -> Future[RunKey]:
         """Write a key."""
-        self._start()
-        return self._inbox.put_key(key)
+        error = self._start()
+        return self._inbox.put_key(key) if error is None else failed(error)
 
     def ask(self, do: Callable[[], T]) -> Future[T]:
         """Do something else on the writer's thread, after what was put in before."""
-        self._start()
-        return self._inbox.ask(do)
+        error = self._start()
+        return self._inbox.ask(do) if error is None else failed(error)
 
     def close(self, timeout: float) -> bool:
         """Take nothing more and write the rest; False if that is not done in time."""
@@ -93,44 +101,83 @@ class Writer:
         while self._sweep_a_little():
             pass
 
-    def _start(self) -> None:
+    def _start(self) -> Exception | None:
+        """Start the thread, once; return what is to be told if that fails, until the next try."""
         if self._thread is not None:
-            return
+            return None
         with self._lock:
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name="journal", daemon=True)
+                try:
+                    thread.start()
+                except (RuntimeError, MemoryError) as error:
+                    return self._not_started(error)
+                self._thread = thread
+        return None
+
+    def _not_started(self, error: Exception) -> TooBusyError:
+        told = TooBusyError(
+            f"The journal {self._database.path} cannot record this, because its thread cannot be "
+            f"started ({describe_exception(error)}): ask again later, or end programs that this "
+            "computer can spare."
+        )
+        told.__cause__ = error
+        return told
 
     # --- the writer's thread --------------------------------------------------------------
 
     def _run(self) -> None:
-        while (batch := self._inbox.take(self._patience())) is not None:
-            with self._nothing_ends_the_thread():
-                if self._write_all(batch.jobs):
-                    self._retry()
+        try:
+            while (batch := self._next()) is not None:
+                self._handle(batch)
+            self._retry()
+        except BaseException as error:  # noqa: BLE001 - nobody may wait for a thread that is gone
+            LOGGER.exception("The thread of the journal %s ends by:", self._database.path)
+            self._inbox.give_up(
+                ServerNotRunningError(
+                    f"The journal {self._database.path} records nothing more, because its thread "
+                    f"has ended by {describe_exception(error)}: start the server again."
+                )
+            )
+        finally:
+            for record in self._unwritten.records():
+                LOGGER.error("The journal ends without the end of run %s.", record.id)
+            self._database.close()
+
+    def _next(self) -> Batch | None:
+        """Wait for the next batch; None when closed."""
+        failed_before = False
+        while True:
+            try:
+                # Without a look at the clock after a failure, should that be what fails.
+                return self._inbox.take(PAUSE if failed_before else self._patience())
+            except BaseException:  # noqa: BLE001 - such as a MemoryError, which may pass
+                failed_before = True
+                self._go_on()
+            time.sleep(PAUSE)
+
+    def _handle(self, batch: Batch) -> None:
+        try:
+            some = self._write_all(batch.jobs)
             for errand in batch.errands:
                 errand.run()
-            with self._nothing_ends_the_thread():
-                self._tidy()
+            if some:
+                self._retry()
+            self._tidy()
             if len(batch.runs) > 1:
                 self._inbox.wait_for_more(GATHER_SECONDS)
-        with self._nothing_ends_the_thread():
-            self._retry()
-        for record in self._unwritten.records():
-            LOGGER.error("The journal ends without the end of run %s.", record.id)
-        self._database.close()
+        except BaseException as error:  # noqa: BLE001 - the journal lives as long as the server
+            self._go_on()
+            batch.fail(error)
 
-    @contextlib.contextmanager
-    def _nothing_ends_the_thread(self) -> Iterator[None]:
-        try:
-            yield
-        except Exception:  # noqa: BLE001 - the journal lives as long as the server
-            LOGGER.exception("The writer of the journal %s goes on after:", self._database.path)
+    def _go_on(self) -> None:
+        LOGGER.exception("The writer of the journal %s goes on after:", self._database.path)
 
     def _patience(self) -> float:
-        sweep = max(0.0, self._next_sweep - self._monotonic())
+        sweep = self._next_sweep - self._monotonic()
         retry = self._unwritten.seconds_left
-        return sweep if retry is None else min(sweep, retry)
+        # What is due is done after each batch: if it is due now, it has most likely failed.
+        return max(PAUSE, sweep if retry is None else min(sweep, retry))
 
     def _tidy(self) -> None:
         if self._unwritten.seconds_left == 0:

@@ -1,0 +1,32 @@
+"""The journal's logger, which never raises."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+import traceback
+from typing import Any, Final
+
+
+class UnfailingLogger(logging.LoggerAdapter[logging.Logger]):
+    """A logger whose calls return, whatever the handlers and filters of the user do.
+
+    They run in the thread that logs. An exception out of them, or a `sys.exit()`, would end the
+    thread that writes the journal, and leave requests without an answer that wait for it. Any
+    thread may use it.
+    """
+
+    def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
+        """Log; if that fails, tell it and the message on stderr, as handlers of `logging` do."""
+        # One frame more, so that a record names the code that logs, not this.
+        kwargs["stacklevel"] = kwargs.get("stacklevel", 1) + 1
+        try:
+            super().log(level, msg, *args, **kwargs)
+        except BaseException:  # noqa: BLE001 - see above
+            with contextlib.suppress(BaseException):  # there may be no stderr, or no memory
+                text = str(msg) % args if args else msg
+                sys.stderr.write(f"Logging failed at {text!r}:\n{traceback.format_exc()}")
+
+
+LOGGER: Final = UnfailingLogger(logging.getLogger("labthings_fastapi.journal"))

@@ -1,0 +1,273 @@
+"""Whatever goes wrong around the writer, its thread lives on and nobody waits for ever."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from labthings_fastapi.exceptions import ServerNotRunningError, TooBusyError
+from labthings_fastapi.journal import writer as module
+from labthings_fastapi.journal.database import Database
+from labthings_fastapi.journal.inbox import Batch, Inbox
+from labthings_fastapi.journal.keys import RunKey, utc_now
+from labthings_fastapi.journal.logger import LOGGER
+from labthings_fastapi.journal.record import RunRecord
+from labthings_fastapi.journal.retention import Retention
+from labthings_fastapi.journal.writer import Writer
+from labthings_fastapi.messages.message import InvocationStatus
+
+TIMEOUT = 60.0
+NOON = datetime(2024, 5, 17, 12, tzinfo=UTC)
+
+
+class Clock:
+    """The monotonic clock, which fails so many times."""
+
+    failures = 0
+
+    def __call__(self) -> float:
+        """Return seconds."""
+        if self.failures and threading.current_thread().name == "journal":
+            self.failures -= 1
+            raise MemoryError
+        return time.monotonic()
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    monkeypatch.setattr(module, "PAUSE", 0.01)
+    return Clock()
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Database:
+    return Database(tmp_path / "journal.sqlite", "NORMAL", utc_now)
+
+
+@pytest.fixture
+def writer(database: Database, clock: Clock) -> Iterator[Writer]:
+    writer = Writer(database, Retention(1e5, 1 << 30, utc_now), utc_now, clock)
+    yield writer
+    assert writer.close(TIMEOUT)
+
+
+class Raising(logging.Handler):
+    """A handler of a user's, who forgot that it may fail."""
+
+    def __init__(self, error: BaseException) -> None:
+        """Raise `error` for each record."""
+        super().__init__()
+        self.error = error
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Fail."""
+        raise self.error
+
+
+@pytest.fixture(params=[OSError("the network has gone"), SystemExit(1)], ids=["error", "exit"])
+def raising(request: pytest.FixtureRequest) -> Iterator[Raising]:
+    """Let logging fail, by an exception or by a handler that ends the program at an error."""
+    handler, logger = Raising(request.param), logging.getLogger("labthings_fastapi")
+    logger.addHandler(handler)
+    yield handler
+    logger.removeHandler(handler)
+
+
+def run(number: int, **changes: Any) -> RunRecord:
+    status = InvocationStatus.PENDING
+    record = RunRecord(UUID(int=number), "stage", "move", status, None, b"{}", NOON)
+    return replace(record, **changes)
+
+
+@contextlib.contextmanager
+def held_up(writer: Writer) -> Iterator[None]:
+    """Hold the writer up, so that what is put in meanwhile makes one batch."""
+    held, go = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        held.set()
+        go.wait(TIMEOUT)
+
+    writer.ask(hold)
+    held.wait(TIMEOUT)
+    yield
+    go.set()
+
+
+@pytest.mark.usefixtures("raising")
+def test_where_logging_fails_everybody_who_waits_is_told_all_the_same(
+    writer: Writer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = {"not JSON": object()}
+    with held_up(writer):
+        records = [run(1, error=bad), run(2, error=bad), run(3)]
+        futures = [writer.put(record) for record in records]
+    assert [type(future.exception(TIMEOUT)) for future in futures] == [TypeError] * 2 + [type(None)]
+    assert writer.put(run(4)).result(TIMEOUT) is None
+    told = capsys.readouterr().err
+    assert str(UUID(int=2)) in told, "what could not be logged is told on stderr"
+    assert "in emit" in told
+
+
+@pytest.mark.usefixtures("raising")
+def test_where_logging_fails_a_waiter_who_fails_when_told_stops_nothing(writer: Writer) -> None:
+    def leave(_: object) -> None:
+        raise SystemExit
+
+    with held_up(writer):
+        writer.put(run(1)).add_done_callback(leave)
+    assert writer.put(run(2)).result(TIMEOUT) is None
+
+
+def test_a_log_record_of_the_journal_names_the_line_that_logs(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    LOGGER.warning("The disk is %s.", "slow")
+    (record,) = caplog.records
+    assert record.getMessage() == "The disk is slow."
+    assert (record.name, record.filename) == ("labthings_fastapi.journal", Path(__file__).name)
+
+
+def test_a_thread_that_cannot_be_started_is_told_and_tried_again(
+    writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError(f"can't start new thread {thread.name}")
+
+    key = RunKey("k1", "stage", "move", "f00", UUID(int=1), utc_now())
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        refused: list[Future[Any]] = [
+            writer.put(run(1)),
+            writer.remember(key),
+            writer.ask(lambda: None),
+        ]
+    for future in refused:
+        with pytest.raises(TooBusyError, match=r"journal.sqlite .* can't start new thread journal"):
+            future.result(TIMEOUT)
+    assert writer.put(run(2)).result(TIMEOUT) is None
+
+
+def test_a_journal_whose_thread_never_started_can_be_closed(
+    writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        assert isinstance(writer.put(run(1)).exception(TIMEOUT), TooBusyError)
+    assert writer.close(TIMEOUT)
+    assert isinstance(writer.put(run(1)).exception(TIMEOUT), ServerNotRunningError)
+
+
+def test_a_failure_while_waiting_for_records_ends_nothing(
+    writer: Writer, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    writer.put(run(1)).result(TIMEOUT)
+    clock.failures = 2  # one after the batch, one before the next
+    for number in range(2, 6):
+        assert writer.put(run(number)).result(TIMEOUT) is None
+    assert writer.close(TIMEOUT)
+    assert clock.failures == 0
+    assert caplog.text.count("goes on after") == 2
+
+
+def test_without_a_clock_records_are_written_and_nothing_spins(
+    writer: Writer, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PAUSE", 0.05)
+    looks = 1_000_000_000
+    writer.put(run(1)).result(TIMEOUT)
+    clock.failures = looks
+    for number in range(2, 4):
+        assert writer.put(run(number)).result(TIMEOUT) is None
+    assert writer.close(TIMEOUT)
+    assert 0 < looks - clock.failures < 100
+
+
+@pytest.mark.parametrize(
+    ("raised", "told"), [(LookupError("odd"), LookupError), (SystemExit(3), RuntimeError)]
+)
+def test_whatever_a_batch_dies_of_everybody_in_it_is_told(
+    writer: Writer,
+    monkeypatch: pytest.MonkeyPatch,
+    raised: BaseException,
+    told: type[Exception],
+) -> None:
+    def die(*_: object) -> None:
+        raise raised
+
+    key = RunKey("k1", "stage", "move", "f00", UUID(int=1), utc_now())
+    with monkeypatch.context() as patch:
+        with held_up(writer):
+            patch.setattr(writer, "_write_all", die)
+            futures: list[Future[Any]] = [
+                writer.remember(key),
+                *(writer.put(run(number)) for number in (1, 1, 2)),
+                writer.ask(lambda: None),
+            ]
+        assert [type(future.exception(TIMEOUT)) for future in futures] == [told] * 5
+    assert writer.put(run(1)).result(TIMEOUT) is None
+
+
+def test_a_thread_that_ends_all_the_same_leaves_nobody_waiting(
+    writer: Writer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    held, go = threading.Event(), threading.Event()
+
+    def hold(*_: object) -> None:
+        held.set()
+        go.wait(TIMEOUT)
+        raise RecursionError("nobody foresaw this")
+
+    writer.put(run(1)).result(TIMEOUT)
+    monkeypatch.setattr(writer, "_handle", hold)
+    writer.put(run(2))
+    held.wait(TIMEOUT)
+    waiting = [writer.put(run(3)), writer.ask(lambda: None)]
+    go.set()
+    for future in waiting:
+        with pytest.raises(ServerNotRunningError, match=r"nobody foresaw this.*start the server"):
+            future.result(TIMEOUT)
+    assert isinstance(writer.put(run(4)).exception(TIMEOUT), ServerNotRunningError)
+    assert writer.close(TIMEOUT)
+    assert "ends by" in caplog.text
+
+
+def test_a_sweep_that_fails_again_and_again_does_not_spin(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SWEEP_SECONDS", 0.0)
+    sweeps: list[sqlite3.Connection] = []
+    timeouts: list[float | None] = []
+    take = Inbox.take
+
+    class Odd(Retention):
+        def step(self, connection: sqlite3.Connection) -> bool:
+            sweeps.append(connection)
+            raise LookupError("odd")
+
+    def watched(inbox: Inbox, timeout: float | None) -> Batch | None:
+        timeouts.append(timeout)
+        return take(inbox, timeout)
+
+    monkeypatch.setattr(Inbox, "take", watched)
+    writer = Writer(database, Odd(1e5, 1 << 30, utc_now), utc_now, time.monotonic)
+    for number in range(3):
+        assert writer.put(run(number)).result(TIMEOUT) is None
+    assert writer.close(TIMEOUT)
+    assert sweeps
+    assert {timeout is not None and timeout >= module.PAUSE for timeout in timeouts} == {True}
