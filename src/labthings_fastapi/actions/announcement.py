@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from typing import TYPE_CHECKING
+
+from labthings_fastapi.own_log import own_logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .lifecycle import RunState
 
-LOGGER = logging.getLogger("labthings_fastapi.actions")
+LOGGER = own_logger("actions")
 
 
 _TOLD = threading.Lock()

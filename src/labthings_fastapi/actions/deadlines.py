@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import heapq
 import itertools
-import logging
 import threading
 import time
 from functools import cache
 from typing import TYPE_CHECKING
 
+from labthings_fastapi.own_log import own_logger
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-LOGGER = logging.getLogger("labthings_fastapi.actions")
+LOGGER = own_logger("actions")
 
 
 LONGEST_WAIT = 3600.0  # seconds; a run may be kept for ever, but no lock can wait that long
@@ -35,15 +36,25 @@ class Deadlines:
 
     def add(self, when: float, callback: Callable[[], None]) -> None:
         """Call `callback` when `time.monotonic()` reaches `when`; it should be brief."""
+        error = None
         with self._condition:
             heapq.heappush(self._heap, (when, next(self._order), callback))
             if self._thread is None:
-                self._thread = threading.Thread(
-                    target=self._work, name="labthings-deadlines", daemon=True
-                )
-                self._thread.start()
+                error = self._start()
             elif self._heap[0][0] == when:
                 self._condition.notify()
+        if error is not None:
+            LOGGER.error("Deadlines wait until a thread can be started for them: %s", error)
+
+    def _start(self) -> Exception | None:
+        """Start the thread, under the lock; return why that failed: the next `add` tries again."""
+        thread = threading.Thread(target=self._work, name="labthings-deadlines", daemon=True)
+        try:
+            thread.start()
+        except (RuntimeError, MemoryError) as error:
+            return error
+        self._thread = thread
+        return None
 
     def _work(self) -> None:
         while (callback := self._next()) is not None:

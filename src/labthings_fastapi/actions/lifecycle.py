@@ -8,19 +8,19 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from labthings_fastapi.messages.message import InvocationStatus, is_final
+from labthings_fastapi.own_log import own_logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-LOGGER = logging.getLogger("labthings_fastapi.actions")
+LOGGER = own_logger("actions")
 
 
 def utc_now() -> datetime:

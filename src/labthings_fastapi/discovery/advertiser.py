@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from labthings_fastapi.exceptions import describe_exception
+from labthings_fastapi.own_log import own_logger
 from labthings_fastapi.portal.side_loop import SideLoop
 
 from .services import DIRECTORY_TYPE, SERVICE_TYPE
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from .services import Origin, Service
 
-LOGGER = logging.getLogger("labthings_fastapi.discovery")
+LOGGER = own_logger("discovery")
 GOODBYE_SECONDS = 1.0
 
 

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import logging
 import os
 import sys
 import threading
 from typing import TYPE_CHECKING, Final
 
 from labthings_fastapi.exceptions import FolderInUseError, ServerNotRunningError
+from labthings_fastapi.own_log import own_logger
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-LOGGER = logging.getLogger("labthings_fastapi.server")
+LOGGER = own_logger("server")
 LOCK_FILE: Final = "server.lock"
 _LOCKED_BYTE: Final = 1 << 30  # far behind the text: on Windows nobody else can read what is locked
 

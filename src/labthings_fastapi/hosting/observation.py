@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 import threading
+import time
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from labthings_fastapi.actions.deadlines import deadlines
 from labthings_fastapi.exceptions import describe_exception
+from labthings_fastapi.own_log import own_logger
 from labthings_fastapi.portal.workers import Workers
 
 if TYPE_CHECKING:
@@ -18,7 +20,9 @@ if TYPE_CHECKING:
     from labthings_fastapi.messages.subscription import Subscription
     from labthings_fastapi.messages.topic import Topic
 
-LOGGER = logging.getLogger("labthings_fastapi.observers")
+LOGGER = own_logger("observers")
+RETRY_SECONDS = 1.0
+"""Between two tries to find a thread for a callback."""
 
 
 @cache
@@ -56,7 +60,14 @@ class Observation:
                 self._again = True
                 return
             self._busy = True
-        _workers().submit(self)
+        try:
+            _workers().submit(self)
+        except (RuntimeError, MemoryError) as error:
+            with self._lock:
+                self._busy = False
+            LOGGER.error("The callback %r waits for a thread: %s", self._callback, error)
+            # Messages that come behind those which wait wake nobody.
+            deadlines().add(time.monotonic() + RETRY_SECONDS, self._wake)
 
     def run(self) -> None:
         """Hand on what has come; for the workers."""

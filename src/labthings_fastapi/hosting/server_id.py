@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
+
+from labthings_fastapi.own_log import own_logger
 
 from .operating_system import write_durably
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-LOGGER = logging.getLogger("labthings_fastapi.server")
+LOGGER = own_logger("server")
 FILE_NAME = "server-id"
 
 

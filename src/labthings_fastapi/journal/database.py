@@ -9,9 +9,9 @@ import urllib.parse
 from typing import TYPE_CHECKING, Final
 
 from .faults import is_damage
-from .logger import LOGGER
 from .schema import (
     BUSY_SECONDS,
+    LOGGER,
     NewerVersionError,
     check,
     prepare,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 from labthings_fastapi.exceptions import ServerNotRunningError, TooBusyError
 
 from .journal import closed_error
-from .logger import LOGGER
+from .schema import LOGGER
 
 if TYPE_CHECKING:
     from uuid import UUID

@@ -9,7 +9,9 @@ import sqlite3
 from functools import partial
 from typing import Final
 
-from .logger import LOGGER
+from labthings_fastapi.own_log import own_logger
+
+LOGGER = own_logger("journal")
 
 BUSY_SECONDS: Final = 10.0
 """How long a connection waits for another process that writes."""

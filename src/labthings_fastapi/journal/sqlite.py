@@ -19,7 +19,6 @@ from .database import Database
 from .faults import is_damage
 from .journal import Journal
 from .keys import utc_now
-from .logger import LOGGER
 from .record import RunPage, decode_cursor, encode_cursor
 from .retention import Retention
 from .rows import (
@@ -31,6 +30,7 @@ from .rows import (
     runs_found,
     runs_left_open,
 )
+from .schema import LOGGER
 from .writer import Writer
 
 if TYPE_CHECKING:

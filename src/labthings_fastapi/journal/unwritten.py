@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from .logger import LOGGER
+from .schema import LOGGER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -18,8 +18,8 @@ from labthings_fastapi.problems import well_formed
 
 from .faults import as_os_error, is_busy, is_damage, is_of_the_system, may_pass
 from .inbox import Batch, Inbox, KeyJob, RunJob, failed, new_future
-from .logger import LOGGER
 from .rows import ROWS_AT_ONCE, run_row, write_key, write_runs
+from .schema import LOGGER
 from .unwritten import Unwritten
 
 if TYPE_CHECKING:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-import logging
 import threading
 from typing import TYPE_CHECKING
+
+from labthings_fastapi.own_log import own_logger
 
 from .draft import Draft
 from .mailbox import Mailbox
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from .mailbox import GapReason
     from .topic import Topic
 
-_logger = logging.getLogger(__name__)
+_logger = own_logger("messages.subscription")
 
 
 class Subscription:

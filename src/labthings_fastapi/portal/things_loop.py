@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import logging
 import threading
 from concurrent.futures import CancelledError, Future
 from functools import cache
 from typing import TYPE_CHECKING, Any
+
+from labthings_fastapi.own_log import own_logger
 
 from .workers import UserCodeExit
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
 
-LOGGER = logging.getLogger("labthings_fastapi.portal")
+LOGGER = own_logger("portal")
 
 
 class ThingsLoop:
@@ -33,18 +34,26 @@ class ThingsLoop:
     def _running_loop(self) -> asyncio.AbstractEventLoop:
         with self._lock:
             if self._loop is None:
-                self._loop = asyncio.new_event_loop()
-                threading.Thread(
-                    target=_run_for_ever,
-                    args=(self._loop,),
-                    name="labthings-things-loop",
-                    daemon=True,
-                ).start()
+                loop = asyncio.new_event_loop()
+                thread = threading.Thread(
+                    target=_run_for_ever, args=(loop,), name="labthings-things-loop", daemon=True
+                )
+                try:
+                    thread.start()
+                except BaseException:  # where no thread can be made now, the next call tries again
+                    loop.close()
+                    raise
+                self._loop = loop
             return self._loop
 
     def submit(self, coroutine: Coroutine[Any, Any, Any]) -> TaskHandle:
         """Run a coroutine in a copy of the caller's context; returns a handle to it."""
-        return TaskHandle(self._running_loop(), coroutine)
+        try:
+            loop = self._running_loop()
+        except BaseException:
+            coroutine.close()  # nobody else will: it was never awaited
+            raise
+        return TaskHandle(loop, coroutine)
 
     def call(self, function: Callable[..., Coroutine[Any, Any, Any]], *arguments: Any) -> Any:
         """Run a coroutine function and wait for its result; not to be called on this loop."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import socket
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ from labthings_fastapi.discovery.addresses import announced_addresses
 from labthings_fastapi.discovery.advertiser import Advertiser, Reach
 from labthings_fastapi.discovery.services import Origin
 from labthings_fastapi.exceptions import describe_exception
+from labthings_fastapi.own_log import own_logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from .listening import Bound
 
-LOGGER = logging.getLogger("labthings_fastapi.discovery")
+LOGGER = own_logger("discovery")
 GOODBYE_SECONDS = 1.5
 
 

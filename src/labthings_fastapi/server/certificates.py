@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import logging
 import re
 import socket
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from labthings_fastapi.exceptions import LabThingsError
 from labthings_fastapi.hosting.operating_system import write_durably
+from labthings_fastapi.own_log import own_logger
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from cryptography import x509
 
-LOGGER = logging.getLogger("labthings_fastapi.server")
+LOGGER = own_logger("server")
 FOLDER: Final = "tls"
 CERTIFICATE: Final = "certificate.pem"
 KEY: Final = "private-key.pem"

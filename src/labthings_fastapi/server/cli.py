@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from labthings_fastapi.exceptions import LabThingsError, UnprotectedError, describe_exception
+from labthings_fastapi.own_log import own_logger
 
 from .sources import UsageError, load_config, make_modules_importable
 
@@ -250,7 +251,7 @@ def _run_fallback(args: argparse.Namespace, error: Exception, tail: LogTail) -> 
 def _fail(error: Exception, args: argparse.Namespace) -> int:
     """Say in one paragraph why it ends, and return the exit code."""
     if args.debug:
-        logging.getLogger("labthings_fastapi.server").error("Stopped.", exc_info=error)
+        own_logger("server").error("Stopped.", exc_info=error)
     anticipated = isinstance(error, (UsageError, LabThingsError))
     text = str(error) if anticipated else f"{describe_exception(error)} (--debug shows where)"
     # One paragraph, also where what hardware raised has several lines.

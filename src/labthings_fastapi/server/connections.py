@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import Counter
 from dataclasses import replace
 from email.utils import formatdate
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, Protocol
 
+from labthings_fastapi.own_log import own_logger
 from labthings_fastapi.problems import PROBLEM_MEDIA_TYPE, Problem, message_problem
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from .limits import Limits
 
-LOGGER = logging.getLogger("labthings_fastapi.server")
+LOGGER = own_logger("server")
 LINGER_SECONDS: Final = 2.0
 LINGER_BYTES: Final = 1 << 20
 MAX_LINGERING: Final = 100

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 import socket
 from typing import TYPE_CHECKING, Any
 
 from labthings_fastapi.bindings.interaction.origins import path_of
 from labthings_fastapi.exceptions import UnprotectedError
+from labthings_fastapi.own_log import own_logger
 from labthings_fastapi.portal.workers import Lane, Workers
 from labthings_fastapi.problems import well_formed
 from labthings_fastapi.security.addresses import is_loopback
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from .config_model import ThingServerConfig
     from .subjects import Subject, Subjects
 
-LOGGER = logging.getLogger("labthings_fastapi.security")
+LOGGER = own_logger("security")
 LOGIN_BYTES = 32 * 1024
 """The largest body that anybody may send who has not said who it is."""
 _TELLING = FORWARDED | {b"origin", b"sec-fetch-site", b"content-length", b"transfer-encoding"}

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import logging
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from labthings_fastapi.exceptions import CredentialError, ServerConfigurationError
+from labthings_fastapi.own_log import own_logger
 from labthings_fastapi.portal.workers import Lane, Workers
 from labthings_fastapi.security.authentication import (
     Authenticator,
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from .security_config import SecurityConfig
 
-LOGGER = logging.getLogger("labthings_fastapi.security")
+LOGGER = own_logger("security")
 REFRESH_SECONDS: Final = 2.0
 """For how long what the file of credentials says is taken for true."""
 PATIENCE_SECONDS: Final = 2.0

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import logging
 import time
 from typing import TYPE_CHECKING, Any, Literal
 
 from labthings_fastapi.exceptions import ThingStartError, describe_exception
+from labthings_fastapi.own_log import own_logger
 from labthings_fastapi.portal.things_loop import things_loop
 from labthings_fastapi.portal.workers import Lane, UserCodeExit, Workers
 from labthings_fastapi.thing import slots_of
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from labthings_fastapi.actions.manager import ActionManager
     from labthings_fastapi.thing import Thing
 
-LOGGER = logging.getLogger("labthings_fastapi.server")
+LOGGER = own_logger("server")
 ThingState = Literal["closed", "opening", "open", "closing", "failed"]
 
 

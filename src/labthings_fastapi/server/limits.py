@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from labthings_fastapi.hosting.operating_system import open_files_limit
+from labthings_fastapi.own_log import own_logger
 
 if TYPE_CHECKING:
     from .config_model import ThingServerConfig
 
-LOGGER = logging.getLogger("labthings_fastapi.server")
+LOGGER = own_logger("server")
 RESERVED_FILES: Final = 200
 """Open files that are left for settings, the journal, drivers and what drivers open."""
 

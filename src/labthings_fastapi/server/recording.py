@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from typing import TYPE_CHECKING
 
 from labthings_fastapi.hosting.folder_lock import FolderLock
 from labthings_fastapi.journal.sqlite import SqliteJournal
+from labthings_fastapi.own_log import own_logger
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from .journal_config import JournalConfig
 
-LOGGER = logging.getLogger("labthings_fastapi.server")
+LOGGER = own_logger("server")
 JOURNAL_FILE = "journal.sqlite"
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -19,6 +18,7 @@ from labthings_fastapi.hosting.lock import GlobalLock
 from labthings_fastapi.hosting.server_id import ServerId
 from labthings_fastapi.messages.broker import Broker
 from labthings_fastapi.outputs.store import BlobStore
+from labthings_fastapi.own_log import own_logger
 from labthings_fastapi.portal.workers import Lane, Workers
 from labthings_fastapi.thing import Thing, slots_of
 from labthings_fastapi.thing_description.paths import normalise_thing_path, thing_path
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from .tls import TlsChoice
 
 T = TypeVar("T", bound=Thing)
-LOGGER = logging.getLogger("labthings_fastapi.server")
+LOGGER = own_logger("server")
 
 
 class ThingServer(ThingRegister):

@@ -14,6 +14,8 @@ from concurrent.futures import wait
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
+from labthings_fastapi.own_log import own_logger
+
 from .limits import Limits, limits_of
 from .listening import AddressError, Bound, bind, bound_to, close_all
 from .tls import chosen_tls, specific_hosts
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     from .config_model import ThingServerConfig
     from .tls import Tls, TlsChoice
 
-LOGGER = logging.getLogger("labthings_fastapi.server")
+LOGGER = own_logger("server")
 SWITCH_SECONDS = 0.001
 """For how long a thread of user code may keep Python to itself while the server wants it."""
 FULL_COLLECTION_RARER = 5

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn, TypeAlias
 
 from labthings_fastapi.hosting.operating_system import open_to_others
+from labthings_fastapi.own_log import own_logger
 
 from .certificates import CertificateError, checked_name, own_certificate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-LOGGER = logging.getLogger("labthings_fastapi.server")
+LOGGER = own_logger("server")
 PEM_BEGIN: Final = "-----BEGIN CERTIFICATE-----"
 PEM_END: Final = "-----END CERTIFICATE-----"
 EXPIRED: Final = 10  # X509_V_ERR_CERT_HAS_EXPIRED, of OpenSSL

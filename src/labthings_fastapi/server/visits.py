@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from typing import TYPE_CHECKING
 
 from labthings_fastapi.bindings.http.exchange import ClientGoneError
+from labthings_fastapi.own_log import own_logger
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from labthings_fastapi.security.roles import Actor
 
-LOGGER = logging.getLogger("labthings_fastapi.security")
+LOGGER = own_logger("security")
 REASON = "The token is not valid any more"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import threading
 import time
@@ -76,3 +77,37 @@ def test_after_a_rest_it_works_again() -> None:
         assert event.wait(30)
         done[0].join(30)
         assert not done[0].is_alive()
+
+
+def test_where_no_thread_can_be_started_the_next_deadline_tries_again(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def start(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    deadlines, first, second = Deadlines(), threading.Event(), threading.Event()
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", start)
+        deadlines.add(time.monotonic(), first.set)
+    assert "can't start new thread" in caplog.text
+    deadlines.add(time.monotonic(), second.set)
+    assert first.wait(30)
+    assert second.wait(30)
+
+
+def test_a_log_handler_that_raises_ends_no_deadlines() -> None:
+    class Raising(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            raise OSError("the network has gone")
+
+    def broken() -> None:
+        raise OSError("full")
+
+    deadlines, done, handler = Deadlines(), threading.Event(), Raising()
+    logger = logging.getLogger("labthings_fastapi.actions")
+    logger.addHandler(handler)
+    now = time.monotonic()
+    deadlines.add(now + 0.001, broken)
+    deadlines.add(now + 0.002, done.set)
+    assert done.wait(30)
+    logger.removeHandler(handler)

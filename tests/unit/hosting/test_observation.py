@@ -13,6 +13,7 @@ from labthings_fastapi.invocation_contexts import fake_invocation_context
 from labthings_fastapi.messages.broker import Broker
 from labthings_fastapi.messages.message import Message
 from labthings_fastapi.messages.topic import Topic
+from labthings_fastapi.portal.workers import Workers
 
 EVENTS = Topic(thing="oven", affordance="hot", kinds=frozenset({"event"}))
 VALUES = Topic(thing="oven", affordance="heat", kinds=frozenset({"property"}))
@@ -65,6 +66,27 @@ def test_events_come_in_order_in_another_thread(broker, listener):
     assert listener.has(100)
     assert listener.values == list(range(100))
     assert threading.current_thread() not in listener.threads
+
+
+def test_where_no_thread_can_be_started_events_wait_for_one(broker, listener, monkeypatch, caplog):
+    start = threading.Thread.start
+
+    def limited(thread):
+        if thread.name.startswith("test-callback"):
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    workers = Workers("test-callback")  # none of which waits
+    monkeypatch.setattr("labthings_fastapi.hosting.observation._workers", lambda: workers)
+    monkeypatch.setattr("labthings_fastapi.hosting.observation.RETRY_SECONDS", 0.01)
+    Observation(broker, EVENTS, listener)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", limited)
+        happen(broker, 1)
+    assert "can't start new thread" in caplog.text
+    happen(broker, 2)
+    assert listener.has(2)
+    assert listener.values == [1, 2]
 
 
 def test_the_sender_never_waits_for_a_slow_callback(broker, listener):

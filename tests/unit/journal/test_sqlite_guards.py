@@ -22,9 +22,9 @@ from labthings_fastapi.journal import writer as module
 from labthings_fastapi.journal.database import Database
 from labthings_fastapi.journal.inbox import Batch, Inbox
 from labthings_fastapi.journal.keys import RunKey, utc_now
-from labthings_fastapi.journal.logger import LOGGER
 from labthings_fastapi.journal.record import RunRecord
 from labthings_fastapi.journal.retention import Retention
+from labthings_fastapi.journal.schema import LOGGER
 from labthings_fastapi.journal.writer import Writer
 from labthings_fastapi.messages.message import InvocationStatus
 

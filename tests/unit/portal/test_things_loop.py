@@ -38,6 +38,20 @@ def test_it_runs_coroutines_in_a_daemon_thread_of_its_own(loop: ThingsLoop) -> N
     assert loop.call(where) == ("labthings-things-loop", True)
 
 
+def test_where_no_thread_can_be_started_the_next_call_tries_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def start(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    fresh = ThingsLoop()
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", start)
+        with pytest.raises(RuntimeError, match="can't start new thread"):
+            fresh.call(five)
+    assert fresh.call(five) == 5
+
+
 def test_call_passes_arguments_and_exceptions(loop: ThingsLoop) -> None:
     async def divide(a: int, b: int) -> float:
         return a / b

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING
 
 from labthings_fastapi.bindings.interaction.failures import (
@@ -12,6 +11,7 @@ from labthings_fastapi.bindings.interaction.failures import (
 )
 from labthings_fastapi.bindings.interaction.origins import path_of
 from labthings_fastapi.dependencies.server import shows_tracebacks
+from labthings_fastapi.own_log import own_logger
 from labthings_fastapi.problems import problem_for_status
 
 from .exchange import ClientGoneError, Exchange
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from .dispatch import Resource, Table
 
-LOGGER = logging.getLogger("labthings_fastapi.http")
+LOGGER = own_logger("http")
 
 
 class ThingsApplication:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from typing import TYPE_CHECKING
 
 from labthings_fastapi.messages.sse import COMMENT, KEEP_ALIVE_SECONDS, encode
+from labthings_fastapi.own_log import own_logger
 from labthings_fastapi.portal.doorbell import Doorbell
 
 from .exchange import ClientGoneError
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from .exchange import Exchange
 
-LOGGER = logging.getLogger("labthings_fastapi.http")
+LOGGER = own_logger("http")
 
 
 async def stream(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Any
 
 from labthings_fastapi.exceptions import NotAllowedError
+from labthings_fastapi.own_log import own_logger
 from labthings_fastapi.problems import message_problem
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from labthings_fastapi.problems import Problem
     from labthings_fastapi.security.roles import Actor
 
-LOGGER = logging.getLogger("labthings_fastapi.websocket")
+LOGGER = own_logger("websocket")
 ACTOR, AUDIT, STILL_HOLDS = "labthings.actor", "labthings.audit", "labthings.still_holds"
 
 

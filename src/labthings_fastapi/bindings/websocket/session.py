@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from typing import TYPE_CHECKING
 
 from labthings_fastapi.bindings.interaction.failures import (
@@ -18,6 +17,7 @@ from labthings_fastapi.exceptions import (
     TooBusyError,
     UnsupportedMediaTypeError,
 )
+from labthings_fastapi.own_log import own_logger
 from labthings_fastapi.portal.doorbell import Doorbell
 from labthings_fastapi.thing_description.websocket_forms import SUBPROTOCOL
 
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from .operations import Operation
     from .served import Served
 
-LOGGER = logging.getLogger("labthings_fastapi.websocket")
+LOGGER = own_logger("websocket")
 MOST_OUTSTANDING = 64
 """How many requests of each cost may be in progress for one socket."""
 TOO_BIG, GOING_AWAY, INTERNAL_ERROR = 1009, 1001, 1011

@@ -1,4 +1,4 @@
-"""The journal's logger, which never raises."""
+"""The framework's own loggers, which never raise."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import contextlib
 import logging
 import sys
 import traceback
-from typing import Any, Final
+from typing import Any
 
 
-class UnfailingLogger(logging.LoggerAdapter[logging.Logger]):
+class OwnLogger(logging.LoggerAdapter[logging.Logger]):
     """A logger whose calls return, whatever the handlers and filters of the user do.
 
     They run in the thread that logs. An exception out of them, or a `sys.exit()`, would end the
-    thread that writes the journal, and leave requests without an answer that wait for it. Any
-    thread may use it.
+    thread that writes the journal or keeps the deadlines, leave requests without an answer, and
+    keep whoever comes next from being told. Any thread may use it.
     """
 
     def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
@@ -29,4 +29,6 @@ class UnfailingLogger(logging.LoggerAdapter[logging.Logger]):
                 sys.stderr.write(f"Logging failed at {text!r}:\n{traceback.format_exc()}")
 
 
-LOGGER: Final = UnfailingLogger(logging.getLogger("labthings_fastapi.journal"))
+def own_logger(name: str) -> OwnLogger:
+    """Return the logger `labthings_fastapi.<name>`, for what the framework itself has to say."""
+    return OwnLogger(logging.getLogger(f"labthings_fastapi.{name}"))
