@@ -6,7 +6,10 @@ import contextlib
 import logging
 import sys
 import traceback
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import MutableMapping
 
 
 class OwnLogger(logging.LoggerAdapter[logging.Logger]):
@@ -16,6 +19,12 @@ class OwnLogger(logging.LoggerAdapter[logging.Logger]):
     thread that writes the journal or keeps the deadlines, leave requests without an answer, and
     keep whoever comes next from being told. Any thread may use it.
     """
+
+    def process(
+        self, msg: object, kwargs: MutableMapping[str, Any]
+    ) -> tuple[object, MutableMapping[str, Any]]:
+        """Leave everything as it is, `extra` among it."""
+        return msg, kwargs
 
     def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
         """Log; if that fails, tell it and the message on stderr, as handlers of `logging` do."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 
 import pytest
@@ -21,19 +20,6 @@ class Press(lt.Thing):
     def move(self) -> int:
         self.moves += 1
         return self.moves
-
-
-class Raising(logging.Handler):
-    def emit(self, record):
-        raise OSError("the network has gone")
-
-
-@pytest.fixture
-def raising_handler():
-    handler, logger = Raising(), logging.getLogger("labthings_fastapi.journal")
-    logger.addHandler(handler)
-    yield handler
-    logger.removeHandler(handler)
 
 
 def without(name, monkeypatch):
@@ -66,8 +52,9 @@ def test_where_the_journal_has_no_thread_nothing_moves_and_the_client_is_told(
 
 
 def test_where_log_handlers_raise_a_run_that_cannot_be_recorded_is_refused(
-    thing_server, tmp_path, raising_handler
+    thing_server, tmp_path, let_logging_fail
 ):
+    let_logging_fail("labthings_fastapi.journal", OSError("the network has gone"))
     settings = tmp_path / "settings"
     running = thing_server({"press": Press}, settings_folder=settings)
     settings.write_text("a file where the folder of the journal should be")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import sys
 import threading
@@ -22,7 +21,7 @@ from .concurrency import place_for
 from .context import RUN_MEMBER, entered
 from .deadlines import deadlines
 from .lifecycle import RunState
-from .logs import THINGS_LOGGER, capture
+from .logs import capture, thing_log
 from .performance import Performance, cancelled_ending, failed_ending
 from .progress import Progress
 from .protocols import BelongsToRun
@@ -236,9 +235,8 @@ class Invocation(RunView, threading.Thread):
 
     def _log_line(self, level: int, message: str, *arguments: object) -> None:
         """Log on the Thing's logger, as a part of this run."""
-        logging.getLogger(f"{THINGS_LOGGER}.{self.thing_name}").log(
-            level, message, *arguments, extra={RUN_MEMBER: self._context}
-        )
+        extra = {RUN_MEMBER: self._context}
+        thing_log(self.thing_name).log(level, message, *arguments, extra=extra)
 
     def wait(self, timeout: float | None = None) -> bool:
         """Block until the run has ended; False if `timeout` seconds passed first."""
@@ -296,9 +294,7 @@ class Invocation(RunView, threading.Thread):
     def _note_commit(self, commit: Future[None]) -> None:
         error = commit.exception()
         if error is not None:
-            # A user's handler may raise, and others who wait for the commit are told after this.
-            with contextlib.suppress(BaseException):
-                self._log_line(logging.ERROR, "%s is not in the journal: %s", self.name, error)
+            self._log_line(logging.ERROR, "%s is not in the journal: %s", self.name, error)
 
     def _end(self, ending: Ending) -> None:
         self._lifecycle.finish(ending)

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from labthings_fastapi.exceptions import describe_exception
+from labthings_fastapi.own_log import OwnLogger
 from labthings_fastapi.problems import well_formed
 
 from .context import RUN, RUN_MEMBER, current_run
@@ -26,6 +27,14 @@ KEPT = "labthings_kept"
 def get_thing_logger(name: str) -> logging.Logger:
     """Return the logger of the Thing of that name."""
     return logging.getLogger(f"{THINGS_LOGGER}.{name}")
+
+
+def thing_log(name: str) -> OwnLogger:
+    """Return the logger of a Thing for what the framework has to say: it never raises.
+
+    Between such lines a run brings its hardware to rest and ends.
+    """
+    return OwnLogger(get_thing_logger(name))
 
 
 def inject_invocation_id(record: logging.LogRecord) -> bool:

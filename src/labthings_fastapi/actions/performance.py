@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import logging
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -24,7 +23,7 @@ from labthings_fastapi.problems import message_problem, problem_from
 
 from .context import raise_if_cancelled
 from .lifecycle import Ending
-from .logs import THINGS_LOGGER
+from .logs import thing_log
 from .safety import make_safe
 
 if TYPE_CHECKING:
@@ -107,7 +106,7 @@ class Performance:
             self._run.release_held()
 
     def _unhappy(self, error: BaseException) -> Ending:
-        logger = logging.getLogger(f"{THINGS_LOGGER}.{self._thing.name}")
+        logger = thing_log(self._thing.name)
         if _is_cancel(error):
             logger.info("%s was cancelled.", self._place)
             release_tracebacks(error)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import inspect
-import logging
 from typing import TYPE_CHECKING, Any
 
 from labthings_fastapi.exceptions import describe_exception
 from labthings_fastapi.portal.things_loop import things_loop
 
-from .logs import THINGS_LOGGER
+from .logs import thing_log
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,7 +31,7 @@ def make_safe(action: Runnable, thing: Host, run: RunContext) -> None:
 
 
 def _call(thing: Any, method: Callable[[], Any] | None, name: str) -> None:
-    logger = logging.getLogger(f"{THINGS_LOGGER}.{thing.name}")
+    logger = thing_log(thing.name)
     try:
         if method is None:
             raise AttributeError(f"{type(thing).__name__} has no method {name!r}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
+from labthings_fastapi.actions.logs import thing_log
 from labthings_fastapi.exceptions import ReadOnlyPropertyError, UnserialisableValueError
 from labthings_fastapi.messages.message import Message
 from labthings_fastapi.schemas.values import ValueSchema
@@ -174,7 +175,7 @@ class BaseProperty(BaseDescriptor, Generic[V]):
         try:
             payload = self.to_json(value)
         except UnserialisableValueError as error:
-            thing.logger.error("A change could not be published: %s", error)
+            thing_log(thing.name).error("A change could not be published: %s", error)
             return None
         return Message(
             kind="property",

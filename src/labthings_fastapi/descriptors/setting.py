@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic_core import from_json, to_json
 
+from labthings_fastapi.actions.logs import thing_log
 from labthings_fastapi.exceptions import UnserialisableValueError, describe_exception
 
 from .data_property import DataProperty
@@ -109,7 +110,7 @@ class FunctionalSetting(FunctionalProperty[OwnerT, V], Setting[V]):
         try:
             self._setter(thing, before)
         except Exception as error:  # noqa: BLE001 - setters are user code; why it failed is told
-            thing.logger.error(
+            thing_log(thing.name).error(
                 "Setting %r could not be saved, and not be set back to %r either: %s",
                 self.name,
                 before,

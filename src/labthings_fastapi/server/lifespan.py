@@ -7,6 +7,7 @@ import inspect
 import time
 from typing import TYPE_CHECKING, Any, Literal
 
+from labthings_fastapi.actions.logs import thing_log
 from labthings_fastapi.exceptions import ThingStartError, describe_exception
 from labthings_fastapi.own_log import own_logger
 from labthings_fastapi.portal.things_loop import things_loop
@@ -63,7 +64,7 @@ class Household:
     def _note_failure(self, thing: Thing, reason: str) -> None:
         if self.states.get(thing.name) != "failed":
             self.states[thing.name] = "failed"
-            thing.logger.error("It was not started: %s", reason)
+            thing_log(thing.name).error("It was not started: %s", reason)
         self.failures[thing.name] = reason
 
     async def _open_one(self, thing: Thing) -> None:
@@ -73,7 +74,7 @@ class Household:
         except Exception as error:  # noqa: BLE001 - hardware raises anything; it is named below
             self.states[thing.name] = "failed"
             reason = error.raised if isinstance(error, UserCodeExit) else error
-            thing.logger.error("It could not start: %s", describe_exception(reason))
+            thing_log(thing.name).error("It could not start: %s", describe_exception(reason))
             raise ThingStartError(thing.name, reason) from reason
         self.states[thing.name] = "open"
         self._entered.append(thing)
@@ -101,18 +102,19 @@ class Household:
         while self._entered:
             share = _share(deadline, len(self._entered))
             thing = self._entered.pop()
+            log = thing_log(thing.name)
             self.states[thing.name] = "closing"
             try:
                 async with asyncio.timeout(share):
                     # A lane of its own: a stuck one keeps it.
                     await Lane(self._workers, thing.name, limit=1).run(leave, thing)
             except TimeoutError:
-                thing.logger.error("It was not closed within %.1f s; the next one is.", share)
+                log.error("It was not closed within %.1f s; the next one is.", share)
                 self.states[thing.name] = "failed"
                 continue
             except Exception as error:
                 reason = error.raised if isinstance(error, UserCodeExit) else error
-                thing.logger.error(
+                log.error(
                     "It failed while it was closed: %s",
                     describe_exception(reason),
                     exc_info=reason,

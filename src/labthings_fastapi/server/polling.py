@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+from labthings_fastapi.actions.logs import thing_log
 from labthings_fastapi.exceptions import describe_exception
 from labthings_fastapi.portal.workers import Lane
 
@@ -91,7 +92,7 @@ class Look:
             payload = self._descriptor.to_json(value)
         except BaseException as error:  # noqa: BLE001 - getters are user code
             if not self._failing:
-                self._thing.logger.error(
+                thing_log(self._thing.name).error(
                     "Property %r cannot be observed at present: %s",
                     self._descriptor.name,
                     describe_exception(error),

@@ -16,6 +16,8 @@ from labthings_fastapi.exceptions import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from labthings_fastapi.actions import Invocation
 
 
@@ -331,6 +333,21 @@ def test_on_cancel_comes_first_and_its_failure_is_logged(manager: ActionManager)
     assert run.status is InvocationStatus.CANCELLED
     assert tidy.called == ["park", "safe_state"]
     assert any("motor does not answer" in record.getMessage() for record in run.log)
+
+
+@pytest.mark.parametrize("error", [OSError("the network has gone"), SystemExit(1)])
+def test_a_log_handler_that_raises_keeps_no_hardware_from_rest(
+    manager: ActionManager,
+    stage: Stage,
+    let_logging_fail: Callable[[str, BaseException], None],
+    error: BaseException,
+) -> None:
+    let_logging_fail("labthings_fastapi.things", error)
+    tidy = Tidy()
+    run = start(manager, Tidy.work, tidy)
+    run.join(30)
+    assert run.status is InvocationStatus.CANCELLED
+    assert tidy.called == ["park", "safe_state"]
 
 
 class Stuck(lt.Thing):

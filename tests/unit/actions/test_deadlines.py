@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import threading
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -95,19 +95,16 @@ def test_where_no_thread_can_be_started_the_next_deadline_tries_again(
     assert second.wait(30)
 
 
-def test_a_log_handler_that_raises_ends_no_deadlines() -> None:
-    class Raising(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            raise OSError("the network has gone")
+def test_a_log_handler_that_raises_ends_no_deadlines(
+    let_logging_fail: Callable[[str, BaseException], None],
+) -> None:
+    let_logging_fail("labthings_fastapi.actions", OSError("the network has gone"))
 
     def broken() -> None:
         raise OSError("full")
 
-    deadlines, done, handler = Deadlines(), threading.Event(), Raising()
-    logger = logging.getLogger("labthings_fastapi.actions")
-    logger.addHandler(handler)
+    deadlines, done = Deadlines(), threading.Event()
     now = time.monotonic()
     deadlines.add(now + 0.001, broken)
     deadlines.add(now + 0.002, done.set)
     assert done.wait(30)
-    logger.removeHandler(handler)

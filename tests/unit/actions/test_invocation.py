@@ -268,12 +268,10 @@ def test_if_the_record_cannot_be_committed_nothing_moves(thing: Bench) -> None:
     assert invocation.state.started is None
 
 
-def test_a_log_handler_that_raises_keeps_the_news_of_a_commit_from_nobody() -> None:
+def test_a_log_handler_that_raises_keeps_the_news_of_a_commit_from_nobody(
+    let_logging_fail: Callable[[str, BaseException], None],
+) -> None:
     """An emergency stop logs that it is not recorded on the thread that tells all others."""
-
-    class Raising(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            raise SystemExit(record.getMessage())
 
     class Press(Thing):
         @action(stop=True)
@@ -287,12 +285,8 @@ def test_a_log_handler_that_raises_keeps_the_news_of_a_commit_from_nobody() -> N
     ended(invocation)
     told = threading.Event()
     commit.add_done_callback(lambda _: told.set())
-    handler, logger = Raising(), logging.getLogger("labthings_fastapi.things")
-    logger.addHandler(handler)
-    try:
-        commit.set_exception(OSError(28, "No space left on device"))
-    finally:
-        logger.removeHandler(handler)
+    let_logging_fail("labthings_fastapi.things", SystemExit(1))
+    commit.set_exception(OSError(28, "No space left on device"))
     assert told.is_set()
 
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -63,26 +62,12 @@ def writer(database: Database, clock: Clock) -> Iterator[Writer]:
     assert writer.close(TIMEOUT)
 
 
-class Raising(logging.Handler):
-    """A handler of a user's, who forgot that it may fail."""
-
-    def __init__(self, error: BaseException) -> None:
-        """Raise `error` for each record."""
-        super().__init__()
-        self.error = error
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Fail."""
-        raise self.error
-
-
 @pytest.fixture(params=[OSError("the network has gone"), SystemExit(1)], ids=["error", "exit"])
-def raising(request: pytest.FixtureRequest) -> Iterator[Raising]:
+def raising(
+    request: pytest.FixtureRequest, let_logging_fail: Callable[[str, BaseException], None]
+) -> None:
     """Let logging fail, by an exception or by a handler that ends the program at an error."""
-    handler, logger = Raising(request.param), logging.getLogger("labthings_fastapi")
-    logger.addHandler(handler)
-    yield handler
-    logger.removeHandler(handler)
+    let_logging_fail("labthings_fastapi", request.param)
 
 
 def run(number: int, **changes: Any) -> RunRecord:

@@ -162,6 +162,14 @@ def test_a_thing_that_fails_to_close_stops_no_other(cls, caplog):
     assert [record.name for record in caplog.records] == ["labthings_fastapi.things.bad"]
 
 
+@pytest.mark.parametrize("error", [OSError("the network has gone"), SystemExit(1)])
+def test_a_log_handler_that_raises_leaves_no_thing_open(let_logging_fail, error):
+    let_logging_fail("labthings_fastapi.things", error)
+    with lt.ThingServer.from_things({"stage": Recorded, "bad": FailingExit}).test_client():
+        pass
+    assert order()[-2:] == ["exit bad", "exit stage"]
+
+
 class Slow(lt.Thing):
     def __init__(self, **kwargs):
         super().__init__(**kwargs)

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from pydantic import ValidationError
 from starlette.requests import ClientDisconnect
 
+from labthings_fastapi.actions.logs import thing_log
 from labthings_fastapi.bindings.interaction.failures import (
     ReportedFailure,
     problem_of,
@@ -49,11 +50,11 @@ def user_code_route(thing: Thing, what: str) -> type[ProblemRoute]:
                     return await handle(request)
                 except (ClientDisconnect, ClientGoneError):
                     return Response(status_code=400)  # which nobody will see
-                except (Exception, SystemExit, KeyboardInterrupt) as error:
+                except (Exception, SystemExit, KeyboardInterrupt) as error:  # noqa: BLE001 - logged
                     # `sys.exit()` in a dependency or endpoint would end the event loop.
                     raised = error.raised if isinstance(error, UserCodeExit) else error
                     text = describe_exception(raised)
-                    thing.logger.error("%s failed: %s", what, text, exc_info=raised)
+                    thing_log(thing.name).error("%s failed: %s", what, text, exc_info=raised)
                     failure = ReportedFailure(what, raised)
                     problem = problem_of(failure, what, request.url.path)
                     if shows_tracebacks(request.scope):

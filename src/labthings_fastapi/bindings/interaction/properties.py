@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 from pydantic_core import to_json
 
+from labthings_fastapi.actions.logs import thing_log
 from labthings_fastapi.exceptions import (
     AffordanceNotFoundError,
     LabThingsError,
@@ -110,7 +111,7 @@ class PropertyInteraction:
             raise
         except BaseException as error:
             anticipated = isinstance(error, LabThingsError)
-            self._thing.logger.error(
+            thing_log(self._thing.name).error(
                 "%s failed: %s",
                 self.what,
                 describe_exception(error),
