@@ -180,6 +180,11 @@ def validation_problem(
     )
 
 
+def not_authenticated(detail: str) -> Problem:
+    """Refuse a client that has not shown, or shows no longer, who it is."""
+    return message_problem("not-authenticated", "Say who you are", 401, detail)
+
+
 def message_problem(slug: str, title: str, status: int, detail: str, **extra: Any) -> Problem:
     """Build a problem that no exception stands for, such as an interrupted run."""
     return Problem(

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from labthings_fastapi.problems import Problem, message_problem, problem_for_status
+from labthings_fastapi.problems import (
+    Problem,
+    message_problem,
+    not_authenticated,
+    problem_for_status,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -79,10 +84,7 @@ def unknown_actor(*, tried: bool, passwords: bool) -> Problem:
         if tried
         else "This server wants to know who asks. "
     )
-    problem = message_problem(
-        "not-authenticated",
-        "Say who you are",
-        401,
+    problem = not_authenticated(
         detail + "Send the header `Authorization: Bearer <token>`; on the server's computer, "
         "`labthings-server token create` makes a token.",
     )

@@ -66,7 +66,7 @@ class Identities:
         self._passwords = Lane(workers, "the check of passwords", limit=2)
         # Apart from these, or whoever tries many passwords could keep a revoked token alive.
         self._reading = Lane(workers, "the file of credentials", limit=1)
-        self.visits = Visits(self._refresh, self.is_valid, REFRESH_SECONDS)
+        self.visits = Visits(self._refresh, self._is_valid, REFRESH_SECONDS)
         self._refreshed = time.monotonic()
         self._refreshing: asyncio.Task[None] | None = None
 
@@ -128,7 +128,7 @@ class Identities:
     def _is_old(self) -> bool:
         return time.monotonic() - self._refreshed > REFRESH_SECONDS
 
-    def is_valid(self, actor: Actor) -> bool:
+    def _is_valid(self, actor: Actor) -> bool:
         """Whether what an actor has shown still counts, by what is known: waits for nothing.
 
         What is known is read again behind it, if it is old.

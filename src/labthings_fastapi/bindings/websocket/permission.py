@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from labthings_fastapi.exceptions import NotAllowedError
 from labthings_fastapi.own_log import own_logger
-from labthings_fastapi.problems import message_problem
+from labthings_fastapi.problems import not_authenticated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -40,10 +40,7 @@ def require_operator(scope: Mapping[str, Any], thing: str) -> None:
     still_holds: Callable[[], bool] | None = scope.get(STILL_HOLDS)
     if still_holds is not None and not still_holds():
         raise Refused(
-            message_problem(
-                "not-authenticated",
-                "Say who you are",
-                401,
+            not_authenticated(
                 f"The token or password that opened this socket has expired or was revoked, so "
                 f"Thing {thing!r} was left as it is: open another socket with one that is valid.",
             )
