@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 import uvloop
 
+from labthings_fastapi.server.certificates import own_certificate
 from labthings_fastapi.server.limits import Limits
 from labthings_fastapi.server.listening import Bound, bind, bound_to
-from labthings_fastapi.server.tls import Tls
+from labthings_fastapi.server.tls import Tls, load_tls
 from labthings_fastapi.server.uvicorn_server import uvicorn_server
 
 
@@ -81,6 +82,13 @@ class Served:
         self._server.should_exit = True
         self._thread.join(30)
         assert not self._thread.is_alive(), "The server did not stop."
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Tls:
+    """Give a certificate as a server makes one for itself."""
+    own = own_certificate(tmp_path_factory.mktemp("settings"))
+    return load_tls(own.certificate, own.key)
 
 
 @pytest.fixture(params=["uvloop", "asyncio"])

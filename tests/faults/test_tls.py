@@ -14,17 +14,10 @@ import pytest
 from fastapi import FastAPI, Request, WebSocket
 from websockets.sync.client import connect
 
-from labthings_fastapi.server.certificates import own_certificate
 from labthings_fastapi.server.limits import Limits
-from labthings_fastapi.server.tls import Tls, load_tls
+from labthings_fastapi.server.tls import Tls
 
 HURRIED = Limits(header_seconds=0.6, body_seconds=0.6)
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Tls:
-    own = own_certificate(tmp_path_factory.mktemp("settings"))
-    return load_tls(own.certificate, own.key)
 
 
 @pytest.fixture

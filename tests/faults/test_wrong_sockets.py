@@ -16,9 +16,8 @@ from fastapi import FastAPI, Response, WebSocket, WebSocketDisconnect
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
-from labthings_fastapi.server.certificates import own_certificate
 from labthings_fastapi.server.limits import Limits
-from labthings_fastapi.server.tls import Tls, load_tls
+from labthings_fastapi.server.tls import Tls
 
 IMPATIENT = Limits(connections=1, closing_seconds=0.4, ping_seconds=0.4)
 NOT_TEXT = b"\x81\x81\x00\x00\x00\x00\xff"
@@ -88,12 +87,6 @@ class Laboratory:
 @pytest.fixture
 def laboratory() -> Laboratory:
     return Laboratory()
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Tls:
-    own = own_certificate(tmp_path_factory.mktemp("settings"))
-    return load_tls(own.certificate, own.key)
 
 
 def received(client: socket.socket) -> bytes:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,6 +27,7 @@ from labthings_fastapi.journal.schema import LOGGER
 from labthings_fastapi.journal.writer import Writer
 from labthings_fastapi.messages.message import InvocationStatus
 
+HeldUp = Callable[[Writer], AbstractContextManager[None]]
 TIMEOUT = 60.0
 NOON = datetime(2024, 5, 17, 12, tzinfo=UTC)
 
@@ -76,24 +77,9 @@ def run(number: int, **changes: Any) -> RunRecord:
     return replace(record, **changes)
 
 
-@contextlib.contextmanager
-def held_up(writer: Writer) -> Iterator[None]:
-    """Hold the writer up, so that what is put in meanwhile makes one batch."""
-    held, go = threading.Event(), threading.Event()
-
-    def hold() -> None:
-        held.set()
-        go.wait(TIMEOUT)
-
-    writer.ask(hold)
-    held.wait(TIMEOUT)
-    yield
-    go.set()
-
-
 @pytest.mark.usefixtures("raising")
 def test_where_logging_fails_everybody_who_waits_is_told_all_the_same(
-    writer: Writer, capsys: pytest.CaptureFixture[str]
+    writer: Writer, held_up: HeldUp, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bad = {"not JSON": object()}
     with held_up(writer):
@@ -107,7 +93,9 @@ def test_where_logging_fails_everybody_who_waits_is_told_all_the_same(
 
 
 @pytest.mark.usefixtures("raising")
-def test_where_logging_fails_a_waiter_who_fails_when_told_stops_nothing(writer: Writer) -> None:
+def test_where_logging_fails_a_waiter_who_fails_when_told_stops_nothing(
+    writer: Writer, held_up: HeldUp
+) -> None:
     def leave(_: object) -> None:
         raise SystemExit
 
@@ -188,6 +176,7 @@ def test_without_a_clock_records_are_written_and_nothing_spins(
 )
 def test_whatever_a_batch_dies_of_everybody_in_it_is_told(
     writer: Writer,
+    held_up: HeldUp,
     monkeypatch: pytest.MonkeyPatch,
     raised: BaseException,
     told: type[Exception],

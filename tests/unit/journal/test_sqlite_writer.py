@@ -5,8 +5,9 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +24,7 @@ from labthings_fastapi.journal.rows import find_key, read_run, run_with_id
 from labthings_fastapi.journal.writer import Writer
 from labthings_fastapi.messages.message import InvocationStatus
 
+Together = Callable[..., list[Future[None]]]
 TIMEOUT = 60.0
 NOON = datetime(2024, 5, 17, 12, tzinfo=UTC)
 
@@ -45,19 +47,15 @@ def run(number: int, **changes: Any) -> RunRecord:
     return replace(record, **changes)
 
 
-def together(writer: Writer, *records: RunRecord) -> list[Future[None]]:
-    """Put records while the writer is held up, so that they make one batch."""
-    held, go = threading.Event(), threading.Event()
+@pytest.fixture
+def together(held_up: Callable[[Writer], AbstractContextManager[None]]) -> Together:
+    """Put records while a writer is held up, so that they make one batch."""
 
-    def hold() -> None:
-        held.set()
-        go.wait(TIMEOUT)
+    def put(writer: Writer, *records: RunRecord) -> list[Future[None]]:
+        with held_up(writer):
+            return [writer.put(record) for record in records]
 
-    writer.ask(hold)
-    held.wait(TIMEOUT)
-    futures = [writer.put(record) for record in records]
-    go.set()
-    return futures
+    return put
 
 
 def stored(database: Database, number: int) -> RunRecord | None:
@@ -67,7 +65,9 @@ def stored(database: Database, number: int) -> RunRecord | None:
 
 
 @pytest.mark.parametrize("count", [1, 49, 50, 51, 1000])
-def test_a_batch_of_any_size_is_written(writer: Writer, database: Database, count: int) -> None:
+def test_a_batch_of_any_size_is_written(
+    writer: Writer, together: Together, database: Database, count: int
+) -> None:
     records = [run(number) for number in range(count)]
     for future in together(writer, *records):
         assert future.result(TIMEOUT) is None
@@ -80,6 +80,7 @@ def test_a_batch_of_any_size_is_written(writer: Writer, database: Database, coun
 )
 def test_a_bad_record_costs_only_itself(
     writer: Writer,
+    together: Together,
     database: Database,
     caplog: pytest.LogCaptureFixture,
     poison: dict[str, Any],
@@ -95,7 +96,9 @@ def test_a_bad_record_costs_only_itself(
     assert [str(UUID(int=60)) in message for message in caplog.messages] == [True]
 
 
-def test_a_record_that_waits_is_replaced_by_a_newer_one(writer: Writer, database: Database) -> None:
+def test_a_record_that_waits_is_replaced_by_a_newer_one(
+    writer: Writer, together: Together, database: Database
+) -> None:
     records = [run(1, progress={"done": done}) for done in range(10)]
     for future in together(writer, *records):
         future.result(TIMEOUT)
@@ -149,7 +152,7 @@ def test_a_reader_cannot_write(writer: Writer, database: Database) -> None:
 
 
 def test_what_comes_in_while_the_writer_gathers_is_written_with_it(
-    database: Database, monkeypatch: pytest.MonkeyPatch
+    together: Together, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("labthings_fastapi.journal.writer.GATHER_SECONDS", 600.0)
     writer = Writer(database, Retention(1e5, 1 << 30, utc_now), utc_now, time.monotonic)

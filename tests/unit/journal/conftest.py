@@ -1,0 +1,31 @@
+"""What tests of the journal's writer share."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+
+import pytest
+
+from labthings_fastapi.journal.writer import Writer
+
+
+@contextmanager
+def _held_up(writer: Writer) -> Iterator[None]:
+    held, go = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        held.set()
+        go.wait(60)
+
+    writer.ask(hold)
+    held.wait(60)
+    yield
+    go.set()
+
+
+@pytest.fixture
+def held_up() -> Callable[[Writer], AbstractContextManager[None]]:
+    """Hold a writer up, so that what is put in meanwhile makes one batch."""
+    return _held_up
