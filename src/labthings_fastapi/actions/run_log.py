@@ -14,6 +14,7 @@ from .log_lines import all_plain, line_of, record_of
 
 if TYPE_CHECKING:
     import logging
+    from collections.abc import Sequence
 
     from .log_lines import Line, LineNews, Others
 
@@ -68,26 +69,33 @@ class RunLog:
         with self._lock:
             return self._opened()
 
-    def _opened(self) -> deque[Line]:
-        """Return where lines are added; after packing, for a thread that has outlived its run."""
+    def _opened(self, late: Sequence[Line] = ()) -> deque[Line]:
+        """Return where lines are added; after packing, for a thread that has outlived its run.
+
+        `late` lines are added before anybody else can add one: who wrote them may have gone on.
+        """
         lines = self._lines
         if lines is None:
             counter = count()
             opened: deque[Line] = deque(
                 ((0, None, *each) for each in self._unpacked()), self._length
             )
+            opened.extend(late)
             lines = self._lines
             if lines is None:  # otherwise a finaliser has logged meanwhile
                 self._counter = self._counter or counter
                 lines = opened
                 self._lines, self._packed = lines, None
+                return lines
+        lines.extend(late)
         return lines
 
     def _take_over(self, lines: deque[Line]) -> None:
         """Keep what was added to `lines` while they were packed, or after that."""
         with self._lock:
-            if lines:
-                self._opened().extend(_drained(lines))
+            late = _drained(lines)
+            if late:
+                self._opened(late)
 
     @property
     def records(self) -> list[logging.LogRecord]:

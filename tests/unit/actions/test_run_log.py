@@ -11,6 +11,7 @@ from unittest.mock import Mock
 
 import pytest
 
+from labthings_fastapi.actions import run_log
 from labthings_fastapi.actions.log_lines import line_of
 from labthings_fastapi.actions.logs import KEPT
 from labthings_fastapi.actions.run_log import RunLog
@@ -100,6 +101,38 @@ def test_lines_that_come_while_the_log_is_packed_are_all_kept_once_and_in_order(
         lines = [text for text in kept if text[0] == name]
         first = 1000 - len(lines)
         assert lines == [f"{name} {number}" for number in range(first, 1000)]
+
+
+def test_a_thread_that_goes_on_while_its_late_line_is_taken_over_stays_in_order(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    log, drains, writers = RunLog(), 0, []
+    log.keep(record("packed"))
+    dumps, drained = run_log.pickle.dumps, run_log._drained
+
+    def write(text: str, patience: float) -> None:
+        """Log in another thread, which has to wait where the log is taken."""
+        writers.append(threading.Thread(target=log.keep, args=(record(text),)))
+        writers[-1].start()
+        writers[-1].join(patience)
+
+    def dumps_while_somebody_logs(*args: Any) -> bytes:
+        write("late", 30)
+        return dumps(*args)
+
+    def drained_while_the_writer_goes_on(lines: Any) -> list[Any]:
+        nonlocal drains
+        drains += 1
+        if drains == 2:
+            write("later", 0.2)
+        return drained(lines)
+
+    monkeypatch.setattr(run_log.pickle, "dumps", dumps_while_somebody_logs)
+    monkeypatch.setattr(run_log, "_drained", drained_while_the_writer_goes_on)
+    log.pack()
+    for writer in writers:
+        writer.join(30)
+    assert texts(log) == ["packed", "late", "later"]
 
 
 def test_a_log_that_cannot_be_packed_is_kept_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
