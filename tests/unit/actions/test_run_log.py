@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import pickle
 import sys
 import threading
 from typing import TYPE_CHECKING, Any
@@ -106,9 +107,10 @@ def test_lines_that_come_while_the_log_is_packed_are_all_kept_once_and_in_order(
 def test_a_thread_that_goes_on_while_its_late_line_is_taken_over_stays_in_order(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    log, drains, writers = RunLog(), 0, []
+    log, drains = RunLog(), 0
+    writers: list[threading.Thread] = []
     log.keep(record("packed"))
-    dumps, drained = run_log.pickle.dumps, run_log._drained
+    dumps, drained = pickle.dumps, run_log._drained
 
     def write(text: str, patience: float) -> None:
         """Log in another thread, which has to wait where the log is taken."""
@@ -116,7 +118,7 @@ def test_a_thread_that_goes_on_while_its_late_line_is_taken_over_stays_in_order(
         writers[-1].start()
         writers[-1].join(patience)
 
-    def dumps_while_somebody_logs(*args: Any) -> bytes:
+    def dumps_while_somebody_logs(*args: Any) -> Any:
         write("late", 30)
         return dumps(*args)
 
@@ -127,7 +129,7 @@ def test_a_thread_that_goes_on_while_its_late_line_is_taken_over_stays_in_order(
             write("later", 0.2)
         return drained(lines)
 
-    monkeypatch.setattr(run_log.pickle, "dumps", dumps_while_somebody_logs)
+    monkeypatch.setattr("labthings_fastapi.actions.run_log.pickle.dumps", dumps_while_somebody_logs)
     monkeypatch.setattr(run_log, "_drained", drained_while_the_writer_goes_on)
     log.pack()
     for writer in writers:
