@@ -146,13 +146,14 @@ class Invocation(RunView, threading.Thread):
             except LabThingsError as error:
                 self._end(failed_ending(error))
                 raise
+            # Before the turn: who cancels the run from then on lets go of both.
+            self._subjects = (action, thing)
             self._turn = turn = Turn(
                 NoLimits() if action.stop else self._admission,
                 place_for(action, thing),
                 owner=self.id,
                 launch=self._launch,
             )
-        self._subjects = (action, thing)
         try:
             turn.take(
                 f"{self.action_path} (invocation {self.id})" if turn.has_place else "",

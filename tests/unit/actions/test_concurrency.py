@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import labthings_fastapi as lt
-from labthings_fastapi.actions import ActionManager, InvocationStatus
+from labthings_fastapi.actions import ActionManager, Invocation, InvocationStatus
+from labthings_fastapi.actions.turn import Turn
 from labthings_fastapi.exceptions import (
     ActionBusyError,
     InvocationCancelledError,
@@ -17,8 +18,6 @@ from labthings_fastapi.exceptions import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from labthings_fastapi.actions import Invocation
 
 
 class Stage(lt.Thing):
@@ -475,3 +474,28 @@ def test_a_run_that_deals_with_a_failure_gives_the_place_back(
     patient.go_on.set()
     run.join(30)
     assert run.output == "done"
+
+
+# --- what comes between two steps of a start ----------------------------------------------
+
+
+def test_a_run_that_is_cancelled_just_before_it_gets_in_line_keeps_no_place(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manager = ActionManager(max_concurrent_runs=1, max_queued_runs=1)
+    take = Turn.take
+
+    def take_after_a_cancel(turn: Turn, *arguments: Any, **named: Any) -> None:
+        for run in manager.invocations:
+            run.cancel()
+        take(turn, *arguments, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Turn, "take", take_after_a_cancel)
+        cancelled = start(manager, Stage.move, stage, name="cancelled")
+    assert cancelled.status is InvocationStatus.CANCELLED
+    following = start(manager, Stage.move, stage, name="following")
+    begun(stage)
+    stage.go.release()
+    following.join(30)
+    assert stage.begun == ["following"]
