@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 
 from labthings_fastapi.exceptions import GlobalLockBusyError, LabThingsError
+from labthings_fastapi.messages.message import InvocationStatus
 from labthings_fastapi.schemas.signature import arguments
 
 from .admission import NoLimits
@@ -161,9 +162,13 @@ class Invocation(RunView, threading.Thread):
                 queued=self._lifecycle.queued,
                 cancel=self.cancel,
             )
-        except (LabThingsError, RuntimeError) as error:
+        except LabThingsError as error:
             self._end(failed_ending(error))
+            self._over()
             raise
+        failure = self.exception
+        if failure is not None and self._has_no_thread():
+            raise failure
 
     def _launch(self) -> None:
         """Start the thread: the run's turn has come; on the thread that made room for it."""
@@ -173,10 +178,14 @@ class Invocation(RunView, threading.Thread):
             return
         try:
             threading.Thread.start(self)
-        except RuntimeError as error:
-            # No thread could be made: the run must not stay pending for ever.
+        except (RuntimeError, MemoryError) as error:
+            # No thread could be made: the run must not stay pending for ever, nor keep what others
+            # wait for. It is told by `start`, and not here: this may be another run's thread.
             self._end(failed_ending(error))
-            raise
+            self._over()
+
+    def _has_no_thread(self) -> bool:
+        return self.ident is None and self.status is InvocationStatus.ERROR
 
     def _over(self) -> None:
         """Give back what the run holds, once it has ended, and let go of what it needed."""

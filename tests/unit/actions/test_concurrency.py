@@ -499,3 +499,54 @@ def test_a_run_that_is_cancelled_just_before_it_gets_in_line_keeps_no_place(
     stage.go.release()
     following.join(30)
     assert stage.begun == ["following"]
+
+
+def without_a_thread(run: Callable[[Invocation], bool], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no thread be made for some runs."""
+    make = threading.Thread.start
+
+    def limited(thread: threading.Thread) -> None:
+        if isinstance(thread, Invocation) and run(thread):
+            raise RuntimeError("can't start new thread")
+        make(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", limited)
+
+
+def test_a_run_for_which_there_is_no_thread_keeps_no_place(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manager = ActionManager(max_concurrent_runs=1, max_queued_runs=1)
+    with monkeypatch.context() as patch:
+        without_a_thread(lambda _run: True, patch)
+        with pytest.raises(RuntimeError, match="can't start"):
+            start(manager, Stage.move, stage, name="without")
+    following = start(manager, Stage.move, stage, name="following")
+    begun(stage)
+    stage.go.release()
+    following.join(30)
+    assert stage.begun == ["following"]
+
+
+@pytest.mark.parametrize("at_once", [1, 3])
+def test_the_next_in_line_begins_when_there_is_no_thread_for_the_one_before(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    manager = ActionManager(max_concurrent_runs=at_once)
+    holder = start(manager, Stage.move, stage, name="holder")
+    begun(stage)
+    unlucky = start(manager, Stage.move, stage, name="unlucky")
+    last = start(manager, Stage.move, stage, name="last")
+    without_a_thread(lambda run: run is unlucky, monkeypatch)
+    stage.go.release()
+    begun(stage)
+    stage.go.release()
+    for run in (holder, unlucky, last):
+        run.join(30)
+    assert [run.status.value for run in (holder, unlucky, last)] == [
+        "completed",
+        "error",
+        "completed",
+    ]
+    assert "can't start new thread" in str(unlucky.exception)
+    assert stage.begun == ["holder", "last"]
