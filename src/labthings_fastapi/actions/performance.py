@@ -103,7 +103,7 @@ class Performance:
             return ending
         finally:
             self._run.take_things()
-            self._run.release_held()
+            self._run.come_to_rest()
 
     def _unhappy(self, error: BaseException) -> Ending:
         logger = thing_log(self._thing.name)

@@ -15,6 +15,7 @@ from labthings_fastapi.exceptions import (
     InvocationCancelledError,
     TooBusyError,
 )
+from labthings_fastapi.invocation_contexts import fake_invocation_context
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -550,3 +551,65 @@ def test_the_next_in_line_begins_when_there_is_no_thread_for_the_one_before(
     ]
     assert "can't start new thread" in str(unlucky.exception)
     assert stage.begun == ["holder", "last"]
+
+
+# --- threads that fail with a place in their hands ----------------------------------------
+
+
+def moves_on(manager: ActionManager, stage: Stage) -> bool:
+    """Whether the stage moves when it is asked to; it waits for ever if its place is lost."""
+    run = start(manager, Stage.move, stage)
+    moved = stage.beginning.acquire(timeout=3)
+    stage.go.release()
+    return moved and run.wait(30)
+
+
+class Unready(Stage):
+    """A stage that cannot travel yet."""
+
+    ready = False
+
+    def _travel(self, name: str) -> str:
+        if not self.ready:
+            raise ValueError("it is not ready")
+        return super()._travel(name)
+
+
+def test_a_thread_that_outlives_its_run_and_fails_keeps_no_place(manager: ActionManager) -> None:
+    stage, go = Unready(), threading.Event()
+
+    def late() -> None:
+        go.wait(30)
+        stage.move()
+
+    class Leaves(lt.Thing):
+        @lt.action
+        def work(self) -> None:
+            threads.append(lt.ThreadWithInvocationID(late))
+            threads[0].start()
+
+    threads: list[lt.ThreadWithInvocationID] = []
+    start(manager, Leaves.work, Leaves()).join(30)
+    go.set()
+    threads[0].join(30)
+    assert "not ready" in str(threads[0].exception)
+    stage.ready = True
+    assert moves_on(manager, stage)
+
+
+def test_a_thread_outside_a_run_that_fails_keeps_no_place(manager: ActionManager) -> None:
+    stage = Unready()
+    thread = lt.ThreadWithInvocationID(stage.move)
+    thread.start()
+    thread.join(30)
+    assert "not ready" in str(thread.exception)
+    stage.ready = True
+    assert moves_on(manager, stage)
+
+
+def test_what_fails_in_a_run_that_is_made_up_keeps_no_place(manager: ActionManager) -> None:
+    stage = Unready()
+    with fake_invocation_context(), pytest.raises(ValueError, match="not ready"):
+        stage.move()
+    stage.ready = True
+    assert moves_on(manager, stage)
