@@ -205,9 +205,8 @@ class Invocation(RunView, threading.Thread):
 
     def is_alive(self) -> bool:
         """Whether the run was started and has not ended; a queued one is alive."""
-        if self.ident is not None:
-            return threading.Thread.is_alive(self)
-        return self._asked and not self.state.finished
+        # A thread that is being started has an ident and is not alive yet.
+        return threading.Thread.is_alive(self) or (self._asked and not self.state.finished)
 
     def join(self, timeout: float | None = None) -> None:
         """Wait until the run has ended, at most `timeout` seconds; a queued one is waited for."""
@@ -216,7 +215,7 @@ class Invocation(RunView, threading.Thread):
         if threading.current_thread() is self:
             raise RuntimeError("cannot join current thread")
         deadline = None if timeout is None else time.monotonic() + timeout
-        if self.wait(timeout) and self.ident is not None:
+        if self.wait(timeout) and threading.Thread.is_alive(self):
             threading.Thread.join(
                 self, None if deadline is None else max(deadline - time.monotonic(), 0)
             )
