@@ -196,9 +196,11 @@ class Performance:
         was_cancelled = False
 
         def take() -> bool:
+            # One request may be told twice, and must not cut short what the first one began.
             nonlocal was_cancelled
-            was_cancelled = self._cancel.take() or was_cancelled
-            return was_cancelled
+            taken = self._cancel.take()
+            was_cancelled = was_cancelled or taken
+            return taken
 
         forget = self._cancel.listen(lambda: task.cancel(when=take))
         try:
