@@ -85,10 +85,9 @@ class Place:
                 self._line.appendleft(claim)
             else:
                 self._line.append(claim)
-            moves = self._positions()
         for one in yielding:
             one.cancel()
-        _tell(moves)
+        self._tell_positions()
         return False
 
     def give_back(self, owner: Hashable) -> None:
@@ -102,9 +101,8 @@ class Place:
             self._holder = self._line.popleft() if self._line else None
             following = self._holder
             self._depth = 1 if following is not None else 0
-            moves = self._positions()
-        _tell(moves)
         if following is not None:
+            self._tell_positions()
             following.granted()
 
     def withdraw(self, claim: Claim) -> bool:
@@ -113,8 +111,7 @@ class Place:
             if claim not in self._line:
                 return False
             self._line.remove(claim)
-            moves = self._positions()
-        _tell(moves)
+        self._tell_positions()
         return True
 
     def holder(self) -> str | None:
@@ -122,13 +119,20 @@ class Place:
         holder = self._holder
         return holder.what if holder is not None else None
 
-    def _positions(self) -> list[tuple[Claim, int]]:
-        return [(claim, position) for position, claim in enumerate(self._line, start=1)]
+    def _tell_positions(self) -> None:
+        """Tell those in line where they stand, and again if the line has changed meanwhile.
 
-
-def _tell(moves: list[tuple[Claim, int]]) -> None:
-    for claim, position in moves:
-        claim.moved(position)
+        Of two threads that do this at once, the one that knows less may be the last to tell.
+        """
+        told: list[Claim] = []
+        while True:
+            with self._lock:
+                line = list(self._line)
+            if line == told:
+                return
+            for position, claim in enumerate(line, start=1):
+                claim.moved(position)
+            told = line
 
 
 class Grouped(Protocol):

@@ -9,6 +9,7 @@ import pytest
 
 import labthings_fastapi as lt
 from labthings_fastapi.actions import ActionManager, Invocation, InvocationStatus
+from labthings_fastapi.actions.concurrency import Claim, Place
 from labthings_fastapi.actions.turn import Turn
 from labthings_fastapi.exceptions import (
     ActionBusyError,
@@ -192,6 +193,25 @@ def test_a_queued_run_that_is_cancelled_never_begins(manager: ActionManager, sta
     holder.join(30)
     last.join(30)
     assert stage.begun == ["a", "c"]
+
+
+def test_the_position_is_right_also_if_the_line_moves_while_it_is_told() -> None:
+    told: list[int] = []
+
+    def told_last(position: int) -> None:
+        if not told:
+            told.append(0)
+            leaving = threading.Thread(target=place.withdraw, args=(first,))
+            leaving.start()
+            leaving.join(30)
+        told.append(position)
+
+    place = Place("stage.motion")
+    claims = [Claim(n, f"run {n}", "queue", granted=int) for n in range(2)]
+    assert [place.ask(claim) for claim in claims] == [True, False]
+    first = claims[1]
+    place.ask(Claim(2, "run 2", "queue", granted=int, moved=told_last))
+    assert told[-1] == 1
 
 
 def test_an_emergency_stop_asks_nobody(stage: Stage) -> None:
