@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -307,6 +308,47 @@ def test_an_async_call_waits_without_blocking_the_loop(
     run.join(30)
     holder.join(30)
     assert run.output == "glided"
+
+
+class Shutter(lt.Thing):
+    """Counts how many are at it at once."""
+
+    at_once = 0
+    most = 0
+
+    async def _do(self) -> None:
+        self.at_once += 1
+        self.most = max(self.most, self.at_once)
+        for _ in range(5):
+            await asyncio.sleep(0)
+        self.at_once -= 1
+
+    @lt.action(concurrency="queue", group="shutter")
+    async def open(self) -> None:
+        await self._do()
+
+    @lt.action(concurrency="queue", group="shutter")
+    def close(self) -> str:
+        return "closed"
+
+    @lt.action(concurrency="queue", group="shutter")
+    async def cycle(self) -> str:
+        await asyncio.gather(self.open(), self.open())
+        return self.close()
+
+
+def test_tasks_outside_a_run_wait_for_one_another() -> None:
+    shutter = Shutter()
+
+    async def two() -> None:
+        await asyncio.gather(shutter.open(), shutter.open())
+
+    asyncio.run(two())
+    assert shutter.most == 1
+
+
+def test_a_task_outside_a_run_shares_its_place_with_those_that_it_begins() -> None:
+    assert asyncio.run(asyncio.wait_for(Shutter().cycle(), 30)) == "closed"
 
 
 def test_every_thing_whose_actions_a_failed_run_entered_is_made_safe(
