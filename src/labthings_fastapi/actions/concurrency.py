@@ -91,19 +91,28 @@ class Place:
         return False
 
     def give_back(self, owner: Hashable) -> None:
-        """Leave the place, once for each time it was taken; the next in line gets it."""
+        """Leave the place, once for each time it was taken; the next in line gets it.
+
+        With it get it all others in line that are of the same owner: it may wait for them.
+        """
         with self._lock:
             if self._holder is None or self._holder.owner != owner:
                 return
             self._depth -= 1
             if self._depth:
                 return
-            self._holder = self._line.popleft() if self._line else None
-            following = self._holder
-            self._depth = 1 if following is not None else 0
-        if following is not None:
+            self._holder = self._line[0] if self._line else None
+            mates = [] if self._holder is None else self._of(self._holder.owner)
+            for claim in mates:
+                self._line.remove(claim)
+            self._depth = len(mates)
+        if mates:
             self._tell_positions()
-            following.granted()
+        for claim in mates:
+            claim.granted()
+
+    def _of(self, owner: Hashable) -> list[Claim]:
+        return [claim for claim in self._line if claim.owner == owner]
 
     def withdraw(self, claim: Claim) -> bool:
         """Leave the line; False if the claim was not in it (any more)."""

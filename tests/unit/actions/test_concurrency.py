@@ -215,6 +215,24 @@ def test_the_position_is_right_also_if_the_line_moves_while_it_is_told() -> None
     assert told[-1] == 1
 
 
+def test_all_of_a_run_that_wait_in_line_get_the_place_together() -> None:
+    granted: list[str] = []
+
+    def claim(owner: str, what: str) -> Claim:
+        return Claim(owner, what, "queue", granted=lambda: granted.append(what))
+
+    place = Place("stage.motion")
+    waiting = [claim("run", "a scan"), claim("other", "a jog"), claim("run", "its thread")]
+    assert place.ask(claim("holder", "the holder"))
+    assert [place.ask(one) for one in waiting] == [False] * 3
+    place.give_back("holder")
+    assert granted == ["a scan", "its thread"]
+    place.give_back("run")
+    assert granted == ["a scan", "its thread"]
+    place.give_back("run")
+    assert granted == ["a scan", "its thread", "a jog"]
+
+
 def test_an_emergency_stop_asks_nobody(stage: Stage) -> None:
     manager = ActionManager(max_concurrent_runs=1, max_queued_runs=0)
     holder = start(manager, Stage.move, stage)
