@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 import weakref
+from collections import deque
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +53,33 @@ _STARTED = threading.Lock()
 """Guards the decision to start of every run that has ended, which is made."""
 _NO_DEPENDENCIES: dict[str, Any] = {}
 """Stands for the dependencies of every run that has ended; never changed."""
+
+
+class _NotLaunched(threading.local):
+    """Runs that are over without a thread, on the thread that was to launch them."""
+
+    def __init__(self) -> None:
+        self.runs: deque[Invocation] = deque()
+
+
+_not_launched = _NotLaunched()
+
+
+def _over_in_turn(run: Invocation) -> None:
+    """Let a run be over, after those that are being so: each may launch the next, which fails too.
+
+    Hundreds in line would be too deep a recursion.
+    """
+    runs = _not_launched.runs
+    runs.append(run)
+    if len(runs) > 1:
+        return
+    try:
+        while runs:
+            runs[0]._over()
+            runs.popleft()
+    finally:
+        runs.clear()
 
 
 class Invocation(RunView, threading.Thread):
@@ -174,7 +202,7 @@ class Invocation(RunView, threading.Thread):
         """Start the thread: the run's turn has come; on the thread that made room for it."""
         if not self._lifecycle.starting():
             # It was cancelled while its turn came.
-            self._over()
+            _over_in_turn(self)
             return
         try:
             threading.Thread.start(self)
@@ -182,7 +210,7 @@ class Invocation(RunView, threading.Thread):
             # No thread could be made: the run must not stay pending for ever, nor keep what others
             # wait for. It is told by `start`, and not here: this may be another run's thread.
             self._end(failed_ending(error))
-            self._over()
+            _over_in_turn(self)
 
     def _has_no_thread(self) -> bool:
         return self.ident is None and self.status is InvocationStatus.ERROR

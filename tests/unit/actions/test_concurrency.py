@@ -633,6 +633,22 @@ def test_the_next_in_line_begins_when_there_is_no_thread_for_the_one_before(
     assert stage.begun == ["holder", "last"]
 
 
+@pytest.mark.parametrize("at_once", [1, 3])
+def test_hundreds_in_line_for_which_there_is_no_thread_all_end(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    manager = ActionManager(max_concurrent_runs=at_once)
+    holder = start(manager, Stage.move, stage)
+    begun(stage)
+    unlucky = [start(manager, Stage.move, stage) for _ in range(300)]
+    with monkeypatch.context() as patch:
+        without_a_thread(lambda _run: True, patch)
+        stage.go.release()
+        holder.join(60)
+    assert {run.status for run in unlucky} == {InvocationStatus.ERROR}
+    assert moves_on(manager, stage)
+
+
 # --- threads that fail with a place in their hands ----------------------------------------
 
 
