@@ -159,6 +159,7 @@ def interrupted_at_each_step(
         finally:
             sys.settrace(before)
         if not interrupted:
+            assert wanted > 0
             return
         yield run
 

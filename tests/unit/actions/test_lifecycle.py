@@ -271,7 +271,10 @@ def survives_a_finaliser_at_each_step(do: Callable[[], object], last: Callable[[
         frame.f_trace_opcodes = True
         if event == "opcode":
             last()
+            came.append(frame.f_lasti)
         return trace
+
+    came: list[int] = []
 
     def traced() -> None:
         sys.settrace(trace)
@@ -283,7 +286,7 @@ def survives_a_finaliser_at_each_step(do: Callable[[], object], last: Callable[[
     thread = threading.Thread(target=traced, daemon=True)
     thread.start()
     thread.join(5)
-    return not thread.is_alive()
+    return not thread.is_alive() and bool(came)
 
 
 def test_a_finaliser_may_ask_for_a_run_that_has_ended_while_another_is_asked() -> None:
