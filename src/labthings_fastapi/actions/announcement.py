@@ -15,8 +15,12 @@ if TYPE_CHECKING:
 LOGGER = own_logger("actions")
 
 
-_TOLD = threading.Lock()
-"""The lock of every run whose end is told: nothing changes in it any more."""
+_TOLD = threading.RLock()
+"""The lock of every run whose end is told: nothing changes in it any more.
+
+It is re-entrant because the garbage collector may throw away somebody who waited for another such
+run while we hold it.
+"""
 
 
 class Announcement:
@@ -29,7 +33,7 @@ class Announcement:
 
     def __init__(self, state: RunState) -> None:
         """Begin with the state that every run has."""
-        self._lock = threading.Lock()
+        self._lock: threading.Lock | threading.RLock = threading.Lock()
         self._waiters: tuple[Callable[[], None], ...] = ()  # an empty one takes no memory
         self.state = state
         self.journaled = True

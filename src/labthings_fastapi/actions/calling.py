@@ -1,13 +1,15 @@
 """Actions that Python code calls: plain method calls that keep their group's place meanwhile.
 
 Inside a run the call belongs to that run, which may hold the place already; outside of one it
-belongs to the thread. So an autofocus that moves the stage keeps another client's move out.
+belongs to the thread or, if it is awaited, to the task. So an autofocus that moves the stage keeps
+another client's move out.
 """
 
 from __future__ import annotations
 
 import threading
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from labthings_fastapi.portal.doorbell import Doorbell
@@ -72,8 +74,15 @@ class _Call:
             self.run.hold_until_safe(self.over)
 
 
+_CALLER: ContextVar[object | None] = ContextVar("labthings_caller", default=None)
+"""Who calls outside of a run on an event loop, all tasks of which share a thread: one task, and
+those that it begins meanwhile."""
+
+
 def _owner(run: RunContext | None) -> Any:
-    return outermost_id(run) if run is not None else ("thread", threading.get_ident())
+    if run is not None:
+        return outermost_id(run)
+    return _CALLER.get() or ("thread", threading.get_ident())
 
 
 def _nothing() -> None:
@@ -134,14 +143,19 @@ async def async_entry(action: Grouped, thing: Any) -> AsyncIterator[None]:
         yield
         return
     bell = Doorbell()
-    call = _Call(action, thing, place, bell.ring)
-    taken = call.ask()
+    caller = _CALLER.set(_CALLER.get() or object())
     try:
-        if not taken:
-            while not call.mine:
-                await bell.wait()
-        yield
-    except BaseException:
-        call.over_once_safe()
-        raise
-    call.over()
+        call = _Call(action, thing, place, bell.ring)
+        taken = call.ask()
+        try:
+            if not taken:
+                while not call.mine:
+                    await bell.wait()
+            yield
+        except BaseException:
+            call.over_once_safe()
+            raise
+        call.over()
+    finally:
+        with suppress(ValueError):  # a loop that has ended lets go of its tasks in no context
+            _CALLER.reset(caller)

@@ -85,27 +85,34 @@ class Place:
                 self._line.appendleft(claim)
             else:
                 self._line.append(claim)
-            moves = self._positions()
         for one in yielding:
             one.cancel()
-        _tell(moves)
+        self._tell_positions()
         return False
 
     def give_back(self, owner: Hashable) -> None:
-        """Leave the place, once for each time it was taken; the next in line gets it."""
+        """Leave the place, once for each time it was taken; the next in line gets it.
+
+        With it get it all others in line that are of the same owner: it may wait for them.
+        """
         with self._lock:
             if self._holder is None or self._holder.owner != owner:
                 return
             self._depth -= 1
             if self._depth:
                 return
-            self._holder = self._line.popleft() if self._line else None
-            following = self._holder
-            self._depth = 1 if following is not None else 0
-            moves = self._positions()
-        _tell(moves)
-        if following is not None:
-            following.granted()
+            self._holder = self._line[0] if self._line else None
+            mates = [] if self._holder is None else self._of(self._holder.owner)
+            for claim in mates:
+                self._line.remove(claim)
+            self._depth = len(mates)
+        if mates:
+            self._tell_positions()
+        for claim in mates:
+            claim.granted()
+
+    def _of(self, owner: Hashable) -> list[Claim]:
+        return [claim for claim in self._line if claim.owner == owner]
 
     def withdraw(self, claim: Claim) -> bool:
         """Leave the line; False if the claim was not in it (any more)."""
@@ -113,8 +120,7 @@ class Place:
             if claim not in self._line:
                 return False
             self._line.remove(claim)
-            moves = self._positions()
-        _tell(moves)
+        self._tell_positions()
         return True
 
     def holder(self) -> str | None:
@@ -122,13 +128,20 @@ class Place:
         holder = self._holder
         return holder.what if holder is not None else None
 
-    def _positions(self) -> list[tuple[Claim, int]]:
-        return [(claim, position) for position, claim in enumerate(self._line, start=1)]
+    def _tell_positions(self) -> None:
+        """Tell those in line where they stand, and again if the line has changed meanwhile.
 
-
-def _tell(moves: list[tuple[Claim, int]]) -> None:
-    for claim, position in moves:
-        claim.moved(position)
+        Of two threads that do this at once, the one that knows less may be the last to tell.
+        """
+        told: list[Claim] = []
+        while True:
+            with self._lock:
+                line = list(self._line)
+            if line == told:
+                return
+            for position, claim in enumerate(line, start=1):
+                claim.moved(position)
+            told = line
 
 
 class Grouped(Protocol):

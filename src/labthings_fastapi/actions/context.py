@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import time
 import uuid
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from contextvars import ContextVar
+from itertools import count
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from labthings_fastapi.exceptions import LabThingsError
@@ -35,11 +37,14 @@ class NoInvocationContextError(LabThingsError, RuntimeError):
 class RunContext:
     """What code inside a run may reach: its id, cancel event, log, progress and files.
 
-    Any thread may hold it. The Things are those whose actions the run has entered, in order.
+    Any thread may use it: what changes is changed by single steps of a dictionary and a list, so
+    that threads of one run lose nothing of one another's. The Things are those whose actions the
+    run has entered, in order.
     """
 
     __slots__ = (
         "__weakref__",
+        "_at_rest",
         "_held",
         "_things",
         "cancel",
@@ -64,32 +69,49 @@ class RunContext:
         self.log = log
         self.progress = progress
         self.files = files
-        self._things: tuple[Any, ...] = ()
-        self._held: tuple[Callable[[], None], ...] = ()
+        self._things: dict[int, tuple[int, Any]] = {}  # by identity: when entered last, and what
+        self._held: list[Callable[[], None]] = []
+        self._at_rest = False
         self.stop: Callable[[], Any] = cancel.set
         """Asks the run to stop, as a client would."""
 
     def enter_thing(self, thing: Any) -> None:
         """Remember that code of this Thing runs: it is made safe if the run does not end well."""
-        # Replaced, not changed; two threads that enter at once would at worst lose a repetition.
-        self._things = (*(one for one in self._things if one is not thing), thing)
+        self._things[id(thing)] = next(_entries), thing
 
     def hold_until_safe(self, release: Callable[[], None]) -> None:
         """Keep what an action that failed holds: nobody else may begin before all is at rest."""
-        self._held = (*self._held, release)
+        self._held.append(release)
+        # A thread that has outlived its run looks here after adding, the run before taking.
+        if self._at_rest:
+            self.release_held()
 
     def release_held(self) -> None:
-        """Give back what was kept: all is at rest, or the run has dealt with the failure."""
-        held, self._held = self._held, ()
-        for release in reversed(held):
+        """Give back what was kept, the latest first: the run has dealt with the failure."""
+        while self._held:
+            try:
+                release = self._held.pop()
+            except IndexError:  # another thread of the run has taken the last
+                return
             release()
+
+    def come_to_rest(self) -> None:
+        """Give back what was kept, and from now on at once: the run is over, and all is at rest."""
+        self._at_rest = True
+        self.release_held()
 
     def take_things(self) -> tuple[Any, ...]:
         """Return the Things entered, the latest first, and let go of them."""
-        things, self._things = self._things, ()
-        return things[::-1]
+        taken: list[tuple[int, Any]] = []
+        with suppress(KeyError):
+            while True:
+                taken.append(self._things.popitem()[1])
+        taken.sort(key=itemgetter(0), reverse=True)
+        return tuple(thing for _, thing in taken)
 
 
+_entries = count()
+"""Numbers the entries into Things, of all runs."""
 RUN_MEMBER = "labthings_run"
 """By this member a log record may name its run."""
 RUN: ContextVar[RunContext | None] = ContextVar(RUN_MEMBER, default=None)
@@ -138,8 +160,12 @@ def get_invocation_directory() -> Path:
 @contextmanager
 def set_invocation_id(id: UUID) -> Iterator[None]:
     """Pretend, for tests, to be inside a run with this id."""
-    with entered(RunContext(id, CancelEvent(id))):
-        yield
+    run = RunContext(id, CancelEvent(id))
+    with entered(run):
+        try:
+            yield
+        finally:
+            run.come_to_rest()
 
 
 @contextmanager

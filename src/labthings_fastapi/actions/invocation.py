@@ -7,12 +7,14 @@ import sys
 import threading
 import time
 import weakref
+from collections import deque
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
 from labthings_fastapi.exceptions import GlobalLockBusyError, LabThingsError
+from labthings_fastapi.messages.message import InvocationStatus
 from labthings_fastapi.schemas.signature import arguments
 
 from .admission import NoLimits
@@ -51,6 +53,33 @@ _STARTED = threading.Lock()
 """Guards the decision to start of every run that has ended, which is made."""
 _NO_DEPENDENCIES: dict[str, Any] = {}
 """Stands for the dependencies of every run that has ended; never changed."""
+
+
+class _NotLaunched(threading.local):
+    """Runs that are over without a thread, on the thread that was to launch them."""
+
+    def __init__(self) -> None:
+        self.runs: deque[Invocation] = deque()
+
+
+_not_launched = _NotLaunched()
+
+
+def _over_in_turn(run: Invocation) -> None:
+    """Let a run be over, after those that are being so: each may launch the next, which fails too.
+
+    Hundreds in line would be too deep a recursion.
+    """
+    runs = _not_launched.runs
+    runs.append(run)
+    if len(runs) > 1:
+        return
+    try:
+        while runs:
+            runs[0]._over()
+            runs.popleft()
+    finally:
+        runs.clear()
 
 
 class Invocation(RunView, threading.Thread):
@@ -146,13 +175,14 @@ class Invocation(RunView, threading.Thread):
             except LabThingsError as error:
                 self._end(failed_ending(error))
                 raise
+            # Before the turn: who cancels the run from then on lets go of both.
+            self._subjects = (action, thing)
             self._turn = turn = Turn(
                 NoLimits() if action.stop else self._admission,
                 place_for(action, thing),
                 owner=self.id,
                 launch=self._launch,
             )
-        self._subjects = (action, thing)
         try:
             turn.take(
                 f"{self.action_path} (invocation {self.id})" if turn.has_place else "",
@@ -160,22 +190,30 @@ class Invocation(RunView, threading.Thread):
                 queued=self._lifecycle.queued,
                 cancel=self.cancel,
             )
-        except (LabThingsError, RuntimeError) as error:
+        except LabThingsError as error:
             self._end(failed_ending(error))
+            self._over()
             raise
+        failure = self.exception
+        if failure is not None and self._has_no_thread():
+            raise failure
 
     def _launch(self) -> None:
         """Start the thread: the run's turn has come; on the thread that made room for it."""
         if not self._lifecycle.starting():
             # It was cancelled while its turn came.
-            self._over()
+            _over_in_turn(self)
             return
         try:
             threading.Thread.start(self)
-        except RuntimeError as error:
-            # No thread could be made: the run must not stay pending for ever.
+        except (RuntimeError, MemoryError) as error:
+            # No thread could be made: the run must not stay pending for ever, nor keep what others
+            # wait for. It is told by `start`, and not here: this may be another run's thread.
             self._end(failed_ending(error))
-            raise
+            _over_in_turn(self)
+
+    def _has_no_thread(self) -> bool:
+        return self.ident is None and self.status is InvocationStatus.ERROR
 
     def _over(self) -> None:
         """Give back what the run holds, once it has ended, and let go of what it needed."""
@@ -195,9 +233,8 @@ class Invocation(RunView, threading.Thread):
 
     def is_alive(self) -> bool:
         """Whether the run was started and has not ended; a queued one is alive."""
-        if self.ident is not None:
-            return threading.Thread.is_alive(self)
-        return self._asked and not self.state.finished
+        # A thread that is being started has an ident and is not alive yet.
+        return threading.Thread.is_alive(self) or (self._asked and not self.state.finished)
 
     def join(self, timeout: float | None = None) -> None:
         """Wait until the run has ended, at most `timeout` seconds; a queued one is waited for."""
@@ -206,7 +243,7 @@ class Invocation(RunView, threading.Thread):
         if threading.current_thread() is self:
             raise RuntimeError("cannot join current thread")
         deadline = None if timeout is None else time.monotonic() + timeout
-        if self.wait(timeout) and self.ident is not None:
+        if self.wait(timeout) and threading.Thread.is_alive(self):
             threading.Thread.join(
                 self, None if deadline is None else max(deadline - time.monotonic(), 0)
             )

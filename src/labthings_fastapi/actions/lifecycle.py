@@ -65,8 +65,12 @@ class Ending(NamedTuple):
     exception: BaseException | None = None
 
 
-_ENDED = threading.Lock()
-"""The lock of every run that has ended: nothing changes in it any more."""
+_ENDED = threading.RLock()
+"""The lock of every run that has ended: nothing changes in it any more.
+
+It is re-entrant because the garbage collector may run a finaliser that asks for another such run
+while we hold it.
+"""
 
 
 class Lifecycle:
@@ -81,7 +85,7 @@ class Lifecycle:
 
     def __init__(self, retention: float) -> None:
         """Begin as pending; `retention` seconds after its end the run expires."""
-        self._lock = threading.Lock()
+        self._lock: threading.Lock | threading.RLock = threading.Lock()
         self._retention = retention
         self._listener: Callable[[RunState], None] | None = None
         self._waiters: tuple[Callable[[], None], ...] = ()  # an empty one takes no memory

@@ -105,7 +105,7 @@ class ActionManager:
             TooBusyError: as many runs wait as the server takes.
             ServerNotRunningError: no work is taken, and this is no emergency stop.
         """
-        if self._refusal is not None and not action.stop:
+        if self._refuses(action):
             raise ServerNotRunningError(
                 f"{thing.path}{action.name} cannot be invoked: {self._refusal}"
             )
@@ -118,8 +118,14 @@ class ActionManager:
             cancel_hook=cancel_hook,
         )
         self.append_invocation(invocation)
+        if self._refuses(action):
+            # Since the first look; whoever cancels all runs then may have missed this one.
+            invocation.cancel()
         invocation.start()
         return invocation
+
+    def _refuses(self, action: Runnable) -> bool:
+        return self._refusal is not None and not action.stop
 
     def refuse_work(self, reason: str) -> None:
         """Start no more runs, emergency stops excepted."""

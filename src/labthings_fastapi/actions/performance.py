@@ -103,7 +103,7 @@ class Performance:
             return ending
         finally:
             self._run.take_things()
-            self._run.release_held()
+            self._run.come_to_rest()
 
     def _unhappy(self, error: BaseException) -> Ending:
         logger = thing_log(self._thing.name)
@@ -196,9 +196,11 @@ class Performance:
         was_cancelled = False
 
         def take() -> bool:
+            # One request may be told twice, and must not cut short what the first one began.
             nonlocal was_cancelled
-            was_cancelled = self._cancel.take() or was_cancelled
-            return was_cancelled
+            taken = self._cancel.take()
+            was_cancelled = was_cancelled or taken
+            return taken
 
         forget = self._cancel.listen(lambda: task.cancel(when=take))
         try:

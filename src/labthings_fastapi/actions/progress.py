@@ -156,6 +156,9 @@ class ProgressMeter:
             self._next_show = now + SHOW_EVERY
             self._shown = report
         self.show(report)
+        if self._shown is not report:
+            # Another thread has shown a newer one meanwhile, perhaps before this: once more, then.
+            self._shown = None
 
     def enter(self, step: Step) -> None:
         """Begin to track a loop inside of those tracked already."""

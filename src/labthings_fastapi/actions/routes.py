@@ -273,9 +273,14 @@ async def _events_of(
             ended = ended or state.finished
         for message in missed:
             yield encode(message)
-        while not ended and not subscription.closed:
-            if not await bell.wait(KEEP_ALIVE_SECONDS):
-                yield COMMENT
-            for message in subscription.take():
+        while not ended:
+            closed = subscription.closed  # before the look at what waits, which may be the last
+            waiting = subscription.take()
+            for message in waiting:
                 yield encode(message)
                 ended = ended or message.final
+            if not waiting:
+                if closed:
+                    break
+                if not await bell.wait(KEEP_ALIVE_SECONDS):
+                    yield COMMENT

@@ -102,6 +102,8 @@ class ThreadWithInvocationID(threading.Thread):
             self._surroundings.run(work)
         except BaseException as error:  # noqa: BLE001 - kept for the one who asks
             self._raised = error
+        finally:
+            context.come_to_rest()  # what an outer run holds, that one gives back
 
     def join_and_propagate_cancel(self, poll_interval: float = 0.2) -> None:
         """Wait for the thread; if the run that waits is cancelled, cancel the thread too.

@@ -56,7 +56,7 @@ class Turn:
         queued: Callable[[int], None],
         cancel: Callable[[], Any],
     ) -> None:
-        """Get in line, or launch at once.
+        """Get in line, or launch at once; do neither if it is over already.
 
         Raises:
             TooBusyError: as many runs wait as are allowed.
@@ -64,7 +64,12 @@ class Turn:
         """
         self._admission.enlist()
         with self._lock:
-            self._stage = "place"
+            wanted = self._stage != "over"
+            if wanted:
+                self._stage = "place"
+        if not wanted:
+            self._admission.strike()
+            return
         if self._place is None:
             self._granted()
             return

@@ -181,6 +181,9 @@ class Database:
             with self._readers:
                 self._readers.wait_for(lambda: self._reading == 0, _READERS_SECONDS)
             self.path.rename(aside)
+        with self._readers:
+            # Who has begun to read since we let go of the file has opened this one, not the next.
+            self._generation += 1
         for suffix in _COMPANIONS:
             with contextlib.suppress(FileNotFoundError):
                 self.path.with_name(self.path.name + suffix).rename(f"{aside}{suffix}")

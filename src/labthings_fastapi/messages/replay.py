@@ -79,8 +79,8 @@ class ReplayBuffer:
             self.forgotten += excess  # before they go, and perhaps call a finaliser that subscribes
             self._bytes -= _total(gone)
         while self._bytes > self._max_bytes:
+            self.forgotten += 1  # as above
             self._bytes -= entries.popleft()[0]
-            self.forgotten += 1
 
     def since(self, number: int) -> list[Waiting]:
         """Return what is remembered of the messages after that number, oldest first."""

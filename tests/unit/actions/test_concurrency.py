@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import labthings_fastapi as lt
-from labthings_fastapi.actions import ActionManager, InvocationStatus
+from labthings_fastapi.actions import ActionManager, Invocation, InvocationStatus
+from labthings_fastapi.actions.concurrency import Claim, Place
+from labthings_fastapi.actions.turn import Turn
 from labthings_fastapi.exceptions import (
     ActionBusyError,
     InvocationCancelledError,
     TooBusyError,
 )
+from labthings_fastapi.invocation_contexts import fake_invocation_context
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from labthings_fastapi.actions import Invocation
 
 
 class Stage(lt.Thing):
@@ -194,6 +196,43 @@ def test_a_queued_run_that_is_cancelled_never_begins(manager: ActionManager, sta
     assert stage.begun == ["a", "c"]
 
 
+def test_the_position_is_right_also_if_the_line_moves_while_it_is_told() -> None:
+    told: list[int] = []
+
+    def told_last(position: int) -> None:
+        if not told:
+            told.append(0)
+            leaving = threading.Thread(target=place.withdraw, args=(first,))
+            leaving.start()
+            leaving.join(30)
+        told.append(position)
+
+    place = Place("stage.motion")
+    claims = [Claim(n, f"run {n}", "queue", granted=int) for n in range(2)]
+    assert [place.ask(claim) for claim in claims] == [True, False]
+    first = claims[1]
+    place.ask(Claim(2, "run 2", "queue", granted=int, moved=told_last))
+    assert told[-1] == 1
+
+
+def test_all_of_a_run_that_wait_in_line_get_the_place_together() -> None:
+    granted: list[str] = []
+
+    def claim(owner: str, what: str) -> Claim:
+        return Claim(owner, what, "queue", granted=lambda: granted.append(what))
+
+    place = Place("stage.motion")
+    waiting = [claim("run", "a scan"), claim("other", "a jog"), claim("run", "its thread")]
+    assert place.ask(claim("holder", "the holder"))
+    assert [place.ask(one) for one in waiting] == [False] * 3
+    place.give_back("holder")
+    assert granted == ["a scan", "its thread"]
+    place.give_back("run")
+    assert granted == ["a scan", "its thread"]
+    place.give_back("run")
+    assert granted == ["a scan", "its thread", "a jog"]
+
+
 def test_an_emergency_stop_asks_nobody(stage: Stage) -> None:
     manager = ActionManager(max_concurrent_runs=1, max_queued_runs=0)
     holder = start(manager, Stage.move, stage)
@@ -287,6 +326,47 @@ def test_an_async_call_waits_without_blocking_the_loop(
     run.join(30)
     holder.join(30)
     assert run.output == "glided"
+
+
+class Shutter(lt.Thing):
+    """Counts how many are at it at once."""
+
+    at_once = 0
+    most = 0
+
+    async def _do(self) -> None:
+        self.at_once += 1
+        self.most = max(self.most, self.at_once)
+        for _ in range(5):
+            await asyncio.sleep(0)
+        self.at_once -= 1
+
+    @lt.action(concurrency="queue", group="shutter")
+    async def open(self) -> None:
+        await self._do()
+
+    @lt.action(concurrency="queue", group="shutter")
+    def close(self) -> str:
+        return "closed"
+
+    @lt.action(concurrency="queue", group="shutter")
+    async def cycle(self) -> str:
+        await asyncio.gather(self.open(), self.open())
+        return self.close()
+
+
+def test_tasks_outside_a_run_wait_for_one_another() -> None:
+    shutter = Shutter()
+
+    async def two() -> None:
+        await asyncio.gather(shutter.open(), shutter.open())
+
+    asyncio.run(two())
+    assert shutter.most == 1
+
+
+def test_a_task_outside_a_run_shares_its_place_with_those_that_it_begins() -> None:
+    assert asyncio.run(asyncio.wait_for(Shutter().cycle(), 30)) == "closed"
 
 
 def test_every_thing_whose_actions_a_failed_run_entered_is_made_safe(
@@ -475,3 +555,157 @@ def test_a_run_that_deals_with_a_failure_gives_the_place_back(
     patient.go_on.set()
     run.join(30)
     assert run.output == "done"
+
+
+# --- what comes between two steps of a start ----------------------------------------------
+
+
+def test_a_run_that_is_cancelled_just_before_it_gets_in_line_keeps_no_place(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manager = ActionManager(max_concurrent_runs=1, max_queued_runs=1)
+    take = Turn.take
+
+    def take_after_a_cancel(turn: Turn, *arguments: Any, **named: Any) -> None:
+        for run in manager.invocations:
+            run.cancel()
+        take(turn, *arguments, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Turn, "take", take_after_a_cancel)
+        cancelled = start(manager, Stage.move, stage, name="cancelled")
+    assert cancelled.status is InvocationStatus.CANCELLED
+    following = start(manager, Stage.move, stage, name="following")
+    begun(stage)
+    stage.go.release()
+    following.join(30)
+    assert stage.begun == ["following"]
+
+
+def without_a_thread(run: Callable[[Invocation], bool], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no thread be made for some runs."""
+    make = threading.Thread.start
+
+    def limited(thread: threading.Thread) -> None:
+        if isinstance(thread, Invocation) and run(thread):
+            raise RuntimeError("can't start new thread")
+        make(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", limited)
+
+
+def test_a_run_for_which_there_is_no_thread_keeps_no_place(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manager = ActionManager(max_concurrent_runs=1, max_queued_runs=1)
+    with monkeypatch.context() as patch:
+        without_a_thread(lambda _run: True, patch)
+        with pytest.raises(RuntimeError, match="can't start"):
+            start(manager, Stage.move, stage, name="without")
+    following = start(manager, Stage.move, stage, name="following")
+    begun(stage)
+    stage.go.release()
+    following.join(30)
+    assert stage.begun == ["following"]
+
+
+@pytest.mark.parametrize("at_once", [1, 3])
+def test_the_next_in_line_begins_when_there_is_no_thread_for_the_one_before(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    manager = ActionManager(max_concurrent_runs=at_once)
+    holder = start(manager, Stage.move, stage, name="holder")
+    begun(stage)
+    unlucky = start(manager, Stage.move, stage, name="unlucky")
+    last = start(manager, Stage.move, stage, name="last")
+    without_a_thread(lambda run: run is unlucky, monkeypatch)
+    stage.go.release()
+    begun(stage)
+    stage.go.release()
+    for run in (holder, unlucky, last):
+        run.join(30)
+    assert [run.status.value for run in (holder, unlucky, last)] == [
+        "completed",
+        "error",
+        "completed",
+    ]
+    assert "can't start new thread" in str(unlucky.exception)
+    assert stage.begun == ["holder", "last"]
+
+
+@pytest.mark.parametrize("at_once", [1, 3])
+def test_hundreds_in_line_for_which_there_is_no_thread_all_end(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    manager = ActionManager(max_concurrent_runs=at_once)
+    holder = start(manager, Stage.move, stage)
+    begun(stage)
+    unlucky = [start(manager, Stage.move, stage) for _ in range(300)]
+    with monkeypatch.context() as patch:
+        without_a_thread(lambda _run: True, patch)
+        stage.go.release()
+        holder.join(60)
+    assert {run.status for run in unlucky} == {InvocationStatus.ERROR}
+    assert moves_on(manager, stage)
+
+
+# --- threads that fail with a place in their hands ----------------------------------------
+
+
+def moves_on(manager: ActionManager, stage: Stage) -> bool:
+    """Whether the stage moves when it is asked to; it waits for ever if its place is lost."""
+    run = start(manager, Stage.move, stage)
+    moved = stage.beginning.acquire(timeout=3)
+    stage.go.release()
+    return moved and run.wait(30)
+
+
+class Unready(Stage):
+    """A stage that cannot travel yet."""
+
+    ready = False
+
+    def _travel(self, name: str) -> str:
+        if not self.ready:
+            raise ValueError("it is not ready")
+        return super()._travel(name)
+
+
+def test_a_thread_that_outlives_its_run_and_fails_keeps_no_place(manager: ActionManager) -> None:
+    stage, go = Unready(), threading.Event()
+
+    def late() -> None:
+        go.wait(30)
+        stage.move()
+
+    class Leaves(lt.Thing):
+        @lt.action
+        def work(self) -> None:
+            threads.append(lt.ThreadWithInvocationID(late))
+            threads[0].start()
+
+    threads: list[lt.ThreadWithInvocationID] = []
+    start(manager, Leaves.work, Leaves()).join(30)
+    go.set()
+    threads[0].join(30)
+    assert "not ready" in str(threads[0].exception)
+    stage.ready = True
+    assert moves_on(manager, stage)
+
+
+def test_a_thread_outside_a_run_that_fails_keeps_no_place(manager: ActionManager) -> None:
+    stage = Unready()
+    thread = lt.ThreadWithInvocationID(stage.move)
+    thread.start()
+    thread.join(30)
+    assert "not ready" in str(thread.exception)
+    stage.ready = True
+    assert moves_on(manager, stage)
+
+
+def test_what_fails_in_a_run_that_is_made_up_keeps_no_place(manager: ActionManager) -> None:
+    stage = Unready()
+    with fake_invocation_context(), pytest.raises(ValueError, match="not ready"):
+        stage.move()
+    stage.ready = True
+    assert moves_on(manager, stage)

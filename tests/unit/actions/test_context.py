@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextvars
+import itertools
+import sys
 import threading
 import time
 import uuid
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -28,7 +30,8 @@ from labthings_fastapi.actions.context import (
 from labthings_fastapi.exceptions import InvocationCancelledError, LabThingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+    from types import FrameType
 
     from labthings_fastapi.actions import Invocation
 
@@ -123,3 +126,97 @@ def test_contexts_can_be_made_up_for_tests() -> None:
 def test_an_action_knows_its_run(run: Callable[..., Invocation]) -> None:
     invocation = run(lambda: (str(get_invocation_id()), str(get_invocation_directory())))
     assert invocation.output == (str(invocation.id), str(invocation.files.directory))
+
+
+# --- several threads of one run -----------------------------------------------------------
+
+
+def interrupted_at_each_step(
+    do: Callable[[RunContext], object], meanwhile: Callable[[RunContext], object]
+) -> Iterator[RunContext]:
+    """Do something with a run, and something else in another thread before one of its opcodes.
+
+    Gives the run each time: first with the other before the first opcode, then before the second.
+    """
+    for wanted in itertools.count():
+        run, steps = RunContext(uuid.uuid4(), CancelEvent()), itertools.count()
+        interrupted = False
+
+        def trace(frame: FrameType, event: str, _: object) -> Any:
+            nonlocal interrupted
+            frame.f_trace_opcodes = True
+            if event == "opcode" and next(steps) == wanted:  # noqa: B023 - it is used up here
+                interrupted = True
+                thread = threading.Thread(target=meanwhile, args=(run,))  # noqa: B023
+                thread.start()
+                thread.join(30)
+            return trace
+
+        before = sys.gettrace()
+        sys.settrace(trace)
+        try:
+            do(run)
+        finally:
+            sys.settrace(before)
+        if not interrupted:
+            assert wanted > 0
+            return
+        yield run
+
+
+def test_of_things_that_two_threads_enter_at_once_none_is_lost() -> None:
+    one, other = "stage", "camera"
+    for run in interrupted_at_each_step(
+        lambda run: run.enter_thing(one), lambda run: run.enter_thing(other)
+    ):
+        assert set(run.take_things()) == {one, other}
+
+
+def test_a_thing_that_is_entered_while_things_are_taken_is_taken_or_stays() -> None:
+    one, other = "stage", "camera"
+    taken: list[str] = []
+
+    def enter_and_take(run: RunContext) -> None:
+        run.enter_thing(one)
+        taken[:] = run.take_things()
+
+    for run in interrupted_at_each_step(enter_and_take, lambda run: run.enter_thing(other)):
+        assert sorted((*taken, *run.take_things())) == [other, one]
+
+
+def test_things_come_latest_first_each_once() -> None:
+    run = RunContext(uuid.uuid4(), CancelEvent())
+    for thing in ("stage", "camera", "stage"):
+        run.enter_thing(thing)
+    assert run.take_things() == ("stage", "camera")
+    assert run.take_things() == ()
+
+
+def test_what_two_threads_hold_at_once_is_all_given_back_once() -> None:
+    given: list[str] = []
+
+    def hold_and_release(run: RunContext) -> None:
+        run.hold_until_safe(lambda: given.append("one"))
+        run.release_held()
+
+    def hold_another(run: RunContext) -> None:
+        run.hold_until_safe(lambda: given.append("other"))
+
+    for meanwhile in (hold_another, hold_and_release):
+        given.clear()  # of the last time, which is not interrupted
+        for run in interrupted_at_each_step(hold_and_release, meanwhile):
+            run.release_held()
+            assert len(given) == 2
+            given.clear()
+
+
+def test_what_is_held_while_a_run_comes_to_rest_is_given_back() -> None:
+    given: list[str] = []
+
+    def hold(run: RunContext) -> None:
+        run.hold_until_safe(lambda: given.append("late"))
+
+    for do, meanwhile in ((RunContext.come_to_rest, hold), (hold, RunContext.come_to_rest)):
+        for _ in interrupted_at_each_step(do, meanwhile):
+            assert given == ["late"]
+            given.clear()

@@ -241,6 +241,37 @@ def test_without_a_thread_it_ends_as_an_error(
     assert invocation.wait(0)
 
 
+@pytest.mark.parametrize("cancelled", [False, True])
+def test_it_may_be_asked_while_its_thread_is_being_started(
+    thing: Bench, monkeypatch: pytest.MonkeyPatch, cancelled: bool
+) -> None:
+    invocation = Invocation(Bench.call, thing)
+    alive: list[bool] = []
+    tell = threading.Event.set
+
+    def ask_first(event: threading.Event) -> None:
+        # By this event a new thread says that it has started; it has its ident by then.
+        if threading.get_ident() == invocation.ident and invocation.phase == "starting":
+            if cancelled:
+                invocation.cancel()
+                asker = threading.Thread(target=join)
+                asker.start()
+                asker.join(30)
+            alive.append(invocation.is_alive())
+        tell(event)
+
+    def join() -> None:
+        invocation.join(30)
+        joined.append(True)
+
+    joined: list[bool] = []
+    monkeypatch.setattr(threading.Event, "set", ask_first)
+    invocation.start()
+    invocation.join(30)
+    assert alive == [not cancelled]
+    assert joined == [True] * cancelled
+
+
 def test_code_starts_after_the_record_is_committed(thing: Bench) -> None:
     commit: Future[None] = Future()
     thing.code = commit.done

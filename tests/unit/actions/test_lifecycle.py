@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from datetime import UTC, timedelta
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from labthings_fastapi.actions.announcement import Announcement
 from labthings_fastapi.actions.lifecycle import Ending, Lifecycle, RunState
 from labthings_fastapi.messages.message import InvocationStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
 
 COMPLETED = Ending(InvocationStatus.COMPLETED, output=5, output_json=b"5")
 FAILED = Ending(InvocationStatus.ERROR, problem={"detail": "x"}, exception=ValueError("x"))
@@ -252,3 +259,49 @@ def test_no_reader_sees_completed_without_its_output() -> None:
     reader.join(60)
     assert not reader.is_alive()
     assert wrong == []
+
+
+# --- finalisers ---------------------------------------------------------------------------
+
+
+def survives_a_finaliser_at_each_step(do: Callable[[], object], last: Callable[[], object]) -> bool:
+    """Whether something ends although a finaliser comes between any two of its opcodes."""
+
+    def trace(frame: FrameType, event: str, _: object) -> Any:
+        frame.f_trace_opcodes = True
+        if event == "opcode":
+            last()
+            came.append(frame.f_lasti)
+        return trace
+
+    came: list[int] = []
+
+    def traced() -> None:
+        sys.settrace(trace)
+        try:
+            do()
+        finally:
+            sys.settrace(None)
+
+    thread = threading.Thread(target=traced, daemon=True)
+    thread.start()
+    thread.join(5)
+    return not thread.is_alive() and bool(came)
+
+
+def test_a_finaliser_may_ask_for_a_run_that_has_ended_while_another_is_asked() -> None:
+    one, other = Lifecycle(300), Lifecycle(300)
+    for life in (one, other):
+        life.finish(COMPLETED)
+    for ask in (lambda: one.forget(int), lambda: one.ask_cancel(CANCELLED)):
+        assert survives_a_finaliser_at_each_step(ask, lambda: other.ask_cancel(CANCELLED))
+
+
+def test_a_finaliser_may_wait_no_more_for_an_end_that_was_told_while_somebody_else_does() -> None:
+    life = Lifecycle(300)
+    one, other = Announcement(life.state), Announcement(life.state)
+    life.finish(COMPLETED)
+    for told in (one, other):
+        told.tell(life.state)
+    forget, forget_other = one.on_end(int), other.on_end(int)
+    assert survives_a_finaliser_at_each_step(forget, forget_other)

@@ -124,6 +124,22 @@ def test_a_finished_invocation_that_is_added_keeps_what_it_has(
     assert (invocation.output, invocation.progress, len(invocation.log)) == (5, 25, 1)
 
 
+def test_a_run_that_is_asked_for_while_work_comes_to_be_refused_never_begins(
+    manager: ActionManager, thing: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def append_after_all_were_cancelled(run: Invocation) -> None:
+        manager.refuse_work("The server is stopping.")
+        assert manager.invocations == []
+        append(run)
+
+    append = manager.append_invocation
+    monkeypatch.setattr(manager, "append_invocation", append_after_all_were_cancelled)
+    invocation = manager.invoke_action(Bench.call, thing)
+    invocation.join(30)
+    assert invocation.status is InvocationStatus.CANCELLED
+    assert invocation.state.started is None
+
+
 def test_an_unknown_id_is_a_key_error(manager: ActionManager) -> None:
     with pytest.raises(KeyError) as caught:
         manager.get_invocation(uuid.uuid4())

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from labthings_fastapi.actions import InvocationStatus
+from labthings_fastapi.actions import Invocation, InvocationStatus
+from labthings_fastapi.actions.cancellation import CancelEvent
 from labthings_fastapi.actions.context import get_invocation_id, raise_if_cancelled
 from labthings_fastapi.actions.performance import release_tracebacks
 from labthings_fastapi.actions.rendering import Place, in_full, summary
@@ -27,8 +28,10 @@ from labthings_fastapi.exceptions import (
 )
 from labthings_fastapi.thing import Thing
 
+from .conftest import Bench
+
 if TYPE_CHECKING:
-    from labthings_fastapi.actions import ActionManager, Invocation
+    from labthings_fastapi.actions import ActionManager
 
 PLACE = Place()
 
@@ -366,6 +369,52 @@ def test_async_code_that_finishes_all_the_same_is_completed(
     invocation.cancel()
     invocation.join(30)
     assert invocation.output == "finished"
+
+
+class ToldTwice(CancelEvent):
+    """A request that comes when the run begins to listen, which so hears of it twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun, self.tidying = threading.Event(), threading.Event()
+        self.tidied: Callable[[], object] = int
+
+    def is_set(self) -> bool:
+        if isinstance(threading.current_thread(), Invocation) and not self.tidying.is_set():
+            assert self.begun.wait(5)
+            self.set()
+            assert self.tidying.wait(5)
+            return True  # as it was when this was asked
+        return super().is_set()
+
+    def listen(self, listener: Callable[[], None]) -> Callable[[], None]:
+        forget = super().listen(listener)
+        self.tidied()
+        return forget
+
+
+def test_a_request_that_is_told_twice_does_not_cut_short_how_the_code_tidies_up(
+    manager: ActionManager, thing: Bench
+) -> None:
+    cancel, ended = ToldTwice(), []
+
+    async def code() -> None:
+        done, loop = asyncio.Event(), asyncio.get_running_loop()
+        # What the run has asked of the loop by then comes first.
+        cancel.tidied = lambda: loop.call_soon_threadsafe(done.set)
+        loop.call_soon(cancel.begun.set)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cancel.tidying.set()
+            await done.wait()
+            ended.append("at rest")
+
+    thing.code = code
+    invocation = manager.invoke_action(Bench.call, thing, cancel_hook=cancel)
+    invocation.join(30)
+    assert invocation.status is InvocationStatus.CANCELLED
+    assert ended == ["at rest"]
 
 
 def test_deep_recursion_is_an_error(run: Callable[..., Invocation]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import threading
 import uuid
 from typing import TYPE_CHECKING, Any
 
@@ -125,6 +126,24 @@ def test_what_was_shown_is_not_shown_again() -> None:
     meter.finish()
     meter.finish()
     assert len(shown) == 1
+
+
+def test_the_last_one_arrives_last_also_if_another_thread_is_slow_to_show_an_older_one() -> None:
+    shown: list[float] = []
+    clock = Clock()
+
+    def show(report: Progress) -> None:
+        if report.done == 1:
+            clock.now += 1
+            newer = threading.Thread(target=meter.report, args=(2, 2, None, None))
+            newer.start()
+            newer.join(30)
+        shown.append(report.done)
+
+    meter = ProgressMeter(show, clock)
+    meter.report(1, 2, None, None)
+    meter.finish()
+    assert shown == [2, 1, 2]
 
 
 def test_time_counts_from_the_beginning_of_the_run() -> None:

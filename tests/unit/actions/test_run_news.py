@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import json
 import logging
 import uuid
 import weakref
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from labthings_fastapi.actions.invocation_model import LogRecordModel
+from labthings_fastapi.actions.routes import _events_of
 from labthings_fastapi.actions.run_log import RunLog
 from labthings_fastapi.actions.run_news import LogLines
 from labthings_fastapi.messages.broker import Broker
 from labthings_fastapi.messages.message import Message
+from labthings_fastapi.messages.sse import encode
 from labthings_fastapi.messages.topic import Topic
 
 from .conftest import failure
+
+if TYPE_CHECKING:
+    from labthings_fastapi.actions import ActionManager, Invocation
 
 
 class Sample:
@@ -132,3 +138,19 @@ def test_a_record_class_of_the_application_is_kept_as_its_text(log: RunLog) -> N
     log.keep(record("then"))
     log.pack()
     assert [kept.getMessage() for kept in log.records] == ["at 5{}", "then"]
+
+
+def test_a_stream_that_is_ended_while_its_client_is_slow_gives_what_waits(
+    manager: ActionManager, holding: Invocation
+) -> None:
+    async def given() -> list[bytes]:
+        stream = _events_of(holding, manager, None)
+        assert b"event: status" in await anext(stream)
+        # Meanwhile the client reads, and the server stops.
+        message = Message("result", "Bench", "hold", b"{}", invocation=holding.id)
+        late.append(encode(manager.broker.publish(message)))
+        manager.broker.end_streams()
+        return [event async for event in stream]
+
+    late: list[bytes] = []
+    assert asyncio.run(given()) == late

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -245,3 +246,24 @@ def test_a_sweep_that_fails_again_and_again_does_not_spin(
     assert writer.close(TIMEOUT)
     assert sweeps
     assert {timeout is not None and timeout >= module.PAUSE for timeout in timeouts} == {True}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows renames no file that is open")
+def test_who_reads_a_file_while_it_is_set_aside_is_not_lent_it_again(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def rename_while_somebody_reads(path: Path, target: Path | str) -> Path:
+        if path == database.path:
+            readers.enter_context(database.reading())
+        return rename(path, target)
+
+    rename, readers = Path.rename, ExitStack()
+    database.connection().execute("CREATE TABLE damaged (page)")
+    with monkeypatch.context() as patch, readers:
+        patch.setattr(Path, "rename", rename_while_somebody_reads)
+        assert database.set_aside(sqlite3.DatabaseError("damage"))
+        database.connection()
+    with database.reading() as reader:
+        found = reader.execute("SELECT name FROM sqlite_master").fetchall()
+    assert found != []
+    assert ("damaged",) not in found

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 from labthings_fastapi.messages.message import Message
 from labthings_fastapi.messages.replay import ReplayBuffer
 
@@ -48,3 +50,25 @@ def test_a_buffer_of_no_size_remembers_nothing() -> None:
 def test_python_values_are_not_kept_alive() -> None:
     buffer = filled(ReplayBuffer(10, 1000), 2)
     assert [message.value for message in buffer.since(0)] == [None, None]
+
+
+class Subscribes:
+    """Asks for what is remembered when it is forgotten itself, as a finaliser that subscribes."""
+
+    def __init__(self, buffer: ReplayBuffer, seen: list[list[int]]) -> None:
+        self.buffer = buffer
+        self.seen = seen
+
+    def __del__(self) -> None:
+        self.seen.append([each.number for each in self.buffer.since(0)])
+
+
+@pytest.mark.parametrize(("messages", "size"), [(2, 1000), (100, 10)])
+def test_a_finaliser_that_subscribes_while_drafts_are_forgotten_gets_their_numbers(
+    messages: int, size: int
+) -> None:
+    seen: list[list[int]] = []
+    buffer = ReplayBuffer(messages, size, "abc")
+    for _ in range(4):
+        buffer.append_draft((5, None, Subscribes(buffer, seen)))
+    assert seen == [[2, 3], [3, 4]]
