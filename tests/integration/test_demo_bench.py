@@ -6,7 +6,7 @@ import contextlib
 import http.client
 import io
 import json
-import socket
+import re
 import subprocess
 import sys
 import time
@@ -67,7 +67,7 @@ def picture(client, blob):
     return Image.open(io.BytesIO(answer.content))
 
 
-def wait_until(condition, within=10.0):
+def wait_until(condition, within=60.0):
     """Wait for something that the server is about to do."""
     deadline = time.monotonic() + within
     while not condition():
@@ -306,25 +306,21 @@ class RealServer:
 @pytest.fixture
 def real_server(tmp_path):
     """The demo bench as `make demo` starts it, on a free port."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port = listener.getsockname()[1]
     command = [str(Path(sys.executable).with_name("labthings-server")), "--demo"]
     with (tmp_path / "log").open("wb") as log:
         process = subprocess.Popen(
-            [*command, "--port", str(port)], cwd=tmp_path, stdout=log, stderr=subprocess.STDOUT
+            [*command, "--port", "0"], cwd=tmp_path, stdout=log, stderr=subprocess.STDOUT
         )
-    server = RealServer(port)
 
-    def is_up():
-        assert process.poll() is None, (tmp_path / "log").read_text("utf-8")
-        with contextlib.suppress(ConnectionError):
-            return server.ask("GET", "/stage/moving") is False
-        return False
+    def port():
+        said = (tmp_path / "log").read_text("utf-8")
+        assert process.poll() is None, said
+        found = re.search(r"Listening on http://127\.0\.0\.1:(\d+)/ ", said)
+        return int(found[1]) if found else None
 
     try:
-        wait_until(is_up, within=60)
-        yield server
+        wait_until(port)
+        yield RealServer(port())
     finally:
         process.terminate()
         process.wait(30)
