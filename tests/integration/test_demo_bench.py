@@ -239,7 +239,7 @@ def test_a_scan_gives_its_tiles_with_their_pictures(client):
 
 def test_a_scan_cancelled_in_the_middle_stops_the_stage(client):
     client.put("/camera/exposure", json=200).raise_for_status()
-    run = start(client, "/scan/scan", columns=4, rows=4)
+    run = start(client, "/scan/scan", columns=10, rows=10, overlap=0.5)  # not over too soon
     wait_until(lambda: (client.get(run).json()["progress"] or 0) > 5)
     client.put("/stage/speed", json=1).raise_for_status()
     wait_until(lambda: client.get("/stage/moving").json())
@@ -329,7 +329,8 @@ def real_server(tmp_path):
 def test_the_tiles_of_a_scan_arrive_one_by_one_while_it_runs(real_server):
     """With two tiles in hand, the scan is still running; then its client has seen enough."""
     real_server.ask("PUT", "/camera/exposure", 100)
-    scan = real_server.ask("POST", "/scan/scan", {"columns": 6, "rows": 1, "overlap": 0.9})
+    # More tiles than there is time for, also if this client is held up for a while.
+    scan = real_server.ask("POST", "/scan/scan", {"columns": 40, "rows": 10, "overlap": 0.9})
     run = f"/action_invocations/{scan['id']}"
     with real_server.news(run) as news:
         results = (data for kind, data in news if kind == "result")
