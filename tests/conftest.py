@@ -10,17 +10,14 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-# No deadlines: they are timing assertions, which shared machines break at random.
-settings.register_profile("quick", deadline=None, max_examples=50)
+# No deadlines, and nothing is too slow: they are timing assertions, which shared machines break at
+# random.
+unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("quick", unhurried, max_examples=50)
 # The same examples each time, so that a failure in CI can be seen again.
-settings.register_profile("ci", deadline=None, max_examples=50, derandomize=True, database=None)
+settings.register_profile("ci", unhurried, max_examples=50, derandomize=True, database=None)
 # For an evening: `HYPOTHESIS_PROFILE=thorough make properties`.
-settings.register_profile(
-    "thorough",
-    deadline=None,
-    max_examples=2_000,
-    suppress_health_check=[HealthCheck.too_slow],
-)
+settings.register_profile("thorough", unhurried, max_examples=2_000)
 
 _in_ci = os.environ.get("CI", "").lower() == "true"
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if _in_ci else "quick"))

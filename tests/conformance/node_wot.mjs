@@ -17,6 +17,16 @@ async function json(output) {
   return JSON.parse(new TextDecoder().decode(await output.arrayBuffer()));
 }
 
+// Keep values in the order in which they came: while one is read, the next may come.
+function noteInto(values) {
+  let earlier = Promise.resolve();
+  return (output) => {
+    const value = output.value();
+    earlier = earlier.then(async () => values.push(await value));
+    return earlier;
+  };
+}
+
 const steps = {
   read: async (thing, name) => (await thing.readProperty(name)).value(),
 
@@ -39,9 +49,9 @@ const steps = {
 
   async observe(thing, name, values) {
     const seen = [];
-    const note = async (output) => seen.push(await output.value());
     const errors = [];
-    const subscription = await thing.observeProperty(name, note, (error) => errors.push(`${error}`));
+    const say = (error) => errors.push(`${error}`);
+    const subscription = await thing.observeProperty(name, noteInto(seen), say);
     for (const value of values) await thing.writeProperty(name, value);
     await until(() => seen.at(-1) === values.at(-1));
     const before = errors.length;
@@ -51,9 +61,7 @@ const steps = {
 
   async hear(thing, event, action, input, count) {
     const heard = [];
-    const subscription = await thing.subscribeEvent(event, async (output) => {
-      heard.push(await output.value());
-    });
+    const subscription = await thing.subscribeEvent(event, noteInto(heard));
     await thing.invokeAction(action, input);
     await until(() => heard.length >= count);
     await subscription.stop();

@@ -26,7 +26,7 @@ class Lamp(lt.Thing):
     name: str = lt.property(default="bench lamp")
     blinked: lt.Event[int] = lt.event()
 
-    @lt.action
+    @lt.action(concurrency="queue")  # so that no two blink alternately
     def blink(self, times: int) -> None:
         """Blink."""
         for number in range(times):

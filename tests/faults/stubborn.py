@@ -54,5 +54,5 @@ if __name__ == "__main__":
         {"first": Polite, "second": Stubborn, "third": Polite},
         settings_folder=sys.argv[1],
         application_config={"diary": sys.argv[2]},
-        shutdown_timeout=float(sys.argv[4]),
-    ).serve(port=int(sys.argv[3]))
+        shutdown_timeout=float(sys.argv[3]),
+    ).serve(port=0)

@@ -48,7 +48,7 @@ def perform(*arguments: object, namespace: bool = False) -> str:
         [*prefix, sys.executable, PROGRAMS, *map(str, arguments)],
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=560,  # pytest's own limit is reached before, where none other is set
         check=False,
     )
     assert finished.returncode == 0, finished.stderr
@@ -90,6 +90,7 @@ def everything(journal: SqliteJournal) -> dict[UUID, RunRecord]:
 
 
 @posix
+@pytest.mark.timeout(600)  # the disk must be flushed thousands of times, which may be slow
 def test_what_was_told_as_recorded_is_there_after_a_hundred_kills(tmp_path: Path) -> None:
     """And each run that a kill left open is interrupted by the next life, once."""
     path = tmp_path / "journal.sqlite"

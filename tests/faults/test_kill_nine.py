@@ -19,7 +19,10 @@ LIVES = 100
 SEED = 20_240_517
 INTERRUPTED = "urn:labthings:problem:interrupted"
 
-pytestmark = pytest.mark.skipif(os.name != "posix", reason="It forks, and SIGKILL is of POSIX.")
+pytestmark = [
+    pytest.mark.skipif(os.name != "posix", reason="It forks, and SIGKILL is of POSIX."),
+    pytest.mark.timeout(600),  # a hundred servers take their time on a busy computer
+]
 
 
 class Press(lt.Thing):
@@ -51,7 +54,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
         [sys.executable, str(program), str(folder), str(LIVES), str(SEED)],
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=560,
         check=False,
     )
     assert finished.returncode == 0, finished.stderr

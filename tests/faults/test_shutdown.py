@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import socket
 import subprocess
@@ -21,23 +22,20 @@ class Running:
     """A server process, and the diary of what it closed."""
 
     def __init__(self, folder: Path, grace: float) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
         self.diary = folder / "diary"
-        arguments = [str(folder / "settings"), str(self.diary), str(self.port), str(grace)]
+        arguments = [str(folder / "settings"), str(self.diary), str(grace)]
         self.process = subprocess.Popen(
-            [sys.executable, str(SCRIPT), *arguments], stderr=subprocess.PIPE
+            [sys.executable, str(SCRIPT), *arguments], stderr=subprocess.PIPE, text=True
         )
-        deadline = time.monotonic() + 60
-        while True:
-            try:
-                with urllib.request.urlopen(f"{self.url}/health", timeout=5) as answer:
-                    assert answer.status == 200
-                    return
-            except OSError:
-                assert self.process.poll() is None, self.process.communicate()[1]
-                assert time.monotonic() < deadline
+        assert self.process.stderr is not None
+        said = []
+        for line in self.process.stderr:
+            said.append(line)
+            if found := re.search(r"Listening on http://127\.0\.0\.1:(\d+)/", line):
+                self.port = int(found[1])
+                return
+        self.process.wait(30)
+        raise AssertionError("".join(said))
 
     @property
     def url(self) -> str:

@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -85,24 +86,24 @@ def ask(port, path, method="GET", body=None):
 
 
 class Running:
-    """A server process that answers on its port."""
+    """A server process, on a port that the system chooses, unless the options name one."""
 
-    def __init__(self, command, cwd, log):
-        self.port = free_port()
+    def __init__(self, command, options, cwd, log):
         self.log = log
         with log.open("wb") as out:
             self.process = subprocess.Popen(
-                [*command, "--port", str(self.port)], cwd=cwd, stdout=out, stderr=out
+                [*command, "--port", "0", *options], cwd=cwd, stdout=out, stderr=out
             )
+        self.port = self._wait_until_it_listens()
 
-    def wait_until_it_answers(self):
+    def _wait_until_it_listens(self):
         deadline = time.monotonic() + 60
-        while True:
+        listening = re.compile(r"(?:Listening|Uvicorn running) on http://127\.0\.0\.1:(\d+)/? ")
+        while not (found := listening.search(self.said())):
             assert self.process.poll() is None, self.said()
             assert time.monotonic() < deadline, self.said()
-            with contextlib.suppress(OSError):
-                return ask(self.port, "/health")
             time.sleep(0.02)
+        return int(found[1])
 
     def said(self):
         return self.log.read_text("utf-8")
@@ -117,9 +118,8 @@ def start(tmp_path):
     started = []
 
     def begin(*options, cwd, command=(COMMAND,)):
-        running = Running([*command, *options], cwd, tmp_path / f"log{len(started)}")
+        running = Running(command, options, cwd, tmp_path / f"log{len(started)}")
         started.append(running)
-        running.wait_until_it_answers()
         return running
 
     yield begin
@@ -234,7 +234,7 @@ def test_a_configurations_own_modules_are_found_from_anywhere(lab, tmp_path, sta
 def test_the_url_that_it_prints_leads_to_the_things(lab, start):
     config = {"things": {"lamp": "optics_lab:Lamp"}, "api_prefix": "/api"}
     (lab / "lab.json").write_text(json.dumps(config), "utf-8")
-    running = start("-c", "lab.json", cwd=lab)
+    running = start("-c", "lab.json", "--port", str(free_port()), cwd=lab)
     url = f"http://127.0.0.1:{running.port}/api/"
     assert f"Serving lamp on {url}\n" in running.said()
     status, index = ask(running.port, "/api/")
@@ -304,8 +304,7 @@ def test_the_app_runs_under_somebody_elses_uvicorn(lab, start):
         "app = lt.ThingServer.from_things({'lamp': Lamp}).app\n",
         "utf-8",
     )
-    command = (sys.executable, "-m", "uvicorn", "theirs:app")
-    running = start(cwd=lab, command=command)
+    running = start("theirs:app", cwd=lab, command=(sys.executable, "-m", "uvicorn"))
     assert ask(running.port, "/lamp/level", "PUT", "5")[0] == 204
     assert ask(running.port, "/lamp/level") == (200, "5")
     running.stop()

@@ -6,7 +6,7 @@ import contextlib
 import http.client
 import io
 import json
-import socket
+import re
 import subprocess
 import sys
 import time
@@ -67,7 +67,7 @@ def picture(client, blob):
     return Image.open(io.BytesIO(answer.content))
 
 
-def wait_until(condition, within=10.0):
+def wait_until(condition, within=60.0):
     """Wait for something that the server is about to do."""
     deadline = time.monotonic() + within
     while not condition():
@@ -239,7 +239,7 @@ def test_a_scan_gives_its_tiles_with_their_pictures(client):
 
 def test_a_scan_cancelled_in_the_middle_stops_the_stage(client):
     client.put("/camera/exposure", json=200).raise_for_status()
-    run = start(client, "/scan/scan", columns=4, rows=4)
+    run = start(client, "/scan/scan", columns=10, rows=10, overlap=0.5)  # not over too soon
     wait_until(lambda: (client.get(run).json()["progress"] or 0) > 5)
     client.put("/stage/speed", json=1).raise_for_status()
     wait_until(lambda: client.get("/stage/moving").json())
@@ -306,25 +306,21 @@ class RealServer:
 @pytest.fixture
 def real_server(tmp_path):
     """The demo bench as `make demo` starts it, on a free port."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port = listener.getsockname()[1]
     command = [str(Path(sys.executable).with_name("labthings-server")), "--demo"]
     with (tmp_path / "log").open("wb") as log:
         process = subprocess.Popen(
-            [*command, "--port", str(port)], cwd=tmp_path, stdout=log, stderr=subprocess.STDOUT
+            [*command, "--port", "0"], cwd=tmp_path, stdout=log, stderr=subprocess.STDOUT
         )
-    server = RealServer(port)
 
-    def is_up():
-        assert process.poll() is None, (tmp_path / "log").read_text("utf-8")
-        with contextlib.suppress(ConnectionError):
-            return server.ask("GET", "/stage/moving") is False
-        return False
+    def port():
+        said = (tmp_path / "log").read_text("utf-8")
+        assert process.poll() is None, said
+        found = re.search(r"Listening on http://127\.0\.0\.1:(\d+)/ ", said)
+        return int(found[1]) if found else None
 
     try:
-        wait_until(is_up, within=60)
-        yield server
+        wait_until(port)
+        yield RealServer(port())
     finally:
         process.terminate()
         process.wait(30)
@@ -333,7 +329,8 @@ def real_server(tmp_path):
 def test_the_tiles_of_a_scan_arrive_one_by_one_while_it_runs(real_server):
     """With two tiles in hand, the scan is still running; then its client has seen enough."""
     real_server.ask("PUT", "/camera/exposure", 100)
-    scan = real_server.ask("POST", "/scan/scan", {"columns": 6, "rows": 1, "overlap": 0.9})
+    # More tiles than there is time for, also if this client is held up for a while.
+    scan = real_server.ask("POST", "/scan/scan", {"columns": 40, "rows": 10, "overlap": 0.9})
     run = f"/action_invocations/{scan['id']}"
     with real_server.news(run) as news:
         results = (data for kind, data in news if kind == "result")

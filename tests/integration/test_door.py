@@ -49,7 +49,7 @@ def server(tmp_path, options):
 
 @pytest.fixture
 def client(port):
-    with httpx2.Client(base_url=f"http://127.0.0.1:{port}") as client:
+    with httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
         yield client
 
 

@@ -69,7 +69,7 @@ MESSAGES = st.fixed_dictionaries(
 FRAMES = st.one_of(MESSAGES.map(json.dumps), JSON.map(json.dumps), st.text(), st.binary())
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(frames=st.lists(FRAMES, max_size=8), path=st.sampled_from(["/ws", "/stage/ws"]))
 def test_other_subscriptions_survive_any_frame(dial, server, frames, path):
     other = dial("/stage/ws")

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -56,12 +55,6 @@ class Lamp(lt.Thing):
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="SIGTERM is a POSIX signal")
 
 
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
-
-
 def call(method, url, body=None):
     headers = {"Content-Type": "application/json"} if body is not None else {}
     request = urllib.request.Request(url, body, headers, method=method)
@@ -80,11 +73,10 @@ def wait_for(condition):
 @pytest.fixture
 def server(tmp_path):
     (tmp_path / "lamps.py").write_text(SOURCE, "utf-8")
-    port = free_port()
     config = {"things": {"lamp": "lamps:Lamp"}, "shutdown_timeout": 1}
     command = [
         str(Path(sys.executable).with_name("labthings-server")),
-        *("-j", json.dumps(config), "--port", str(port)),
+        *("-j", json.dumps(config), "--port", "0"),
     ]
     before = os.environ.get("PYTHONPATH")
     paths = os.pathsep.join([str(tmp_path), *([before] if before else [])])
@@ -93,17 +85,15 @@ def server(tmp_path):
         process = subprocess.Popen(
             command, cwd=tmp_path, env=environment, stdout=log, stderr=subprocess.STDOUT
         )
-    url = f"http://127.0.0.1:{port}"
 
-    def is_up():
-        assert process.poll() is None, (tmp_path / "log").read_text("utf-8")
-        with contextlib.suppress(urllib.error.URLError, ConnectionError):
-            return call("GET", f"{url}/health")[0] == 200
-        return False
+    def where():
+        said = (tmp_path / "log").read_text("utf-8")
+        assert process.poll() is None, said
+        return re.search(r"Listening on (http://127\.0\.0\.1:\d+)/ ", said)
 
     try:
-        wait_for(is_up)
-        yield process, url, tmp_path
+        wait_for(where)
+        yield process, where()[1], tmp_path
     finally:
         process.kill()
         process.wait(30)

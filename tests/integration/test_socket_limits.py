@@ -261,7 +261,7 @@ def test_a_thing_added_while_a_socket_is_open_is_known_by_its_id(dial, server, p
     socket = dial("/ws")
     socket.ask("labthings:observeall")
     late = server.add_thing(Stage(), "/late")
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/late/") as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/late/", timeout=30) as answer:
         id = json.load(answer)["id"]
     assert socket.ask("readproperty", thingID=id, name="x")["value"] == 0
     late.x = 1

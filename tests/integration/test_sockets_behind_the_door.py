@@ -79,7 +79,8 @@ def test_the_journal_says_who_changed_what_over_a_socket(open_as, port, tokens):
     socket.ask("writeproperty", name="speed", value="fast")
     run = socket.ask("invokeaction", name="move")["actionID"]
     open_as("victor", "/stage/ws").ask("invokeaction", name="move")
-    with httpx2.Client(base_url=f"http://127.0.0.1:{port}", headers=tokens["olga"]) as client:
+    url = f"http://127.0.0.1:{port}"
+    with httpx2.Client(base_url=url, headers=tokens["olga"], timeout=30) as client:
         records = client.get("/journal", params={"kind": "mutation"}).json()["records"]
         assert client.get(f"/journal/{run}").json()["requestedBy"] == "olga"
     changes = {

@@ -81,7 +81,7 @@ def server(tmp_path, alice, victor):
 
 @pytest.fixture
 def client(port):
-    with httpx2.Client(base_url=f"http://127.0.0.1:{port}") as client:
+    with httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
         yield client
 
 
@@ -300,12 +300,18 @@ class TestJournal:
         with connect(f"ws://127.0.0.1:{port}/stage/ws", additional_headers=victor) as socket:
             yield socket
 
+    @pytest.fixture
+    def counted_together(self, monkeypatch):
+        """Count requests that are alike for longer than the slowest test takes."""
+        monkeypatch.setattr("labthings_fastapi.server.audit.GATHER_SECONDS", 600.0)
+
     def test_a_run_names_its_actor(self, client, alice):
         run = client.post("/stage/move", headers={**alice, "Prefer": "wait=30"}).json()
         record = client.get(f"/journal/{run['id']}", headers=alice).json()
         assert (record["requestedBy"], record["address"]) == ("alice", "127.0.0.1")
         assert record["kind"] == "run"
 
+    @pytest.mark.usefixtures("counted_together")
     def test_every_mutation_names_its_actor(self, client, alice, victor):
         for value in (2, 3, 4):
             client.put("/stage/speed", json=value, headers=alice)
@@ -394,6 +400,7 @@ class TestJournal:
         assert "was refused" in caplog.text
         assert text not in caplog.text
 
+    @pytest.mark.usefixtures("counted_together")
     def test_who_may_only_read_cannot_fill_it(self, client, victor, alice, dial_as_victor):
         for number in range(100):
             path = f"/stage/{number}{'x' * 10_000}"

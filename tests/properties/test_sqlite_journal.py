@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
@@ -173,5 +174,6 @@ class JournalMachine(RuleBasedStateMachine):
         self.folder.cleanup()
 
 
-TestJournal = JournalMachine.TestCase
+# The disk must be flushed thousands of times, which may be slow.
+TestJournal = pytest.mark.timeout(600)(JournalMachine.TestCase)
 TestJournal.settings = settings(max_examples=50, stateful_step_count=20)

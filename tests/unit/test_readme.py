@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-import socket
 import subprocess
 import sys
 import time
@@ -22,7 +21,7 @@ README = Path(__file__).parents[2] / "README.md"
 PATIENCE_SECONDS = 60.0
 
 # Imports the printed module, so that a free port can be chosen; the rest runs as printed.
-SERVE = "import sys, stage; stage.server.serve(host='127.0.0.1', port=int(sys.argv[1]))"
+SERVE = "import stage; stage.server.serve(host='127.0.0.1', port=0)"
 
 
 def printed_blocks(language: str) -> list[str]:
@@ -32,13 +31,6 @@ def printed_blocks(language: str) -> list[str]:
 
 def printed_module() -> str:
     return next(block for block in printed_blocks("python") if "class Stage" in block)
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
 
 
 def request(method: str, url: str, body: str | None = None) -> tuple[int, Any]:
@@ -60,18 +52,19 @@ def request(method: str, url: str, body: str | None = None) -> tuple[int, Any]:
             return refused.code, json.loads(refused.read())
 
 
-def wait_until_served(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
+def wait_until_served(server: subprocess.Popen[bytes], log: Path) -> str:
+    """Return the URL at which it listens, once it does."""
     limit = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < limit:
         if server.poll() is not None:
             pytest.fail(f"the README's server ended:\n{log.read_text('utf-8', errors='replace')}")
-        with contextlib.suppress(OSError):
-            if request("GET", url)[0] == 200:
-                return
-        # Refused: it is still starting. Whether it has ended is worth a moment's wait.
+        said = log.read_text("utf-8", errors="replace")
+        if found := re.search(r"Listening on (http://127\.0\.0\.1:\d+)/ ", said):
+            return found[1]
+        # It is still starting. Whether it has ended is worth a moment's wait.
         with contextlib.suppress(subprocess.TimeoutExpired):
             server.wait(0.05)
-    pytest.fail(f"the README's server does not answer:\n{log.read_text('utf-8')}")
+    pytest.fail(f"the README's server does not listen:\n{log.read_text('utf-8')}")
 
 
 @pytest.fixture(scope="module")
@@ -79,19 +72,16 @@ def stage_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Serve the README's module, as saved by a reader, in a process of its own."""
     folder = tmp_path_factory.mktemp("readme")
     (folder / "stage.py").write_text(printed_module(), "utf-8")
-    port = free_port()
     log = folder / "server.log"
     with log.open("wb") as output:
         server = subprocess.Popen(
-            [sys.executable, "-c", SERVE, str(port)],
+            [sys.executable, "-c", SERVE],
             cwd=folder,
             stdout=output,
             stderr=subprocess.STDOUT,
         )
         try:
-            base = f"http://127.0.0.1:{port}"
-            wait_until_served(f"{base}/stage/position", server, log)
-            yield f"{base}/stage"
+            yield f"{wait_until_served(server, log)}/stage"
         finally:
             server.terminate()
             try:

@@ -27,7 +27,7 @@ def bench(tmp_path):
 def wait_until():
     """Return a function that waits for something that another thread is about to do."""
 
-    def wait(condition, within=10.0):
+    def wait(condition, within=60.0):
         deadline = time.monotonic() + within
         while not condition():
             assert time.monotonic() < deadline, "It did not happen in time."

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
+import time
+
+import pytest
+import uvloop
 
 from labthings_fastapi.server.connections import (
     Connections,
@@ -75,6 +80,36 @@ def test_a_connection_that_fails_when_it_is_looked_at_does_not_hide_the_others(c
 
     asyncio.run(sweep())
     assert "A connection could not be checked" in caplog.text
+
+
+@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_after_a_loop_was_held_up_it_reads_what_came_before_it_judges_who_is_late(new_loop):
+    """Or a server that stood still for a while would turn away all who wrote to it meanwhile."""
+    ours, theirs = socket.socketpair()
+    arrived: list[bytes] = []
+    found: list[list[bytes]] = []
+
+    class Client:
+        def check(self, now: float) -> None:
+            found.append(list(arrived))
+
+    async def hold_up() -> None:
+        client, connections = Client(), Connections(Limits(header_seconds=0.01))
+        loop = asyncio.get_running_loop()
+        # As loops do with a new connection: it is read from the next turn on.
+        loop.call_soon(loop.add_reader, ours, lambda: arrived.append(ours.recv(1)))
+        connections.watch(client)
+        theirs.send(b"x")
+        time.sleep(0.1)  # noqa: ASYNC251 # the fault itself: code that holds the loop up
+        async with asyncio.timeout(30):
+            while not found:  # noqa: ASYNC110 # the sweep is what is waited for
+                await asyncio.sleep(0)
+        connections.unwatch(client)
+        loop.remove_reader(ours)
+
+    with ours, theirs, asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(hold_up())
+    assert found[0] == [b"x"]
 
 
 def test_an_answer_is_whole_and_says_that_it_is_the_last():
