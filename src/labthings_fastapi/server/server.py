@@ -216,7 +216,7 @@ class ThingServer(ThingRegister):
         for binding in self.bindings:
             binding.expose(thing)
         self._subjects.add(thing)
-        self.app.openapi_schema = None
+        self.app.describe_anew()
 
     # --- what it holds --------------------------------------------------------------------
 
