@@ -45,7 +45,8 @@ class Household:
         Raises:
             ThingStartError: naming the Thing that failed.
         """
-        self.failures = {}
+        again = {thing.name for thing in things}
+        self.failures = {name: why for name, why in self.failures.items() if name not in again}
         for thing in things:
             missing = next(filter(self.failures.get, needs_of(thing)), None)
             if missing is not None:
@@ -79,16 +80,12 @@ class Household:
         self.states[thing.name] = "open"
         self._entered.append(thing)
 
-    def open_now(self, thing: Thing) -> None:
-        """Open a Thing that was added while the server runs, in the calling thread.
+    def is_open(self, thing: Thing) -> bool:
+        """Tell whether a Thing is open now."""
+        return self.states.get(thing.name) == "open"
 
-        Raises:
-            ThingStartError: its `__enter__` failed.
-        """
-        try:
-            enter(thing)
-        except BaseException as error:
-            raise ThingStartError(thing.name, error) from error
+    def take_over(self, thing: Thing) -> None:
+        """Close this Thing with the others; it is open. From any thread, while none are closed."""
         self.states[thing.name] = "open"
         self._entered.append(thing)
 
@@ -152,6 +149,28 @@ def leave(thing: Thing) -> None:
         things_loop().call(thing.__aexit__, None, None, None)
     elif hasattr(thing, "__exit__"):
         _finish(thing.__exit__(None, None, None))
+
+
+def open_now(thing: Thing) -> None:
+    """Open a Thing that was added while the server runs, in the calling thread.
+
+    Raises:
+        ThingStartError: its `__enter__` failed.
+    """
+    try:
+        enter(thing)
+    except BaseException as error:
+        raise ThingStartError(thing.name, error) from error
+
+
+def close_now(thing: Thing) -> None:
+    """Close a Thing in the calling thread, because the server stopped while it was opened."""
+    try:
+        leave(thing)
+    except BaseException as error:  # noqa: BLE001 - hardware raises anything; it is logged
+        thing_log(thing.name).error(
+            "It failed while it was closed: %s", describe_exception(error), exc_info=error
+        )
 
 
 def _finish(result: Any) -> None:
