@@ -349,7 +349,7 @@ class ThingServer(ThingRegister):
 
     async def listening(self, bound: Bound) -> None:
         """Announce the Things on the network, if they are to be found at these addresses."""
-        await self._lane.run(self._announcing.begin, bound, self.api_prefix, self._things.values())
+        await self._lane.run(self._announcing.begin, bound, self.api_prefix, self)
 
     async def wind_down(self, timeout: float | None = None) -> None:
         """Refuse work, cancel runs, end streams and close the Things; harmless twice.
