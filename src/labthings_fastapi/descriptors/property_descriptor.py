@@ -134,7 +134,7 @@ class PropertyDescriptor(BaseProperty[Any]):
         if self._setter is not None:
             self._setter(thing, value)
             if self.is_observable:
-                self.publish(thing, self.get(thing))
+                self.publish_reading(thing)
         elif self.getter is not None:
             raise self.read_only_error(thing)
         else:

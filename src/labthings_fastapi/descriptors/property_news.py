@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from itertools import count
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pydantic_core import to_json
@@ -98,6 +99,34 @@ class Storing:
                     break
                 value = values[name]
                 tell = self._teller(thing, value)
+        finally:
+            if alone:
+                self._lock.release()
+
+
+class Telling:
+    """Lets one value of one Thing's property be told after another as they were read.
+
+    Any thread may use it. Who began to read before another whose value is told already has nothing
+    to tell: the other has seen all that he could have seen.
+    """
+
+    __slots__ = ("_lock", "_told", "readings")
+
+    def __init__(self) -> None:
+        """Nothing has been told yet."""
+        self._lock = threading.RLock()
+        self.readings = count(1)
+        """Gives the number of a reading, before it begins."""
+        self._told = 0
+
+    def tell(self, reading: int, publish: Callable[[Message], object], news: Message) -> None:
+        """Publish what was read, unless a later reading was told."""
+        alone = self._lock.acquire(True, PATIENCE_SECONDS)  # as in `Storing`
+        try:
+            if reading > self._told:
+                self._told = reading
+                publish(news)
         finally:
             if alone:
                 self._lock.release()
