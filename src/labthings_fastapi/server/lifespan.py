@@ -32,6 +32,7 @@ class Household:
         self._workers = workers
         self._lane = Lane(workers, "the server", limit=1, waiting=1000)
         self._entered: list[Thing] = []
+        self._closing = False  # since it last began to open
         self.states: dict[str, ThingState] = {}
         self.failures: dict[str, str] = {}
         """Why the Things were not started that a tolerant household does without."""
@@ -40,14 +41,17 @@ class Household:
         """Call each `__enter__`, in order; if one fails, close those that are open again.
 
         A tolerant household goes on instead, without the Thing that failed and without those
-        that cannot do without it: `failures` says why.
+        that cannot do without it: `failures` says why. Once it is to close, no other is opened.
 
         Raises:
             ThingStartError: naming the Thing that failed.
         """
+        self._closing = False
         again = {thing.name for thing in things}
         self.failures = {name: why for name, why in self.failures.items() if name not in again}
         for thing in things:
+            if self._closing:
+                return
             missing = next(filter(self.failures.get, needs_of(thing)), None)
             if missing is not None:
                 self._note_failure(thing, f"it needs {missing!r}, which could not start")
@@ -93,9 +97,12 @@ class Household:
         """Call each `__exit__`, latest first, also if some fail.
 
         With a timeout (seconds), each gets its share of what is left; a stuck one is logged, and
-        the next begins.
+        the next begins. One that is just being opened comes first.
         """
+        self._closing = True
         deadline = None if timeout is None else time.monotonic() + timeout
+        for name in [name for name, state in self.states.items() if state == "opening"]:
+            await self._wait_for_opening(name, _share(deadline, len(self._entered) + 1))
         while self._entered:
             share = _share(deadline, len(self._entered))
             thing = self._entered.pop()
@@ -117,6 +124,13 @@ class Household:
                     exc_info=reason,
                 )
             self.states[thing.name] = "closed"
+
+    async def _wait_for_opening(self, name: str, timeout: float | None) -> None:
+        try:
+            async with asyncio.timeout(timeout):
+                await self._lane.run(lambda: None)  # behind its `__enter__`
+        except TimeoutError:
+            thing_log(name).error("It did not open within %.1f s; others are closed.", timeout)
 
 
 def _share(deadline: float | None, of: int) -> float | None:

@@ -340,9 +340,9 @@ class ThingServer(ThingRegister):
     def _runs_with(self, opened: Mapping[str, Thing]) -> bool:
         """Run, unless there are other Things than these: some were added while these opened."""
         with self._agreeing:
-            if opened is not self._things:
-                return False
             if self.state == "starting":  # it may have been told to stop meanwhile
+                if opened is not self._things:
+                    return False
                 self._poller.start(filter(self._household.is_open, opened.values()))
                 self.state = "running"
         return True

@@ -11,6 +11,8 @@ import pytest
 
 import labthings_fastapi as lt
 from labthings_fastapi.exceptions import ThingStartError
+from labthings_fastapi.portal.workers import Workers
+from labthings_fastapi.server.lifespan import Household
 
 calls: list[tuple[str, str, str]] = []
 
@@ -270,3 +272,37 @@ def test_a_thing_that_opens_while_the_server_stops_is_closed_again(cls, caplog):
     assert ("failed while it was closed" in caplog.text) == (cls is PatientButFailing)
     with server.test_client():
         assert order() == ["enter patient", "exit patient", "enter patient"]
+
+
+class Never(Recorded):
+    """Comes when it is too late."""
+
+
+def stop_while_one_opens(timeout, is_patient):
+    """Close a household while its second Thing opens; who is patient lets that end first."""
+
+    async def main():
+        household, patient = Household(Workers("test-worker")), Patient()
+        opening = asyncio.create_task(household.open([Recorded(), patient, Never()]))
+        await asyncio.to_thread(patient.inside.wait, 30)
+        closing = asyncio.create_task(household.close(timeout))
+        if not is_patient:
+            await closing
+        asyncio.get_running_loop().call_soon(patient.go_on.set)  # once the closing has begun
+        await opening
+        await closing
+        await household.close()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("timeout", [None, 60])
+def test_who_stops_while_a_thing_opens_closes_it_first_and_opens_no_other(timeout):
+    stop_while_one_opens(timeout, is_patient=True)
+    assert order() == ["enter Recorded", "enter Patient", "exit Patient", "exit Recorded"]
+
+
+def test_a_thing_that_does_not_get_open_keeps_no_other_from_being_closed(caplog):
+    stop_while_one_opens(0.01, is_patient=False)
+    assert order() == ["enter Recorded", "exit Recorded", "enter Patient", "exit Patient"]
+    assert "did not open within" in caplog.text
