@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import threading
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
@@ -13,7 +12,7 @@ from pydantic import ValidationError
 from labthings_fastapi.exceptions import AffordanceDefinitionError, describe_exception
 
 from .property import BaseProperty
-from .property_news import NUMBER_BYTES, NumberNews, is_number
+from .property_news import NUMBER_BYTES, NumberNews, Storing, is_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -49,9 +48,7 @@ class DataProperty(BaseProperty[V]):
         super().__init__(**options)
         self._default = default
         self._factory = default_factory
-        # Held while a value is stored and its news is handed on, so that the last news that
-        # observers get is of the value that is there. Never held while user code runs.
-        self._storing = threading.Lock()
+        self._storing = Storing(self._teller)
 
     def check(self, namespace: Mapping[str, Any]) -> None:
         """Refuse a missing hint, both or no default, and a default that is not valid itself."""
@@ -151,10 +148,7 @@ class DataProperty(BaseProperty[V]):
     def set_valid(self, thing: Any, value: V) -> None:
         """Store a value that has been checked, and tell observers."""
         tell = self._teller(thing, value) if self.is_observable else None
-        with self._storing:
-            thing.__dict__[self.name] = value
-            if tell is not None:
-                tell()
+        self._storing.store(thing, self.name, value, tell)
 
     def _teller(self, thing: Any, value: V) -> Callable[[], object] | None:
         """Return what tells observers of a value; None if that cannot be told."""

@@ -157,7 +157,7 @@ class FunctionalProperty(BaseProperty[V], Generic[OwnerT, V]):
     def publish_if_observed(self, thing: Any) -> None:
         """Read the value back and tell observers, if the property may be observed."""
         if self.is_observable:
-            self.publish(thing, self.get(thing))
+            self.publish_reading(thing)
 
     @property
     def poll_interval(self) -> float | None:

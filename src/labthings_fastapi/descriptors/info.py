@@ -149,4 +149,4 @@ class PropertyInfo(Bound[BaseProperty[Any]]):
 
     def publish(self) -> None:
         """Tell observers the value as it is now, for instance after the hardware changed it."""
-        self.descriptor.publish(self._thing, self.descriptor.get(self._thing))
+        self.descriptor.publish_reading(self._thing)

@@ -11,12 +11,14 @@ from labthings_fastapi.messages.message import Message
 from labthings_fastapi.schemas.values import ValueSchema
 
 from .base import BaseDescriptor
+from .property_news import Telling
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from contextlib import AbstractContextManager
 
 V = TypeVar("V")
+_TELLINGS = "labthings tellings"  # among a Thing's attributes, where no name can be like it
 
 
 class BaseProperty(BaseDescriptor, Generic[V]):
@@ -169,6 +171,16 @@ class BaseProperty(BaseDescriptor, Generic[V]):
         news = self.news(thing, value)
         if news is not None:
             thing._thing_server_interface.publish(news)
+
+    def publish_reading(self, thing: Any) -> None:
+        """Read the value and tell it; any thread: who has begun to read last is heard last."""
+        tellings: dict[BaseProperty[Any], Telling]
+        tellings = thing.__dict__.get(_TELLINGS) or thing.__dict__.setdefault(_TELLINGS, {})
+        telling = tellings.get(self) or tellings.setdefault(self, Telling())
+        reading = next(telling.readings)
+        news = self.news(thing, self.get(thing))
+        if news is not None:
+            telling.tell(reading, thing._thing_server_interface.publish, news)
 
     def news(self, thing: Any, value: V) -> Message | None:
         """Write a change for observers; one that has no JSON form is logged instead."""

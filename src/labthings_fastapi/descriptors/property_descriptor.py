@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-import threading
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -12,6 +12,7 @@ from labthings_fastapi.exceptions import AffordanceDefinitionError
 
 from .base import function_doc
 from .property import BaseProperty
+from .property_news import Storing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -44,8 +45,7 @@ class PropertyDescriptor(BaseProperty[Any]):
         self.initial_value = initial_value
         self.getter = getter
         self._setter = setter
-        # Held while a value is stored and its news is handed on, never while user code runs.
-        self._storing = threading.Lock()
+        self._storing = Storing(self._teller)
         if getter is not None and setter is None:
             self.readonly = True
 
@@ -134,12 +134,14 @@ class PropertyDescriptor(BaseProperty[Any]):
         if self._setter is not None:
             self._setter(thing, value)
             if self.is_observable:
-                self.publish(thing, self.get(thing))
+                self.publish_reading(thing)
         elif self.getter is not None:
             raise self.read_only_error(thing)
         else:
-            news = self.news(thing, value) if self.is_observable else None
-            with self._storing:
-                thing.__dict__[self.name] = value
-                if news is not None:
-                    thing._thing_server_interface.publish(news)
+            tell = self._teller(thing, value) if self.is_observable else None
+            self._storing.store(thing, self.name, value, tell)
+
+    def _teller(self, thing: Any, value: Any) -> Callable[[], object] | None:
+        """Return what tells observers of a value; None if that cannot be told."""
+        news = self.news(thing, value)
+        return None if news is None else partial(thing._thing_server_interface.publish, news)

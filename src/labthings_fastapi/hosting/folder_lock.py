@@ -73,8 +73,10 @@ class FolderLock:
                 raise ServerNotRunningError(
                     f"The settings folder {str(self._folder)!r} is not used by a running server."
                 )
-            if self._handle is not None:
-                return
+            self._secure()
+
+    def _secure(self) -> None:
+        if self._handle is None:
             self._folder.mkdir(parents=True, exist_ok=True)
             self._handle = _lock_file(self._folder)
 
@@ -85,8 +87,9 @@ class FolderLock:
             FolderInUseError: another process was first.
             OSError: the folder cannot be made.
         """
-        if self._name is not None:
-            self.secure()
+        with self._lock:
+            if self._name is not None:
+                self._secure()
 
     def release(self) -> None:
         """Let others have the folder; harmless twice."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import threading
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -75,8 +74,7 @@ class EmptyHouse:
 
     def __init__(self) -> None:
         """Make the broker only if somebody publishes or listens."""
-        self._lock = threading.Lock()
-        self._broker: Broker | None = None
+        self._brokers: dict[str, Broker] = {}  # one at most
 
     def claim_folder(self) -> None:
         """Do nothing: there is no folder."""
@@ -84,10 +82,9 @@ class EmptyHouse:
     @property
     def broker(self) -> Broker:
         """A broker of its own."""
-        with self._lock:
-            if self._broker is None:
-                self._broker = Broker(replay=100)
-            return self._broker
+        # Without a lock: a finaliser may ask while its own thread makes the broker.
+        found = self._brokers.get("own")
+        return found if found is not None else self._brokers.setdefault("own", Broker(replay=100))
 
     def thing_states(self) -> Mapping[str, Mapping[str, Any]]:
         """No other Things live here."""

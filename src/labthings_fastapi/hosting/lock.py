@@ -62,7 +62,7 @@ class GlobalLock:
             self._depth -= 1
             if not self._depth:
                 self._owner = None
-                self._condition.notify()
+                self._condition.notify_all()  # all threads of the next run pass
 
     @contextmanager
     def held(self, what: str, timeout: float | None = None) -> Iterator[None]:

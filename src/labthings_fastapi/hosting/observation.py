@@ -41,18 +41,24 @@ class Observation:
     def __init__(self, broker: Broker, topic: Topic, callback: Callable[[Any], Any]) -> None:
         """Call `callback` with the value of each message of a topic, from now on."""
         self._callback = callback
-        self._lock = threading.Lock()
-        self._busy = False  # a worker is in `run`, or on its way there
+        self._lock = threading.Lock()  # guards the two below; never held while others are called
+        self._busy = True  # a worker is in `run`, or on its way there; or nothing is in place yet
         self._again = False
         self._closed = False
         self._broker, self._topic = broker, topic
         self._subscription = self._subscribe()
+        if self._is_wanted_again():
+            self._hand_over()  # something came at once
 
     def _subscribe(self) -> Subscription:
-        # Under the lock, so that a message that comes at once finds the subscription in place.
+        # While busy: the broker may wake us before it returns, from this very thread.
+        return self._broker.subscribe(self._topic, wake=self._wake)
+
+    def _is_wanted_again(self) -> bool:
+        """Be busy no longer, unless something has come since we were."""
         with self._lock:
-            self._subscription = self._broker.subscribe(self._topic, wake=self._wake)
-            return self._subscription
+            self._busy, self._again = self._again, False
+            return self._busy
 
     def _wake(self) -> None:
         with self._lock:
@@ -60,6 +66,9 @@ class Observation:
                 self._again = True
                 return
             self._busy = True
+        self._hand_over()
+
+    def _hand_over(self) -> None:
         try:
             _workers().submit(self)
         except (RuntimeError, MemoryError) as error:
@@ -79,11 +88,8 @@ class Observation:
                     self._missed(message)
                 else:
                     self._tell(message.value)
-            with self._lock:
-                if not self._again:
-                    self._busy = False
-                    return
-                self._again = False
+            if not self._is_wanted_again():
+                return
 
     def _missed(self, gap: Message) -> None:
         """Say that the callback is too slow for its events, and go on with the next ones."""
@@ -92,8 +98,10 @@ class Observation:
             self._callback,
             gap.payload.decode(),
         )
-        if self._subscription.closed and not self._closed:
-            self._subscribe()
+        if self._subscription.closed:
+            self._subscription = self._subscribe()
+            if self._closed:  # by somebody who may have closed the one before
+                self._subscription.close()
 
     def _tell(self, value: Any) -> None:
         try:
@@ -108,7 +116,5 @@ class Observation:
 
     def close(self) -> None:
         """Call no more; a call in progress ends by itself."""
-        self._closed = True
-        with self._lock:
-            subscription = self._subscription
-        subscription.close()
+        self._closed = True  # first, for who subscribes again just now
+        self._subscription.close()

@@ -9,7 +9,6 @@ import asyncio
 import contextvars
 import threading
 from concurrent.futures import CancelledError, Future
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from labthings_fastapi.own_log import own_logger
@@ -139,10 +138,13 @@ class TaskHandle:
             raise asyncio.CancelledError from error
 
 
-@cache
+# Made at once: were it made on first use, two threads that come first could get two of them.
+_THINGS_LOOP = ThingsLoop()
+
+
 def things_loop() -> ThingsLoop:
     """Return the process's Things' loop; it is as wide as the process, like the main thread."""
-    return ThingsLoop()
+    return _THINGS_LOOP
 
 
 __all__ = ["TaskHandle", "ThingsLoop", "UserCodeExit", "things_loop"]

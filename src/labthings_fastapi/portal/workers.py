@@ -144,7 +144,8 @@ class Workers:
 class Lane:
     """A Thing's share of the workers: so many calls at once, so many waiting, no more.
 
-    Used from one event loop only. A stuck driver fills its own lane and no other.
+    Used from one event loop only, and when that has closed, from another one. A stuck driver fills
+    its own lane and no other.
     """
 
     def __init__(self, workers: Workers, name: str, *, limit: int = 8, waiting: int = 32) -> None:
@@ -153,6 +154,7 @@ class Lane:
         self._name = name
         self._limit = limit
         self._most_waiting = waiting
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._running = 0
         self._line: deque[_Job] = deque()
 
@@ -163,6 +165,8 @@ class Lane:
         BaseExceptions that would end an event loop come wrapped in `UserCodeExit`.
         """
         job = _Job(function, arguments, self._ended)
+        if job.loop is not self._loop:
+            self._move_to(job.loop)
         if self._running < self._limit:
             self._begin(job)
         elif len(self._line) < self._most_waiting:
@@ -178,6 +182,13 @@ class Lane:
             if job.future.cancelled() and job in self._line:
                 self._line.remove(job)
         return result
+
+    def _move_to(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Begin anew where the loop has closed: its calls cannot say any more that they ended."""
+        if self._loop is not None and self._loop.is_closed():
+            self._running = 0
+            self._line.clear()
+        self._loop = loop
 
     def _begin(self, job: _Job) -> None:
         # Counted until the code has ended, also if nobody waits for it any more: a call that was

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from labthings_fastapi.thing import Thing
 
     from .listening import Bound
+    from .register import ThingRegister
 
 LOGGER = own_logger("discovery")
 GOODBYE_SECONDS = 1.5
@@ -30,7 +32,7 @@ def can_announce() -> bool:
 
 
 class Announcing:
-    """The announcements of one server; its methods may be called from any thread, one at a time.
+    """The announcements of one server; its methods may be called from any thread.
 
     Only a server that knows its own address announces itself, which is one that `serve()` runs.
     """
@@ -39,13 +41,16 @@ class Announcing:
         """Announce always, never, or (None) if there is another computer to see it."""
         self._choice = choice
         self._server_id = server_id
+        self._lock = threading.Lock()  # guards the next four
         self._advertiser: Advertiser | None = None
         self._origin = Origin("")
         self._names: set[str] = set()
+        self._announced: set[str] = set()  # the Things
 
-    def begin(self, bound: Bound, prefix: str, things: Iterable[Thing]) -> None:
-        """Announce the directory and these Things; may wait for the disk.
+    def begin(self, bound: Bound, prefix: str, register: ThingRegister) -> None:
+        """Announce the directory and all Things of a register; may wait for the disk.
 
+        One that comes meanwhile is announced here or by `add`, if it is in the register first.
         A failure is a warning in the log: the server works without.
         """
         if self._choice is False or not can_announce():
@@ -53,37 +58,46 @@ class Announcing:
         try:
             found = announced_addresses(bound.addresses, loopback=bool(self._choice))
             if found:
-                self._start(Reach(tuple(found), bound.port, bound.scheme), prefix, things)
+                reach = Reach(tuple(found), bound.port, bound.scheme)
+                origin = Origin(socket.gethostname(), self._server_id())
+                with self._lock:
+                    self._start(origin, reach, prefix, register.things.values())
         except Exception as error:  # noqa: BLE001 - of networks and operating systems: see above
             LOGGER.warning("The server cannot be announced: %s.", describe_exception(error))
 
-    def _start(self, reach: Reach, prefix: str, things: Iterable[Thing]) -> None:
-        self._origin = Origin(socket.gethostname(), self._server_id())
-        self._names = set()
-        self._advertiser = Advertiser(self._origin, reach)
-        directory = self._origin.directory(prefix)
+    def _start(self, origin: Origin, reach: Reach, prefix: str, things: Iterable[Thing]) -> None:
+        self._origin = origin
+        self._names, self._announced = set(), set()
+        self._advertiser = Advertiser(origin, reach)
+        directory = origin.directory(prefix)
         self._names.add(directory.name)
         self._advertiser.add(directory)
         for thing in things:
-            self.add(thing)
+            self._add(self._advertiser, thing)
         LOGGER.info("Announced by mDNS (_wot._tcp) at %s.", ", ".join(reach.addresses))
 
     def add(self, thing: Thing) -> None:
-        """Announce a Thing, if the server is announced."""
-        if self._advertiser is None:
-            return
+        """Announce a Thing, if the server is announced; harmless twice."""
+        with self._lock:
+            if self._advertiser is not None and thing.name not in self._announced:
+                self._add(self._advertiser, thing)
+
+    def _add(self, advertiser: Advertiser, thing: Thing) -> None:
+        self._announced.add(thing.name)
         service = self._origin.thing(thing.name, thing.title, thing.path, self._names)
         self._names.add(service.name)
-        self._advertiser.add(service)
+        advertiser.add(service)
 
     def withdraw(self) -> None:
         """Begin to say goodbye, without waiting; harmless twice."""
-        if self._advertiser is not None:
-            self._advertiser.withdraw()
+        advertiser = self._advertiser
+        if advertiser is not None:
+            advertiser.withdraw()
 
     def end(self) -> None:
         """Say goodbye, and wait for it a little; harmless twice."""
-        advertiser, self._advertiser = self._advertiser, None
+        with self._lock:
+            advertiser, self._advertiser = self._advertiser, None
         if advertiser is not None:
             advertiser.withdraw()
             advertiser.join(GOODBYE_SECONDS)

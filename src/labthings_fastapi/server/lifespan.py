@@ -32,6 +32,7 @@ class Household:
         self._workers = workers
         self._lane = Lane(workers, "the server", limit=1, waiting=1000)
         self._entered: list[Thing] = []
+        self._closing = False  # since it last began to open
         self.states: dict[str, ThingState] = {}
         self.failures: dict[str, str] = {}
         """Why the Things were not started that a tolerant household does without."""
@@ -40,13 +41,17 @@ class Household:
         """Call each `__enter__`, in order; if one fails, close those that are open again.
 
         A tolerant household goes on instead, without the Thing that failed and without those
-        that cannot do without it: `failures` says why.
+        that cannot do without it: `failures` says why. Once it is to close, no other is opened.
 
         Raises:
             ThingStartError: naming the Thing that failed.
         """
-        self.failures = {}
+        self._closing = False
+        again = {thing.name for thing in things}
+        self.failures = {name: why for name, why in self.failures.items() if name not in again}
         for thing in things:
+            if self._closing:
+                return
             missing = next(filter(self.failures.get, needs_of(thing)), None)
             if missing is not None:
                 self._note_failure(thing, f"it needs {missing!r}, which could not start")
@@ -79,16 +84,12 @@ class Household:
         self.states[thing.name] = "open"
         self._entered.append(thing)
 
-    def open_now(self, thing: Thing) -> None:
-        """Open a Thing that was added while the server runs, in the calling thread.
+    def is_open(self, thing: Thing) -> bool:
+        """Tell whether a Thing is open now."""
+        return self.states.get(thing.name) == "open"
 
-        Raises:
-            ThingStartError: its `__enter__` failed.
-        """
-        try:
-            enter(thing)
-        except BaseException as error:
-            raise ThingStartError(thing.name, error) from error
+    def take_over(self, thing: Thing) -> None:
+        """Close this Thing with the others; it is open. From any thread, while none are closed."""
         self.states[thing.name] = "open"
         self._entered.append(thing)
 
@@ -96,9 +97,12 @@ class Household:
         """Call each `__exit__`, latest first, also if some fail.
 
         With a timeout (seconds), each gets its share of what is left; a stuck one is logged, and
-        the next begins.
+        the next begins. One that is just being opened comes first.
         """
+        self._closing = True
         deadline = None if timeout is None else time.monotonic() + timeout
+        for name in [name for name, state in self.states.items() if state == "opening"]:
+            await self._wait_for_opening(name, _share(deadline, len(self._entered) + 1))
         while self._entered:
             share = _share(deadline, len(self._entered))
             thing = self._entered.pop()
@@ -120,6 +124,13 @@ class Household:
                     exc_info=reason,
                 )
             self.states[thing.name] = "closed"
+
+    async def _wait_for_opening(self, name: str, timeout: float | None) -> None:
+        try:
+            async with asyncio.timeout(timeout):
+                await self._lane.run(lambda: None)  # behind its `__enter__`
+        except TimeoutError:
+            thing_log(name).error("It did not open within %.1f s; others are closed.", timeout)
 
 
 def _share(deadline: float | None, of: int) -> float | None:
@@ -152,6 +163,28 @@ def leave(thing: Thing) -> None:
         things_loop().call(thing.__aexit__, None, None, None)
     elif hasattr(thing, "__exit__"):
         _finish(thing.__exit__(None, None, None))
+
+
+def open_now(thing: Thing) -> None:
+    """Open a Thing that was added while the server runs, in the calling thread.
+
+    Raises:
+        ThingStartError: its `__enter__` failed.
+    """
+    try:
+        enter(thing)
+    except BaseException as error:
+        raise ThingStartError(thing.name, error) from error
+
+
+def close_now(thing: Thing) -> None:
+    """Close a Thing in the calling thread, because the server stopped while it was opened."""
+    try:
+        leave(thing)
+    except BaseException as error:  # noqa: BLE001 - hardware raises anything; it is logged
+        thing_log(thing.name).error(
+            "It failed while it was closed: %s", describe_exception(error), exc_info=error
+        )
 
 
 def _finish(result: Any) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import threading
 from typing import TYPE_CHECKING, Any, Protocol
 
 from fastapi import FastAPI
@@ -43,7 +45,7 @@ class Holder(Protocol):
 class ThingsAPI(FastAPI):
     """A FastAPI app whose OpenAPI document also describes Things.
 
-    Set `openapi_schema` to None when a Thing is added.
+    Call `describe_anew` when a Thing is added. The document may be asked for in any thread.
     """
 
     def __init__(self, holder: Holder, **options: Any) -> None:
@@ -53,6 +55,8 @@ class ThingsAPI(FastAPI):
             title="LabThings", version=VERSION, docs_url=None, redoc_url=None, **options
         )
         self._holder = holder
+        self._lock = threading.Lock()  # guards the next, and the document that goes with it
+        self._additions = 0
         self._entered: ASGIApp = super().__call__
 
     def guard(self, door: Callable[[ASGIApp], ASGIApp]) -> None:
@@ -67,21 +71,38 @@ class ThingsAPI(FastAPI):
         # A coroutine, by which servers know ASGI 3: what is entered is a plain function.
         await self._entered(scope, receive, send)
 
+    def describe_anew(self) -> None:
+        """Have the document written anew when somebody asks next; any thread."""
+        with self._lock:
+            self._additions += 1
+            self.openapi_schema = None
+
     def openapi(self) -> Json:
         """Return the document, written once until `openapi_schema` is dropped."""
-        if self.openapi_schema is None:
-            document = super().openapi()
-            schemas = document.setdefault("components", {}).setdefault("schemas", {})
-            schemas |= {"Problem": PROBLEM_SCHEMA, "ActionStatus": ACTION_STATUS}
-            components = Components(schemas)
-            for thing in self._holder.things.values():
-                document["paths"].update(thing_paths(thing, components))
-            prefix = self._holder.api_prefix
-            document["paths"].update(directory_paths(prefix) | events_path(prefix))
-            say_what_goes_wrong(document)
-            security_schemes(document, self._holder.entrance, prefix)
-            self.openapi_schema = document
-        return self.openapi_schema
+        document = self.openapi_schema
+        if document is None:
+            additions = self._additions
+            document = self._written()
+            with self._lock:
+                if additions == self._additions:  # otherwise a Thing may be missing in it
+                    self.openapi_schema = document
+        return document
+
+    def _written(self) -> Json:
+        # By a twin: FastAPI keeps its part of the document where others would take it for whole.
+        twin = copy.copy(self)
+        twin.openapi_schema = None
+        document = super(ThingsAPI, twin).openapi()
+        schemas = document.setdefault("components", {}).setdefault("schemas", {})
+        schemas |= {"Problem": PROBLEM_SCHEMA, "ActionStatus": ACTION_STATUS}
+        components = Components(schemas)
+        for thing in self._holder.things.values():
+            document["paths"].update(thing_paths(thing, components))
+        prefix = self._holder.api_prefix
+        document["paths"].update(directory_paths(prefix) | events_path(prefix))
+        say_what_goes_wrong(document)
+        security_schemes(document, self._holder.entrance, prefix)
+        return document
 
 
 def security_schemes(document: Json, entrance: Entrance, prefix: str) -> None:

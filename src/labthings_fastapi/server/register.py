@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import threading
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from labthings_fastapi.exceptions import ThingNotFoundError
 from labthings_fastapi.thing import Thing
 
+from .lifespan import close_now, open_now
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from .lifespan import Household
 
 T = TypeVar("T", bound=Thing)
 
@@ -19,7 +24,31 @@ class ThingRegister:
 
     def __init__(self) -> None:
         """Hold nothing yet."""
-        self._things: dict[str, Thing] = {}
+        self.state: Literal["stopped", "starting", "running", "stopping"] = "stopped"
+        self._things: dict[str, Thing] = {}  # once it is served: replaced, never changed
+        # Guards the two above where they must agree: all Things of a running server are open. The
+        # event loop takes it too, so it is held for a moment only, and never while user code runs.
+        self._agreeing = threading.Lock()
+
+    def _take_in(self, name: str, thing: Thing, household: Household) -> bool:
+        """Hold one more Thing, one at a time; open it if the server runs, and tell whether it does.
+
+        The server may start or stop while the Thing is opened: then that is seen to, too.
+
+        Raises:
+            ThingStartError: it cannot be opened, and is not held.
+        """
+        opened = False
+        while True:
+            if opened != (self.state == "running"):
+                (close_now if opened else open_now)(thing)
+                opened = not opened
+            with self._agreeing:
+                if opened == (self.state == "running"):
+                    self._things = {**self._things, name: thing}
+                    if opened:
+                        household.take_over(thing)
+                    return opened
 
     @property
     def things(self) -> Mapping[str, Thing]:

@@ -86,7 +86,6 @@ class ThingServer(ThingRegister):
         self.config = reviewed(config if config is not None else {})
         self.debug = debug
         self.tolerant = tolerant
-        self.state: Literal["stopped", "starting", "running", "stopping"] = "stopped"
         self.broker = Broker()
         self.global_lock = (
             GlobalLock(log_level=self.config.global_lock_log_level)
@@ -100,7 +99,7 @@ class ThingServer(ThingRegister):
         self._subjects = Subjects(self.action_manager, self.api_prefix)
         self.entrance = self._make_entrance()
         self._recording = Recording(self.action_manager, self.config.journal, self.settings_folder)
-        self._lock = threading.RLock()  # guards `_things` while one is added
+        self._lock = threading.RLock()  # held while a Thing is added, also while it is opened
         super().__init__()
         self._workers = Workers("labthings-worker")
         self._lane = Lane(self._workers, "the server", limit=1)
@@ -216,7 +215,7 @@ class ThingServer(ThingRegister):
         for binding in self.bindings:
             binding.expose(thing)
         self._subjects.add(thing)
-        self.app.openapi_schema = None
+        self.app.describe_anew()
 
     # --- what it holds --------------------------------------------------------------------
 
@@ -297,13 +296,11 @@ class ThingServer(ThingRegister):
             for slot in slots_of(type(thing)).values():
                 slot.fill(thing, {**self._things, name: thing}, UNSET)
             thing.load_settings()
-            if self.state == "running":
-                self._household.open_now(thing)
-            # Replaced and not changed: others may be going through it.
-            self._things = {**self._things, name: thing}
+            opened = self._take_in(name, thing, self._household)
             self._expose(thing)
-            self._poller.add(thing)
-        if self.state == "running":
+            if opened:
+                self._poller.add(thing)
+        if opened:
             self.http.directory.announce(thing)
             self._announcing.add(thing)
         return thing
@@ -319,11 +316,6 @@ class ThingServer(ThingRegister):
             capture(logger_name)
         try:
             await self._open()
-            self.state = "running"
-            states = self._household.states
-            self._poller.start(
-                [thing for thing in self._things.values() if states.get(thing.name) == "open"]
-            )
             yield
         finally:
             await self.wind_down()
@@ -335,14 +327,29 @@ class ThingServer(ThingRegister):
 
         try:
             await self._lane.run(self._recording.begin)
-            await self._household.open(start_order(self._things), tolerant=self.tolerant)
+            opened: Mapping[str, Thing] = {}
+            while not self._runs_with(opened):
+                things = self._things
+                more = [thing for thing in start_order(things) if thing.name not in opened]
+                await self._household.open(more, tolerant=self.tolerant)
+                opened = things
         except Exception as error:
             self.start_error = error
             raise
 
+    def _runs_with(self, opened: Mapping[str, Thing]) -> bool:
+        """Run, unless there are other Things than these: some were added while these opened."""
+        with self._agreeing:
+            if self.state == "starting":  # it may have been told to stop meanwhile
+                if opened is not self._things:
+                    return False
+                self._poller.start(filter(self._household.is_open, opened.values()))
+                self.state = "running"
+        return True
+
     async def listening(self, bound: Bound) -> None:
         """Announce the Things on the network, if they are to be found at these addresses."""
-        await self._lane.run(self._announcing.begin, bound, self.api_prefix, self._things.values())
+        await self._lane.run(self._announcing.begin, bound, self.api_prefix, self)
 
     async def wind_down(self, timeout: float | None = None) -> None:
         """Refuse work, cancel runs, end streams and close the Things; harmless twice.
@@ -350,7 +357,8 @@ class ThingServer(ThingRegister):
         With a timeout (seconds) no Thing can hold up the others; without one each is waited for.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
-        self.state = "stopping"
+        with self._agreeing:
+            self.state = "stopping"
         self._announcing.withdraw()
         await self._poller.stop()
         await cancel_runs(self.action_manager, self.config.shutdown_timeout)

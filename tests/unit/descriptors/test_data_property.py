@@ -9,7 +9,9 @@ from pydantic import BaseModel, ValidationError
 
 import labthings_fastapi as lt
 from labthings_fastapi.descriptors.data_property import DataProperty
+from labthings_fastapi.descriptors.property_descriptor import PropertyDescriptor
 from labthings_fastapi.exceptions import AffordanceDefinitionError
+from labthings_fastapi.messages.broker import Broker
 from labthings_fastapi.messages.topic import Topic
 
 
@@ -98,6 +100,71 @@ def test_the_last_news_is_of_the_value_that_is_there():
     for thread in threads:
         thread.join()
     assert subscription.take()[-1].value == stage.speed
+
+
+class Counting(lt.Thing):
+    """Counts what is left, in both styles."""
+
+    left: int = lt.property(default=0)
+    older = PropertyDescriptor(int, 0, observable=True)
+    noise: lt.Event[None] = lt.event()
+
+
+def told_in_another_thread(thing, name, act):
+    """Let `act` run in a thread that must end; return the last news of a property."""
+    subscription = thing._thing_server_interface.broker.subscribe(
+        Topic(kinds=frozenset({"property"}))
+    )
+    acting = threading.Thread(target=act, daemon=True)
+    acting.start()
+    acting.join(30)
+    assert not acting.is_alive()
+    return [message.value for message in subscription.take() if message.affordance == name][-1]
+
+
+@pytest.mark.parametrize("step", ["publish", "_deliver"])
+@pytest.mark.parametrize("name", ["left", "older"])
+def test_a_finaliser_may_set_the_property_that_is_being_set(monkeypatch, name, step):
+    """The garbage collector calls finalisers anywhere; nothing waits, and the last news is true."""
+    thing, real, calls = Counting(), getattr(Broker, step), []
+
+    def with_finaliser(broker, *args):
+        calls.append(args)
+        if len(calls) == 1:
+            setattr(thing, name, 2)
+        return real(broker, *args)
+
+    monkeypatch.setattr(Broker, step, with_finaliser)
+    last = told_in_another_thread(thing, name, lambda: setattr(thing, name, 1))
+    assert last == getattr(thing, name)
+
+
+@pytest.mark.parametrize("name", ["left", "older"])
+def test_a_finaliser_of_a_publisher_may_set_what_another_thread_sets(monkeypatch, name):
+    thing, publish, deliver = Counting(), Broker.publish, Broker._deliver
+    publishing, others = threading.Event(), []
+
+    def publish_when_it_is_stored(broker, message):
+        if threading.current_thread() in others:
+            publishing.set()
+        return publish(broker, message)
+
+    def deliver_with_finaliser(broker, message, *args):
+        if message.kind == "event":
+            others.append(threading.Thread(target=setattr, args=(thing, name, 1), daemon=True))
+            others[0].start()
+            publishing.wait(30)  # it has stored its value, and will wait for us
+            setattr(thing, name, 2)
+        return deliver(broker, message, *args)
+
+    def emit():
+        thing.noise.emit()
+        others[0].join(30)
+
+    monkeypatch.setattr(Broker, "publish", publish_when_it_is_stored)
+    monkeypatch.setattr(Broker, "_deliver", deliver_with_finaliser)
+    last = told_in_another_thread(thing, name, emit)
+    assert last == getattr(thing, name)
 
 
 def define(**options):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 from pydantic import ValidationError
 
 import labthings_fastapi as lt
+from labthings_fastapi.descriptors.property_descriptor import PropertyDescriptor
 from labthings_fastapi.exceptions import AffordanceDefinitionError
 from labthings_fastapi.messages.topic import Topic
 
@@ -139,3 +142,48 @@ def test_a_default_that_breaks_the_constraints_is_found_when_the_class_is_made()
                 return 1
 
             x.default = -1
+
+
+class Shared(lt.Thing):
+    """Has a value that two threads set; the reader of the first is held up."""
+
+    _value = 0
+    held_up: threading.Thread | None = None
+
+    def __init__(self):
+        self.has_read, self.go_on = threading.Event(), threading.Event()
+
+    def _read(self):
+        value = self._value
+        if threading.current_thread() is self.held_up:
+            self.has_read.set()
+            self.go_on.wait(30)
+        return value
+
+    def _write(self, value):
+        self._value = value
+
+    @lt.property(observable=True)
+    def now(self) -> int:
+        return self._read()
+
+    @now.setter
+    def _set_now(self, value):
+        self._write(value)
+
+    older = PropertyDescriptor(int, getter=_read, setter=_write, observable=True)
+
+
+@pytest.mark.parametrize("name", ["now", "older"])
+def test_a_value_that_was_read_before_another_was_set_is_not_told_after_it(name):
+    shared = Shared()
+    subscription = shared._thing_server_interface.broker.subscribe(Topic())
+    shared.held_up = threading.Thread(target=setattr, args=(shared, name, 1))
+    shared.held_up.start()
+    shared.has_read.wait(30)
+    setattr(shared, name, 2)
+    shared.go_on.set()
+    shared.held_up.join(30)
+    assert [message.value for message in subscription.take()] == [2]
+    shared.properties[name].publish()
+    assert [message.value for message in subscription.take()] == [2]

@@ -135,3 +135,24 @@ def test_a_folder_that_cannot_be_locked_is_used_with_a_warning(lock, tmp_path, c
     with caplog.at_level(logging.WARNING, "labthings_fastapi"):
         assert lock.claim()
     assert "cannot be locked" in caplog.text
+
+
+def test_a_server_that_stops_at_this_moment_has_no_folder_to_keep(tmp_path, monkeypatch):
+    class Stopping:
+        """A lock that the other thread, which stops the server, gets first."""
+
+        def __enter__(self):
+            monkeypatch.setattr(lock, "_lock", real)
+            lock.release()
+            real.acquire()
+
+        def __exit__(self, *_):
+            real.release()
+
+    lock = FolderLock(tmp_path)
+    assert lock.claim()
+    real = lock._lock
+    monkeypatch.setattr(lock, "_lock", Stopping())
+    lock.secure_if_claimed()
+    assert lock.claim()
+    lock.release()

@@ -7,6 +7,8 @@ import threading
 import pytest
 
 import labthings_fastapi as lt
+from labthings_fastapi.hosting import interface
+from labthings_fastapi.messages.broker import Broker
 from labthings_fastapi.messages.topic import Topic
 
 
@@ -74,3 +76,21 @@ def test_in_a_house_it_knows_the_configuration_and_the_others():
     assert house.get_thing_states() == {"a": {"speed": 1.0}, "b": {"speed": 1.0}}
     house.application_config["lab"]["room"] = 5
     assert house.application_config == config
+
+
+def test_a_finaliser_may_publish_while_its_thread_publishes_for_the_first_time(monkeypatch):
+    stage, asked, found = Stage(), [], []
+    house = stage._thing_server_interface
+
+    def make_with_finaliser(**options):
+        if not asked:
+            asked.append(None)
+            asked[0] = house.broker
+        return Broker(**options)
+
+    monkeypatch.setattr(interface, "Broker", make_with_finaliser)
+    asking = threading.Thread(target=lambda: found.append(house.broker), daemon=True)
+    asking.start()
+    asking.join(30)
+    assert not asking.is_alive()
+    assert found == asked == [house.broker]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from uuid import uuid4
 
 import pytest
 
@@ -172,6 +173,35 @@ def test_all_threads_of_a_run_pass(lock):
         inner.join_and_propagate_cancel()
         assert inner.result is True
         assert elsewhere(lock.acquire) is False
+
+
+def test_all_threads_of_a_run_that_waited_pass_at_once(lock, monkeypatch):
+    waiting, wait = threading.Semaphore(0), lock._condition.wait
+    both, got, id = threading.Barrier(2), [], uuid4()
+
+    def wait_and_say_so(timeout):
+        waiting.release()  # whoever gives the lock back can do so once we wait
+        return wait(timeout)
+
+    def work():
+        with set_invocation_id(id):
+            got.append(lock.acquire(timeout=20))
+            both.wait(10)  # holding it
+            lock.release()
+
+    monkeypatch.setattr(lock._condition, "wait", wait_and_say_so)
+    assert lock.acquire()
+    threads = [threading.Thread(target=work) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for _ in threads:
+        waiting.acquire(timeout=30)
+    lock.release()
+    for thread in threads:
+        thread.join(30)
+    assert got == [True, True]
+    assert not both.broken
+    assert not lock.locked
 
 
 def test_another_run_in_the_same_thread_does_not_pass(lock):

@@ -7,6 +7,7 @@ import threading
 
 import pytest
 
+import labthings_fastapi as lt
 from labthings_fastapi.actions.context import current_run
 from labthings_fastapi.hosting.observation import Observation
 from labthings_fastapi.invocation_contexts import fake_invocation_context
@@ -217,3 +218,54 @@ def test_messages_that_come_while_it_subscribes_are_not_lost(broker):
         publisher.join()
     for watch in watches:
         watch.close()
+
+
+def test_a_number_that_comes_while_it_subscribes_is_told(monkeypatch):
+    class Oven(lt.Thing):
+        heat: int = lt.property(default=0)
+
+    oven, listener, watches = Oven(), Listener(), []
+    admit = Broker._admit
+
+    def admit_after_a_number(broker, subscription):
+        writer = threading.Thread(target=setattr, args=(oven, "heat", 7))
+        writer.start()
+        writer.join(30)  # it waits for nobody, because nobody listens yet
+        admit(broker, subscription)
+
+    def observe():
+        watches.append(oven.properties["heat"].observe(listener))
+
+    monkeypatch.setattr(Broker, "_admit", admit_after_a_number)
+    observer = threading.Thread(target=observe, daemon=True)
+    observer.start()
+    observer.join(30)
+    assert not observer.is_alive()
+    assert listener.has(1)
+    assert listener.values == [7]
+    watches[0].close()
+
+
+def test_what_is_closed_while_it_subscribes_again_stays_closed(broker, listener, monkeypatch):
+    listener.go_on.clear()
+    watch = Observation(broker, EVENTS, listener)
+    happen(broker, 0)
+    listener.entered.wait(30)
+    for number in range(1, 20_001):
+        happen(broker, number)
+    subscribe, closed = broker.subscribe, threading.Event()
+
+    def subscribe_as_it_is_closed(*args, **options):
+        closer = threading.Thread(target=watch.close)
+        closer.start()
+        closer.join(30)
+        subscription = subscribe(*args, **options)
+        closed.set()
+        return subscription
+
+    monkeypatch.setattr(broker, "subscribe", subscribe_as_it_is_closed)
+    listener.go_on.set()
+    assert closed.wait(30)
+    while watch._busy:
+        happen(broker, -1)
+    assert not broker.is_heard

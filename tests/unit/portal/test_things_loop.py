@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import importlib.util
 import sys
 import threading
 from typing import Any
 
 import pytest
 
+from labthings_fastapi.portal import things_loop as portal
 from labthings_fastapi.portal.things_loop import ThingsLoop, things_loop
 
 
@@ -159,3 +161,26 @@ def test_not_waiting_for_ever(loop: ThingsLoop) -> None:
     with pytest.raises(TimeoutError):
         handle.result(0)
     handle.cancel()
+
+
+def test_two_threads_that_come_first_share_one_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = importlib.util.find_spec(portal.__name__)
+    assert spec is not None
+    assert spec.loader is not None
+    fresh = importlib.util.module_from_spec(spec)  # where nobody has come yet
+    spec.loader.exec_module(fresh)
+    make = fresh.ThingsLoop.__init__
+    others: list[Any] = []
+
+    def make_as_another_comes(loop: ThingsLoop) -> None:
+        make(loop)
+        if not others:
+            other = threading.Thread(target=lambda: others.append(fresh.things_loop()))
+            others.append(other)
+            other.start()
+            other.join(30)
+
+    monkeypatch.setattr(fresh.ThingsLoop, "__init__", make_as_another_comes)
+    mine = fresh.things_loop()
+    assert all(loop is mine for loop in others[1:])
+    assert fresh.things_loop() is mine

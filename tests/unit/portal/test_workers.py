@@ -254,3 +254,22 @@ def test_a_call_that_cannot_begin_in_its_turn_is_refused_and_holds_up_no_other()
     first, *refused, last = asyncio.run(main())
     assert (first, last) == (0, 7)
     assert [type(error) for error in refused] == [TooBusyError] * 2
+
+
+def test_a_call_that_outlives_its_loop_takes_no_place_on_the_next() -> None:
+    lane, stuck = Lane(Workers("test"), "stage", limit=1), Stuck()
+
+    async def give_up() -> None:
+        calls = [asyncio.create_task(lane.run(stuck.read)) for _ in range(2)]
+        await asyncio.to_thread(stuck.entered.acquire)
+        for call in calls:
+            call.cancel()
+
+    async def come_again() -> int:
+        return await asyncio.wait_for(lane.run(int, "7"), 10)
+
+    asyncio.run(give_up())
+    try:
+        assert asyncio.run(come_again()) == 7
+    finally:
+        stuck.gate.set()

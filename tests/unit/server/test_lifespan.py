@@ -11,6 +11,8 @@ import pytest
 
 import labthings_fastapi as lt
 from labthings_fastapi.exceptions import ThingStartError
+from labthings_fastapi.portal.workers import Workers
+from labthings_fastapi.server.lifespan import Household
 
 calls: list[tuple[str, str, str]] = []
 
@@ -198,3 +200,109 @@ def test_runs_are_cancelled_before_their_thing_is_closed():
     assert order() == ["stopped slow", "exit slow"]
     (run,) = server.action_manager.invocations
     assert (str(run.id), run.status.value) == (id, "cancelled")
+
+
+class Bringing(Recorded):
+    """Adds another Thing while the server starts."""
+
+    server: lt.ThingServer
+
+    def __enter__(self):
+        adding = threading.Thread(target=self.server.add_thing, args=(Recorded(), "/late/"))
+        adding.start()
+        adding.join(30)
+        return super().__enter__()
+
+
+def test_a_thing_that_is_added_while_others_open_is_opened_before_the_server_runs():
+    server = lt.ThingServer.from_things({"bringing": Bringing})
+    server.things["bringing"].server = server
+    with server.test_client() as client:
+        assert order() == ["enter bringing", "enter late"]
+        states = {
+            name: each["state"] for name, each in client.get("/health").json()["things"].items()
+        }
+        assert states == {"bringing": "open", "late": "open"}
+    assert order() == ["enter bringing", "enter late", "exit late", "exit bringing"]
+
+
+class Alone(lt.Thing):
+    def __enter__(self):
+        raise OSError("no power")
+
+
+def test_a_tolerant_server_that_opens_one_more_still_says_what_had_failed():
+    server = lt.ThingServer.from_things({"alone": Alone, "bringing": Bringing}, tolerant=True)
+    server.things["bringing"].server = server
+    with server.test_client() as client:
+        things = client.get("/health").json()["things"]
+        states = {name: each["state"] for name, each in things.items()}
+        assert states == {"alone": "failed", "bringing": "open", "late": "open"}
+        assert "no power" in things["alone"]["error"]
+
+
+class Patient(Recorded):
+    """Takes its time to open."""
+
+    def __init__(self):
+        self.inside, self.go_on = threading.Event(), threading.Event()
+
+    def __enter__(self):
+        self.inside.set()
+        self.go_on.wait(30)
+        return super().__enter__()
+
+
+class PatientButFailing(Patient):
+    def __exit__(self, *_):
+        super().__exit__()
+        sys.exit("it will not close")
+
+
+@pytest.mark.parametrize("cls", [Patient, PatientButFailing])
+def test_a_thing_that_opens_while_the_server_stops_is_closed_again(cls, caplog):
+    server, patient = lt.ThingServer.from_things({}), cls()
+    adding = threading.Thread(target=server.add_thing, args=(patient, "/patient/"))
+    with server.test_client():
+        adding.start()
+        patient.inside.wait(30)
+    patient.go_on.set()
+    adding.join(30)
+    assert order() == ["enter patient", "exit patient"]
+    assert ("failed while it was closed" in caplog.text) == (cls is PatientButFailing)
+    with server.test_client():
+        assert order() == ["enter patient", "exit patient", "enter patient"]
+
+
+class Never(Recorded):
+    """Comes when it is too late."""
+
+
+def stop_while_one_opens(timeout, is_patient):
+    """Close a household while its second Thing opens; who is patient lets that end first."""
+
+    async def main():
+        household, patient = Household(Workers("test-worker")), Patient()
+        opening = asyncio.create_task(household.open([Recorded(), patient, Never()]))
+        await asyncio.to_thread(patient.inside.wait, 30)
+        closing = asyncio.create_task(household.close(timeout))
+        if not is_patient:
+            await closing
+        asyncio.get_running_loop().call_soon(patient.go_on.set)  # once the closing has begun
+        await opening
+        await closing
+        await household.close()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("timeout", [None, 60])
+def test_who_stops_while_a_thing_opens_closes_it_first_and_opens_no_other(timeout):
+    stop_while_one_opens(timeout, is_patient=True)
+    assert order() == ["enter Recorded", "enter Patient", "exit Patient", "exit Recorded"]
+
+
+def test_a_thing_that_does_not_get_open_keeps_no_other_from_being_closed(caplog):
+    stop_while_one_opens(0.01, is_patient=False)
+    assert order() == ["enter Recorded", "exit Recorded", "enter Patient", "exit Patient"]
+    assert "did not open within" in caplog.text

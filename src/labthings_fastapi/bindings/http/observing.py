@@ -107,8 +107,9 @@ class Observed:
 async def _first(subscription: Subscription, bell: Doorbell) -> Message | None:
     """Return the first message that comes, or None when the server stops."""
     while True:
+        closed = subscription.closed  # looked at first: what came before that is still taken
         message = _taken(subscription)
-        if message is not None or subscription.closed:
+        if message is not None or closed:
             return message
         await bell.wait()
 

@@ -67,10 +67,11 @@ async def _send(
     write: Callable[[Message], bytes],
 ) -> None:
     while True:
+        closed = subscription.closed  # looked at first: what came before that is still taken
         messages = subscription.take()
         if messages:
             await exchange.send_part(b"".join(map(write, messages)))
-        elif subscription.closed:
+        elif closed:
             break
         elif not await bell.wait(KEEP_ALIVE_SECONDS):
             await exchange.send_part(COMMENT)

@@ -84,9 +84,13 @@ class Session:
 
     async def run(self) -> None:
         """Serve the socket until the client leaves or the server stops."""
-        await self._receive()  # `websocket.connect`
-        chosen = SUBPROTOCOL if self._speaks_protocol else None
-        await self._send({"type": "websocket.accept", "subprotocol": chosen})
+        try:
+            await self._receive()  # `websocket.connect`
+            chosen = SUBPROTOCOL if self._speaks_protocol else None
+            await self._send({"type": "websocket.accept", "subprotocol": chosen})
+        except BaseException:  # the client has gone, or may not be told more
+            self._feeds.close()
+            raise
         reading = asyncio.create_task(self._read())
         writing = asyncio.create_task(self._write())
         code: int | None = None

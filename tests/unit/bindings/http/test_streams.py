@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 
 import pytest
 
 from labthings_fastapi.bindings.http.exchange import ClientGoneError, Exchange
+from labthings_fastapi.bindings.http.observing import Observed
 from labthings_fastapi.bindings.http.streams import stream
 from labthings_fastapi.messages.broker import Broker
+from labthings_fastapi.messages.message import Message
+from labthings_fastapi.messages.subscription import Subscription
 from labthings_fastapi.messages.topic import Topic
 from labthings_fastapi.server.visits import VisitOverError
 
@@ -60,3 +64,33 @@ def test_what_a_stream_fails_with_is_in_the_log_with_its_path(how, caplog):
 def test_the_ordinary_end_of_a_stream_is_not(ending, caplog):
     asyncio.run(run_stream(**ending))
     assert caplog.records == []
+
+
+@pytest.mark.parametrize("way", ["stream", "poll"])
+def test_what_comes_just_before_the_broker_closes_is_sent(way, monkeypatch):
+    broker, take, sent = Broker(), Subscription.take, []
+
+    def say_goodbye():
+        broker.publish(Message("event", "stage", "done", b"42"))
+        broker.close()
+
+    def take_before_the_end(subscription):
+        messages = take(subscription)
+        monkeypatch.setattr(Subscription, "take", take)
+        ending = threading.Thread(target=say_goodbye)
+        ending.start()
+        ending.join(30)
+        return messages
+
+    async def send(message):
+        sent.append(message.get("body", b""))
+
+    async def receive():
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(Subscription, "take", take_before_the_end)
+    scope = {"type": "http", "method": "GET", "headers": [], "client": ("127.0.0.1", 1)}
+    exchange = Exchange(scope, receive, send, "/stage/done")
+    observed = Observed(broker, "stage", "event", "done")
+    asyncio.run(asyncio.wait_for(getattr(observed, way)(exchange), 30))
+    assert b"42" in b"".join(sent)
