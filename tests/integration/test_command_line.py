@@ -241,6 +241,12 @@ def test_the_url_that_it_prints_leads_to_the_things(lab, start):
     assert (status, json.loads(index)["things"]) == (200, {"lamp": f"{url}lamp/"})
 
 
+def test_no_url_is_printed_that_leads_nowhere(lab, start):
+    running = start("-c", write_config(lab, {"lamp": "optics_lab:Lamp"}), cwd=lab)
+    assert "Serving lamp on a free port, which the log names\n" in running.said()
+    assert ":0/" not in running.said()
+
+
 @posix
 def test_a_handshake_that_is_refused_is_no_error_of_the_server(lab, start):
     running = start("-c", write_config(lab, {"lamp": "optics_lab:Lamp"}), cwd=lab)

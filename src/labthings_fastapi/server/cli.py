@@ -214,7 +214,9 @@ def _run_server(args: argparse.Namespace) -> None:
     tls = _tls(args, server.settings_folder)
     names = ", ".join(server.things) or "no Things"
     url = Bound(args.host, args.port, tls is not None).url.removesuffix("/")
-    print(f"Serving {names} on {url}{server.api_prefix}/", flush=True)
+    # A port that the system is to choose has no number yet.
+    where = f"{url}{server.api_prefix}/" if args.port else "a free port, which the log names"
+    print(f"Serving {names} on {where}", flush=True)
     if tls is not None:
         print(f"Fingerprint of {tls.certificate} (SHA-256): {tls.fingerprint}", flush=True)
     server.serve(args.host, args.port, tls=tls or False)
