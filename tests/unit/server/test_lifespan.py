@@ -202,6 +202,22 @@ def test_runs_are_cancelled_before_their_thing_is_closed():
     assert (str(run.id), run.status.value) == (id, "cancelled")
 
 
+class Queueing(lt.Thing):
+    @lt.action(concurrency="queue", group="motion")
+    def move(self):
+        note("move", self)
+        lt.cancellable_sleep(60)
+
+
+def test_no_run_that_waits_in_line_begins_because_the_server_stops():
+    server = lt.ThingServer.from_things({"stage": Queueing})
+    with server.test_client() as client:
+        for _ in range(100):
+            assert client.post("/stage/move").status_code == 201
+    assert order() == ["move stage"]
+    assert {run.status.value for run in server.action_manager.invocations} == {"cancelled"}
+
+
 class Bringing(Recorded):
     """Adds another Thing while the server starts."""
 
