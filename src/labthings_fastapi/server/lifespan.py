@@ -198,7 +198,7 @@ async def cancel_runs(manager: ActionManager, timeout: float) -> None:
 
     deadline = time.monotonic() + timeout
     manager.refuse_work("The server is stopping.")
-    # The latest first, so that who waits in line is not let in by the one before, only to be stopped.
+    # The latest first: who waits in line would be let in by the one before, only to be stopped.
     going = [run for run in reversed(manager.invocations) if run.cancel()]
     async with asyncio.TaskGroup() as group:
         for run in going:
