@@ -655,7 +655,7 @@ def test_hundreds_in_line_for_which_there_is_no_thread_all_end(
 def moves_on(manager: ActionManager, stage: Stage) -> bool:
     """Whether the stage moves when it is asked to; it waits for ever if its place is lost."""
     run = start(manager, Stage.move, stage)
-    moved = stage.beginning.acquire(timeout=3)
+    moved = stage.beginning.acquire(timeout=30)
     stage.go.release()
     return moved and run.wait(30)
 

@@ -285,7 +285,7 @@ def survives_a_finaliser_at_each_step(do: Callable[[], object], last: Callable[[
 
     thread = threading.Thread(target=traced, daemon=True)
     thread.start()
-    thread.join(5)
+    thread.join(30)
     return not thread.is_alive() and bool(came)
 
 

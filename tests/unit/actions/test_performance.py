@@ -381,9 +381,9 @@ class ToldTwice(CancelEvent):
 
     def is_set(self) -> bool:
         if isinstance(threading.current_thread(), Invocation) and not self.tidying.is_set():
-            assert self.begun.wait(5)
+            assert self.begun.wait(30)
             self.set()
-            assert self.tidying.wait(5)
+            assert self.tidying.wait(30)
             return True  # as it was when this was asked
         return super().is_set()
 

@@ -186,7 +186,7 @@ def test_all_threads_of_a_run_that_waited_pass_at_once(lock, monkeypatch):
     def work():
         with set_invocation_id(id):
             got.append(lock.acquire(timeout=20))
-            both.wait(10)  # holding it
+            both.wait(30)  # holding it
             lock.release()
 
     monkeypatch.setattr(lock._condition, "wait", wait_and_say_so)
