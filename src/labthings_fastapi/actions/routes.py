@@ -273,14 +273,10 @@ async def _events_of(
             ended = ended or state.finished
         for message in missed:
             yield encode(message)
-        while not ended:
-            closed = subscription.closed  # before the look at what waits, which may be the last
+        while not ended and not subscription.over:
             waiting = subscription.take()
             for message in waiting:
                 yield encode(message)
                 ended = ended or message.final
-            if not waiting:
-                if closed:
-                    break
-                if not await bell.wait(KEEP_ALIVE_SECONDS):
-                    yield COMMENT
+            if not waiting and not await bell.wait(KEEP_ALIVE_SECONDS):
+                yield COMMENT

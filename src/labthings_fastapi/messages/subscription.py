@@ -52,6 +52,11 @@ class Subscription:
         self._arrived = threading.Condition(lock)
         self._waiting = 0  # threads in `wait`
 
+    @property
+    def over(self) -> bool:
+        """Whether nothing waits to be taken and nothing more will come."""
+        return self.closed and not self.mailbox
+
     def take(self) -> list[Message]:
         """Return what has come since the last take, in the order of its numbers.
 

@@ -81,8 +81,7 @@ class Household:
             reason = error.raised if isinstance(error, UserCodeExit) else error
             thing_log(thing.name).error("It could not start: %s", describe_exception(reason))
             raise ThingStartError(thing.name, reason) from reason
-        self.states[thing.name] = "open"
-        self._entered.append(thing)
+        self.take_over(thing)
 
     def is_open(self, thing: Thing) -> bool:
         """Tell whether a Thing is open now."""

@@ -106,12 +106,12 @@ class Observed:
 
 async def _first(subscription: Subscription, bell: Doorbell) -> Message | None:
     """Return the first message that comes, or None when the server stops."""
-    while True:
-        closed = subscription.closed  # looked at first: what came before that is still taken
+    while not subscription.over:
         message = _taken(subscription)
-        if message is not None or closed:
+        if message is not None:
             return message
         await bell.wait()
+    return None
 
 
 def _taken(subscription: Subscription) -> Message | None:

@@ -66,13 +66,10 @@ async def _send(
     bell: Doorbell,
     write: Callable[[Message], bytes],
 ) -> None:
-    while True:
-        closed = subscription.closed  # looked at first: what came before that is still taken
+    while not subscription.over:
         messages = subscription.take()
         if messages:
             await exchange.send_part(b"".join(map(write, messages)))
-        elif closed:
-            break
         elif not await bell.wait(KEEP_ALIVE_SECONDS):
             await exchange.send_part(COMMENT)
     await exchange.send_part(b"", more=False)

@@ -54,15 +54,13 @@ class Feed:
 
     def take(self) -> list[Message]:
         """Return what has come; afterwards the feed may be over."""
-        closed = self._subscription.closed
         messages = self._subscription.take()
         if messages and _ended_by_overflow(messages[-1]):
             messages.pop()
             self._subscription = self._broker.subscribe(
                 self._topic, wake=self._wake, after=messages[-1].seq
             )
-            closed = False
-        if closed or (self._one_run and any(message.final for message in messages)):
+        if self._one_run and any(message.final for message in messages):
             self.finish()
         return messages
 
@@ -73,7 +71,7 @@ class Feed:
     @property
     def over(self) -> bool:
         """Whether nothing waits and nothing more will come."""
-        return self._subscription.closed and not self._subscription.mailbox
+        return self._subscription.over
 
     def close(self) -> None:
         """Send nothing more, not even what was taken."""
