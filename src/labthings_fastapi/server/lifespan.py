@@ -105,23 +105,20 @@ class Household:
         while self._entered:
             share = _share(deadline, len(self._entered))
             thing = self._entered.pop()
-            log = thing_log(thing.name)
             self.states[thing.name] = "closing"
             try:
                 async with asyncio.timeout(share):
                     # A lane of its own: a stuck one keeps it.
                     await Lane(self._workers, thing.name, limit=1).run(leave, thing)
             except TimeoutError:
-                log.error("It was not closed within %.1f s; the next one is.", share)
+                thing_log(thing.name).error(
+                    "It was not closed within %.1f s; the next one is.", share
+                )
                 self.states[thing.name] = "failed"
                 continue
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - hardware raises anything; it is logged
                 reason = error.raised if isinstance(error, UserCodeExit) else error
-                log.error(
-                    "It failed while it was closed: %s",
-                    describe_exception(reason),
-                    exc_info=reason,
-                )
+                _tell_failed_closing(thing, reason)
             self.states[thing.name] = "closed"
 
     async def _wait_for_opening(self, name: str, timeout: float | None) -> None:
@@ -181,9 +178,13 @@ def close_now(thing: Thing) -> None:
     try:
         leave(thing)
     except BaseException as error:  # noqa: BLE001 - hardware raises anything; it is logged
-        thing_log(thing.name).error(
-            "It failed while it was closed: %s", describe_exception(error), exc_info=error
-        )
+        _tell_failed_closing(thing, error)
+
+
+def _tell_failed_closing(thing: Thing, error: BaseException) -> None:
+    thing_log(thing.name).error(
+        "It failed while it was closed: %s", describe_exception(error), exc_info=error
+    )
 
 
 def _finish(result: Any) -> None:
