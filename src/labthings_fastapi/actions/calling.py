@@ -79,6 +79,17 @@ _CALLER: ContextVar[object | None] = ContextVar("labthings_caller", default=None
 those that it begins meanwhile."""
 
 
+@contextmanager
+def _one_caller() -> Iterator[None]:
+    """Let this task, and those that it begins meanwhile, be one caller."""
+    before = _CALLER.set(_CALLER.get() or object())
+    try:
+        yield
+    finally:
+        with suppress(ValueError):  # a loop that has ended lets go of its tasks in no context
+            _CALLER.reset(before)
+
+
 def _owner(run: RunContext | None) -> Any:
     if run is not None:
         return outermost_id(run)
@@ -143,8 +154,7 @@ async def async_entry(action: Grouped, thing: Any) -> AsyncIterator[None]:
         yield
         return
     bell = Doorbell()
-    caller = _CALLER.set(_CALLER.get() or object())
-    try:
+    with _one_caller():
         call = _Call(action, thing, place, bell.ring)
         taken = call.ask()
         try:
@@ -156,6 +166,3 @@ async def async_entry(action: Grouped, thing: Any) -> AsyncIterator[None]:
             call.over_once_safe()
             raise
         call.over()
-    finally:
-        with suppress(ValueError):  # a loop that has ended lets go of its tasks in no context
-            _CALLER.reset(caller)
