@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from .descriptors.data_property import DataProperty
     from .descriptors.event import Event
     from .descriptors.setting import DataSetting
-    from .hosting.interface import ThingServerInterface
     from .outputs import blob
     from .server import cli
     from .server.config_model import ThingConfig, ThingServerConfig
     from .server.server import ThingServer
     from .thing import Thing, ThingClassSettings
+    from .thing_host.interface import ThingServerInterface
 
 _WHERE = {
     "DataProperty": "descriptors.data_property",
@@ -35,7 +35,7 @@ _WHERE = {
     "ThingConfig": "server.config_model",
     "ThingServer": "server.server",
     "ThingServerConfig": "server.config_model",
-    "ThingServerInterface": "hosting.interface",
+    "ThingServerInterface": "thing_host.interface",
     "ThreadWithInvocationID": "actions.threads",
     "action": "decorators",
     "cancellable_sleep": "actions.context",

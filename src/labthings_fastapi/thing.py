@@ -17,11 +17,11 @@ from labthings_fastapi.descriptors.property import BaseProperty
 from labthings_fastapi.descriptors.setting import Setting
 from labthings_fastapi.descriptors.slot import ThingSlot
 from labthings_fastapi.exceptions import AffordanceDefinitionError, describe_exception
-from labthings_fastapi.hosting.interface import ThingServerInterface, interface_without_server
-from labthings_fastapi.hosting.settings import SettingsFile
 from labthings_fastapi.schemas.docstrings import summary
 from labthings_fastapi.thing_description.describe import describe
 from labthings_fastapi.thing_description.paths import RESERVED_AFFORDANCES
+from labthings_fastapi.thing_host.interface import ThingServerInterface, interface_without_server
+from labthings_fastapi.thing_host.settings import SettingsFile
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

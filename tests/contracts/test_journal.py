@@ -38,7 +38,7 @@ CLOCK = Clock()
 JOURNALS: dict[str, Callable[[Path], Journal]] = {
     "memory": lambda folder: MemoryJournal(clock=lambda: CLOCK.now),
     "sqlite": lambda folder: SqliteJournal(
-        folder / "made on first use" / "journal.sqlite", incarnation="abc", clock=lambda: CLOCK.now
+        folder / "made on first use" / "journal.sqlite", boot_id="abc", clock=lambda: CLOCK.now
     ),
 }
 
@@ -60,7 +60,7 @@ def run(minutes: float = 0, **changes: Any) -> RunRecord:
         requested_by="ada",
         input=b'{"x":1.5}',
         time_requested=NOON + timedelta(minutes=minutes),
-        incarnation="abc",
+        boot_id="abc",
     )
     return replace(record, **changes)
 
@@ -115,7 +115,7 @@ def test_a_committed_record_is_found_as_it_was_put(journal: Journal) -> None:
         {"status": InvocationStatus.ERROR, "error": {"title": "It broke", "errors": [{"loc": []}]}},
         {"status": InvocationStatus.CANCELLED, "requested_by": None, "progress": None, "log": ()},
         {"input": '{"name":"Zoë’s sample \U0001f52c"}'.encode()},
-        {"thing": "Tisch Süd", "incarnation": ""},
+        {"thing": "Tisch Süd", "boot_id": ""},
     ],
 )
 def test_no_member_of_a_finished_record_is_lost(journal: Journal, changes: dict[str, Any]) -> None:

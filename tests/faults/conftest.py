@@ -14,11 +14,12 @@ from typing import Any
 import pytest
 import uvloop
 
-from labthings_fastapi.server.certificates import own_certificate
-from labthings_fastapi.server.limits import Limits
-from labthings_fastapi.server.listening import Bound, bind, bound_to
-from labthings_fastapi.server.tls import Tls, load_tls
-from labthings_fastapi.server.uvicorn_server import uvicorn_server
+from labthings_fastapi.server.address import ListenAddress
+from labthings_fastapi.server.web.certificates import own_certificate
+from labthings_fastapi.server.web.limits import Limits
+from labthings_fastapi.server.web.sockets import bind, bound_to
+from labthings_fastapi.server.web.tls import Tls, load_tls
+from labthings_fastapi.server.web.uvicorn_server import uvicorn_server
 
 
 @pytest.fixture
@@ -42,7 +43,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
-class Served:
+class SocketState:
     """An app, served on a thread of this process."""
 
     def __init__(self, app: Any, limits: Limits, tls: Tls | None, loop: Callable[[], Any]) -> None:
@@ -55,7 +56,7 @@ class Served:
         self._thread = threading.Thread(target=self._run)
         self._clients: list[socket.socket] = []
 
-    async def _listening(self, bound: Bound) -> None:
+    async def _listening(self, bound: ListenAddress) -> None:
         assert bound == self.bound
 
     def _run(self) -> None:
@@ -92,13 +93,13 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Tls:
 
 
 @pytest.fixture(params=["uvloop", "asyncio"])
-def serve(request: pytest.FixtureRequest) -> Iterator[Callable[..., Served]]:
+def serve(request: pytest.FixtureRequest) -> Iterator[Callable[..., SocketState]]:
     """Serve apps, on each kind of event loop."""
     loop = uvloop.new_event_loop if request.param == "uvloop" else asyncio.new_event_loop
-    running: list[Served] = []
+    running: list[SocketState] = []
 
-    def begin(app: Any, limits: Limits, tls: Tls | None = None) -> Served:
-        running.append(Served(app, limits, tls, loop))
+    def begin(app: Any, limits: Limits, tls: Tls | None = None) -> SocketState:
+        running.append(SocketState(app, limits, tls, loop))
         running[-1].start()
         return running[-1]
 

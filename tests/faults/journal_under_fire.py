@@ -36,7 +36,7 @@ TIMEOUT = 60.0
 IN_FLIGHT = 100
 
 
-def started(incarnation: str, **changes: Any) -> RunRecord:
+def started(boot_id: str, **changes: Any) -> RunRecord:
     record = RunRecord(
         id=uuid4(),
         thing="stage",
@@ -45,7 +45,7 @@ def started(incarnation: str, **changes: Any) -> RunRecord:
         requested_by="ada",
         input=b'{"x":1.5}',
         time_requested=datetime.now(UTC),
-        incarnation=incarnation,
+        boot_id=boot_id,
     )
     return replace(record, **changes)
 
@@ -70,9 +70,9 @@ def is_whole(record: RunRecord) -> bool:
 # A journal that is killed
 
 
-def live(path: Path, incarnation: str, told: int) -> None:
+def live(path: Path, boot_id: str, told: int) -> None:
     """Write runs for ever, and tell each thing that the journal says is committed."""
-    journal = SqliteJournal(path, incarnation=incarnation)
+    journal = SqliteJournal(path, boot_id=boot_id)
 
     def tell(kind: str, id: UUID) -> None:
         os.write(told, f"{kind} {id}\n".encode())
@@ -90,7 +90,7 @@ def live(path: Path, incarnation: str, told: int) -> None:
 
     going: deque[RunRecord] = deque()
     while True:
-        record = started(incarnation)
+        record = started(boot_id)
         put("started", record)
         going.append(record)
         if len(going) > IN_FLIGHT // 4:
@@ -146,7 +146,7 @@ def refused(future: Future[None]) -> int | None:
 def full(folder: Path) -> None:
     mount(folder, "size=1m")
     path = folder / "journal.sqlite"
-    journal = SqliteJournal(path, incarnation="one")
+    journal = SqliteJournal(path, boot_id="one")
     first, second, third = (started("one") for _ in range(3))
     journal.put(first).result(TIMEOUT)
     ballast = fill(folder)
@@ -164,7 +164,7 @@ def full(folder: Path) -> None:
     assert refused(journal.put(ended(third, 1000))) == errno.ENOSPC
     ballast.unlink()
     journal.close(TIMEOUT)  # the last moment at which it can be
-    again = SqliteJournal(path, incarnation="one")
+    again = SqliteJournal(path, boot_id="one")
     kept = [again.get(record.id) for record in (first, second, third)]
     assert [record and record.status.value for record in kept] == ["completed", None, "completed"]
     again.close(TIMEOUT)
@@ -173,7 +173,7 @@ def full(folder: Path) -> None:
 def full_from_the_start(folder: Path) -> None:
     mount(folder, "size=1m")
     ballast = fill(folder)
-    journal, record = SqliteJournal(folder / "journal.sqlite", incarnation="one"), started("one")
+    journal, record = SqliteJournal(folder / "journal.sqlite", boot_id="one"), started("one")
     assert journal.interrupt_open_runs() == []
     assert refused(journal.put(record)) == errno.ENOSPC
     ballast.unlink()
@@ -186,14 +186,14 @@ def read_only(folder: Path) -> None:
     mount(folder, "size=1m,ro")
     path = folder / "settings" / "journal.sqlite"
     with pytest.raises(ServerConfigurationError, match=f"{path}.*{folder}"):
-        SqliteJournal(path, incarnation="one")
+        SqliteJournal(path, boot_id="one")
 
 
 def file_limit(path: Path) -> None:
     import resource
 
     journal, first, second = (
-        SqliteJournal(path, incarnation="one"),
+        SqliteJournal(path, boot_id="one"),
         started("one"),
         started("one"),
     )

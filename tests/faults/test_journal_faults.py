@@ -73,8 +73,8 @@ mounts = pytest.mark.skipif(
 posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has neither fork nor rlimits")
 
 
-def opened(path: Path, incarnation: str = "one") -> SqliteJournal:
-    return SqliteJournal(path, incarnation=incarnation)
+def opened(path: Path, boot_id: str = "one") -> SqliteJournal:
+    return SqliteJournal(path, boot_id=boot_id)
 
 
 def keep(journal: SqliteJournal, *records: RunRecord) -> None:
@@ -100,7 +100,7 @@ def test_what_was_told_as_recorded_is_there_after_a_hundred_kills(tmp_path: Path
     found = {str(id): record for id, record in everything(journal).items()}
     journal.close(TIMEOUT)
     assert not list(tmp_path.glob("*.corrupt-*"))
-    assert len({record.incarnation for record in found.values()}) > LIVES // 2
+    assert len({record.boot_id for record in found.values()}) > LIVES // 2
     assert set(told["started"]) <= set(found)
     assert {found[id].status for id in told["ended"]} == {InvocationStatus.COMPLETED}
     completed = [r for r in found.values() if r.status is InvocationStatus.COMPLETED]

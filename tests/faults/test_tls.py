@@ -15,8 +15,8 @@ import pytest
 from fastapi import FastAPI, Request, WebSocket
 from websockets.sync.client import connect
 
-from labthings_fastapi.server.limits import Limits
-from labthings_fastapi.server.tls import Tls
+from labthings_fastapi.server.web.limits import Limits
+from labthings_fastapi.server.web.tls import Tls
 
 HURRIED = Limits(header_seconds=0.6, body_seconds=0.6)
 

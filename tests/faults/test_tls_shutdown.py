@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from labthings_fastapi.server.certificates import own_certificate
+from labthings_fastapi.server.web.certificates import own_certificate
 
 PROGRAM = """
 import sys

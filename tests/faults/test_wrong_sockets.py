@@ -16,8 +16,8 @@ from fastapi import FastAPI, Response, WebSocket, WebSocketDisconnect
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
-from labthings_fastapi.server.limits import Limits
-from labthings_fastapi.server.tls import Tls
+from labthings_fastapi.server.web.limits import Limits
+from labthings_fastapi.server.web.tls import Tls
 
 IMPATIENT = Limits(connections=1, closing_seconds=0.4, ping_seconds=0.4)
 NOT_TEXT = b"\x81\x81\x00\x00\x00\x00\xff"

@@ -527,7 +527,7 @@ def test_an_id_of_another_life_of_the_server_is_a_gap(lab: Lab, client: TestClie
 # --- a real server ------------------------------------------------------------------------
 
 
-class Served:
+class SocketState:
     """The app behind a real server on a free port of this computer."""
 
     def __init__(self, app: FastAPI) -> None:
@@ -542,7 +542,7 @@ class Served:
             target=self._server.run, kwargs={"sockets": [self._socket]}, daemon=True
         )
 
-    def __enter__(self) -> Served:
+    def __enter__(self) -> SocketState:
         self._thread.start()
         return self
 
@@ -576,7 +576,7 @@ class Served:
 
 def test_over_a_real_connection(lab: Lab) -> None:
     """Invoke, watch, wait, cancel and fetch, as a client on the network does."""
-    with Served(lab.app) as server:
+    with SocketState(lab.app) as server:
         run = lab.invoke("scan", n=3)
         path = f"{PATH}/{run.id}"
         assert lab.thing.entered.wait(30)
@@ -612,7 +612,7 @@ def test_over_a_real_connection(lab: Lab) -> None:
 
 
 def test_a_subscriber_that_goes_away_leaves_nothing_behind(lab: Lab) -> None:
-    with Served(lab.app) as server:
+    with SocketState(lab.app) as server:
         run = lab.holding()
         events = server.stream(f"{PATH}/{run.id}/events")
         assert next(events).event == "status"
@@ -624,7 +624,7 @@ def test_a_subscriber_that_goes_away_leaves_nothing_behind(lab: Lab) -> None:
 
 def test_status_and_cancel_never_wait_for_runs(lab: Lab) -> None:
     """Fifty clients that wait for a run hold no thread that others would need."""
-    with Served(lab.app) as server:
+    with SocketState(lab.app) as server:
         run = lab.holding()
 
         async def ask() -> bytes:

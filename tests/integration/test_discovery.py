@@ -21,7 +21,7 @@ import zeroconf
 import labthings_fastapi as lt
 from labthings_fastapi.discovery.advertiser import Advertiser, Reach
 from labthings_fastapi.discovery.services import DIRECTORY_TYPE, SERVICE_TYPE, Origin
-from labthings_fastapi.server.listening import Bound
+from labthings_fastapi.server.address import ListenAddress
 from labthings_fastapi.thing_description.validation import validate
 
 HERE = "127.0.0.1"
@@ -97,7 +97,7 @@ def server(tmp_path):
 @contextmanager
 def announced(server, port):
     """Announce a server that uvicorn runs elsewhere in this process."""
-    bound = Bound(HERE, port, addresses=(HERE,))
+    bound = ListenAddress(HERE, port, addresses=(HERE,))
     asyncio.run_coroutine_threadsafe(server.listening(bound), server.loop).result(30)
     try:
         yield

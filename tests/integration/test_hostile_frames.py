@@ -10,12 +10,14 @@ from hypothesis import strategies as st
 from websockets.exceptions import ConnectionClosed
 
 import labthings_fastapi as lt
-from labthings_fastapi.bindings.websocket.following import Following
-from labthings_fastapi.bindings.websocket.interactions import Interacting
 from labthings_fastapi.bindings.websocket.operations import operations
+from labthings_fastapi.bindings.websocket.operations_on_things import Operations
+from labthings_fastapi.bindings.websocket.subscriptions import Subscriptions
 
 # Their handlers are only named here, so they need no socket.
-OPERATIONS = sorted(operations(Interacting.__new__(Interacting), Following.__new__(Following)))
+OPERATIONS = sorted(
+    operations(Operations.__new__(Operations), Subscriptions.__new__(Subscriptions))
+)
 PROPER = {1003, 1007, 1009}
 
 

@@ -162,7 +162,7 @@ def test_an_odd_journal_is_a_mistake_of_the_configuration(serve, journal):
 HOLDER = """
 import sys
 from pathlib import Path
-from labthings_fastapi.hosting.folder_lock import FolderLock
+from labthings_fastapi.thing_host.folder_lock import FolderLock
 lock = FolderLock(Path(sys.argv[1]))
 lock.claim()
 lock.secure()

@@ -11,9 +11,9 @@ from websockets.exceptions import InvalidStatus
 
 import labthings_fastapi as lt
 from labthings_fastapi.bindings.websocket import outbox, session
-from labthings_fastapi.bindings.websocket.feeds import MAX_FEEDS
 from labthings_fastapi.bindings.websocket.frames import MAX_FRAME_BYTES
 from labthings_fastapi.bindings.websocket.requests import MAX_ID_CHARACTERS
+from labthings_fastapi.bindings.websocket.subscription_streams import MAX_FEEDS
 
 GATE = threading.Event()
 DONE = threading.Event()
@@ -164,7 +164,7 @@ def test_a_thing_takes_so_many_reads_from_all_sockets_together(dial):
 
 
 def test_a_socket_has_so_many_subscriptions(dial, monkeypatch):
-    from labthings_fastapi.bindings.websocket import feeds
+    from labthings_fastapi.bindings.websocket import subscription_streams as feeds
 
     assert MAX_FEEDS >= 100
     monkeypatch.setattr(feeds, "MAX_FEEDS", 2)

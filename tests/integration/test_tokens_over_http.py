@@ -16,7 +16,10 @@ from websockets.sync.client import connect
 import labthings_fastapi as lt
 from labthings_fastapi.security.credential_file import CredentialFile
 from labthings_fastapi.security.credentials import new_password, new_token
-from labthings_fastapi.server.visits import REASON, Visits
+from labthings_fastapi.server.access.authenticated_connections import (
+    REASON,
+    AuthenticatedConnections,
+)
 
 FORM = "multipart/form-data; boundary=x"
 READ = json.dumps({"messageType": "request", "operation": "readproperty", "name": "speed"})
@@ -188,7 +191,7 @@ class TestChanges:
     def test_after_a_quiet_night_the_first_request_counts_already(
         self, client, file, token, alice, monkeypatch
     ):
-        monkeypatch.setattr("labthings_fastapi.server.identities.REFRESH_SECONDS", 0.0)
+        monkeypatch.setattr("labthings_fastapi.server.access.authentication.REFRESH_SECONDS", 0.0)
         carol = token("carol", "operator")
         assert client.put("/stage/speed", json=2, headers=carol).status_code == 204
         file.remove("carol")
@@ -303,7 +306,7 @@ class TestJournal:
     @pytest.fixture
     def counted_together(self, monkeypatch):
         """Count requests that are alike for longer than the slowest test takes."""
-        monkeypatch.setattr("labthings_fastapi.server.audit.GATHER_SECONDS", 600.0)
+        monkeypatch.setattr("labthings_fastapi.server.access.audit.GATHER_SECONDS", 600.0)
 
     def test_a_run_names_its_actor(self, client, alice):
         run = client.post("/stage/move", headers={**alice, "Prefer": "wait=30"}).json()
@@ -461,11 +464,11 @@ class TestStart:
         if security == "auto":
             token("alice", "operator")
         folder = str(tmp_path / "settings")
-        entrance = lt.ThingServer({"settings_folder": folder, "security": security}).entrance
-        entrance.check_exposure("0.0.0.0")  # noqa: S104
-        entrance.warn_of_exposure("127.0.0.1", tls=tls)
+        access = lt.ThingServer({"settings_folder": folder, "security": security}).access
+        access.check_exposure("0.0.0.0")  # noqa: S104
+        access.warn_of_exposure("127.0.0.1", tls=tls)
         assert "INSECURE" not in caplog.text
-        entrance.warn_of_exposure("0.0.0.0", tls=tls)  # noqa: S104
+        access.warn_of_exposure("0.0.0.0", tls=tls)  # noqa: S104
         assert said in caplog.text
         assert bool(caplog.records) is bool(said)
 
@@ -553,7 +556,7 @@ class TestVisits:
     def test_a_revoked_operator_moves_nothing_although_nobody_watches(
         self, server, port, alice, file, monkeypatch
     ):
-        monkeypatch.setattr(Visits, "begin", lambda *_: None)
+        monkeypatch.setattr(AuthenticatedConnections, "begin", lambda *_: None)
         runs = 0
         with connect(f"ws://127.0.0.1:{port}/stage/ws", additional_headers=alice) as socket:
 

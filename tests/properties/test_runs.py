@@ -89,7 +89,7 @@ class Lives(RuleBasedStateMachine):
         """Start as a server does, on the journal of the life before."""
         self.machine = Machine()
         self.journal = SqliteJournal(
-            Path(self.folder.name) / "journal.sqlite", incarnation=uuid.uuid4().hex
+            Path(self.folder.name) / "journal.sqlite", boot_id=uuid.uuid4().hex
         )
         self.journal.interrupt_open_runs()
         self.manager = ActionManager(journal=self.journal, clock=self.now)
@@ -108,7 +108,7 @@ class Lives(RuleBasedStateMachine):
         """Wait until the end of a run is told, and whoever was next has begun."""
         run = self.manager.get_invocation(self.ids[name])
         told = threading.Event()
-        run.announcement.on_end(told.set)
+        run.committed.on_end(told.set)
         assert told.wait(30)
         if run.ident is not None:
             run.join(30)
@@ -198,7 +198,7 @@ class Lives(RuleBasedStateMachine):
     def live_runs_are_as_the_model_says(self) -> None:
         for name in self.live:
             run = self.manager.get_invocation(self.ids[name])
-            assert run.announcement.state.status is self.status[name]
+            assert run.committed.state.status is self.status[name]
             assert run.is_alive() == (self.status[name] not in FINAL)
 
     @invariant()

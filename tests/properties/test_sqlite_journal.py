@@ -69,7 +69,7 @@ records = st.builds(
     output_reference=st.none() | objects,
     log=st.lists(objects | any_text.map(lambda text: {"message": text}), max_size=3).map(tuple),
     progress=st.none() | objects,
-    incarnation=st.just("one"),
+    boot_id=st.just("one"),
 ).map(of_one_run)
 queries = st.builds(
     RunQuery,
@@ -98,7 +98,7 @@ class JournalMachine(RuleBasedStateMachine):
     def opened(self) -> SqliteJournal:
         return SqliteJournal(
             Path(self.folder.name) / "journal.sqlite",
-            incarnation="one",
+            boot_id="one",
             keep_days=1e6,
             clock=lambda: self.now,
             monotonic=lambda: 0.0,

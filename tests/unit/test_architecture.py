@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "src" / "labthings_fastapi"
 MODULES = sorted(PACKAGE.rglob("*.py"))
-MAX_LINES = 400
+MAX_LINES = 500
 
 # Rooms that may know the web framework, and those that stand on a whole server.
 WEB_ROOMS = {"dependencies", "bindings", "ui", "server"}

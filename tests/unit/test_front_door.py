@@ -23,18 +23,27 @@ DOCUMENTED = {
 }
 NOT_YET = {"ThingClient", "AsyncThingClient"}
 ONLY_SERVING_NEEDS = {
-    *("uvicorn", "labthings_fastapi.server.serving", "labthings_fastapi.server.uvicorn_server"),
-    *("labthings_fastapi.server.tls", "labthings_fastapi.server.certificates"),
-    *("labthings_fastapi.server.listening", "labthings_fastapi.server.limits"),
+    *("uvicorn", "labthings_fastapi.server.web.run", "labthings_fastapi.server.web.uvicorn_server"),
+    *("labthings_fastapi.server.web.tls", "labthings_fastapi.server.web.certificates"),
+    *("labthings_fastapi.server.web.sockets", "labthings_fastapi.server.web.limits"),
 }
 SERVERS_ARE_BUILT_OF = {
     *("labthings_fastapi.bindings.http", "labthings_fastapi.bindings.websocket"),
-    *("labthings_fastapi.server.routes", "labthings_fastapi.server.session"),
+    *("labthings_fastapi.server.routes", "labthings_fastapi.server.access.session_routes"),
     *("labthings_fastapi.server.docs_page", "labthings_fastapi.server.errors"),
-    *("labthings_fastapi.server.entrance", "labthings_fastapi.server.door"),
-    *("labthings_fastapi.server.config_model", "labthings_fastapi.server.review"),
-    *("labthings_fastapi.server.wiring", "labthings_fastapi.journal.sqlite", "sqlite3"),
-    *("fastapi", "starlette", "labthings_fastapi.dependencies", "labthings_fastapi.server.openapi"),
+    *("labthings_fastapi.server.access.policy", "labthings_fastapi.server.access.middleware"),
+    *("labthings_fastapi.server.config_model", "labthings_fastapi.server.config.validation"),
+    *(
+        "labthings_fastapi.server.config.build_things",
+        "labthings_fastapi.journal.sqlite",
+        "sqlite3",
+    ),
+    *(
+        "fastapi",
+        "starlette",
+        "labthings_fastapi.dependencies",
+        "labthings_fastapi.server.openapi.document",
+    ),
     *("labthings_fastapi.bindings", "labthings_fastapi.security", "labthings_fastapi.discovery"),
 }
 

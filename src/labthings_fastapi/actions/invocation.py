@@ -17,27 +17,27 @@ from labthings_fastapi.exceptions import GlobalLockBusyError, LabThingsError
 from labthings_fastapi.messages.message import InvocationStatus
 from labthings_fastapi.schemas.signature import arguments
 
-from .admission import NoLimits
+from .action_call import ActionCall, cancelled_ending, failed_ending
 from .cancellation import CancelEvent
-from .concurrency import place_for
 from .context import RUN_MEMBER, entered
 from .deadlines import deadlines
+from .group_lock import group_lock_for
+from .invocation_limits import NoLimits
 from .lifecycle import RunState
 from .logs import capture, thing_log
-from .performance import Performance, cancelled_ending, failed_ending
 from .progress import Progress
 from .protocols import BelongsToRun
 from .run_view import RunView
-from .turn import Turn
+from .start_gate import StartGate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from uuid import UUID
 
-    from .admission import Admission
     from .context import RunContext
+    from .invocation_limits import StartLimit
     from .lifecycle import Ending
-    from .log_lines import LineNews
+    from .log_lines import LineMessages
     from .protocols import Host, Runnable
 
 
@@ -89,10 +89,10 @@ class Invocation(RunView, threading.Thread):
     """
 
     __slots__ = (
-        "_admission",
         "_asked",
         "_blobs",
         "_dependencies",
+        "_limit",
         "_starting",
         "_subjects",
         "_turn",
@@ -126,8 +126,8 @@ class Invocation(RunView, threading.Thread):
         self.default_stop_timeout = default_stop_timeout
         self._starting = threading.Lock()  # guards the decision to start, once
         self._asked = False  # whether somebody has started it
-        self._turn: Turn | None = None
-        self._admission: Admission = NoLimits()
+        self._turn: StartGate | None = None
+        self._limit: StartLimit = NoLimits()
         self.commit: Future[None] | None = None
         """Done when the journal has the run; user code starts after it."""
         self._blobs: Any = None
@@ -139,7 +139,7 @@ class Invocation(RunView, threading.Thread):
         *,
         state: Callable[[RunState], None],
         progress: Callable[[Progress], None],
-        log: LineNews,
+        log: LineMessages,
         result: Callable[[int, Any, bytes], None],
         blobs: Any = None,
     ) -> None:
@@ -150,9 +150,9 @@ class Invocation(RunView, threading.Thread):
         self._results.listener = result
         self._lifecycle.listen(state)
 
-    def limit_by(self, admission: Admission) -> None:
+    def limit_by(self, limit: StartLimit) -> None:
         """Begin only when `admission` allows; before the start."""
-        self._admission = admission
+        self._limit = limit
 
     def begin_after(self, commit: Future[None]) -> None:
         """Let user code start only once `commit` is done; before the start."""
@@ -177,9 +177,9 @@ class Invocation(RunView, threading.Thread):
                 raise
             # Before the turn: who cancels the run from then on lets go of both.
             self._subjects = (action, thing)
-            self._turn = turn = Turn(
-                NoLimits() if action.stop else self._admission,
-                place_for(action, thing),
+            self._turn = turn = StartGate(
+                NoLimits() if action.stop else self._limit,
+                group_lock_for(action, thing),
                 owner=self.id,
                 launch=self._launch,
             )
@@ -311,7 +311,7 @@ class Invocation(RunView, threading.Thread):
             self._end(failed_ending(busy))
 
     def _perform(self, context: RunContext) -> Ending:
-        performance = Performance(self.action, self.thing, context, self._results, self._blobs)
+        performance = ActionCall(self.action, self.thing, context, self._results, self._blobs)
         return performance.ending(arguments(self.input) | self._dependencies)
 
     def _committed(self) -> bool:

@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
     from labthings_fastapi.messages.message import Message
 
-Line: TypeAlias = "tuple[int, LineNews | None, str, Others]"
+Line: TypeAlias = "tuple[int, LineMessages | None, str, Others]"
 """About how many bytes of JSON it takes, who writes it for subscribers, its text, and the rest:
 a draft of the broker's, so that one object serves the run's log and the replay."""
 Others: TypeAlias = tuple[Any, ...] | dict[str, Any]
 """What a record has beside its text: the values of `_OTHERS` and, where there is more, by name."""
 
 
-class LineNews(Protocol):
+class LineMessages(Protocol):
     """Tells subscribers of the lines of one run: the author of these lines, as drafts."""
 
     @property
@@ -50,7 +50,7 @@ _USUAL = len(_NAMES) + 1
 """As many members has a record on its way to a run: those that all have, and the mark."""
 
 
-def line_of(record: logging.LogRecord, author: LineNews | None) -> Line:
+def line_of(record: logging.LogRecord, author: LineMessages | None) -> Line:
     """Return what is kept of a record.
 
     Its arguments are formatted here, in the thread that logs: later they may have changed, their

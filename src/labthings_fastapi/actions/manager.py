@@ -14,11 +14,11 @@ from labthings_fastapi.journal.reader import JournalReader
 from labthings_fastapi.messages.broker import Broker
 from labthings_fastapi.outputs.store import BlobStore
 
-from .admission import MAX_CONCURRENT_RUNS, MAX_QUEUED_RUNS, RunLimits
 from .deadlines import Deadlines
 from .invocation import Invocation
-from .rendering import Place
-from .reporter import Reporter
+from .invocation_limits import MAX_CONCURRENT_RUNS, MAX_QUEUED_RUNS, InvocationLimits
+from .publisher import InvocationPublisher
+from .rendering import InvocationUrls
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -57,7 +57,7 @@ class ActionManager:
         self.broker = broker if broker is not None else Broker()
         self.blobs = blobs if blobs is not None else BlobStore()
         self._max_retained = max_retained_runs
-        self._limits = RunLimits(max_concurrent_runs, max_queued_runs)
+        self._limits = InvocationLimits(max_concurrent_runs, max_queued_runs)
         self._refusal: str | None = None
         self.prefix = ""
         """What comes before the paths of the endpoints."""
@@ -85,8 +85,10 @@ class ActionManager:
             if self._invocations.setdefault(invocation.id, invocation) is not invocation:
                 raise ValueError(f"There is an invocation with id {invocation.id} already.")
         invocation.limit_by(self._limits)
-        place = Place(prefix=self.prefix)
-        reporter = Reporter(invocation, self.broker, lambda: self.journal, place, self._note_end)
+        place = InvocationUrls(prefix=self.prefix)
+        reporter = InvocationPublisher(
+            invocation, self.broker, lambda: self.journal, place, self._note_end
+        )
         reporter.attach(self.blobs)
 
     def invoke_action(

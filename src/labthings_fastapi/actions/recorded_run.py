@@ -8,7 +8,7 @@ from labthings_fastapi.exceptions import InvocationNotFoundError
 from labthings_fastapi.messages.message import InvocationStatus
 from labthings_fastapi.thing_description.paths import thing_path
 
-from .announcement import Announcement
+from .committed_state import CommittedState
 from .files import RunFiles
 from .lifecycle import RunState
 from .progress import percent_done
@@ -43,12 +43,12 @@ class RecordedRun:
         self.progress_detail = record.progress
         self.output_reference = record.output_reference
         self.files = RunFiles()
-        self.announcement = Announcement(_state(record))
+        self.committed = CommittedState(_state(record))
 
     @property
     def status(self) -> InvocationStatus:
         """How it ended."""
-        return self.announcement.state.status
+        return self.committed.state.status
 
     @property
     def progress(self) -> float | None:
@@ -91,7 +91,7 @@ async def find_run(
         return manager.get_invocation(id)
     except InvocationNotFoundError:
         record = await manager.records.get(id)
-        ours = record is not None and record.incarnation == manager.broker.incarnation
+        ours = record is not None and record.boot_id == manager.broker.boot_id
         if record is None or record.is_open or (ours and not expired):
             raise
         return RecordedRun(record, prefix)

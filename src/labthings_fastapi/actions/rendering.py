@@ -54,7 +54,7 @@ class Named(Protocol):
         """The path of its action."""
 
 
-class Place:
+class InvocationUrls:
     """Where a server is reached: what hrefs begin with.
 
     `origin` is `http://host:port` with the root path, or empty for relative references; `prefix`
@@ -122,7 +122,7 @@ def _links(href: str) -> list[dict[str, str]]:
     ]
 
 
-def _summary_members(run: Run, state: RunState, place: Place) -> dict[str, Any]:
+def _summary_members(run: Run, state: RunState, place: InvocationUrls) -> dict[str, Any]:
     id = str(run.id)
     href = f"{place.invocations}{id}"
     return {
@@ -143,7 +143,7 @@ def _summary_members(run: Run, state: RunState, place: Place) -> dict[str, Any]:
 
 def _remarks(run: Run, state: RunState) -> dict[str, Any]:
     """Say what is out of the ordinary; left out where nothing is."""
-    found = _remarks_on_state(state, journaled=run.announcement.journaled)
+    found = _remarks_on_state(state, journaled=run.committed.journaled)
     reference = getattr(run, "output_reference", None)
     if reference is not None:
         found["outputReference"] = reference
@@ -161,14 +161,14 @@ def _remarks_on_state(state: RunState, *, journaled: bool) -> dict[str, Any]:
     return found
 
 
-def summary(run: Run, place: Place) -> bytes:
+def summary(run: Run, place: InvocationUrls) -> bytes:
     """Render a run for a listing: without input, output, log and error, in LabThings words."""
-    return to_json(_summary_members(run, run.announcement.state, place), inf_nan_mode="strings")
+    return to_json(_summary_members(run, run.committed.state, place), inf_nan_mode="strings")
 
 
-def in_full(run: Run, place: Place) -> bytes:
+def in_full(run: Run, place: InvocationUrls) -> bytes:
     """Render all of a run in LabThings words: the `InvocationModel`."""
-    state = run.announcement.state
+    state = run.committed.state
     members = _summary_members(run, state, place) | {
         "error": state.problem,
         "log": log_json(run),
@@ -180,12 +180,12 @@ def in_full(run: Run, place: Place) -> bytes:
 
 def w3c_word(run: Run) -> str:
     """The W3C's word for where a run stands: pending, running, completed or failed."""
-    return _W3C_STATUS[run.announcement.state.status]
+    return _W3C_STATUS[run.committed.state.status]
 
 
-def action_status(run: Run, place: Place, *, short: bool = False) -> bytes:
+def action_status(run: Run, place: InvocationUrls, *, short: bool = False) -> bytes:
     """Render a run in W3C words; members without a value are left out (WoT Profiles, 6.2)."""
-    state = run.announcement.state
+    state = run.committed.state
     # The answer to each request for a run: what is told twice is written once.
     id, path, ended = str(run.id), run.action_path, _time(state.ended)
     members = {
@@ -211,7 +211,9 @@ def action_status(run: Run, place: Place, *, short: bool = False) -> bytes:
     return _joined(present, input=run.input_json, output=state.output_json)
 
 
-def status_news(run: Named, state: RunState, place: Place, *, journaled: bool = True) -> bytes:
+def status_news(
+    run: Named, state: RunState, place: InvocationUrls, *, journaled: bool = True
+) -> bytes:
     """Render a change of state for subscribers; `journaled` says whether its record is safe."""
     return to_json(
         {
@@ -244,7 +246,7 @@ def _stored(state: RunState) -> tuple[bytes | None, dict[str, Any] | None]:
     return stored_output(state.output_json)
 
 
-def journal_record(run: Invocation, state: RunState, incarnation: str) -> RunRecord:
+def journal_record(run: Invocation, state: RunState, boot_id: str) -> RunRecord:
     """Render a run for the journal."""
     output, reference = _stored(state)
     return RunRecord(
@@ -263,5 +265,5 @@ def journal_record(run: Invocation, state: RunState, incarnation: str) -> RunRec
         output_reference=reference,
         log=tuple(log_json(run)) if state.finished else (),
         progress=run.progress_detail,
-        incarnation=incarnation,
+        boot_id=boot_id,
     )

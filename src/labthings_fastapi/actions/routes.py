@@ -14,6 +14,7 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from starlette.exceptions import HTTPException
 from starlette.responses import StreamingResponse
 
+from labthings_fastapi.concurrency.threadsafe_event import ThreadsafeEvent
 from labthings_fastapi.exceptions import (
     InvocationFinishedError,
     NoOutputError,
@@ -25,13 +26,12 @@ from labthings_fastapi.messages.sse import COMMENT, KEEP_ALIVE_SECONDS, encode
 from labthings_fastapi.messages.topic import Topic
 from labthings_fastapi.outputs.blob import Blob
 from labthings_fastapi.outputs.routes import blob_response, file_response
-from labthings_fastapi.portal.doorbell import Doorbell
 from labthings_fastapi.routes import ProblemRoute
 
 from .invocation_model import ACTION_INVOCATIONS_PATH, InvocationModel
 from .prefer import applied, wait_seconds
 from .recorded_run import RecordedRun, find_run
-from .rendering import Place, in_full, status_news, summary
+from .rendering import InvocationUrls, in_full, status_news, summary
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable
@@ -69,11 +69,11 @@ def attach(manager: Runs, app: App, prefix: str = "") -> None:
     app.include_router(router, prefix=prefix)
 
 
-def place_of(request: Request, prefix: str = "") -> Place:
+def urls_of(request: Request, prefix: str = "") -> InvocationUrls:
     """Return where this request reached the server."""
     # Not `base_url`, which for an app that is mounted in another ends at the outer app.
     root = request.scope.get("root_path", "").rstrip("/")
-    return Place(f"{request.url.scheme}://{request.url.netloc}{root}", prefix)
+    return InvocationUrls(f"{request.url.scheme}://{request.url.netloc}{root}", prefix)
 
 
 def _json(body: bytes, headers: dict[str, str] | None = None) -> Response:
@@ -93,17 +93,17 @@ async def written(runs: Iterable[Run], write: Callable[[Run], bytes]) -> list[by
     return found
 
 
-async def summaries(runs: Iterable[Run], place: Place) -> bytes:
+async def summaries(runs: Iterable[Run], place: InvocationUrls) -> bytes:
     """Write a listing in LabThings words."""
     return b"[" + b",".join(await written(runs, lambda run: summary(run, place))) + b"]"
 
 
 async def wait_for_end(run: Invocation | RecordedRun, seconds: float | None) -> None:
     """Wait until the end of a run is told, at most so many seconds, without holding a thread."""
-    if run.announcement.state.finished or (seconds is not None and seconds <= 0):
+    if run.committed.state.finished or (seconds is not None and seconds <= 0):
         return
-    bell = Doorbell()
-    forget = run.announcement.on_end(bell.ring)
+    bell = ThreadsafeEvent()
+    forget = run.committed.on_end(bell.ring)
     try:
         await bell.wait(seconds)
     finally:
@@ -131,7 +131,7 @@ def _selection(
         return (
             (thing is None or run.thing_name == thing)
             and (action is None or action in (run.action_name, run.action_path))
-            and (status is None or run.announcement.state.status is status)
+            and (status is None or run.committed.state.status is status)
         )
 
     return wanted
@@ -154,7 +154,7 @@ def _add_listing(router: APIRouter, manager: Runs, prefix: str) -> None:
     ) -> Response:
         """List the runs that are retained, newest last, in short."""
         runs = manager.newest(_selection(thing, action, status), limit, before)
-        return _json(await summaries(runs, place_of(request, prefix)))
+        return _json(await summaries(runs, urls_of(request, prefix)))
 
 
 def _add_run(router: APIRouter, manager: Runs, prefix: str) -> None:
@@ -173,7 +173,7 @@ def _add_run(router: APIRouter, manager: Runs, prefix: str) -> None:
             # The header may come more than once (RFC 7240, section 2).
             prefer = ", ".join(request.headers.getlist("prefer"))
         headers = await honour_prefer(run, prefer, run.response_timeout)
-        return _json(in_full(run, place_of(request, prefix)), headers)
+        return _json(in_full(run, urls_of(request, prefix)), headers)
 
     @router.delete(
         f"{ACTION_INVOCATIONS_PATH}/{{id}}",
@@ -200,7 +200,7 @@ def _add_output(router: APIRouter, manager: Runs) -> None:
     async def get_output(id: UUID) -> Response:
         """Give the bare output of a finished run, binary ones as their own media type."""
         run = await find_run(manager, id)
-        state = run.announcement.state
+        state = run.committed.state
         if not state.finished:
             raise OutputNotReadyError(id, state.status.value)
         if isinstance(run, RecordedRun) and run.output_reference is not None:
@@ -259,16 +259,16 @@ async def _events_of(
     run: Invocation | RecordedRun, manager: Runs, last_event_id: str | None
 ) -> AsyncIterator[bytes]:
     """Yield what a subscriber missed or, for a new one, the state as it is; then what follows."""
-    bell = Doorbell()
+    bell = ThreadsafeEvent()
     with manager.broker.subscribe(
         Topic(invocation=run.id), wake=bell.ring, after=last_event_id
     ) as subscription:
-        state = run.announcement.state
+        state = run.committed.state
         missed = subscription.take()
         ended = any(message.final for message in missed)
         if last_event_id is None or (state.finished and not ended):
             yield b"event: status\ndata: %b\n\n" % status_news(
-                run, state, Place(prefix=manager.prefix), journaled=run.announcement.journaled
+                run, state, InvocationUrls(prefix=manager.prefix), journaled=run.committed.journaled
             )
             ended = ended or state.finished
         for message in missed:

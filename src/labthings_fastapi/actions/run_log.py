@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import logging
     from collections.abc import Sequence
 
-    from .log_lines import Line, LineNews, Others
+    from .log_lines import Line, LineMessages, Others
 
 _WORTH_COMPRESSING = 1024  # bytes
 
@@ -38,7 +38,7 @@ class RunLog:
         "news",
     )
 
-    def __init__(self, length: int = 1000, news: LineNews | None = None) -> None:
+    def __init__(self, length: int = 1000, news: LineMessages | None = None) -> None:
         """Tell subscribers of each line through `news`, if there is one."""
         self._length = length
         self.news = news

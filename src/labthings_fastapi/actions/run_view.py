@@ -13,9 +13,8 @@ from pydantic_core import to_json
 from labthings_fastapi.exceptions import LabThingsError, describe_exception
 from labthings_fastapi.problems import well_formed
 
-from .announcement import Announcement
-from .asking import current_asker
 from .cancellation import CancelEvent
+from .committed_state import CommittedState
 from .context import RunContext
 from .files import RunFiles
 from .invocation_model import (
@@ -26,6 +25,7 @@ from .invocation_model import (
 )
 from .lifecycle import Lifecycle, RunState
 from .progress import Progress, ProgressMeter
+from .requester import current_requester
 from .results import RunResults
 from .run_log import RunLog
 
@@ -76,7 +76,7 @@ class RunView:
         "_thing",
         "action_name",
         "action_path",
-        "announcement",
+        "committed",
         "input",
         "input_json",
         "requested_by",
@@ -101,18 +101,18 @@ class RunView:
         self.thing_name = thing.name
         self.action_name = action.name
         self.action_path = sys.intern(f"{thing.path}{action.name}")  # all runs of it have the same
-        asker = current_asker()
-        self.requested_by = asker.name if asker is not None else None
-        self.requested_from = asker.address if asker is not None else None
-        if asker is not None:
-            asker.made_run = True
+        requester = current_requester()
+        self.requested_by = requester.name if requester is not None else None
+        self.requested_from = requester.address if requester is not None else None
+        if requester is not None:
+            requester.made_run = True
         self.response_timeout = action.response_timeout
         self.input: BaseModel = _NO_INPUT if input is None else _shared_if_empty(input)
         self.input_json = _input_json(self.input)
         self._lifecycle = Lifecycle(action.retention_time)
-        self.announcement = Announcement(self._lifecycle.state)
+        self.committed = CommittedState(self._lifecycle.state)
         """What clients may be told: nothing final before it is recorded."""
-        self._lifecycle.listen(self.announcement.tell)
+        self._lifecycle.listen(self.committed.tell)
         self._log = RunLog(log_len)
         self._progress = ProgressMeter(_nowhere)
         self._results = RunResults()

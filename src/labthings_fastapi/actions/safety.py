@@ -5,8 +5,8 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any
 
+from labthings_fastapi.concurrency.things_loop import things_loop
 from labthings_fastapi.exceptions import describe_exception
-from labthings_fastapi.portal.things_loop import things_loop
 
 from .logs import thing_log
 

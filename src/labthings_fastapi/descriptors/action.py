@@ -20,8 +20,12 @@ from typing import (
     overload,
 )
 
-from labthings_fastapi.actions.calling import async_entry, entry, needs_care
 from labthings_fastapi.actions.invocation_model import GenericInvocationModel
+from labthings_fastapi.actions.python_calls import (
+    group_lock_held,
+    group_lock_held_async,
+    needs_group_lock,
+)
 from labthings_fastapi.exceptions import AffordanceDefinitionError
 from labthings_fastapi.schemas.signature import (
     check_signature,
@@ -132,7 +136,7 @@ class ActionDescriptor(BaseDescriptor, Generic[OwnerT, P, R]):
             return self
         house = getattr(obj, "__dict__", {}).get("_thing_server_interface")
         locked = house is not None and house.global_lock is not None
-        return MethodType(self._called if locked or needs_care(self) else self.func, obj)
+        return MethodType(self._locked if locked or needs_group_lock(self) else self.func, obj)
 
     def __call__(self, thing: OwnerT, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the method through its class, as `Base.move(self, 1)` in a subclass."""
@@ -140,7 +144,7 @@ class ActionDescriptor(BaseDescriptor, Generic[OwnerT, P, R]):
         return bound(*args, **kwargs)
 
     @cached_property
-    def _called(self) -> Callable[..., Any]:
+    def _locked(self) -> Callable[..., Any]:
         """The function as Python code calls it where a place or a lock has to be held.
 
         The global lock cannot be held for a call that only makes what will run later.
@@ -151,23 +155,23 @@ class ActionDescriptor(BaseDescriptor, Generic[OwnerT, P, R]):
         if inspect.iscoroutinefunction(plain):
 
             async def wrapper(thing: Any, /, *args: Any, **kwargs: Any) -> Any:
-                async with async_entry(self, thing):
+                async with group_lock_held_async(self, thing):
                     return await func(thing, *args, **kwargs)
         elif inspect.isgeneratorfunction(plain):
 
             def wrapper(thing: Any, /, *args: Any, **kwargs: Any) -> Any:
-                with entry(self, thing):
+                with group_lock_held(self, thing):
                     return (yield from func(thing, *args, **kwargs))
         elif inspect.isasyncgenfunction(plain):
 
             async def wrapper(thing: Any, /, *args: Any, **kwargs: Any) -> Any:
-                async with async_entry(self, thing):
+                async with group_lock_held_async(self, thing):
                     async for value in func(thing, *args, **kwargs):
                         yield value
         else:
 
             def wrapper(thing: Any, /, *args: Any, **kwargs: Any) -> Any:
-                with entry(self, thing), self.guard(thing):
+                with group_lock_held(self, thing), self.guard(thing):
                     return func(thing, *args, **kwargs)
 
         return functools.update_wrapper(wrapper, func)

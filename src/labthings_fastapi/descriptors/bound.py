@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 D = TypeVar("D", bound="BaseDescriptor")
 
 
-class Bound(Generic[D]):
+class ListenAddress(Generic[D]):
     """What the properties and the events of a Thing have in common; safe from any thread."""
 
     def __init__(self, descriptor: D, thing: Any) -> None:

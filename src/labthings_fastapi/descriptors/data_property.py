@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from labthings_fastapi.exceptions import AffordanceDefinitionError, describe_exception
 
 from .property import BaseProperty
-from .property_news import NUMBER_BYTES, NumberNews, Storing, is_number
+from .property_messages import NUMBER_BYTES, NumberMessages, OrderedStore, is_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -48,7 +48,7 @@ class DataProperty(BaseProperty[V]):
         super().__init__(**options)
         self._default = default
         self._factory = default_factory
-        self._storing = Storing(self._teller)
+        self._storing = OrderedStore(self._teller)
 
     def check(self, namespace: Mapping[str, Any]) -> None:
         """Refuse a missing hint, both or no default, and a default that is not valid itself."""
@@ -154,7 +154,7 @@ class DataProperty(BaseProperty[V]):
         """Return what tells observers of a value; None if that cannot be told."""
         broker = thing._thing_server_interface.broker
         if not broker.is_heard and is_number(value) and self.schema.is_plain:
-            draft = NUMBER_BYTES, NumberNews(thing.name, self), value, datetime.now(UTC)
+            draft = NUMBER_BYTES, NumberMessages(thing.name, self), value, datetime.now(UTC)
             return partial(broker.publish_draft, draft)
         news = self.news(thing, value)
         return None if news is None else partial(broker.publish, news)

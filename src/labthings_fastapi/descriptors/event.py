@@ -9,17 +9,17 @@ from labthings_fastapi.messages.message import Message
 from labthings_fastapi.schemas.values import ValueSchema
 
 from .base import BaseDescriptor
-from .bound import Bound
+from .bound import ListenAddress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from labthings_fastapi.hosting.observation import Observation
+    from labthings_fastapi.thing_host.observation import Observation
 
 V = TypeVar("V")
 
 
-class Event(Bound["EventDescriptor"], Generic[V]):
+class Event(ListenAddress["EventDescriptor"], Generic[V]):
     """One event of one Thing: emit it, or subscribe to it; safe from any thread."""
 
     @property

@@ -10,13 +10,13 @@ from pydantic import RootModel
 from labthings_fastapi.exceptions import AffordanceDefinitionError, AffordanceNotFoundError
 from labthings_fastapi.schemas.constraints import constrained
 
-from .bound import Bound
+from .bound import ListenAddress
 from .property import BaseProperty
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from labthings_fastapi.hosting.observation import Observation
+    from labthings_fastapi.thing_host.observation import Observation
 
 
 class AffordanceMap:
@@ -66,7 +66,7 @@ class Affordances(Mapping[str, Any]):
         return repr(self._found)
 
 
-class PropertyInfo(Bound[BaseProperty[Any]]):
+class PropertyInfo(ListenAddress[BaseProperty[Any]]):
     """One property of one Thing; safe from any thread."""
 
     @property

@@ -11,7 +11,7 @@ from labthings_fastapi.messages.message import Message
 from labthings_fastapi.schemas.values import ValueSchema
 
 from .base import BaseDescriptor
-from .property_news import Telling
+from .property_messages import OrderedPublish
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -174,9 +174,9 @@ class BaseProperty(BaseDescriptor, Generic[V]):
 
     def publish_reading(self, thing: Any) -> None:
         """Read the value and tell it; any thread: who has begun to read last is heard last."""
-        tellings: dict[BaseProperty[Any], Telling]
+        tellings: dict[BaseProperty[Any], OrderedPublish]
         tellings = thing.__dict__.get(_TELLINGS) or thing.__dict__.setdefault(_TELLINGS, {})
-        telling = tellings.get(self) or tellings.setdefault(self, Telling())
+        telling = tellings.get(self) or tellings.setdefault(self, OrderedPublish())
         reading = next(telling.readings)
         news = self.news(thing, self.get(thing))
         if news is not None:

@@ -12,7 +12,7 @@ from labthings_fastapi.exceptions import AffordanceDefinitionError
 
 from .base import function_doc
 from .property import BaseProperty
-from .property_news import Storing
+from .property_messages import OrderedStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -45,7 +45,7 @@ class PropertyDescriptor(BaseProperty[Any]):
         self.initial_value = initial_value
         self.getter = getter
         self._setter = setter
-        self._storing = Storing(self._teller)
+        self._storing = OrderedStore(self._teller)
         if getter is not None and setter is None:
             self.readonly = True
 

@@ -7,16 +7,16 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from labthings_fastapi.concurrency.background_loop import BackgroundLoop
 from labthings_fastapi.exceptions import describe_exception
 from labthings_fastapi.own_log import own_logger
-from labthings_fastapi.portal.side_loop import SideLoop
 
 from .services import DIRECTORY_TYPE, SERVICE_TYPE
 
 if TYPE_CHECKING:
     from zeroconf.asyncio import AsyncServiceInfo, AsyncZeroconf
 
-    from labthings_fastapi.portal.doorbell import Doorbell
+    from labthings_fastapi.concurrency.threadsafe_event import ThreadsafeEvent
 
     from .services import Origin, Service
 
@@ -48,7 +48,7 @@ class Advertiser:
         self._withdrawn = False
         self._warned = False
         self._registering: set[asyncio.Task[None]] = set()  # of the loop
-        self._side = SideLoop("labthings-discovery", self._run)
+        self._side = BackgroundLoop("labthings-discovery", self._run)
 
     def add(self, service: Service) -> None:
         """Announce one more service."""
@@ -64,7 +64,7 @@ class Advertiser:
         """Wait, at most so many seconds, until all has been withdrawn; tell whether it has."""
         return self._side.join(timeout)
 
-    async def _run(self, bell: Doorbell) -> None:
+    async def _run(self, bell: ThreadsafeEvent) -> None:
         try:
             async with _Responders(self._reach) as responders:
                 while not self._withdrawn:

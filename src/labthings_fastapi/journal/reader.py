@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import wait
 from typing import TYPE_CHECKING, TypeVar
 
-from labthings_fastapi.portal.workers import Lane, Workers
+from labthings_fastapi.concurrency.bounded_executor import BoundedExecutor, Workers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -36,7 +36,7 @@ class JournalReader:
         self._journal = journal
         self.before: Callable[[], Sequence[Future[None]]] = tuple
         """Hands over what is to be in the journal before anybody looks; called on a thread."""
-        self._lane = Lane(
+        self._executor = BoundedExecutor(
             Workers("labthings-journal"),
             "the journal",
             limit=READS_AT_ONCE,
@@ -49,7 +49,7 @@ class JournalReader:
         Raises:
             TooBusyError: too many wait already.
         """
-        return await self._lane.run(self._look, do, self._journal())
+        return await self._executor.run(self._look, do, self._journal())
 
     def _look(self, do: Callable[[Journal], T], journal: Journal) -> T:
         wait(self.before(), PATIENCE)

@@ -49,7 +49,7 @@ class RunRecord:
     output_reference: dict[str, Any] | None = None
     log: tuple[dict[str, Any], ...] = ()
     progress: dict[str, Any] | None = None
-    incarnation: str = ""
+    boot_id: str = ""
     """Which life of the server ran it: an open record of another life was interrupted."""
     kind: RecordKind = "run"
     address: str | None = None

@@ -42,7 +42,7 @@ def summary(record: RunRecord, href: str) -> dict[str, Any]:
         "timeCompleted": _time(record.time_ended),
         "error": record.error,
         "progressDetail": record.progress,
-        "incarnation": record.incarnation,
+        "incarnation": record.boot_id,
     }
 
 

@@ -71,7 +71,7 @@ def run_row(record: RunRecord) -> tuple[Any, ...]:
         record.thing,
         record.action,
         record.status.value,
-        record.incarnation,
+        record.boot_id,
         None if record.requested_by is None else well_formed(record.requested_by),
         _maybe_microseconds(record.time_started),
         _maybe_microseconds(record.time_ended),
@@ -113,7 +113,7 @@ def read_run(row: Sequence[Any]) -> RunRecord:
     Raises:
         ValueError, TypeError, OverflowError: the row is damaged.
     """
-    (id, requested, _, thing, action, status, incarnation, requested_by, started, ended) = row[:10]
+    (id, requested, _, thing, action, status, boot_id, requested_by, started, ended) = row[:10]
     reference, progress, error, input, output, log, kind, address, request = row[10:19]
     return RunRecord(
         id=UUID(bytes=id),
@@ -130,7 +130,7 @@ def read_run(row: Sequence[Any]) -> RunRecord:
         output_reference=None if reference is None else json.loads(reference),
         log=tuple(json.loads(log)),
         progress=None if progress is None else json.loads(progress),
-        incarnation=incarnation,
+        boot_id=boot_id,
         kind=kind,
         address=address,
         request=None if request is None else json.loads(request),
@@ -144,12 +144,12 @@ def run_with_id(connection: sqlite3.Connection, id: UUID) -> tuple[Any, ...] | N
 
 
 def runs_left_open(
-    connection: sqlite3.Connection, incarnation: str, limit: int
+    connection: sqlite3.Connection, boot_id: str, limit: int
 ) -> list[tuple[Any, ...]]:
     """Return the rows of open runs of any other life of the server."""
     return connection.execute(
         f"SELECT {_READ} FROM runs WHERE closed IS NULL AND incarnation <> ? LIMIT ?",
-        (incarnation, limit),
+        (boot_id, limit),
     ).fetchall()
 
 

@@ -80,7 +80,7 @@ class SqliteJournal(Journal):
         self,
         path: Path | str,
         *,
-        incarnation: str,
+        boot_id: str,
         keep_days: float = KEEP_DAYS,
         keep_bytes: int = KEEP_BYTES,
         synchronous: Literal["NORMAL", "FULL"] = "NORMAL",
@@ -93,7 +93,7 @@ class SqliteJournal(Journal):
         self.path = Path(path)
         _refuse_odd_limits(keep_days, keep_bytes, synchronous)
         _refuse_unwritable(self.path)
-        self._incarnation = incarnation
+        self._boot_id = boot_id
         self._clock = clock
         self._database = Database(self.path, synchronous, clock, vfs, claim)
         retention = Retention(keep_days, keep_bytes, clock)
@@ -159,7 +159,7 @@ class SqliteJournal(Journal):
         return ended
 
     def _left_open(self, connection: sqlite3.Connection) -> list[tuple[Any, ...]]:
-        return runs_left_open(connection, self._incarnation, _AT_ONCE)
+        return runs_left_open(connection, self._boot_id, _AT_ONCE)
 
     def sweep(self) -> Future[None]:
         """Drop now what need not be kept; otherwise it happens every minute."""

@@ -17,10 +17,10 @@ from labthings_fastapi.exceptions import (
 from labthings_fastapi.problems import well_formed
 
 from .faults import as_os_error, is_busy, is_damage, is_of_the_system, may_pass
-from .inbox import Batch, Inbox, KeyJob, RunJob, failed, new_future
+from .retry_queue import RetryQueue
 from .rows import ROWS_AT_ONCE, run_row, write_key, write_runs
 from .schema import LOGGER
-from .unwritten import Unwritten
+from .write_queue import Batch, KeyJob, RunJob, WriteQueue, failed, new_future
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -60,8 +60,8 @@ class Writer:
         self._retention = retention
         self._clock = clock
         self._monotonic = monotonic
-        self._inbox = Inbox()
-        self._unwritten = Unwritten(monotonic)
+        self._write_queue = WriteQueue()
+        self._unwritten = RetryQueue(monotonic)
         self._next_sweep = monotonic() + SWEEP_SECONDS
         self._lock = threading.Lock()  # guards the one below
         self._thread: threading.Thread | None = None
@@ -69,21 +69,21 @@ class Writer:
     def put(self, record: RunRecord) -> Future[None]:
         """Write a record."""
         error = self._start()
-        return self._inbox.put_run(record) if error is None else failed(error)
+        return self._write_queue.put_run(record) if error is None else failed(error)
 
     def remember(self, key: RunKey) -> Future[RunKey]:
         """Write a key."""
         error = self._start()
-        return self._inbox.put_key(key) if error is None else failed(error)
+        return self._write_queue.put_key(key) if error is None else failed(error)
 
     def ask(self, do: Callable[[], T]) -> Future[T]:
         """Do something else on the writer's thread, after what was put in before."""
         error = self._start()
-        return self._inbox.ask(do) if error is None else failed(error)
+        return self._write_queue.ask(do) if error is None else failed(error)
 
     def close(self, timeout: float) -> bool:
         """Take nothing more and write the rest; False if that is not done in time."""
-        self._inbox.close()
+        self._write_queue.close()
         with self._lock:
             thread = self._thread
         if thread is None:
@@ -94,7 +94,7 @@ class Writer:
     @property
     def is_closed(self) -> bool:
         """Whether nothing more is taken."""
-        return self._inbox.is_closed
+        return self._write_queue.is_closed
 
     def sweep(self) -> None:
         """Drop what need not be kept any longer; on the writer's thread, through `ask`."""
@@ -133,7 +133,7 @@ class Writer:
             self._retry()
         except BaseException as error:  # noqa: BLE001 - nobody may wait for a thread that is gone
             LOGGER.exception("The thread of the journal %s ends by:", self._database.path)
-            self._inbox.give_up(
+            self._write_queue.give_up(
                 ServerNotRunningError(
                     f"The journal {self._database.path} records nothing more, because its thread "
                     f"has ended by {describe_exception(error)}: start the server again."
@@ -150,7 +150,7 @@ class Writer:
         while True:
             try:
                 # Without a look at the clock after a failure, should that be what fails.
-                return self._inbox.take(PAUSE if failed_before else self._patience())
+                return self._write_queue.take(PAUSE if failed_before else self._patience())
             except BaseException:  # noqa: BLE001 - such as a MemoryError, which may pass
                 failed_before = True
                 self._go_on()
@@ -159,13 +159,13 @@ class Writer:
     def _handle(self, batch: Batch) -> None:
         try:
             some = self._write_all(batch.jobs)
-            for errand in batch.errands:
-                errand.run()
+            for task in batch.tasks:
+                task.run()
             if some:
                 self._retry()
             self._tidy()
             if len(batch.runs) > 1:
-                self._inbox.wait_for_more(GATHER_SECONDS)
+                self._write_queue.wait_for_more(GATHER_SECONDS)
         except BaseException as error:  # noqa: BLE001 - the journal lives as long as the server
             self._go_on()
             batch.fail(error)
@@ -186,7 +186,7 @@ class Writer:
             return
         # While records wait, one step between two batches is enough.
         while more := self._sweep_a_little():
-            if not self._inbox.empty:
+            if not self._write_queue.empty:
                 break
         if not more:
             self._next_sweep = self._monotonic() + SWEEP_SECONDS

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .message import Message
     from .topic import Topic
 
-_INCARNATION = re.compile(r"[A-Za-z0-9._-]+")
+_BOOT_ID = re.compile(r"[A-Za-z0-9._-]+")
 _SEQ = re.compile(r"(.+)-([0-9]{1,18})")
 _MOST_DRAFTS = 256
 """So many wait for their numbers at most where nobody listens."""
@@ -40,19 +40,19 @@ class Broker:
 
     def __init__(
         self,
-        incarnation: str | None = None,
+        boot_id: str | None = None,
         replay: int = 10_000,
         *,
         replay_bytes: int = 64 * 1024 * 1024,
     ) -> None:
         """Make a broker that remembers at most `replay` messages and `replay_bytes` of JSON."""
-        incarnation = uuid4().hex[:12] if incarnation is None else incarnation
-        if not _INCARNATION.fullmatch(incarnation):
+        boot_id = uuid4().hex[:12] if boot_id is None else boot_id
+        if not _BOOT_ID.fullmatch(boot_id):
             raise ValueError(
-                f"incarnation is {incarnation!r}, which has no place in an event's id: "
+                f"incarnation is {boot_id!r}, which has no place in an event's id: "
                 "use letters, digits, dots, dashes and underscores."
             )
-        self.incarnation = incarnation
+        self.boot_id = boot_id
         # One lock for numbers, replay, index and mailboxes: they must agree. It is re-entrant
         # because the garbage collector may run a finaliser that publishes while we hold it.
         self._lock = threading.RLock()
@@ -61,7 +61,7 @@ class Broker:
         # Published and not numbered yet; added to without the lock, taken from under it.
         self._drafts: deque[WaitingDraft] = deque()
         self._number = 0
-        self._replay = ReplayBuffer(replay, replay_bytes, incarnation)
+        self._replay = ReplayBuffer(replay, replay_bytes, boot_id)
         self._index: TopicIndex[Subscription] = TopicIndex()
         self._subscriptions: set[Subscription] = set()
         self._closed = False
@@ -71,7 +71,7 @@ class Broker:
         """The sequence number of the latest message: subscribing `after` it misses nothing."""
         if self._drafts:
             self._catch_up_on_drafts()
-        return f"{self.incarnation}-{self._number}"
+        return f"{self.boot_id}-{self._number}"
 
     @property
     def is_heard(self) -> bool:
@@ -135,7 +135,7 @@ class Broker:
         self, message: Message, woken: list[Subscription], discarded: list[Waiting]
     ) -> Message:
         self._number += 1
-        message = message.numbered(self.incarnation, self._number)
+        message = message.numbered(self.boot_id, self._number)
         self._replay.append(message)
         key = coalescing_key(message)
         for subscription in self._index.matching(message):
@@ -188,7 +188,7 @@ class Broker:
         subscription = Subscription(
             topic,
             capacity,
-            incarnation=self.incarnation,
+            boot_id=self.boot_id,
             lock=self._lock,
             wake=wake,
             leave=self._forget,
@@ -228,7 +228,7 @@ class Broker:
     def _number_of(self, seq: str) -> int | None:
         """Return the number in a sequence number, or None if we never gave it."""
         found = _SEQ.fullmatch(seq)
-        if found is None or found[1] != self.incarnation:
+        if found is None or found[1] != self.boot_id:
             return None
         number = int(found[2])
         return number if number <= self._number else None

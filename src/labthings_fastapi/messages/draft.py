@@ -33,13 +33,13 @@ class Draft:
     Immutable, so every thread may have it written.
     """
 
-    __slots__ = ("_author", "_content", "incarnation", "number")
+    __slots__ = ("_author", "_content", "boot_id", "number")
 
-    def __init__(self, draft: WaitingDraft, incarnation: str, number: int) -> None:
+    def __init__(self, draft: WaitingDraft, boot_id: str, number: int) -> None:
         """Number a draft."""
         self._author: Author = draft[1]
         self._content = draft[2:]
-        self.incarnation = incarnation
+        self.boot_id = boot_id
         self.number = number
 
     @property
@@ -64,4 +64,4 @@ class Draft:
 
     def written(self) -> Message:
         """Return the message itself."""
-        return self._author.write(*self._content).numbered(self.incarnation, self.number)
+        return self._author.write(*self._content).numbered(self.boot_id, self.number)

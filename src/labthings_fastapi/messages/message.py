@@ -73,15 +73,15 @@ class Message:
     """Aware UTC."""
     number: Final[int] = 0
     """The broker's rising number; 0 before publishing."""
-    incarnation: Final[str] = ""
+    boot_id: Final[str] = ""
     """Which life of the server gave the number; empty before publishing."""
 
     @property
     def seq(self) -> str:
         """The sequence number `<incarnation>-<n>` of the wire; empty before publishing."""
-        return f"{self.incarnation}-{self.number}" if self.incarnation else ""
+        return f"{self.boot_id}-{self.number}" if self.boot_id else ""
 
-    def numbered(self, incarnation: str, number: int) -> Message:
+    def numbered(self, boot_id: str, number: int) -> Message:
         """Return this message as number `number` of that incarnation."""
         # Spelt out, and not `dataclasses.replace`, because every publish passes through here.
         return Message(
@@ -94,7 +94,7 @@ class Message:
             self.final,
             self.time,
             number,
-            incarnation,
+            boot_id,
         )
 
     def without_value(self) -> Message:
@@ -111,5 +111,5 @@ class Message:
             self.final,
             self.time,
             self.number,
-            self.incarnation,
+            self.boot_id,
         )

@@ -38,12 +38,12 @@ class ReplayBuffer:
     Not thread-safe: the owner's lock guards it.
     """
 
-    __slots__ = ("_bytes", "_entries", "_incarnation", "_max_bytes", "_max_messages", "forgotten")
+    __slots__ = ("_boot_id", "_bytes", "_entries", "_max_bytes", "_max_messages", "forgotten")
 
-    def __init__(self, max_messages: int, max_bytes: int, incarnation: str = "") -> None:
+    def __init__(self, max_messages: int, max_bytes: int, boot_id: str = "") -> None:
         self._max_messages = max_messages
         self._max_bytes = max_bytes
-        self._incarnation = incarnation
+        self._boot_id = boot_id
         # Each with its size; a number tells the place of each, as there are no holes.
         self._entries: deque[tuple[int, Message] | WaitingDraft] = deque()
         self._bytes = 0  # of payload
@@ -87,6 +87,6 @@ class ReplayBuffer:
         known = max(number, self.forgotten)
         found = islice(self._entries, known - self.forgotten, None)
         return [
-            entry[1] if len(entry) == 2 else Draft(entry, self._incarnation, follower)
+            entry[1] if len(entry) == 2 else Draft(entry, self._boot_id, follower)
             for follower, entry in enumerate(found, start=known + 1)
         ]

@@ -34,7 +34,7 @@ class Subscription:
         topic: Topic,
         capacity: int,
         *,
-        incarnation: str,
+        boot_id: str,
         lock: threading.RLock,
         wake: Callable[[], None] | None,
         leave: Callable[[Subscription], None],
@@ -45,7 +45,7 @@ class Subscription:
         self.closed = False
         """Whether nothing more will come; what waits can still be taken."""
         self._capacity = capacity
-        self._incarnation = incarnation
+        self._boot_id = boot_id
         self._lock = lock
         self._wake = wake
         self._leave = leave
@@ -88,7 +88,7 @@ class Subscription:
             json.dumps({"missed": missed, "reason": reason}, separators=(",", ":")).encode(),
             invocation=self.topic.invocation,
             number=number,
-            incarnation=self._incarnation,
+            boot_id=self._boot_id,
         )
 
     def wait(self, timeout: float | None = None) -> bool:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pydantic import TypeAdapter, ValidationError
 
 from labthings_fastapi.exceptions import CredentialError
-from labthings_fastapi.hosting.operating_system import taking_turns, write_durably
+from labthings_fastapi.thing_host.operating_system import taking_turns, write_durably
 
 from .credentials import Credential
 

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from labthings_fastapi.exceptions import LabThingsError, UnprotectedError, describe_exception
 from labthings_fastapi.own_log import own_logger
-
-from .sources import UsageError, load_config, make_modules_importable
+from labthings_fastapi.server.config.files import UsageError, load_config, make_modules_importable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from labthings_fastapi.server.web.tls import Tls
+
     from .fallback import LogTail
-    from .tls import Tls
 
 COMMANDS = ("serve", "check", "cert")
 CREDENTIAL_COMMANDS = ("token", "user")
@@ -132,7 +132,7 @@ def serve_from_cli(argv: Sequence[str] | None = None) -> int:
 
 def _check(args: argparse.Namespace) -> int:
     try:
-        from .checking import check
+        from labthings_fastapi.server.config.dry_run import check
 
         config = check(_configuration(args))
     except Exception as error:  # noqa: BLE001 - reported to the person who asked
@@ -143,8 +143,8 @@ def _check(args: argparse.Namespace) -> int:
 
 
 def _certificate(args: argparse.Namespace) -> int:
-    from .certificates import own_certificate
-    from .sources import settings_folder
+    from labthings_fastapi.server.config.files import settings_folder
+    from labthings_fastapi.server.web.certificates import own_certificate
 
     try:
         own = own_certificate(settings_folder(args), args.hosts, add_hosts=True)
@@ -189,7 +189,7 @@ def _configuration(args: argparse.Namespace) -> dict[str, Any]:
 
 def _tls(args: argparse.Namespace, settings_folder: Path) -> Tls | None:
     """Return what the options on TLS ask for."""
-    from .tls import chosen_tls, specific_hosts
+    from labthings_fastapi.server.web.tls import chosen_tls, specific_hosts
 
     if (args.tls_cert is None) is not (args.tls_key is None):
         raise UsageError("give --tls-cert and --tls-key together")
@@ -200,8 +200,10 @@ def _tls(args: argparse.Namespace, settings_folder: Path) -> Tls | None:
 
 
 def _run_server(args: argparse.Namespace) -> None:
-    from .listening import Bound, check_address
-    from .loading import load_modules
+    from labthings_fastapi.server.address import ListenAddress
+    from labthings_fastapi.server.web.sockets import check_address
+
+    from .preload import load_modules
     from .server import ThingServer
 
     given = _configuration(args)
@@ -210,10 +212,10 @@ def _run_server(args: argparse.Namespace) -> None:
         given["security"] = insecure(given.get("security"))
     check_address(args.host, args.port)
     server = ThingServer(given, debug=args.debug, tolerant=args.tolerant)
-    server.entrance.check_exposure(args.host)
+    server.access.check_exposure(args.host)
     tls = _tls(args, server.settings_folder)
     names = ", ".join(server.things) or "no Things"
-    url = Bound(args.host, args.port, tls is not None).url.removesuffix("/")
+    url = ListenAddress(args.host, args.port, tls is not None).url.removesuffix("/")
     # A port that the system is to choose has no number yet.
     where = f"{url}{server.api_prefix}/" if args.port else "a free port, which the log names"
     print(f"Serving {names} on {where}", flush=True)
@@ -232,10 +234,11 @@ def insecure(security: Any) -> Any:
 
 def _run_fallback(args: argparse.Namespace, error: Exception, tail: LogTail) -> None:
     """Serve the page until the process is told to stop."""
+    from labthings_fastapi.server.address import AddressError, ListenAddress
+    from labthings_fastapi.server.config.files import settings_folder
+    from labthings_fastapi.server.web.run import PlainApp, run_until_stopped
+
     from .fallback import app, explain
-    from .listening import AddressError, Bound
-    from .serving import PlainApp, run_until_stopped
-    from .sources import settings_folder
 
     if isinstance(error, AddressError | UnprotectedError):
         return
@@ -245,7 +248,7 @@ def _run_fallback(args: argparse.Namespace, error: Exception, tail: LogTail) -> 
         _fail(reason, args)
         return
     app.set_context(**explain(error, tail, debug=args.debug))
-    url = Bound(args.host, args.port, tls is not None).url
+    url = ListenAddress(args.host, args.port, tls is not None).url
     print(f"Serving the error on {url}", file=sys.stderr, flush=True)
     run_until_stopped(PlainApp(app), args.host, args.port, grace=1, tls=tls)
 

@@ -21,9 +21,9 @@ from pydantic import (
 from labthings_fastapi.exceptions import ServerConfigurationError
 from labthings_fastapi.thing_description.paths import RESERVED_THINGS, THING_NAME
 
-from .announcing import can_announce
-from .imports import import_thing_class
+from .import_strings import import_thing_class
 from .journal_config import JournalChoice, JournalConfig
+from .mdns import can_announce
 from .security_config import AllowedHost, AllowedOrigin, SecurityChoice, SecurityConfig
 
 

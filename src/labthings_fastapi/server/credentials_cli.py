@@ -13,8 +13,7 @@ from labthings_fastapi.exceptions import CredentialError, LabThingsError
 from labthings_fastapi.security.credential_file import FILE_NAME, CredentialFile
 from labthings_fastapi.security.credentials import NAME, new_password, new_token
 from labthings_fastapi.security.roles import ROLES
-
-from .sources import UsageError, load_config
+from labthings_fastapi.server.config.files import UsageError, load_config
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -13,8 +13,7 @@ from starlette.routing import Match
 from labthings_fastapi.bindings.interaction.origins import path_of
 from labthings_fastapi.problems import problem_for_status
 from labthings_fastapi.routes import problem_of, problem_response
-
-from .door import turn_away
+from labthings_fastapi.server.access.middleware import turn_away
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -67,7 +66,7 @@ def _not_found(server: Wired, request: Request, error: HTTPException) -> Respons
         path = path_of(request.scope)
         if server.http.table.has_thing(f"{path}/"):
             return RedirectResponse(request.url.replace(path=f"{request.url.path}/"))
-        detail = server.http.table.explain(path)
+        detail = server.http.table.not_found_detail(path)
     return problem_response(problem_for_status(404, detail, instance=request.url.path))
 
 

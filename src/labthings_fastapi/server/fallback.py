@@ -19,9 +19,8 @@ from labthings_fastapi.exceptions import LabThingsError, describe_exception
 from labthings_fastapi.problems import well_formed
 from labthings_fastapi.routes import problem_response
 from labthings_fastapi.security.hosts import HostRule, own_names
-
-from .admission import unknown_host
-from .peers import Peers
+from labthings_fastapi.server.access.client_address import ClientAddresses
+from labthings_fastapi.server.access.rejections import unknown_host
 
 DEFAULT_TEMPLATE = """<!DOCTYPE html>
 <html lang="en">
@@ -73,7 +72,7 @@ class FallbackApp(FastAPI):
 
     def __init__(self) -> None:
         super().__init__(openapi_url=None, docs_url=None, redoc_url=None)
-        self._peers = Peers()
+        self._peers = ClientAddresses()
         # Of the configuration, which may be what is wrong, nothing is known here.
         self._hosts = HostRule(own_names(socket.gethostname()))
         self._template = Template(DEFAULT_TEMPLATE)

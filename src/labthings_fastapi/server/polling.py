@@ -6,14 +6,14 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from labthings_fastapi.actions.logs import thing_log
+from labthings_fastapi.concurrency.bounded_executor import BoundedExecutor
 from labthings_fastapi.exceptions import describe_exception
-from labthings_fastapi.portal.workers import Lane
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
+    from labthings_fastapi.concurrency.bounded_executor import Workers
     from labthings_fastapi.descriptors.property import BaseProperty
-    from labthings_fastapi.portal.workers import Workers
     from labthings_fastapi.thing import Thing
 
 
@@ -53,14 +53,14 @@ class Poller:
         ]
         if self._loop is None or not polled:
             return
-        lane = Lane(self._workers, thing.name, limit=1, waiting=len(polled))
+        executor = BoundedExecutor(self._workers, thing.name, limit=1, waiting=len(polled))
         for descriptor, interval in polled:
             look = Look(thing, descriptor)
-            self._tasks.add(self._loop.create_task(self._watch(look, lane, interval)))
+            self._tasks.add(self._loop.create_task(self._watch(look, executor, interval)))
 
-    async def _watch(self, look: Look, lane: Lane, interval: float) -> None:
+    async def _watch(self, look: Look, executor: BoundedExecutor, interval: float) -> None:
         while True:
-            await lane.run(look)
+            await executor.run(look)
             await self._sleep(interval)
 
     async def stop(self) -> None:

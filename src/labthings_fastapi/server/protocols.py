@@ -8,10 +8,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from labthings_fastapi.bindings.http.http_binding import HttpBinding
+    from labthings_fastapi.server.access.policy import AccessPolicy
     from labthings_fastapi.thing import Thing
     from labthings_fastapi.thing_description.protocols import FormWriter
-
-    from .entrance import Entrance
 
 
 class Wired(Protocol):
@@ -38,7 +37,7 @@ class Wired(Protocol):
         """The Things over HTTP."""
 
     @property
-    def entrance(self) -> Entrance:
+    def access(self) -> AccessPolicy:
         """Whom the server lets in."""
 
     def thing_health(self) -> dict[str, dict[str, str]]:

@@ -12,9 +12,9 @@ from starlette.responses import RedirectResponse
 
 from labthings_fastapi.bindings.http.descriptions import rendering
 from labthings_fastapi.routes import ProblemRoute
+from labthings_fastapi.server.access.policy import security_summary
 
 from .docs_page import DOCS_PATH
-from .entrance import security_summary
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -82,7 +82,7 @@ def attach(server: Wired, app: FastAPI, prefix: str) -> None:
             "version": VERSION,
             "uptime": round(time.monotonic() - began, 3),
             "things": server.thing_health(),
-            "security": security_summary(server.entrance),
+            "security": security_summary(server.access),
         }
 
     app.include_router(router, prefix=prefix)

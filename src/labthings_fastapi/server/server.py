@@ -11,24 +11,25 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from labthings_fastapi.actions.logs import capture
 from labthings_fastapi.actions.manager import ActionManager
+from labthings_fastapi.concurrency.bounded_executor import BoundedExecutor, Workers
 from labthings_fastapi.descriptors.slot import UNSET
 from labthings_fastapi.exceptions import ThingNameError
-from labthings_fastapi.hosting.interface import ThingServerInterface
-from labthings_fastapi.hosting.lock import GlobalLock
-from labthings_fastapi.hosting.server_id import ServerId
 from labthings_fastapi.messages.broker import Broker
 from labthings_fastapi.outputs.store import BlobStore
 from labthings_fastapi.own_log import own_logger
-from labthings_fastapi.portal.workers import Lane, Workers
+from labthings_fastapi.server.access.request_target import RequestTargets
 from labthings_fastapi.thing import Thing, slots_of
 from labthings_fastapi.thing_description.paths import normalise_thing_path, thing_path
+from labthings_fastapi.thing_host.interface import ThingServerInterface
+from labthings_fastapi.thing_host.lock import GlobalLock
+from labthings_fastapi.thing_host.server_id import ServerId
+
+from .polling import Poller
+from .registry import ThingRegistry
 
 # The rest of what a server is built of is heavy, the web framework included. It is imported where
 # a server is built, so that code which only names the class does not wait for it.
-from .lifespan import Household, cancel_runs
-from .polling import Poller
-from .register import ThingRegister
-from .subjects import Subjects
+from .thing_lifecycle import ThingLifecycle, cancel_runs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,19 +41,19 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from labthings_fastapi.bindings.binding import Binding
+    from labthings_fastapi.server.access.middleware import AccessMiddleware
+    from labthings_fastapi.server.access.policy import AccessPolicy
+    from labthings_fastapi.server.address import ListenAddress
+    from labthings_fastapi.server.openapi.document import ThingsAPI
+    from labthings_fastapi.server.web.tls import TlsChoice
 
     from .config_model import ThingServerConfig
-    from .door import Door
-    from .entrance import Entrance
-    from .listening import Bound
-    from .openapi import ThingsAPI
-    from .tls import TlsChoice
 
 T = TypeVar("T", bound=Thing)
 LOGGER = own_logger("server")
 
 
-class ThingServer(ThingRegister):
+class ThingServer(ThingRegistry):
     """Serves Things over HTTP: builds them, opens them, runs their actions, closes them.
 
     `app` is a FastAPI app, to be extended or run by any ASGI server; `serve()` runs it here.
@@ -60,7 +61,7 @@ class ThingServer(ThingRegister):
 
     loop: asyncio.AbstractEventLoop | None = None
     start_error: Exception | None = None
-    bound: Bound | None = None
+    bound: ListenAddress | None = None
     """Where `serve` listens, and whether with TLS; None if it does not."""
 
     def __init__(
@@ -79,11 +80,12 @@ class ThingServer(ThingRegister):
             ServerConfigurationError: listing every mistake by its path.
             ThingSlotError: a slot cannot be filled.
         """
-        from .announcing import Announcing
-        from .recording import Recording
-        from .review import reviewed
+        from labthings_fastapi.server.config.validation import validated
 
-        self.config = reviewed(config if config is not None else {})
+        from .journal_lifecycle import JournalLifecycle
+        from .mdns import MdnsAnnouncement
+
+        self.config = validated(config if config is not None else {})
         self.debug = debug
         self.tolerant = tolerant
         self.broker = Broker()
@@ -93,17 +95,19 @@ class ThingServer(ThingRegister):
             else None
         )
         self._server_id = ServerId(self.settings_folder)
-        self._announcing = Announcing(self.config.discovery, self._server_id.get)
+        self._announcing = MdnsAnnouncement(self.config.discovery, self._server_id.get)
         self.blobs = BlobStore(self.api_prefix)
         self.action_manager = self._make_manager()
-        self._subjects = Subjects(self.action_manager, self.api_prefix)
-        self.entrance = self._make_entrance()
-        self._recording = Recording(self.action_manager, self.config.journal, self.settings_folder)
+        self._subjects = RequestTargets(self.action_manager, self.api_prefix)
+        self.access = self._make_entrance()
+        self._recording = JournalLifecycle(
+            self.action_manager, self.config.journal, self.settings_folder
+        )
         self._lock = threading.RLock()  # held while a Thing is added, also while it is opened
         super().__init__()
         self._workers = Workers("labthings-worker")
-        self._lane = Lane(self._workers, "the server", limit=1)
-        self._household = Household(self._workers)
+        self._executor = BoundedExecutor(self._workers, "the server", limit=1)
+        self._thing_lifecycle = ThingLifecycle(self._workers)
         self._poller = Poller(self._workers)
         self.app = self._make_app()
         self._bind()
@@ -124,7 +128,7 @@ class ThingServer(ThingRegister):
         return cls({"things": dict(things), **config}, debug=debug, tolerant=tolerant)
 
     def _build(self) -> None:
-        from .wiring import build_things, connect_slots
+        from labthings_fastapi.server.config.build_things import build_things, connect_slots
 
         built = build_things(self.config, self._interface)
         connect_slots(built, self.config)
@@ -143,18 +147,17 @@ class ThingServer(ThingRegister):
             max_queued_runs=self.config.max_queued_runs,
         )
 
-    def _make_entrance(self) -> Entrance:
-        from .audit import Audit
-        from .entrance import Entrance
+    def _make_entrance(self) -> AccessPolicy:
+        from labthings_fastapi.server.access.audit import Audit
+        from labthings_fastapi.server.access.policy import AccessPolicy
 
-        audit = Audit(lambda: self.action_manager.journal, self.broker.incarnation)
+        audit = Audit(lambda: self.action_manager.journal, self.broker.boot_id)
         self.action_manager.records.before = audit.write
-        return Entrance(self.config, audit, self._subjects)
+        return AccessPolicy(self.config, audit, self._subjects)
 
     def _make_app(self) -> ThingsAPI:
         from labthings_fastapi.dependencies.server import STATE_NAME
-
-        from .openapi import ThingsAPI
+        from labthings_fastapi.server.openapi.document import ThingsAPI
 
         app = ThingsAPI(
             self, lifespan=self._lifespan, openapi_url=f"{self.api_prefix}/openapi.json"
@@ -162,14 +165,15 @@ class ThingServer(ThingRegister):
         setattr(app.state, STATE_NAME, self)
         return app
 
-    def _enter_by(self, whole: ASGIApp) -> Door:
+    def _enter_by(self, whole: ASGIApp) -> AccessMiddleware:
         """Put the door before the app, and behind the door the short way to the Things."""
-        from .door import Door
+        from labthings_fastapi.server.access.middleware import AccessMiddleware
+
         from .short_cut import ShortCut
 
         things = self.http.in_front_of(whole)
-        return Door(
-            ShortCut(self.app, things, whole, lambda: self._household.failures), self.entrance
+        return AccessMiddleware(
+            ShortCut(self.app, things, whole, lambda: self._thing_lifecycle.failures), self.access
         )
 
     def _bind(self) -> None:
@@ -178,7 +182,7 @@ class ThingServer(ThingRegister):
         from labthings_fastapi.bindings.interaction.things import Interactions
         from labthings_fastapi.bindings.websocket.websocket_binding import WebSocketBinding
 
-        from .absent import WithoutFailedThings
+        from .unavailable_things import UnavailableThings
 
         interactions = Interactions(
             self.action_manager,
@@ -190,11 +194,12 @@ class ThingServer(ThingRegister):
             self.app, interactions, prefix=self.api_prefix, failures=self._failures_by_path
         )
         self.bindings: tuple[Binding, ...] = (self.http, self.websocket)
-        self.app.add_middleware(WithoutFailedThings, failures=self._failures_by_path)
+        self.app.add_middleware(UnavailableThings, failures=self._failures_by_path)
 
     def _attach(self) -> None:
         """Put the server's own resources on the app."""
-        from . import docs_page, routes, session
+        from . import docs_page, routes
+        from .access import session_routes
         from .errors import use_problem_details
 
         self.http.descriptions.offer(self.bindings)
@@ -202,7 +207,7 @@ class ThingServer(ThingRegister):
         self.http.directory.schemes = lambda: self.security_schemes
         use_problem_details(self, self.app)
         routes.attach(self, self.app, self.api_prefix)
-        session.attach(self.entrance, self.app, self.api_prefix)
+        session_routes.attach(self.access, self.app, self.api_prefix)
         docs_page.attach(self.app, self.api_prefix)
         self.action_manager.attach_to_app(self.app, self.api_prefix)
         self.action_manager.records.attach_to_app(self.app, self.api_prefix)
@@ -247,7 +252,7 @@ class ThingServer(ThingRegister):
     @property
     def security_schemes(self) -> Sequence[str]:
         """How clients must show who they are, "bearer" or "basic"; empty: they need not."""
-        return self.entrance.identities.schemes
+        return self.access.authentication.schemes
 
     def claim_folder(self) -> None:
         """Keep the servers of other processes out of the settings folder.
@@ -259,7 +264,7 @@ class ThingServer(ThingRegister):
 
     def thing_health(self) -> dict[str, dict[str, str]]:
         """Return the class and the state of each Thing, by name."""
-        states, failures = self._household.states, self._household.failures
+        states, failures = self._thing_lifecycle.states, self._thing_lifecycle.failures
         return {
             name: {
                 "class": type(thing).__name__,
@@ -270,7 +275,7 @@ class ThingServer(ThingRegister):
         }
 
     def _failures_by_path(self) -> Mapping[str, str]:
-        failures = self._household.failures
+        failures = self._thing_lifecycle.failures
         return {
             self._things[name].path: f"Thing {name!r} was not started: {reason}."
             for name, reason in failures.items()
@@ -296,7 +301,7 @@ class ThingServer(ThingRegister):
             for slot in slots_of(type(thing)).values():
                 slot.fill(thing, {**self._things, name: thing}, UNSET)
             thing.load_settings()
-            opened = self._take_in(name, thing, self._household)
+            opened = self._take_in(name, thing, self._thing_lifecycle)
             self._expose(thing)
             if opened:
                 self._poller.add(thing)
@@ -319,19 +324,19 @@ class ThingServer(ThingRegister):
             yield
         finally:
             await self.wind_down()
-            await self._lane.run(self.finish)
+            await self._executor.run(self.finish)
             self.state = "stopped"
 
     async def _open(self) -> None:
-        from .wiring import start_order
+        from labthings_fastapi.server.config.build_things import start_order
 
         try:
-            await self._lane.run(self._recording.begin)
+            await self._executor.run(self._recording.begin)
             opened: Mapping[str, Thing] = {}
             while not self._runs_with(opened):
                 things = self._things
                 more = [thing for thing in start_order(things) if thing.name not in opened]
-                await self._household.open(more, tolerant=self.tolerant)
+                await self._thing_lifecycle.open(more, tolerant=self.tolerant)
                 opened = things
         except Exception as error:
             self.start_error = error
@@ -343,13 +348,13 @@ class ThingServer(ThingRegister):
             if self.state == "starting":  # it may have been told to stop meanwhile
                 if opened is not self._things:
                     return False
-                self._poller.start(filter(self._household.is_open, opened.values()))
+                self._poller.start(filter(self._thing_lifecycle.is_open, opened.values()))
                 self.state = "running"
         return True
 
-    async def listening(self, bound: Bound) -> None:
+    async def listening(self, bound: ListenAddress) -> None:
         """Announce the Things on the network, if they are to be found at these addresses."""
-        await self._lane.run(self._announcing.begin, bound, self.api_prefix, self)
+        await self._executor.run(self._announcing.begin, bound, self.api_prefix, self)
 
     async def wind_down(self, timeout: float | None = None) -> None:
         """Refuse work, cancel runs, end streams and close the Things; harmless twice.
@@ -363,7 +368,7 @@ class ThingServer(ThingRegister):
         await self._poller.stop()
         await cancel_runs(self.action_manager, self.config.shutdown_timeout)
         self.broker.end_streams()
-        await self._household.close(None if deadline is None else deadline - time.monotonic())
+        await self._thing_lifecycle.close(None if deadline is None else deadline - time.monotonic())
 
     def finish(self) -> None:
         """Write what is left to write; harmless twice."""
@@ -385,10 +390,10 @@ class ThingServer(ThingRegister):
             UnprotectedError: the host can be reached from the network, and clients need not say
                 who they are.
         """
-        from .serving import serve
+        from labthings_fastapi.server.web.run import serve
 
-        self.entrance.check_exposure(host)
-        self.entrance.warn_of_exposure(host, tls=bool(tls))
+        self.access.check_exposure(host)
+        self.access.warn_of_exposure(host, tls=bool(tls))
         serve(self, host, port, tls)
 
     @contextmanager

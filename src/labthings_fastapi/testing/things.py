@@ -29,15 +29,15 @@ def create_thing_without_server(
     Without a `settings_folder`, a temporary one is used. With `mock_all_slots`, each slot gets a
     stand-in; `manually_connect_thing_slot` puts something of yours there.
     """
-    from labthings_fastapi.hosting.interface import ThingServerInterface
-    from labthings_fastapi.server.wiring import make_thing
+    from labthings_fastapi.server.config.build_things import make_thing
     from labthings_fastapi.thing import slots_of
+    from labthings_fastapi.thing_host.interface import ThingServerInterface
 
-    from .house import TemporaryHouse
+    from .services import TestServices
 
     folder = Path(settings_folder) if settings_folder is not None else None
-    house = TemporaryHouse(folder, enable_global_lock=enable_global_lock)
-    interface = ThingServerInterface(house, cls.__name__.lower())
+    services = TestServices(folder, enable_global_lock=enable_global_lock)
+    interface = ThingServerInterface(services, cls.__name__.lower())
     thing = make_thing(cls, interface, list(args), kwargs)
     if mock_all_slots:
         for name, slot in slots_of(cls).items():

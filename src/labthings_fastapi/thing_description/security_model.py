@@ -9,7 +9,7 @@ from pydantic import Discriminator, Field, Tag, model_validator
 
 from .vocabulary import Maybe, MultiLanguage, OneOrMany, TypeNames, UriReference, Vocabulary
 
-Place = Literal["header", "query", "body", "cookie", "auto"]
+InvocationUrls = Literal["header", "query", "body", "cookie", "auto"]
 PlaceOfKey = Literal["header", "query", "body", "cookie", "uri", "auto"]
 Names = Annotated[list[str], Field(min_length=2)]
 
@@ -55,7 +55,7 @@ class BasicSecurityScheme(SecurityScheme):
 
     scheme: Literal["basic"]
     name: Maybe[str] = None
-    in_: Maybe[Place] = Field(None, alias="in")
+    in_: Maybe[InvocationUrls] = Field(None, alias="in")
 
 
 class DigestSecurityScheme(SecurityScheme):
@@ -63,7 +63,7 @@ class DigestSecurityScheme(SecurityScheme):
 
     scheme: Literal["digest"]
     name: Maybe[str] = None
-    in_: Maybe[Place] = Field(None, alias="in")
+    in_: Maybe[InvocationUrls] = Field(None, alias="in")
     qop: Maybe[Literal["auth", "auth-int"]] = None
 
 
@@ -83,7 +83,7 @@ class BearerSecurityScheme(SecurityScheme):
     name: Maybe[str] = None
     alg: Maybe[str] = None
     format: Maybe[str] = None
-    in_: Maybe[Place] = Field(None, alias="in")
+    in_: Maybe[InvocationUrls] = Field(None, alias="in")
 
 
 class PSKSecurityScheme(SecurityScheme):

@@ -254,9 +254,9 @@ def test_it_may_be_asked_while_its_thread_is_being_started(
         if threading.get_ident() == invocation.ident and invocation.phase == "starting":
             if cancelled:
                 invocation.cancel()
-                asker = threading.Thread(target=join)
-                asker.start()
-                asker.join(30)
+                requester = threading.Thread(target=join)
+                requester.start()
+                requester.join(30)
             alive.append(invocation.is_alive())
         tell(event)
 
@@ -553,10 +553,10 @@ def test_a_thread_that_outlives_its_run_reports_to_nobody(
 def test_many_may_wait_for_one_end_and_some_may_leave(thing: Bench) -> None:
     waiting = Invocation(Bench.hold, thing)
     told: list[int] = []
-    forgets = [waiting.announcement.on_end(lambda n=n: told.append(n)) for n in range(3)]  # type: ignore[misc]
+    forgets = [waiting.committed.on_end(lambda n=n: told.append(n)) for n in range(3)]  # type: ignore[misc]
     forgets[1]()
     waiting.cancel()
-    waiting.announcement.on_end(lambda: told.append(9))
+    waiting.committed.on_end(lambda: told.append(9))
     forgets[0]()
     assert told == [0, 2, 9]
     assert waiting.wait(0)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from labthings_fastapi.actions.announcement import Announcement
+from labthings_fastapi.actions.committed_state import CommittedState
 from labthings_fastapi.actions.lifecycle import Ending, Lifecycle, RunState
 from labthings_fastapi.messages.message import InvocationStatus
 
@@ -299,7 +299,7 @@ def test_a_finaliser_may_ask_for_a_run_that_has_ended_while_another_is_asked() -
 
 def test_a_finaliser_may_wait_no_more_for_an_end_that_was_told_while_somebody_else_does() -> None:
     life = Lifecycle(300)
-    one, other = Announcement(life.state), Announcement(life.state)
+    one, other = CommittedState(life.state), CommittedState(life.state)
     life.finish(COMPLETED)
     for told in (one, other):
         told.tell(life.state)

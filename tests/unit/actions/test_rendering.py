@@ -12,7 +12,7 @@ import pytest
 from labthings_fastapi.actions.invocation_model import LogRecordModel
 from labthings_fastapi.actions.progress import progress
 from labthings_fastapi.actions.rendering import (
-    Place,
+    InvocationUrls,
     action_status,
     in_full,
     journal_record,
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.usefixtures("_no_other_handlers")
 
-PLACE = Place("http://lab:5000", "/api")
+PLACE = InvocationUrls("http://lab:5000", "/api")
 SUMMARY = {
     "status",
     "id",
@@ -78,7 +78,7 @@ def test_hrefs_begin_with_the_place(run: Callable[..., Invocation]) -> None:
         "events": f"{href}/events",
         "files": f"{href}/files",
     }
-    assert Place().of_run(invocation) == f"/action_invocations/{invocation.id}"
+    assert InvocationUrls().of_run(invocation) == f"/action_invocations/{invocation.id}"
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def test_progress_is_shown_in_percent_and_in_detail(run: Callable[..., Invocatio
 
 def test_news_of_a_failure_say_why(run: Callable[..., Invocation]) -> None:
     invocation = run(failing)
-    found = json.loads(status_news(invocation, invocation.state, Place()))
+    found = json.loads(status_news(invocation, invocation.state, InvocationUrls()))
     assert found["status"] == "error"
     assert found["error"]["detail"] == "ValueError: half \\ud800"
 
@@ -152,7 +152,7 @@ def test_the_journal_keeps_small_outputs_and_refers_to_large_ones(
     small = run(lambda: "x")
     record = journal_record(small, small.state, "life")
     assert (record.output, record.output_reference) == (b'"x"', None)
-    assert (record.status, record.incarnation) == (InvocationStatus.COMPLETED, "life")
+    assert (record.status, record.boot_id) == (InvocationStatus.COMPLETED, "life")
     large = run(lambda: "x" * OUTPUT_LIMIT)
     record = journal_record(large, large.state, "life")
     assert record.output is None

@@ -32,7 +32,7 @@ def run(minutes=0, **changes):
         time_ended=NOON + timedelta(minutes=minutes + 1),
         output=b"[1,2]",
         log=({"message": "moved"},),
-        incarnation="abc",
+        boot_id="abc",
     )
     return replace(record, **changes)
 

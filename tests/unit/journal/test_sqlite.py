@@ -39,13 +39,13 @@ def journal(path: Path) -> SqliteJournal:
     return opened(path)
 
 
-def opened(path: Path, incarnation: str = "one", **options: Any) -> SqliteJournal:
-    return SqliteJournal(path, incarnation=incarnation, clock=lambda: NOON, **options)
+def opened(path: Path, boot_id: str = "one", **options: Any) -> SqliteJournal:
+    return SqliteJournal(path, boot_id=boot_id, clock=lambda: NOON, **options)
 
 
 def run(**changes: Any) -> RunRecord:
     record = RunRecord(
-        uuid4(), "stage", "move", InvocationStatus.PENDING, "ada", b"{}", NOON, incarnation="one"
+        uuid4(), "stage", "move", InvocationStatus.PENDING, "ada", b"{}", NOON, boot_id="one"
     )
     return replace(record, **changes)
 
@@ -228,7 +228,7 @@ def test_open_runs_of_an_earlier_life_are_ended_once(path: Path, status: Invocat
     keep(first, left, over)
     first.close(TIMEOUT)
     second = opened(path, "two")
-    mine = run(incarnation="two")
+    mine = run(boot_id="two")
     keep(second, mine)
     (found,) = second.interrupt_open_runs()
     assert found == replace(left, status=InvocationStatus.ERROR, time_ended=NOON, error=found.error)

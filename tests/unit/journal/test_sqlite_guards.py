@@ -20,11 +20,11 @@ import pytest
 from labthings_fastapi.exceptions import ServerNotRunningError, TooBusyError
 from labthings_fastapi.journal import writer as module
 from labthings_fastapi.journal.database import Database
-from labthings_fastapi.journal.inbox import Batch, Inbox
 from labthings_fastapi.journal.keys import RunKey, utc_now
 from labthings_fastapi.journal.record import RunRecord
 from labthings_fastapi.journal.retention import Retention
 from labthings_fastapi.journal.schema import LOGGER
+from labthings_fastapi.journal.write_queue import Batch, WriteQueue
 from labthings_fastapi.journal.writer import Writer
 from labthings_fastapi.messages.message import InvocationStatus
 
@@ -228,18 +228,18 @@ def test_a_sweep_that_fails_again_and_again_does_not_spin(
     monkeypatch.setattr(module, "SWEEP_SECONDS", 0.0)
     sweeps: list[sqlite3.Connection] = []
     timeouts: list[float | None] = []
-    take = Inbox.take
+    take = WriteQueue.take
 
     class Odd(Retention):
         def step(self, connection: sqlite3.Connection) -> bool:
             sweeps.append(connection)
             raise LookupError("odd")
 
-    def watched(inbox: Inbox, timeout: float | None) -> Batch | None:
+    def watched(write_queue: WriteQueue, timeout: float | None) -> Batch | None:
         timeouts.append(timeout)
-        return take(inbox, timeout)
+        return take(write_queue, timeout)
 
-    monkeypatch.setattr(Inbox, "take", watched)
+    monkeypatch.setattr(WriteQueue, "take", watched)
     writer = Writer(database, Odd(1e5, 1 << 30, utc_now), utc_now, time.monotonic)
     for number in range(3):
         assert writer.put(run(number)).result(TIMEOUT) is None

@@ -45,7 +45,7 @@ def clock() -> Clock:
 def opened(folder: Path, clock: Clock, **options: Any) -> SqliteJournal:
     return SqliteJournal(
         folder / "journal.sqlite",
-        incarnation="one",
+        boot_id="one",
         clock=clock.now,
         monotonic=clock.monotonic,
         **options,
@@ -54,7 +54,7 @@ def opened(folder: Path, clock: Clock, **options: Any) -> SqliteJournal:
 
 def run(clock: Clock, **changes: Any) -> RunRecord:
     status = InvocationStatus.PENDING
-    record = RunRecord(uuid4(), "stage", "move", status, None, b"{}", clock.now(), incarnation="on")
+    record = RunRecord(uuid4(), "stage", "move", status, None, b"{}", clock.now(), boot_id="on")
     return replace(record, **changes)
 
 

@@ -45,13 +45,13 @@ def test_messages_are_numbered_from_one(broker: Broker) -> None:
 
 
 def test_two_brokers_have_different_incarnations() -> None:
-    assert Broker().incarnation != Broker().incarnation
+    assert Broker().boot_id != Broker().boot_id
 
 
-@pytest.mark.parametrize("incarnation", ["", "a b", "a\nid: 1", "é"])
-def test_an_incarnation_must_fit_in_a_header(incarnation: str) -> None:
+@pytest.mark.parametrize("boot_id", ["", "a b", "a\nid: 1", "é"])
+def test_an_incarnation_must_fit_in_a_header(boot_id: str) -> None:
     with pytest.raises(ValueError, match="letters, digits"):
-        Broker(incarnation)
+        Broker(boot_id)
 
 
 def test_subscribers_get_what_matches_their_topic(broker: Broker) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from labthings_fastapi.exceptions import ServerConfigurationError
 from labthings_fastapi.server.cli import parse_args, serve_from_cli
-from labthings_fastapi.server.sources import UsageError, load_config
+from labthings_fastapi.server.config.files import UsageError, load_config
 
 STAGE = {"things": {"stage": "labthings_fastapi.thing:Thing"}}
 

@@ -9,8 +9,8 @@ import pytest
 
 import labthings_fastapi as lt
 from labthings_fastapi.exceptions import ServerConfigurationError
+from labthings_fastapi.server.config.validation import validated
 from labthings_fastapi.server.config_model import ThingServerConfig
-from labthings_fastapi.server.review import reviewed
 
 
 class Stage(lt.Thing):
@@ -18,26 +18,26 @@ class Stage(lt.Thing):
 
 
 def test_a_class_stands_for_a_thing_without_arguments():
-    config = reviewed({"things": {"stage": Stage, "other": "labthings_fastapi.thing:Thing"}})
+    config = validated({"things": {"stage": Stage, "other": "labthings_fastapi.thing:Thing"}})
     assert config.things["stage"].cls is Stage
     assert config.things["other"].cls is lt.Thing
     assert config.things["stage"].kwargs == {}
 
 
 def test_defaults_are_those_of_the_documentation():
-    config = reviewed({})
+    config = validated({})
     assert (config.settings_folder, config.api_prefix) == (Path("settings"), "")
     assert config.application_config is None
 
 
 def test_a_configuration_that_was_checked_is_taken_as_it_is():
     config = ThingServerConfig(things={})
-    assert reviewed(config) is config
+    assert validated(config) is config
 
 
 def test_all_mistakes_are_reported_at_once_with_their_places():
     with pytest.raises(ServerConfigurationError) as caught:
-        reviewed(
+        validated(
             {
                 "things": {
                     "stage": {"cls": "nowhere.at.all:Stage", "argz": []},
@@ -60,44 +60,44 @@ def test_all_mistakes_are_reported_at_once_with_their_places():
 
 def test_one_mistake_is_one_mistake():
     with pytest.raises(ServerConfigurationError, match=r"has a mistake: things\.stage\.cls: 5 is"):
-        reviewed({"things": {"stage": {"cls": 5}}})
+        validated({"things": {"stage": {"cls": 5}}})
 
 
 @pytest.mark.parametrize("name", ["", "a b", "é", "a/b", "things", "docs", "action_invocations"])
 def test_a_name_must_fit_in_a_url_and_be_free(name):
     with pytest.raises(ServerConfigurationError, match="things"):
-        reviewed({"things": {name: Stage}})
+        validated({"things": {name: Stage}})
 
 
 @pytest.mark.parametrize("prefix", ["", "/api", "/lab/v1.0"])
 def test_a_prefix_is_a_path(prefix):
-    assert reviewed({"api_prefix": prefix}).api_prefix == prefix
+    assert validated({"api_prefix": prefix}).api_prefix == prefix
 
 
 @pytest.mark.parametrize("prefix", ["/", "api", "/api/", "//", "/a//b", "/{x}", "/a b"])
 def test_what_is_no_path_is_no_prefix(prefix):
     with pytest.raises(ServerConfigurationError, match="api_prefix"):
-        reviewed({"api_prefix": prefix})
+        validated({"api_prefix": prefix})
 
 
 @pytest.mark.parametrize("given", [[], "things", 5])
 def test_what_is_no_object_is_no_configuration(given):
     with pytest.raises(ServerConfigurationError, match="the whole file"):
-        reviewed(given)
+        validated(given)
 
 
 def test_a_value_is_shown_as_it_is():
     with pytest.raises(ServerConfigurationError, match=r"things\.a\.cls: None is not a subclass"):
-        reviewed({"things": {"a": None}})
+        validated({"things": {"a": None}})
 
 
 @pytest.mark.parametrize("choice", [None, True, False])
 def test_a_server_may_be_found_or_not_or_as_its_address_says(choice):
-    assert reviewed({"discovery": choice}).discovery is choice
+    assert validated({"discovery": choice}).discovery is choice
 
 
 def test_being_found_needs_a_library_and_the_mistake_says_which(monkeypatch):
     monkeypatch.setitem(sys.modules, "zeroconf", None)
-    assert reviewed({}).discovery is None
+    assert validated({}).discovery is None
     with pytest.raises(ServerConfigurationError, match=r"discovery: .*fastapi\[discovery"):
-        reviewed({"discovery": True})
+        validated({"discovery": True})

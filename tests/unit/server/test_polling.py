@@ -8,8 +8,8 @@ import threading
 import pytest
 
 import labthings_fastapi as lt
+from labthings_fastapi.concurrency.bounded_executor import Workers
 from labthings_fastapi.messages.topic import Topic
-from labthings_fastapi.portal.workers import Workers
 from labthings_fastapi.server.polling import Look, Poller
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from labthings_fastapi.actions.rendering import Place, action_status
+from labthings_fastapi.actions.rendering import InvocationUrls, action_status
 from labthings_fastapi.actions.routes import honour_prefer, summaries
 from labthings_fastapi.bindings.interaction.actions import output_of, runs_by_action, when_begun
 from labthings_fastapi.problems import Problem
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from labthings_fastapi.descriptors.action import ActionDescriptor
     from labthings_fastapi.thing import Thing
 
-    from .exchange import Exchange, Inbound
+    from .request_response import HttpRequest, HttpResponse
 
 
 class Answer:
@@ -46,7 +46,7 @@ class Answer:
 async def answer_to(
     run: Invocation | RecordedRun,
     action: ActionDescriptor[Any, Any, Any],
-    place: Place,
+    place: InvocationUrls,
     prefer: str | None,
 ) -> Answer:
     """Say that a run was started, once its record is committed, or how it ended.
@@ -79,12 +79,12 @@ class ActionResource:
         self.what = interaction.what
         # With dependencies to inject, FastAPI takes the POST: see `injected.py`.
         self.injected = bool(self.descriptor.dependency_params)
-        self.passes_on = frozenset({"POST"}) if self.injected else NO_METHODS
+        self.fallthrough_methods = frozenset({"POST"}) if self.injected else NO_METHODS
         self.handlers = {"GET": self.get}
         if not self.injected:
             self.handlers["POST"] = self.post
 
-    async def post(self, exchange: Exchange) -> None:
+    async def post(self, exchange: HttpResponse) -> None:
         """Start a run."""
         answer = await self.invoke(exchange, await exchange.body())
         if answer.problem is not None:
@@ -92,7 +92,7 @@ class ActionResource:
         else:
             await exchange.reply(answer.status, answer.body, headers=answer.headers)
 
-    async def invoke(self, asked: Inbound, body: bytes, **handles: Any) -> Answer:
+    async def invoke(self, asked: HttpRequest, body: bytes, **handles: Any) -> Answer:
         """Start a run with the input in `body`; `handles` are what a manager takes beside it."""
         # Clients that have nothing to say send nothing, or null.
         text = b"{}" if body.strip() in (b"", b"null") else body
@@ -106,12 +106,12 @@ class ActionResource:
             named = run_key(key, self._thing.name, self.descriptor.name, text, handles.get("id"))
             handles |= {"id": named.run, "input": given}
             run = await self._keyed.run_for(named, partial(self._action.invoke_checked, handles))
-        place = Place(asked.origin, self._prefix)
+        place = InvocationUrls(asked.origin, self._prefix)
         return await answer_to(run, self.descriptor, place, asked.joined(b"prefer"))
 
-    async def get(self, exchange: Exchange) -> None:
+    async def get(self, exchange: HttpResponse) -> None:
         """List the runs of this action, in short, newest last."""
-        place = Place(exchange.origin, self._prefix)
+        place = InvocationUrls(exchange.origin, self._prefix)
         runs = self._manager.newest(lambda run: run.belongs_to(self.descriptor, self._thing))
         await exchange.reply(200, await summaries(runs, place))
 
@@ -119,7 +119,7 @@ class ActionResource:
 class ActionsResource:
     """`/{thing}/actions`: queryallactions."""
 
-    passes_on = NO_METHODS
+    fallthrough_methods = NO_METHODS
 
     def __init__(self, thing: Thing, manager: ActionManager, prefix: str) -> None:
         """Serve the runs of one Thing."""
@@ -129,7 +129,7 @@ class ActionsResource:
         self.what = f"The actions of Thing {thing.name!r}"
         self.handlers = {"GET": self.get}
 
-    async def get(self, exchange: Exchange) -> None:
+    async def get(self, exchange: HttpResponse) -> None:
         """List the runs by action, newest first."""
-        place = Place(exchange.origin, self._prefix)
+        place = InvocationUrls(exchange.origin, self._prefix)
         await exchange.reply(200, await runs_by_action(self._thing, self._manager, place))

@@ -14,8 +14,8 @@ from labthings_fastapi.dependencies.server import shows_tracebacks
 from labthings_fastapi.own_log import own_logger
 from labthings_fastapi.problems import problem_for_status
 
-from .exchange import ClientGoneError, Exchange
 from .head import answer_head
+from .request_response import ClientGoneError, HttpResponse
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from labthings_fastapi.problems import Problem
 
-    from .dispatch import Resource, Table
+    from .router import Resource, Router
 
 LOGGER = own_logger("http")
 
@@ -35,7 +35,7 @@ class ThingsApplication:
     Runs on the server's event loop; user code runs on worker threads only.
     """
 
-    def __init__(self, app: ASGIApp, table: Table) -> None:
+    def __init__(self, app: ASGIApp, table: Router) -> None:
         """Stand in front of `app`."""
         self._app = app
         self._table = table
@@ -49,12 +49,12 @@ class ThingsApplication:
         method: str = scope["method"]
         if resource is None and method == "HEAD":
             return answer_head(self._app, scope, receive, send)
-        if resource is None or method in resource.passes_on:
+        if resource is None or method in resource.fallthrough_methods:
             return self._app(scope, receive, send)
-        return _answer(resource, Exchange(scope, receive, send, path))
+        return _answer(resource, HttpResponse(scope, receive, send, path))
 
 
-async def _answer(resource: Resource, exchange: Exchange) -> None:
+async def _answer(resource: Resource, exchange: HttpResponse) -> None:
     method: str = exchange.scope["method"]
     handler = resource.handlers.get("GET" if method == "HEAD" else method)
     if handler is None:
@@ -76,13 +76,13 @@ async def _answer(resource: Resource, exchange: Exchange) -> None:
 
 
 def _allowed(resource: Resource) -> str:
-    methods = set(resource.handlers) | resource.passes_on
+    methods = set(resource.handlers) | resource.fallthrough_methods
     if "GET" in methods:
         methods.add("HEAD")
     return ", ".join(sorted(methods))
 
 
-def _not_allowed(resource: Resource, exchange: Exchange) -> Problem:
+def _not_allowed(resource: Resource, exchange: HttpResponse) -> Problem:
     allowed = _allowed(resource)
     return problem_for_status(
         405,

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pydantic_core import to_json
 
-from labthings_fastapi.portal.workers import Lane
+from labthings_fastapi.concurrency.bounded_executor import BoundedExecutor
 from labthings_fastapi.thing_description.describe import describe
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from labthings_fastapi.portal.workers import Workers
+    from labthings_fastapi.concurrency.bounded_executor import Workers
     from labthings_fastapi.thing import Thing
     from labthings_fastapi.thing_description.protocols import FormWriter
 
@@ -43,7 +43,7 @@ class Descriptions:
 
     def __init__(self, workers: Workers, writers: Sequence[FormWriter]) -> None:
         """Describe Things as these bindings offer them."""
-        self._lane = Lane(workers, "the Thing Descriptions", limit=2)
+        self._executor = BoundedExecutor(workers, "the Thing Descriptions", limit=2)
         self._writers = writers
         self._kept: OrderedDict[tuple[str, ...], Rendering] = OrderedDict()
 
@@ -57,7 +57,7 @@ class Descriptions:
         key = origin, thing.path, thing.title, *schemes
         found = self._kept.get(key)
         if found is None:
-            found = await self._lane.run(self._write, thing, origin)
+            found = await self._executor.run(self._write, thing, origin)
             self._kept[key] = found
             if len(self._kept) > MAX_KEPT:
                 self._kept.popitem(last=False)

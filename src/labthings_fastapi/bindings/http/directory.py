@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from uuid import UUID
 
+    from labthings_fastapi.concurrency.bounded_executor import BoundedExecutor
     from labthings_fastapi.messages.broker import Broker
-    from labthings_fastapi.portal.workers import Lane
     from labthings_fastapi.thing import Thing
 
     from .descriptions import Descriptions
-    from .dispatch import Handler, Table
-    from .exchange import Exchange
+    from .request_response import HttpResponse
+    from .router import Handler, Router
 
 CREATED = "thing_created"
 
@@ -39,14 +39,14 @@ def _id_of(thing: Thing) -> str:
 class _Served:
     """One URL of the directory."""
 
-    passes_on = NO_METHODS
+    fallthrough_methods = NO_METHODS
 
     def __init__(self, what: str, get: Handler) -> None:
         self.what = what
         self.handlers = {"GET": get}
 
 
-def _page(exchange: Exchange) -> tuple[int, int | None]:
+def _page(exchange: HttpResponse) -> tuple[int, int | None]:
     query: bytes = exchange.scope.get("query_string", b"")
     asked = parse_qs(query.decode("latin-1"))
     offset, limit = (_count(asked, name) for name in ("offset", "limit"))
@@ -68,20 +68,24 @@ class Directory:
     """What is listed; Things are added from any thread, and read on the server's event loop."""
 
     def __init__(
-        self, broker: Broker, descriptions: Descriptions, lane: Lane, prefix: str = ""
+        self,
+        broker: Broker,
+        descriptions: Descriptions,
+        executor: BoundedExecutor,
+        prefix: str = "",
     ) -> None:
         """List nothing yet."""
         self.descriptions = descriptions
         self.prefix = prefix
         self._broker = broker
-        self._lane = lane
+        self._executor = executor
         self._things: tuple[Thing, ...] = ()  # replaced, never changed
         self.server_id: Callable[[], UUID | None] = lambda: None
         """Says who the server is; may wait for the disk."""
         self.schemes: Callable[[], Sequence[str]] = tuple
         """Says how clients must show who they are."""
 
-    def attach(self, table: Table) -> None:
+    def attach(self, table: Router) -> None:
         """Serve the directory, where clients look first and below the prefix."""
         description = _Served("The directory", self.get_description)
         for path in {"/.well-known/wot", f"{self.prefix}/.well-known/wot"}:
@@ -104,13 +108,13 @@ class Directory:
         payload = to_json({"id": _id_of(thing)})
         self._broker.publish(Message("event", "", CREATED, payload))
 
-    async def get_description(self, exchange: Exchange) -> None:
+    async def get_description(self, exchange: HttpResponse) -> None:
         """Describe the directory itself."""
-        server_id = await self._lane.run(self.server_id)
+        server_id = await self._executor.run(self.server_id)
         described = describe_directory(f"{exchange.origin}{self.prefix}", server_id, self.schemes())
         await exchange.reply_known(*rendering(to_json(described)), TD_MEDIA_TYPE)
 
-    async def get_things(self, exchange: Exchange) -> None:
+    async def get_things(self, exchange: HttpResponse) -> None:
         """List Thing Descriptions, by pages where `limit` says how many."""
         offset, limit = _page(exchange)
         things = sorted(self._things, key=lambda thing: thing.path)
@@ -124,10 +128,10 @@ class Directory:
         body, etag = rendering(b"[" + b",".join(parts) + b"]")
         await exchange.reply_known(body, etag, "application/ld+json", headers)
 
-    async def get_thing(self, exchange: Exchange) -> None:
+    async def get_thing(self, exchange: HttpResponse) -> None:
         """Give the description of one Thing, by its id."""
         wanted = exchange.path.rpartition("/")[2]
-        ids = await self._lane.run(self._ids)
+        ids = await self._executor.run(self._ids)
         if wanted not in ids:
             raise ThingNotFoundError(f"The directory has no Thing with the id {wanted!r}.")
         body, etag = await self.descriptions.of(ids[wanted], exchange.origin)
@@ -136,7 +140,7 @@ class Directory:
     def _ids(self) -> Mapping[str, Thing]:
         return {_id_of(thing): thing for thing in self._things}
 
-    async def get_events(self, exchange: Exchange) -> None:
+    async def get_events(self, exchange: HttpResponse) -> None:
         """Tell of Things that are added while the server runs."""
         topic = Topic(thing="", affordance=CREATED, kinds=frozenset({"event"}))
         await stream(exchange, self._broker, topic)

@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from labthings_fastapi.messages.message import Message
     from labthings_fastapi.thing import Thing
 
-    from .exchange import Exchange
+    from .request_response import HttpResponse
 
 
 class ServerEventsResource:
     """`/events`: all that happens on the server; used on the server's event loop."""
 
-    passes_on = NO_METHODS
+    fallthrough_methods = NO_METHODS
     what = "The events of the server"
 
     def __init__(self, broker: Broker) -> None:
@@ -34,7 +34,7 @@ class ServerEventsResource:
         self._broker = broker
         self.handlers = {"GET": self.get}
 
-    async def get(self, exchange: Exchange) -> None:
+    async def get(self, exchange: HttpResponse) -> None:
         """Send changes of runs and properties, events, logs and results as they come."""
         await stream(exchange, self._broker, Topic(), _with_origin)
 
@@ -58,7 +58,7 @@ def _with_origin(message: Message) -> bytes:
 class EventResource:
     """`/{thing}/{event}`, and without a descriptor `/{thing}/events`; used on the event loop."""
 
-    passes_on = NO_METHODS
+    fallthrough_methods = NO_METHODS
 
     def __init__(self, thing: Thing, descriptor: EventDescriptor | None, broker: Broker) -> None:
         """Let clients subscribe to one event of one Thing, or to all of them."""
@@ -68,7 +68,7 @@ class EventResource:
         self.what = f"{subject} of Thing {thing.name!r}"
         self.handlers = {"GET": self.get}
 
-    async def get(self, exchange: Exchange) -> None:
+    async def get(self, exchange: HttpResponse) -> None:
         """Send the event, each time that it happens, as `text/event-stream`; or poll for one."""
         exchange.varies = True
         if asks_to_poll(exchange):

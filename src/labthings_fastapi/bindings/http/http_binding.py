@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from labthings_fastapi.actions.invocation_model import ACTION_INVOCATIONS_PATH
-from labthings_fastapi.portal.workers import Lane
+from labthings_fastapi.concurrency.bounded_executor import BoundedExecutor
 from labthings_fastapi.thing import endpoints_of
 from labthings_fastapi.thing_description.http_forms import HttpForms
 
@@ -13,10 +13,10 @@ from .action_resources import ActionResource, ActionsResource
 from .application import ThingsApplication
 from .descriptions import Descriptions
 from .directory import Directory
-from .dispatch import Table
 from .event_resources import EventResource, ServerEventsResource
 from .injected import add_action_route, add_endpoint_route
 from .property_resources import PropertiesResource, PropertyResource, ResetResource
+from .router import Router
 from .run_resources import ActionRunResource, InvocationResource
 from .thing_resource import ThingResource
 
@@ -43,10 +43,10 @@ class HttpBinding(HttpForms):
     ) -> None:
         """Stand in front of `app`; `interactions` say how Things are used."""
         manager, workers = interactions.manager, interactions.workers
-        self.table = Table()
+        self.table = Router()
         self.descriptions = Descriptions(workers, [self])
-        lane = Lane(workers, "the directory", limit=2)
-        self.directory = Directory(manager.broker, self.descriptions, lane, prefix)
+        executor = BoundedExecutor(workers, "the directory", limit=2)
+        self.directory = Directory(manager.broker, self.descriptions, executor, prefix)
         self.directory.attach(self.table)
         self._app = app
         self._manager = manager
@@ -73,7 +73,7 @@ class HttpBinding(HttpForms):
             fixed[f"{thing.path}{name}"] = EventResource(thing, event, self._manager.broker)
         fixed[f"{thing.path}events"] = EventResource(thing, None, self._manager.broker)
         for endpoint in endpoints_of(type(thing)).values():
-            add_endpoint_route(self._app, thing, endpoint, used.lane)
+            add_endpoint_route(self._app, thing, endpoint, used.executor)
         self.table.add(thing.name, thing.path, fixed, members)
         self.directory.add(thing)
 

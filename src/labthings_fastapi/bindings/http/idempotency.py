@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
 from labthings_fastapi.actions.recorded_run import find_run
+from labthings_fastapi.concurrency.threadsafe_event import outcome
 from labthings_fastapi.exceptions import (
     IdempotencyKeyError,
     InvocationNotFoundError,
     RequestError,
 )
 from labthings_fastapi.journal.keys import RunKey, input_digest, utc_now
-from labthings_fastapi.portal.doorbell import outcome
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable

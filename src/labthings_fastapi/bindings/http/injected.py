@@ -16,21 +16,21 @@ from labthings_fastapi.bindings.interaction.failures import (
     problem_of,
     with_traceback,
 )
+from labthings_fastapi.concurrency.bounded_executor import UserCodeExit
 from labthings_fastapi.dependencies.invocation import CancelHook, InvocationID
 from labthings_fastapi.dependencies.server import shows_tracebacks
 from labthings_fastapi.exceptions import describe_exception
-from labthings_fastapi.portal.workers import UserCodeExit
 from labthings_fastapi.routes import ProblemRoute, problem_response
 
-from .exchange import ClientGoneError, Inbound
+from .request_response import ClientGoneError, HttpRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
 
     from fastapi import FastAPI
 
+    from labthings_fastapi.concurrency.bounded_executor import BoundedExecutor
     from labthings_fastapi.descriptors.endpoint import EndpointDescriptor
-    from labthings_fastapi.portal.workers import Lane
     from labthings_fastapi.thing import Thing
 
     from .action_resources import ActionResource
@@ -67,7 +67,7 @@ def user_code_route(thing: Thing, what: str) -> type[ProblemRoute]:
 
 
 async def _body(request: Request) -> bytes:
-    return await Inbound(request.scope, request.receive).body()
+    return await HttpRequest(request.scope, request.receive).body()
 
 
 def add_action_route(app: FastAPI, thing: Thing, resource: ActionResource) -> None:
@@ -76,7 +76,7 @@ def add_action_route(app: FastAPI, thing: Thing, resource: ActionResource) -> No
 
     async def start_action(**values: Any) -> Response:
         request: Request = values.pop(_REQUEST)
-        asked = Inbound(request.scope, request.receive)
+        asked = HttpRequest(request.scope, request.receive)
         body, id, hook = values.pop(_BODY), values.pop(_ID), values.pop(_HOOK)
         try:
             answer = await resource.invoke(
@@ -127,14 +127,14 @@ def _signature(injected: Iterable[inspect.Parameter]) -> inspect.Signature:
 
 
 def add_endpoint_route(
-    app: FastAPI, thing: Thing, endpoint: EndpointDescriptor, lane: Lane
+    app: FastAPI, thing: Thing, endpoint: EndpointDescriptor, executor: BoundedExecutor
 ) -> None:
     """Add a user's endpoint, bound to its Thing."""
     what = f"Endpoint {endpoint.name!r} of Thing {thing.name!r}"
     router = APIRouter(route_class=user_code_route(thing, what), tags=[thing.name])
     router.add_api_route(
         f"{thing.path}{endpoint.path}",
-        _bound(endpoint.__get__(thing), lane),
+        _bound(endpoint.__get__(thing), executor),
         methods=[endpoint.http_method.upper()],
         **{
             "name": f"{thing.name}.{endpoint.name}",
@@ -146,7 +146,7 @@ def add_endpoint_route(
     app.include_router(router)
 
 
-def _bound(method: Any, lane: Lane) -> Any:
+def _bound(method: Any, executor: BoundedExecutor) -> Any:
     """Wrap a plain method so that it runs on its Thing's lane: one Thing never delays another."""
     if (
         inspect.iscoroutinefunction(method)
@@ -156,7 +156,7 @@ def _bound(method: Any, lane: Lane) -> Any:
         return method
 
     async def call(*args: Any, **kwargs: Any) -> Any:
-        return await lane.run(functools.partial(method, *args, **kwargs))
+        return await executor.run(functools.partial(method, *args, **kwargs))
 
     call.__name__ = method.__name__
     call.__doc__ = method.__doc__

@@ -9,11 +9,11 @@ from urllib.parse import parse_qs
 from pydantic_core import to_json
 
 from labthings_fastapi.bindings.interaction.failures import not_observable
+from labthings_fastapi.concurrency.threadsafe_event import ThreadsafeEvent
 from labthings_fastapi.messages.topic import Topic
-from labthings_fastapi.portal.doorbell import Doorbell
 
-from .exchange import ClientGoneError
 from .poll_memory import PollMemory
+from .request_response import ClientGoneError
 from .streams import stream
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from labthings_fastapi.messages.message import Message, MessageKind
     from labthings_fastapi.messages.subscription import Subscription
 
-    from .exchange import Exchange
+    from .request_response import HttpResponse
 
 POLL_SECONDS = 60.0
 EVENT_STREAM = "text/event-stream"
@@ -42,11 +42,11 @@ class Observed:
         self._topic = Topic(thing=thing, affordance=affordance, kinds=frozenset({kind}))
         self._polls = PollMemory()
 
-    async def stream(self, exchange: Exchange) -> None:
+    async def stream(self, exchange: HttpResponse) -> None:
         """Send each message as a server-sent event, until the client leaves or the server stops."""
         await stream(exchange, self._broker, self._topic)
 
-    async def poll(self, exchange: Exchange) -> None:
+    async def poll(self, exchange: HttpResponse) -> None:
         """Send the next message as soon as it comes, or 204 after a minute without one.
 
         HEAD is answered at once: clients ask whether the URL is good before they wait at it, and
@@ -76,13 +76,13 @@ class Observed:
             return message.payload
         return b"{%b:%b}" % (to_json(message.affordance), message.payload)
 
-    async def _next(self, exchange: Exchange, after: str) -> tuple[Message | None, str]:
+    async def _next(self, exchange: HttpResponse, after: str) -> tuple[Message | None, str]:
         """Return the next message, if one comes in time, and the number after which to go on.
 
         Raises:
             ClientGoneError: whatever came was not received.
         """
-        bell = Doorbell()
+        bell = ThreadsafeEvent()
         with self._broker.subscribe(self._topic, wake=bell.ring, after=after) as subscription:
             coming = asyncio.create_task(_first(subscription, bell))
             leaving = asyncio.create_task(exchange.client_left())
@@ -104,7 +104,7 @@ class Observed:
                 await asyncio.gather(coming, leaving, return_exceptions=True)
 
 
-async def _first(subscription: Subscription, bell: Doorbell) -> Message | None:
+async def _first(subscription: Subscription, bell: ThreadsafeEvent) -> Message | None:
     """Return the first message that comes, or None when the server stops."""
     while not subscription.over:
         message = _taken(subscription)
@@ -120,7 +120,7 @@ def _taken(subscription: Subscription) -> Message | None:
 
 
 def following(
-    exchange: Exchange, observed: Observed | None, what: str
+    exchange: HttpResponse, observed: Observed | None, what: str
 ) -> Coroutine[Any, Any, None] | None:
     """Return what answers a request that asks to follow something; None: it asks for the value.
 
@@ -137,13 +137,13 @@ def following(
     return exchange.refuse(not_observable(what))
 
 
-def asks_to_poll(exchange: Exchange) -> bool:
+def asks_to_poll(exchange: HttpResponse) -> bool:
     """Whether the query says `observe=longpoll`."""
     query: bytes = exchange.scope.get("query_string", b"")
     return bool(query) and "longpoll" in parse_qs(query.decode("latin-1")).get("observe", ())
 
 
-def prefers_events(exchange: Exchange) -> bool:
+def prefers_events(exchange: HttpResponse) -> bool:
     """Whether `Accept` asks for server-sent events rather than JSON (RFC 9110, section 12.5.1)."""
     accept = (exchange.header(b"accept") or "").lower()
     if EVENT_STREAM not in accept:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .exchange import Exchange
+    from .request_response import HttpResponse
 
 KEPT_SECONDS = 10.0
 """How soon a client must ask again to be taken for the same one."""
@@ -34,12 +34,12 @@ class PollMemory:
         self._clock = clock
         self._seen: OrderedDict[_Client, tuple[str, float]] = OrderedDict()  # latest last
 
-    def after(self, exchange: Exchange) -> str | None:
+    def after(self, exchange: HttpResponse) -> str | None:
         """Return the number after which this client wants to go on; None: from now on."""
         seq, until = self._seen.get(_client(exchange), ("", 0.0))
         return seq if self._clock() < until else None
 
-    def note(self, exchange: Exchange, seq: str) -> None:
+    def note(self, exchange: HttpResponse, seq: str) -> None:
         """Remember that this client knows all up to this number."""
         client = _client(exchange)
         self._seen[client] = seq, self._clock() + KEPT_SECONDS
@@ -48,6 +48,6 @@ class PollMemory:
             self._seen.popitem(last=False)
 
 
-def _client(exchange: Exchange) -> _Client:
+def _client(exchange: HttpResponse) -> _Client:
     host, _port = exchange.scope.get("client") or ("", 0)
     return host, exchange.header(b"user-agent"), exchange.header(b"authorization")

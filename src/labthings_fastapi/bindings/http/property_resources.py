@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     )
     from labthings_fastapi.thing import Thing
 
-    from .exchange import Exchange
+    from .request_response import HttpResponse
 
 NO_METHODS: frozenset[str] = frozenset()
 
@@ -27,7 +27,7 @@ _OBJECT: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, Any])
 class PropertyResource:
     """`/{thing}/{property}`; used on the server's event loop."""
 
-    passes_on = NO_METHODS
+    fallthrough_methods = NO_METHODS
 
     def __init__(self, thing: Thing, interaction: PropertyInteraction) -> None:
         """Serve one property of one Thing."""
@@ -44,7 +44,7 @@ class PropertyResource:
         if not descriptor.readonly:
             self.handlers["PUT"] = self.put
 
-    async def get(self, exchange: Exchange) -> None:
+    async def get(self, exchange: HttpResponse) -> None:
         """Read the property, its bare JSON value, or follow its changes."""
         follow = following(exchange, self._observed, self.what)
         if follow is not None:
@@ -52,7 +52,7 @@ class PropertyResource:
             return
         await exchange.reply(200, await self._property.read())
 
-    async def put(self, exchange: Exchange) -> None:
+    async def put(self, exchange: HttpResponse) -> None:
         """Write the property from a bare JSON value."""
         body = await exchange.body()
         if not body:
@@ -64,7 +64,7 @@ class PropertyResource:
 class ResetResource:
     """`/{thing}/{property}/reset`; used on the server's event loop."""
 
-    passes_on = NO_METHODS
+    fallthrough_methods = NO_METHODS
 
     def __init__(self, interaction: PropertyInteraction) -> None:
         """Reset one property of one Thing."""
@@ -72,7 +72,7 @@ class ResetResource:
         self.what = f"The reset of {interaction.what[0].lower()}{interaction.what[1:]}"
         self.handlers = {"POST": self.post}
 
-    async def post(self, exchange: Exchange) -> None:
+    async def post(self, exchange: HttpResponse) -> None:
         """Give the property its default back."""
         await exchange.body()
         await self._property.reset()
@@ -82,7 +82,7 @@ class ResetResource:
 class PropertiesResource:
     """`/{thing}/properties`: all readable properties at once (readallproperties and its like)."""
 
-    passes_on = NO_METHODS
+    fallthrough_methods = NO_METHODS
 
     def __init__(self, thing: Thing, interaction: PropertiesInteraction) -> None:
         """Serve the properties of one Thing."""
@@ -91,7 +91,7 @@ class PropertiesResource:
         self._observed = Observed(thing._thing_server_interface.broker, thing.name, "property")
         self.handlers = {"GET": self.get, "PUT": self.put}
 
-    async def get(self, exchange: Exchange) -> None:
+    async def get(self, exchange: HttpResponse) -> None:
         """Read all properties, or follow all changes."""
         follow = following(exchange, self._observed, self.what)
         if follow is not None:
@@ -99,7 +99,7 @@ class PropertiesResource:
             return
         await exchange.reply(200, await self._properties.read())
 
-    async def put(self, exchange: Exchange) -> None:
+    async def put(self, exchange: HttpResponse) -> None:
         """Write several properties, all or nothing."""
         await self._properties.write(_OBJECT.validate_json(await exchange.body()))
         await exchange.reply(204)

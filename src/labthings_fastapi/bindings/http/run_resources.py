@@ -9,7 +9,7 @@ from uuid import UUID
 from pydantic import TypeAdapter, ValidationError
 
 from labthings_fastapi.actions.recorded_run import find_run
-from labthings_fastapi.actions.rendering import Place, action_status, in_full
+from labthings_fastapi.actions.rendering import InvocationUrls, action_status, in_full
 from labthings_fastapi.actions.routes import honour_prefer
 from labthings_fastapi.bindings.interaction.failures import InvalidMembers
 from labthings_fastapi.exceptions import InvocationFinishedError, InvocationNotFoundError
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from labthings_fastapi.actions.manager import ActionManager
     from labthings_fastapi.actions.recorded_run import RecordedRun
 
-    from .exchange import Exchange
+    from .request_response import HttpResponse
 
 _ID = TypeAdapter(UUID)
 
@@ -29,7 +29,7 @@ _ID = TypeAdapter(UUID)
 class _RunResource(ABC):
     """Shows a run and stops it; used on the server's event loop."""
 
-    passes_on = NO_METHODS
+    fallthrough_methods = NO_METHODS
 
     def __init__(self, what: str, manager: ActionManager, prefix: str) -> None:
         self.what = what
@@ -38,22 +38,22 @@ class _RunResource(ABC):
         self._prefix = prefix
 
     @abstractmethod
-    async def _run(self, exchange: Exchange) -> Invocation | RecordedRun:
+    async def _run(self, exchange: HttpResponse) -> Invocation | RecordedRun:
         """Return the run that a request is about."""
 
     @staticmethod
     @abstractmethod
-    def _written(run: Invocation | RecordedRun, place: Place) -> bytes:
+    def _written(run: Invocation | RecordedRun, place: InvocationUrls) -> bytes:
         """Write it in the words of this resource."""
 
-    async def get(self, exchange: Exchange) -> None:
+    async def get(self, exchange: HttpResponse) -> None:
         """Show a run; with `Prefer: wait=N`, wait for its end first."""
         run = await self._run(exchange)
         headers = await honour_prefer(run, exchange.joined(b"prefer"), run.response_timeout)
-        place = Place(exchange.origin, self._prefix)
+        place = InvocationUrls(exchange.origin, self._prefix)
         await exchange.reply(200, self._written(run, place), headers=headers)
 
-    async def delete(self, exchange: Exchange) -> None:
+    async def delete(self, exchange: HttpResponse) -> None:
         """Ask a run to stop; it does so at its next cancellation point."""
         run = await self._run(exchange)
         if not run.cancel():
@@ -68,7 +68,7 @@ class ActionRunResource(_RunResource):
         """Serve the runs of one action, which `action` names for people."""
         super().__init__(f"A run of {action[0].lower()}{action[1:]}", manager, prefix)
 
-    async def _run(self, exchange: Exchange) -> Invocation | RecordedRun:
+    async def _run(self, exchange: HttpResponse) -> Invocation | RecordedRun:
         path, _, text = exchange.path.rpartition("/")
         try:
             id = UUID(text)
@@ -93,7 +93,7 @@ class InvocationResource(_RunResource):
         """Serve the runs of one manager."""
         super().__init__("The run", manager, prefix)
 
-    async def _run(self, exchange: Exchange) -> Invocation | RecordedRun:
+    async def _run(self, exchange: HttpResponse) -> Invocation | RecordedRun:
         text = exchange.path.rpartition("/")[2]
         try:
             id = _ID.validate_python(text)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from labthings_fastapi.concurrency.threadsafe_event import ThreadsafeEvent
 from labthings_fastapi.messages.sse import COMMENT, KEEP_ALIVE_SECONDS, encode
 from labthings_fastapi.own_log import own_logger
-from labthings_fastapi.portal.doorbell import Doorbell
 
-from .exchange import ClientGoneError
+from .request_response import ClientGoneError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from labthings_fastapi.messages.subscription import Subscription
     from labthings_fastapi.messages.topic import Topic
 
-    from .exchange import Exchange
+    from .request_response import HttpResponse
 
 LOGGER = own_logger("http")
 
 
 async def stream(
-    exchange: Exchange,
+    exchange: HttpResponse,
     broker: Broker,
     topic: Topic,
     write: Callable[[Message], bytes] = encode,
@@ -34,7 +34,7 @@ async def stream(
 
     A `Last-Event-ID` header replays what was missed; what is lost is said by a `gap` event.
     """
-    bell = Doorbell()
+    bell = ThreadsafeEvent()
     with broker.subscribe(
         topic, wake=bell.ring, after=exchange.header(b"last-event-id")
     ) as subscription:
@@ -61,9 +61,9 @@ def _note(error: BaseException | None, path: str) -> None:
 
 
 async def _send(
-    exchange: Exchange,
+    exchange: HttpResponse,
     subscription: Subscription,
-    bell: Doorbell,
+    bell: ThreadsafeEvent,
     write: Callable[[Message], bytes],
 ) -> None:
     while not subscription.over:

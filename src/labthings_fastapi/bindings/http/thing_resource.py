@@ -11,13 +11,13 @@ if TYPE_CHECKING:
     from labthings_fastapi.thing import Thing
 
     from .descriptions import Descriptions
-    from .exchange import Exchange
+    from .request_response import HttpResponse
 
 
 class ThingResource:
     """`/{thing}/`; used on the server's event loop."""
 
-    passes_on = NO_METHODS
+    fallthrough_methods = NO_METHODS
 
     def __init__(self, thing: Thing, descriptions: Descriptions) -> None:
         """Serve the description of one Thing."""
@@ -26,7 +26,7 @@ class ThingResource:
         self.what = f"Thing {thing.name!r}"
         self.handlers = {"GET": self.get}
 
-    async def get(self, exchange: Exchange) -> None:
+    async def get(self, exchange: HttpResponse) -> None:
         """Describe the Thing (W3C Thing Description 1.1)."""
         body, etag = await self._descriptions.of(self._thing, exchange.origin)
         await exchange.reply_known(body, etag, TD_MEDIA_TYPE)

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from labthings_fastapi.actions.rendering import action_status
 from labthings_fastapi.actions.routes import wait_for_end, written
+from labthings_fastapi.concurrency.threadsafe_event import outcome
 from labthings_fastapi.messages.message import InvocationStatus
-from labthings_fastapi.portal.doorbell import outcome
 from labthings_fastapi.problems import Problem, message_problem
 
 if TYPE_CHECKING:
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from labthings_fastapi.actions.invocation import Invocation
     from labthings_fastapi.actions.manager import ActionManager
     from labthings_fastapi.actions.recorded_run import RecordedRun
-    from labthings_fastapi.actions.rendering import Place
+    from labthings_fastapi.actions.rendering import InvocationUrls
+    from labthings_fastapi.concurrency.bounded_executor import BoundedExecutor
     from labthings_fastapi.descriptors.action import ActionDescriptor
-    from labthings_fastapi.portal.workers import Lane
     from labthings_fastapi.thing import Thing
 
 T = TypeVar("T")
@@ -33,13 +33,13 @@ class ActionInteraction:
         self,
         thing: Thing,
         descriptor: ActionDescriptor[Any, Any, Any],
-        lane: Lane,
+        executor: BoundedExecutor,
         manager: ActionManager,
     ) -> None:
         """Use the Thing's lane for code of its types; runs have threads of their own."""
         self.thing = thing
         self.descriptor = descriptor
-        self._lane = lane
+        self._executor = executor
         self._manager = manager
         self.what = f"Action {descriptor.name!r} of Thing {thing.name!r}"
 
@@ -63,7 +63,7 @@ class ActionInteraction:
         """Call what checks the input, or writes it for the record: code of the user's types."""
         if self.descriptor.quick_input:
             return do(*arguments)
-        return await self._lane.run(do, *arguments)
+        return await self._executor.run(do, *arguments)
 
     def _start(self, text: bytes, handles: dict[str, Any]) -> Invocation:
         given = self.descriptor.input_schema.validate_json(text)
@@ -88,7 +88,7 @@ async def when_begun(
 
 def output_of(run: Invocation | RecordedRun, href: str) -> bytes | Problem:
     """Return the output of a run that has ended, as JSON, or the problem why there is none."""
-    state = run.announcement.state
+    state = run.committed.state
     if state.status is InvocationStatus.COMPLETED:
         return state.output_json or b"null"
     detail = (state.problem or {}).get("detail", "The run ended without an output.")
@@ -108,7 +108,7 @@ def output_of(run: Invocation | RecordedRun, href: str) -> bytes | Problem:
     )
 
 
-async def runs_by_action(thing: Thing, manager: ActionManager, place: Place) -> bytes:
+async def runs_by_action(thing: Thing, manager: ActionManager, place: InvocationUrls) -> bytes:
     """Write the runs of a Thing in short, by action and newest first (queryallactions)."""
     runs = manager.newest(lambda run: run.belongs_to(thing=thing))
     runs.reverse()

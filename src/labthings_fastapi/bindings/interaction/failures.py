@@ -9,8 +9,8 @@ from typing import Any
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 
+from labthings_fastapi.concurrency.bounded_executor import UserCodeExit
 from labthings_fastapi.exceptions import LabThingsError, MalformedBodyError
-from labthings_fastapi.portal.workers import UserCodeExit
 from labthings_fastapi.problems import (
     Problem,
     message_problem,

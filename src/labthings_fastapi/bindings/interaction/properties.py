@@ -21,9 +21,9 @@ from .failures import InvalidMembers, ReportedFailure
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from labthings_fastapi.concurrency.bounded_executor import BoundedExecutor
     from labthings_fastapi.descriptors.property import BaseProperty
     from labthings_fastapi.outputs.store import BlobStore
-    from labthings_fastapi.portal.workers import Lane
     from labthings_fastapi.thing import Thing
 
 READS_AT_ONCE = 4
@@ -34,13 +34,17 @@ class PropertyInteraction:
     """One property of one Thing; its coroutines are for the server's event loop."""
 
     def __init__(
-        self, thing: Thing, descriptor: BaseProperty[Any], lane: Lane, blobs: BlobStore
+        self,
+        thing: Thing,
+        descriptor: BaseProperty[Any],
+        executor: BoundedExecutor,
+        blobs: BlobStore,
     ) -> None:
         """Use the Thing's lane for its code."""
         descriptor.prepare(thing)
         self._thing = thing
         self.descriptor = descriptor
-        self._lane = lane
+        self._executor = executor
         self._context = {"blobs": blobs}
         self.what = f"Property {descriptor.name!r} of Thing {thing.name!r}"
 
@@ -48,7 +52,7 @@ class PropertyInteraction:
         """Return the value as JSON; code of the Thing runs on its lane."""
         if self.descriptor.quick:
             return self.descriptor.read_json(self._thing, self._context)
-        return await self._lane.run(self._read)
+        return await self._executor.run(self._read)
 
     def _read(self) -> bytes:
         with self._user_code():
@@ -60,11 +64,11 @@ class PropertyInteraction:
             # A plain value of a data property: no code runs and no lock is held.
             self.descriptor.set_valid(self._thing, self.descriptor.schema.validate_json(body))
         else:
-            await self._lane.run(self._write, body)
+            await self._executor.run(self._write, body)
 
     async def reset(self) -> None:
         """Give the property its default back."""
-        await self._lane.run(self._reset)
+        await self._executor.run(self._reset)
 
     @contextmanager
     def guard(self) -> Iterator[None]:
@@ -123,11 +127,13 @@ class PropertyInteraction:
 class PropertiesInteraction:
     """All properties of one Thing; its coroutines are for the server's event loop."""
 
-    def __init__(self, thing: Thing, each: dict[str, PropertyInteraction], lane: Lane) -> None:
+    def __init__(
+        self, thing: Thing, each: dict[str, PropertyInteraction], executor: BoundedExecutor
+    ) -> None:
         """Put together the properties of one Thing."""
         self._thing = thing
         self._each = each
-        self._lane = lane
+        self._executor = executor
         self.what = f"The properties of Thing {thing.name!r}"
 
     def named(self, name: str) -> PropertyInteraction:
@@ -166,7 +172,7 @@ class PropertiesInteraction:
         if all(one.writes_quickly() for one in chosen):
             self._write(chosen)
         else:
-            await self._lane.run(self._write, chosen)
+            await self._executor.run(self._write, chosen)
 
     def _chosen(self, values: Mapping[str, Any]) -> dict[PropertyInteraction, bytes]:
         chosen = {}

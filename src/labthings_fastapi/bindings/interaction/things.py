@@ -5,15 +5,15 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
+from labthings_fastapi.concurrency.bounded_executor import BoundedExecutor
 from labthings_fastapi.exceptions import AffordanceNotFoundError
-from labthings_fastapi.portal.workers import Lane
 
 from .actions import ActionInteraction
 from .properties import PropertiesInteraction, PropertyInteraction
 
 if TYPE_CHECKING:
     from labthings_fastapi.actions.manager import ActionManager
-    from labthings_fastapi.portal.workers import Workers
+    from labthings_fastapi.concurrency.bounded_executor import Workers
     from labthings_fastapi.thing import Thing
 
 
@@ -24,17 +24,17 @@ class ThingInteraction:
     Immutable; its coroutines are for the server's event loop.
     """
 
-    def __init__(self, thing: Thing, lane: Lane, manager: ActionManager) -> None:
+    def __init__(self, thing: Thing, executor: BoundedExecutor, manager: ActionManager) -> None:
         """Look at every affordance once."""
         self.thing = thing
-        self.lane = lane
+        self.executor = executor
         self.each_property = {
-            name: PropertyInteraction(thing, descriptor, lane, manager.blobs)
+            name: PropertyInteraction(thing, descriptor, executor, manager.blobs)
             for name, descriptor in thing.property_descriptors.items()
         }
-        self.properties = PropertiesInteraction(thing, self.each_property, lane)
+        self.properties = PropertiesInteraction(thing, self.each_property, executor)
         self.actions = {
-            name: ActionInteraction(thing, descriptor, lane, manager)
+            name: ActionInteraction(thing, descriptor, executor, manager)
             for name, descriptor in thing.action_descriptors.items()
         }
 
@@ -87,6 +87,6 @@ class Interactions:
             # By identity: a Thing's class may define equality. The value keeps the Thing alive.
             found = self._known.get(id(thing))
             if found is None:
-                lane = Lane(self.workers, thing.name, limit=self._calls_per_thing)
-                found = self._known[id(thing)] = ThingInteraction(thing, lane, self.manager)
+                executor = BoundedExecutor(self.workers, thing.name, limit=self._calls_per_thing)
+                found = self._known[id(thing)] = ThingInteraction(thing, executor, self.manager)
         return found

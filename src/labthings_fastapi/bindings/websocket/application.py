@@ -9,13 +9,13 @@ from labthings_fastapi.bindings.interaction.origins import path_of
 from labthings_fastapi.problems import Problem, message_problem
 from labthings_fastapi.routes import problem_response
 
-from .notices import LabThingsWriter
+from .encoders import LabThingsWriter
 from .session import Session
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-    from .served import Served
+    from .socket_state import SocketState
 
 
 class SocketsApplication:
@@ -26,7 +26,7 @@ class SocketsApplication:
     Runs on the server's event loop.
     """
 
-    def __init__(self, app: ASGIApp, served: Served) -> None:
+    def __init__(self, app: ASGIApp, served: SocketState) -> None:
         """Stand in front of `app`."""
         self._app = app
         self._served = served

@@ -26,8 +26,8 @@ class NotificationIds:
 
     def __init__(self, broker: Broker) -> None:
         """Speak for the life of the server that numbers the messages of `broker`."""
-        self._incarnation = broker.incarnation
-        digest = hashlib.blake2b(broker.incarnation.encode(), digest_size=6).hexdigest()
+        self._boot_id = broker.boot_id
+        digest = hashlib.blake2b(broker.boot_id.encode(), digest_size=6).hexdigest()
         self._digest = digest
         self._start = f"{digest[:8]}-{digest[8:]}-8"
 
@@ -48,4 +48,4 @@ class NotificationIds:
         if (found[1] + found[2]).lower() != self._digest:
             return f"another-life-{last}"
         number = int(found[3] + found[4], 16) & ~_VARIANT
-        return f"{self._incarnation}-{number}"
+        return f"{self._boot_id}-{number}"

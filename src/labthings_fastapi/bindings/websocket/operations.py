@@ -10,9 +10,9 @@ from labthings_fastapi.exceptions import RequestError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from .following import Following
-    from .interactions import Interacting
+    from .operations_on_things import Operations
     from .requests import Answer, Request
+    from .subscriptions import Subscriptions
 
     Handler = Callable[[Request], Awaitable[Answer]]
 
@@ -34,7 +34,7 @@ class Operation(NamedTuple):
     changes: bool = False
 
 
-def operations(interacting: Interacting, following: Following) -> dict[str, Operation]:
+def operations(interacting: Operations, following: Subscriptions) -> dict[str, Operation]:
     """Return the operations of one socket by name; ours begin with `labthings:`."""
     thing = Cost.THING
     return {

@@ -10,6 +10,7 @@ from labthings_fastapi.bindings.interaction.failures import (
     problem_of,
     with_traceback,
 )
+from labthings_fastapi.concurrency.threadsafe_event import ThreadsafeEvent
 from labthings_fastapi.dependencies.server import shows_tracebacks
 from labthings_fastapi.exceptions import (
     LabThingsError,
@@ -18,18 +19,17 @@ from labthings_fastapi.exceptions import (
     UnsupportedMediaTypeError,
 )
 from labthings_fastapi.own_log import own_logger
-from labthings_fastapi.portal.doorbell import Doorbell
 from labthings_fastapi.thing_description.websocket_forms import SUBPROTOCOL
 
-from .feeds import Feeds
-from .following import Following
 from .frames import MAX_FRAME_BYTES, read_frame, text_in
-from .interactions import Interacting
-from .labthings import LABTHINGS_MESSAGES, LabThingsMessages, error_message
+from .legacy_messages import LABTHINGS_MESSAGES, LabThingsMessages, error_message
 from .operations import Cost, named, operations
+from .operations_on_things import Operations
 from .outbox import Outbox
 from .permission import Refused, audit, require_operator
 from .requests import Request, check_ids, refusal
+from .subscription_streams import SubscriptionStreams
+from .subscriptions import Subscriptions
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -37,10 +37,10 @@ if TYPE_CHECKING:
     from labthings_fastapi.bindings.interaction.things import ThingInteraction
     from labthings_fastapi.problems import Problem
 
+    from .encoders import LabThingsWriter
     from .frames import Members
-    from .notices import LabThingsWriter
     from .operations import Operation
-    from .served import Served
+    from .socket_state import SocketState
 
 LOGGER = own_logger("websocket")
 MOST_OUTSTANDING = 64
@@ -59,7 +59,7 @@ class Session:
 
     def __init__(
         self,
-        served: Served,
+        served: SocketState,
         writer: LabThingsWriter,
         thing: ThingInteraction | None,
         scope: Scope,
@@ -72,11 +72,11 @@ class Session:
         self._scope = scope
         self._receive = receive
         self._send = send
-        self._bell = Doorbell()
+        self._bell = ThreadsafeEvent()
         self._outbox = Outbox(self._bell.ring)
-        self._feeds = Feeds(served.broker, self._bell.ring)
-        interacting = Interacting(served, scope)
-        self._operations = operations(interacting, Following(served, self._feeds, interacting))
+        self._feeds = SubscriptionStreams(served.broker, self._bell.ring)
+        interacting = Operations(served, scope)
+        self._operations = operations(interacting, Subscriptions(served, self._feeds, interacting))
         self._labthings = LabThingsMessages(served, self._feeds, writer)
         self._outstanding = dict.fromkeys(Cost, 0)
         self._given_up: set[asyncio.Task[None]] = set()  # when the socket goes

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from labthings_fastapi.thing_description.websocket_forms import WebSocketForms
 
 from .application import SocketsApplication
-from .served import Served
+from .socket_state import SocketState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -37,7 +37,7 @@ class WebSocketBinding(WebSocketForms):
         `failures` gives the Things that were not started: path → why.
         """
         self._interactions = interactions
-        self._served = Served(interactions, prefix)
+        self._served = SocketState(interactions, prefix)
         self._served.failures = failures
         app.add_middleware(SocketsApplication, served=self._served)
 

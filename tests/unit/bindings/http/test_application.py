@@ -9,16 +9,16 @@ import logging
 import pytest
 
 from labthings_fastapi.bindings.http.application import ThingsApplication
-from labthings_fastapi.bindings.http.dispatch import Table
-from labthings_fastapi.bindings.http.exchange import ClientGoneError
+from labthings_fastapi.bindings.http.request_response import ClientGoneError
+from labthings_fastapi.bindings.http.router import Router
 from labthings_fastapi.bindings.interaction.failures import ReportedFailure
 from labthings_fastapi.exceptions import ReadOnlyPropertyError, TooBusyError
-from labthings_fastapi.server.visits import VisitOverError
+from labthings_fastapi.server.access.authenticated_connections import CredentialRevokedError
 
 
 class Resource:
     what = "Property 'speed'"
-    passes_on = frozenset({"POST"})
+    fallthrough_methods = frozenset({"POST"})
 
     def __init__(self):
         self.handlers = {"GET": self.get, "PUT": self.get}
@@ -37,7 +37,7 @@ def resource():
 
 @pytest.fixture
 def call(resource):
-    table = Table()
+    table = Router()
     table.add("stage", "/stage/", {"/stage/speed": resource}, {})
     passed = []
 
@@ -105,7 +105,7 @@ def test_too_much_at_once_says_when_to_come_back(call, resource):
     assert (status, headers["retry-after"]) == (503, "1")
 
 
-@pytest.mark.parametrize("error", [ClientGoneError(), VisitOverError("revoked")])
+@pytest.mark.parametrize("error", [ClientGoneError(), CredentialRevokedError("revoked")])
 def test_a_client_that_has_gone_or_was_turned_out_gets_no_answer(call, resource, caplog, error):
     resource.raises = error
     assert call() is None

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from labthings_fastapi.bindings.http.exchange import Exchange
 from labthings_fastapi.bindings.http.poll_memory import KEPT_SECONDS, MAX_KEPT, PollMemory
+from labthings_fastapi.bindings.http.request_response import HttpResponse
 
 
 def asking(host="192.0.2.1", port=1000, **headers):
     """A request of this client; nothing is read from it or sent."""
     raw = [(name.replace("_", "-").encode(), text.encode()) for name, text in headers.items()]
-    return Exchange({"headers": raw, "client": (host, port)}, None, None, "/stage/x")
+    return HttpResponse({"headers": raw, "client": (host, port)}, None, None, "/stage/x")
 
 
 def test_a_client_is_known_again_on_another_connection():
@@ -48,6 +48,6 @@ def test_only_the_latest_clients_are_remembered():
 
 def test_a_client_without_an_address_is_one_all_the_same():
     memory = PollMemory()
-    request = Exchange({"headers": [], "client": None}, None, None, "/stage/x")
+    request = HttpResponse({"headers": [], "client": None}, None, None, "/stage/x")
     memory.note(request, "life-1")
     assert memory.after(request) == "life-1"

@@ -8,14 +8,14 @@ import threading
 
 import pytest
 
-from labthings_fastapi.bindings.http.exchange import ClientGoneError, Exchange
 from labthings_fastapi.bindings.http.observing import Observed
+from labthings_fastapi.bindings.http.request_response import ClientGoneError, HttpResponse
 from labthings_fastapi.bindings.http.streams import stream
 from labthings_fastapi.messages.broker import Broker
 from labthings_fastapi.messages.message import Message
 from labthings_fastapi.messages.subscription import Subscription
 from labthings_fastapi.messages.topic import Topic
-from labthings_fastapi.server.visits import VisitOverError
+from labthings_fastapi.server.access.authenticated_connections import CredentialRevokedError
 
 
 async def run_stream(*, sending=None, receiving=None):
@@ -35,7 +35,7 @@ async def run_stream(*, sending=None, receiving=None):
     scope = {"type": "http", "method": "GET", "headers": []}
     broker = Broker()
     streaming = asyncio.create_task(
-        stream(Exchange(scope, receive, send, "/stage/events"), broker, Topic())
+        stream(HttpResponse(scope, receive, send, "/stage/events"), broker, Topic())
     )
     await asyncio.sleep(0)
     broker.close()
@@ -56,7 +56,7 @@ def test_what_a_stream_fails_with_is_in_the_log_with_its_path(how, caplog):
     [
         {},
         {"sending": BrokenPipeError()},
-        {"sending": VisitOverError()},
+        {"sending": CredentialRevokedError()},
         {"sending": ClientGoneError()},
         {"receiving": {"type": "http.disconnect"}},
     ],
@@ -90,7 +90,7 @@ def test_what_comes_just_before_the_broker_closes_is_sent(way, monkeypatch):
 
     monkeypatch.setattr(Subscription, "take", take_before_the_end)
     scope = {"type": "http", "method": "GET", "headers": [], "client": ("127.0.0.1", 1)}
-    exchange = Exchange(scope, receive, send, "/stage/done")
+    exchange = HttpResponse(scope, receive, send, "/stage/done")
     observed = Observed(broker, "stage", "event", "done")
     asyncio.run(asyncio.wait_for(getattr(observed, way)(exchange), 30))
     assert b"42" in b"".join(sent)

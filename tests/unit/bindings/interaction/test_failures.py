@@ -13,8 +13,8 @@ from labthings_fastapi.bindings.interaction.failures import (
     ReportedFailure,
     problem_of,
 )
+from labthings_fastapi.concurrency.bounded_executor import UserCodeExit
 from labthings_fastapi.exceptions import InvocationNotFoundError
-from labthings_fastapi.portal.workers import UserCodeExit
 
 
 def invalid(kind, text):

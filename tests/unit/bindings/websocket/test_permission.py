@@ -26,7 +26,7 @@ def visitor(role, things=None):
     return Actor("Ada", role, things or {})
 
 
-class Door:
+class AccessMiddleware:
     """Says what the real one says, of whoever it is told to."""
 
     def __init__(self, app, said):
@@ -63,7 +63,7 @@ def ask(server):
 
     said = {}
     # Within the server's own door, which overwrites what others say.
-    server.app.add_middleware(Door, said=said)
+    server.app.add_middleware(AccessMiddleware, said=said)
 
     return send
 

@@ -1,0 +1,213 @@
+"""Call an action's function and turn whatever happens into an ending.
+
+User code may return anything and raise anything; an ending comes out all the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from labthings_fastapi.concurrency.things_loop import things_loop
+from labthings_fastapi.exceptions import (
+    InvocationCancelledError,
+    InvocationError,
+    OutputMismatchError,
+    describe_exception,
+)
+from labthings_fastapi.messages.message import InvocationStatus
+from labthings_fastapi.problems import message_problem, problem_from
+
+from .context import raise_if_cancelled
+from .lifecycle import Ending
+from .logs import thing_log
+from .safety import make_safe
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Coroutine, Generator
+
+    from .context import RunContext
+    from .protocols import Host, OutputSchema, Runnable
+    from .results import RunResults
+
+
+def cancelled_ending(error: BaseException | None = None) -> Ending:
+    """Return how a run ends that was cancelled."""
+    error = error or InvocationCancelledError("The run was cancelled before it began.")
+    if not str(error):
+        error = InvocationCancelledError("The run was cancelled.")
+    return Ending(
+        InvocationStatus.CANCELLED, problem=problem_from(error).members(), exception=error
+    )
+
+
+def failed_ending(error: BaseException) -> Ending:
+    """Return how a run ends that raised `error`; the traceback is let go."""
+    try:
+        problem = problem_from(error, exception=type(error).__name__)
+        release_tracebacks(error)
+    except BaseException:  # noqa: BLE001 - a hostile exception may defend each of its attributes
+        problem = message_problem("failure", "The code of the Thing failed", 500, "It said no more")
+    return Ending(InvocationStatus.ERROR, problem=problem.members(), exception=error)
+
+
+def release_tracebacks(error: BaseException) -> None:
+    """Drop the tracebacks of an exception and of its causes: they keep local variables alive."""
+    seen: set[int] = set()
+    waiting: list[BaseException | None] = [error]
+    while waiting:
+        found = waiting.pop()
+        if found is None or id(found) in seen:
+            continue
+        seen.add(id(found))
+        # Not by assignment, which an exception that is a frozen dataclass refuses.
+        BaseException.with_traceback(found, None)
+        waiting += [found.__cause__, found.__context__]
+        if isinstance(found, BaseExceptionGroup):
+            waiting += found.exceptions
+
+
+def _is_cancel(error: BaseException) -> bool:
+    """Whether this is a delivered cancel, perhaps wrapped by a group of tasks."""
+    if isinstance(error, BaseExceptionGroup):
+        return error.split(InvocationCancelledError)[1] is None
+    return isinstance(error, InvocationCancelledError)
+
+
+class ActionCall:
+    """One call of an action's function; used by the run's own thread only."""
+
+    def __init__(
+        self, action: Runnable, thing: Host, run: RunContext, results: RunResults, blobs: Any
+    ) -> None:
+        """Gather what the call needs; `blobs` is where binary values are published."""
+        self._action = action
+        self._thing = thing
+        self._run = run
+        self._cancel = run.cancel
+        self._results = results
+        self._json_context = {"blobs": blobs}
+        self._place = f"{thing.name}.{action.name}"
+
+    def ending(self, arguments: dict[str, Any]) -> Ending:
+        """Call the function and say how the run ended."""
+        self._run.enter_thing(self._thing)
+        try:
+            return self._completed(arguments)
+        except BaseException as error:  # noqa: BLE001 - nothing may leave a run without an end
+            ending = self._unhappy(error)
+            make_safe(self._action, self._thing, self._run)
+            return ending
+        finally:
+            self._run.take_things()
+            self._run.come_to_rest()
+
+    def _unhappy(self, error: BaseException) -> Ending:
+        logger = thing_log(self._thing.name)
+        if _is_cancel(error):
+            logger.info("%s was cancelled.", self._place)
+            release_tracebacks(error)
+            return cancelled_ending(error)
+        expected = isinstance(error, InvocationError)
+        logger.error(
+            "%s failed: %s",
+            self._place,
+            describe_exception(error),
+            exc_info=None if expected else error,
+        )
+        return failed_ending(error)
+
+    def _completed(self, arguments: dict[str, Any]) -> Ending:
+        value: Any = self._action.func(self._thing, **arguments)
+        collected = False
+        if inspect.iscoroutine(value):
+            value = self._wait_for(value)
+        elif inspect.isgenerator(value):
+            value, collected = self._drain(value)
+        elif inspect.isasyncgen(value):
+            self._wait_for(self._drain_async(value))
+            collected = True
+        if collected:
+            return Ending(
+                InvocationStatus.COMPLETED,
+                output=self._results.values(),
+                output_json=self._results.json(),
+            )
+        output = self._checked(self._action.output_schema, value, "returned")
+        json = self._action.output_schema.to_json(output, self._json_context)
+        return Ending(InvocationStatus.COMPLETED, output=output, output_json=json)
+
+    def _checked(self, schema: OutputSchema, value: Any, verb: str) -> Any:
+        try:
+            return schema.validate(value)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            place = ".".join(str(part) for part in first["loc"])
+            raise OutputMismatchError(
+                f"{self._place} {verb} a value of type {type(value).__name__!r} that breaks its "
+                f"type hint{' at ' + place if place else ''}: {first['msg']}"
+            ) from error
+
+    def _keep(self, value: Any) -> None:
+        schema = self._action.result_schema or self._action.output_schema
+        value = self._checked(schema, value, "yielded")
+        self._results.add(value, schema.to_json(value, self._json_context))
+
+    def _drain(self, generator: Generator[Any, Any, Any]) -> tuple[Any, bool]:
+        """Take every value; the cancel request is raised at the yield, so that `finally` runs."""
+        try:
+            value = next(generator)
+            while True:
+                self._keep(value)
+                try:
+                    raise_if_cancelled()
+                except InvocationCancelledError as cancelled:
+                    value = generator.throw(cancelled)
+                else:
+                    value = next(generator)
+        except StopIteration as stop:
+            return stop.value, self._action.collects_results
+        finally:
+            generator.close()
+
+    async def _drain_async(self, generator: AsyncGenerator[Any, Any]) -> None:
+        try:
+            value = await anext(generator)
+            while True:
+                self._keep(value)
+                try:
+                    # Here a cancel comes in, also if the generator itself never waits.
+                    await asyncio.sleep(0)
+                except asyncio.CancelledError as cancelled:
+                    value = await generator.athrow(cancelled)
+                else:
+                    value = await anext(generator)
+        except StopAsyncIteration:
+            return
+        finally:
+            await generator.aclose()
+
+    def _wait_for(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        """Run a coroutine on the Things' loop; a cancel of the run cancels its task."""
+        task = things_loop().submit(coroutine)
+        was_cancelled = False
+
+        def take() -> bool:
+            # One request may be told twice, and must not cut short what the first one began.
+            nonlocal was_cancelled
+            taken = self._cancel.take()
+            was_cancelled = was_cancelled or taken
+            return taken
+
+        forget = self._cancel.listen(lambda: task.cancel(when=take))
+        try:
+            return task.result()
+        except asyncio.CancelledError:
+            if was_cancelled:
+                raise InvocationCancelledError("The run was cancelled.") from None
+            raise
+        finally:
+            forget()

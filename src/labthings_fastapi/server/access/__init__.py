@@ -1,0 +1,1 @@
+"""Who may do what at the server: the checks that every request passes."""

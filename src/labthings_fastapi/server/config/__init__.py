@@ -1,0 +1,1 @@
+"""From a configuration to Things that know each other."""

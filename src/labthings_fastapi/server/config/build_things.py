@@ -1,0 +1,114 @@
+"""From a configuration to Things that know each other."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from labthings_fastapi.descriptors.slot import UNSET
+from labthings_fastapi.exceptions import describe_exception
+from labthings_fastapi.server.config_model import mistakes
+from labthings_fastapi.server.import_strings import import_thing_class
+from labthings_fastapi.thing import slots_of
+
+from .init_arguments import INTERFACE, accepts_interface, argument_error
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from labthings_fastapi.server.config_model import ThingConfig, ThingServerConfig
+    from labthings_fastapi.thing import Thing
+    from labthings_fastapi.thing_host.interface import ThingServerInterface
+
+T = TypeVar("T", bound="Thing")
+
+
+class UnfittingArgumentsError(TypeError):
+    """A class does not take the arguments that it was given."""
+
+
+def make_thing(
+    cls: type[T],
+    interface: ThingServerInterface,
+    args: list[Any] | None = None,
+    kwargs: Mapping[str, Any] | None = None,
+) -> T:
+    """Make a Thing that lives in the given house from its first line of `__init__` on.
+
+    Raises:
+        UnfittingArgumentsError: a TypeError; `__init__` takes other arguments.
+    """
+    thing = cls.__new__(cls)
+    thing._thing_server_interface = interface
+    positional, named = args or [], dict(kwargs or {})
+    reason = argument_error(cls, positional, named)
+    if reason is not None:
+        raise UnfittingArgumentsError(reason)
+    if accepts_interface(inspect.signature(cls.__init__)):
+        named[INTERFACE] = interface
+    cls.__init__(thing, *positional, **named)
+    return thing
+
+
+def build_things(
+    config: ThingServerConfig, interface_for: Callable[[str], ThingServerInterface]
+) -> dict[str, Thing]:
+    """Make every Thing of a configuration.
+
+    Raises:
+        ServerConfigurationError: listing every Thing that cannot be made, and why.
+    """
+    things: dict[str, Thing] = {}
+    wrong: list[str] = []
+    causes: list[BaseException] = []
+    for name, thing_config in config.things.items():
+        try:
+            things[name] = _build_one(name, thing_config, interface_for)
+        except UnfittingArgumentsError as error:
+            wrong.append(f"things.{name}.{thing_config.place_of_arguments}: {error}")
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a laboratory's class raises anything
+            wrong.append(f"things.{name}.cls: it could not be made: {describe_exception(error)}")
+            causes.append(error)
+    if wrong:
+        raise mistakes(wrong) from (causes[0] if causes else None)
+    return things
+
+
+def _build_one(
+    name: str, config: ThingConfig, interface_for: Callable[[str], ThingServerInterface]
+) -> Thing:
+    return make_thing(
+        import_thing_class(config.cls), interface_for(name), config.args, config.kwargs
+    )
+
+
+def connect_slots(things: Mapping[str, Thing], config: ThingServerConfig) -> None:
+    """Fill every slot; a configuration that was reviewed has no mistakes here.
+
+    Raises:
+        ThingSlotError: naming `<thing>.<slot>` and the reason.
+    """
+    for name, thing in things.items():
+        chosen = config.things[name].thing_slots
+        for slot_name, slot in slots_of(type(thing)).items():
+            slot.fill(thing, things, chosen.get(slot_name, UNSET))
+
+
+def start_order(things: Mapping[str, Thing]) -> list[Thing]:
+    """Return the Things so that each comes after those in its slots; circles are cut anywhere."""
+    ordered: list[Thing] = []
+    visited: set[int] = set()
+    for thing in things.values():
+        ordered.extend(_with_dependencies(thing, visited))
+    return ordered
+
+
+def _with_dependencies(thing: Thing, visited: set[int]) -> Iterator[Thing]:
+    if id(thing) in visited:
+        return
+    visited.add(id(thing))
+    for slot in slots_of(type(thing)).values():
+        for target in slot.targets(thing):
+            yield from _with_dependencies(target, visited)
+    yield thing

@@ -1,0 +1,208 @@
+"""Open the hardware when a server starts, and close it when it stops."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import time
+from typing import TYPE_CHECKING, Any, Literal
+
+from labthings_fastapi.actions.logs import thing_log
+from labthings_fastapi.concurrency.bounded_executor import BoundedExecutor, UserCodeExit, Workers
+from labthings_fastapi.concurrency.things_loop import things_loop
+from labthings_fastapi.exceptions import ThingStartError, describe_exception
+from labthings_fastapi.own_log import own_logger
+from labthings_fastapi.thing import slots_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from labthings_fastapi.actions.manager import ActionManager
+    from labthings_fastapi.thing import Thing
+
+LOGGER = own_logger("server")
+ThingState = Literal["closed", "opening", "open", "closing", "failed"]
+
+
+class ThingLifecycle:
+    """The Things of a server as they are opened and closed; used on the server's event loop."""
+
+    def __init__(self, workers: Workers) -> None:
+        """Use threads of `workers` for the code of the Things."""
+        self._workers = workers
+        self._executor = BoundedExecutor(workers, "the server", limit=1, waiting=1000)
+        self._entered: list[Thing] = []
+        self._closing = False  # since it last began to open
+        self.states: dict[str, ThingState] = {}
+        self.failures: dict[str, str] = {}
+        """Why the Things were not started that a tolerant household does without."""
+
+    async def open(self, things: Sequence[Thing], *, tolerant: bool = False) -> None:
+        """Call each `__enter__`, in order; if one fails, close those that are open again.
+
+        A tolerant household goes on instead, without the Thing that failed and without those
+        that cannot do without it: `failures` says why. Once it is to close, no other is opened.
+
+        Raises:
+            ThingStartError: naming the Thing that failed.
+        """
+        self._closing = False
+        again = {thing.name for thing in things}
+        self.failures = {name: why for name, why in self.failures.items() if name not in again}
+        for thing in things:
+            if self._closing:
+                return
+            missing = next(filter(self.failures.get, needs_of(thing)), None)
+            if missing is not None:
+                self._note_failure(thing, f"it needs {missing!r}, which could not start")
+                continue
+            try:
+                await self._open_one(thing)
+            except ThingStartError as error:
+                if not tolerant:
+                    await self.close()
+                    raise
+                self._note_failure(thing, str(error).partition(": ")[2])
+        if self.failures:
+            LOGGER.warning("Running without: %s.", ", ".join(self.failures))
+
+    def _note_failure(self, thing: Thing, reason: str) -> None:
+        if self.states.get(thing.name) != "failed":
+            self.states[thing.name] = "failed"
+            thing_log(thing.name).error("It was not started: %s", reason)
+        self.failures[thing.name] = reason
+
+    async def _open_one(self, thing: Thing) -> None:
+        self.states[thing.name] = "opening"
+        try:
+            await self._executor.run(enter, thing)
+        except Exception as error:  # noqa: BLE001 - hardware raises anything; it is named below
+            self.states[thing.name] = "failed"
+            reason = error.raised if isinstance(error, UserCodeExit) else error
+            thing_log(thing.name).error("It could not start: %s", describe_exception(reason))
+            raise ThingStartError(thing.name, reason) from reason
+        self.take_over(thing)
+
+    def is_open(self, thing: Thing) -> bool:
+        """Tell whether a Thing is open now."""
+        return self.states.get(thing.name) == "open"
+
+    def take_over(self, thing: Thing) -> None:
+        """Close this Thing with the others; it is open. From any thread, while none are closed."""
+        self.states[thing.name] = "open"
+        self._entered.append(thing)
+
+    async def close(self, timeout: float | None = None) -> None:
+        """Call each `__exit__`, latest first, also if some fail.
+
+        With a timeout (seconds), each gets its share of what is left; a stuck one is logged, and
+        the next begins. One that is just being opened comes first.
+        """
+        self._closing = True
+        deadline = None if timeout is None else time.monotonic() + timeout
+        for name in [name for name, state in self.states.items() if state == "opening"]:
+            await self._wait_for_opening(name, _share(deadline, len(self._entered) + 1))
+        while self._entered:
+            share = _share(deadline, len(self._entered))
+            thing = self._entered.pop()
+            self.states[thing.name] = "closing"
+            try:
+                async with asyncio.timeout(share):
+                    # A lane of its own: a stuck one keeps it.
+                    await BoundedExecutor(self._workers, thing.name, limit=1).run(leave, thing)
+            except TimeoutError:
+                thing_log(thing.name).error(
+                    "It was not closed within %.1f s; the next one is.", share
+                )
+                self.states[thing.name] = "failed"
+                continue
+            except Exception as error:  # noqa: BLE001 - hardware raises anything; it is logged
+                reason = error.raised if isinstance(error, UserCodeExit) else error
+                _tell_failed_closing(thing, reason)
+            self.states[thing.name] = "closed"
+
+    async def _wait_for_opening(self, name: str, timeout: float | None) -> None:
+        try:
+            async with asyncio.timeout(timeout):
+                await self._executor.run(lambda: None)  # behind its `__enter__`
+        except TimeoutError:
+            thing_log(name).error("It did not open within %.1f s; others are closed.", timeout)
+
+
+def _share(deadline: float | None, of: int) -> float | None:
+    if deadline is None:
+        return None
+    return max((deadline - time.monotonic()) / of, 0.05)
+
+
+def needs_of(thing: Thing) -> list[str]:
+    """Return the names of the Things without which a Thing is of no use: its slots say so."""
+    return [
+        target.name
+        for slot in slots_of(type(thing)).values()
+        if not slot.wanted()[1]
+        for target in slot.targets(thing)
+    ]
+
+
+def enter(thing: Thing) -> None:
+    """Open a Thing, by whichever of the two protocols it has."""
+    if hasattr(thing, "__aenter__"):
+        things_loop().call(thing.__aenter__)
+    elif hasattr(thing, "__enter__"):
+        _finish(thing.__enter__())
+
+
+def leave(thing: Thing) -> None:
+    """Close a Thing, by whichever of the two protocols it has."""
+    if hasattr(thing, "__aexit__"):
+        things_loop().call(thing.__aexit__, None, None, None)
+    elif hasattr(thing, "__exit__"):
+        _finish(thing.__exit__(None, None, None))
+
+
+def open_now(thing: Thing) -> None:
+    """Open a Thing that was added while the server runs, in the calling thread.
+
+    Raises:
+        ThingStartError: its `__enter__` failed.
+    """
+    try:
+        enter(thing)
+    except BaseException as error:
+        raise ThingStartError(thing.name, error) from error
+
+
+def close_now(thing: Thing) -> None:
+    """Close a Thing in the calling thread, because the server stopped while it was opened."""
+    try:
+        leave(thing)
+    except BaseException as error:  # noqa: BLE001 - hardware raises anything; it is logged
+        _tell_failed_closing(thing, error)
+
+
+def _tell_failed_closing(thing: Thing, error: BaseException) -> None:
+    thing_log(thing.name).error(
+        "It failed while it was closed: %s", describe_exception(error), exc_info=error
+    )
+
+
+def _finish(result: Any) -> None:
+    if inspect.iscoroutine(result):
+        things_loop().submit(result).result()
+
+
+async def cancel_runs(manager: ActionManager, timeout: float) -> None:
+    """Take no more work, cancel what runs and wait for it to stop, `timeout` seconds in all."""
+    from labthings_fastapi.actions.routes import wait_for_end
+
+    deadline = time.monotonic() + timeout
+    manager.refuse_work("The server is stopping.")
+    # The latest first: who waits in line would be let in by the one before, only to be stopped.
+    going = [run for run in reversed(manager.invocations) if run.cancel()]
+    async with asyncio.TaskGroup() as group:
+        for run in going:
+            group.create_task(wait_for_end(run, max(deadline - time.monotonic(), 0)))
+    for run in going:
+        if not run.state.finished:
+            LOGGER.warning("%s did not stop within %s s.", run.action_path, timeout)

@@ -1,0 +1,1 @@
+"""uvicorn, sockets and TLS: how bytes reach the app."""

@@ -1,0 +1,248 @@
+"""A server's own certificate, which it signs itself: made on first use, renewed in time."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import socket
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Final
+
+from labthings_fastapi.exceptions import LabThingsError
+from labthings_fastapi.own_log import own_logger
+from labthings_fastapi.thing_host.operating_system import write_durably
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from cryptography import x509
+
+LOGGER = own_logger("server")
+FOLDER: Final = "tls"
+CERTIFICATE: Final = "certificate.pem"
+KEY: Final = "private-key.pem"
+VALIDITY: Final = timedelta(days=730)  # Apple's systems refuse more than 825 days
+RENEWAL: Final = timedelta(days=30)
+SLOW_CLOCKS: Final = timedelta(days=1)
+_DNS_NAME = re.compile(
+    r"(\*\.)?([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?"
+)
+
+
+class CertificateError(LabThingsError, ValueError):
+    """A certificate or its private key cannot be used; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class OwnCertificate:
+    """A certificate in the settings folder, and what one wants to know of it."""
+
+    certificate: Path
+    key: Path
+    names: tuple[str, ...]
+    """Host names and addresses for which it holds."""
+    expires: datetime
+    fingerprint: str
+    """SHA-256 of the certificate, as browsers show it."""
+
+
+def own_certificate(
+    folder: Path,
+    hosts: Sequence[str] = (),
+    *,
+    add_hosts: bool = False,
+    now: datetime | None = None,
+) -> OwnCertificate:
+    """Return the certificate in a settings folder; make it if there is none or it is about to end.
+
+    It holds for this computer under its usual names, and for `hosts` (names or addresses). If one
+    that is there lacks some of these, that is logged or, with `add_hosts`, it is made anew with
+    the names that it had: clients then have to trust the new one.
+
+    Raises:
+        CertificateError: `cryptography` is missing, a name is none, or the files are not ours.
+        OSError: the folder cannot be written.
+    """
+    _check_cryptography()
+    now = now or datetime.now(UTC)
+    wanted = [checked_name(host) for host in hosts]
+    certificate, key = folder / FOLDER / CERTIFICATE, folder / FOLDER / KEY
+    known: tuple[str, ...] = ()
+    if certificate.exists():
+        found = _described(certificate, key)
+        missing = [name for name in wanted if name not in found.names]
+        reason = _reason_for_another(found, missing if add_hosts else [], now)
+        if reason is None:
+            _warn_of(missing, found)
+            return found
+        known = found.names
+        LOGGER.warning(
+            "The certificate %s %s, so a new one takes its place: give it to clients that trust "
+            "the old one.",
+            certificate,
+            reason,
+        )
+    names = tuple(dict.fromkeys([*known, *usual_names(), *wanted]))
+    _make(certificate, key, names, now)
+    return _described(certificate, key)
+
+
+def _warn_of(missing: Sequence[str], found: OwnCertificate) -> None:
+    for name in missing:
+        LOGGER.warning(
+            "The certificate %s does not name %s, so clients that go there refuse it: "
+            "`labthings-server cert --host %s` makes one that does.",
+            found.certificate,
+            name,
+            name,
+        )
+
+
+def _reason_for_another(found: OwnCertificate, missing: Sequence[str], now: datetime) -> str | None:
+    if now >= found.expires - RENEWAL:
+        return f"{'ended' if found.expires <= now else 'ends'} on {found.expires:%Y-%m-%d}"
+    if missing:
+        return f"does not name {', '.join(missing)}"
+    if not _belong_together(found.certificate, found.key):
+        return "has no private key that fits"
+    return None
+
+
+def checked_name(host: str) -> str:
+    """Return a host name or an IP address as a certificate holds it.
+
+    Raises:
+        CertificateError: it is neither.
+    """
+    try:
+        return str(ipaddress.ip_address(host.strip("[]")))
+    except ValueError:
+        pass
+    try:
+        name = host.rstrip(".").encode("idna").decode().lower()
+    except UnicodeError:
+        name = ""
+    if not _DNS_NAME.fullmatch(name) or len(name) > 253:
+        raise CertificateError(
+            f"{host!r} is no host name and no IP address, so no certificate can hold for it. Give "
+            "what stands in the URL between `https://` and the port."
+        )
+    return name
+
+
+def usual_names() -> list[str]:
+    """Return the names under which this computer is known, on itself and on its network."""
+    found = ["localhost", "127.0.0.1", "::1"]
+    host = socket.gethostname()
+    for name in (host, f"{host.partition('.')[0]}.local", socket.getfqdn()):
+        try:
+            found.append(checked_name(name))
+        except CertificateError:  # computers may have names that no URL can hold
+            continue
+    return list(dict.fromkeys(found))
+
+
+def _make(certificate: Path, key: Path, names: Iterable[str], now: datetime) -> None:
+    """Write a new key (P-256) and a certificate for it, signed with itself (RFC 5280)."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+    secret = ec.generate_private_key(ec.SECP256R1())
+    public = secret.public_key()
+    subject = x509.Name(
+        [
+            x509.NameAttribute(NameOID.ORGANIZATION_NAME, "LabThings server"),
+            x509.NameAttribute(NameOID.COMMON_NAME, socket.gethostname()[:64] or "localhost"),
+        ]
+    )
+    identifier = x509.SubjectKeyIdentifier.from_public_key(public)
+    issuer = x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier)
+    usage = dict.fromkeys(
+        (
+            *("content_commitment", "key_encipherment", "data_encipherment", "key_agreement"),
+            *("key_cert_sign", "crl_sign", "encipher_only", "decipher_only"),
+        ),
+        False,
+    )
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(public)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - SLOW_CLOCKS)
+        .not_valid_after(now + VALIDITY)
+        .add_extension(x509.SubjectAlternativeName(map(_general_name, names)), critical=False)
+        # Nobody who trusts it lets it speak for others: it can sign no further certificates.
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(x509.KeyUsage(digital_signature=True, **usage), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(identifier, critical=False)
+        .add_extension(issuer, critical=False)
+        .sign(secret, hashes.SHA256())
+    )
+    pem = secret.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    # Killed in between, the next start finds that they do not belong together.
+    write_durably(key, pem, private=True)
+    write_durably(certificate, made.public_bytes(serialization.Encoding.PEM))
+
+
+def _general_name(name: str) -> x509.GeneralName:
+    from cryptography import x509
+
+    try:
+        return x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
+
+
+def _described(certificate: Path, key: Path) -> OwnCertificate:
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes
+
+    try:
+        read = x509.load_pem_x509_certificate(certificate.read_bytes())
+        held = read.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except (OSError, ValueError, x509.ExtensionNotFound) as error:
+        raise CertificateError(
+            f"The certificate {certificate} cannot be read ({error}). Remove it, and a new one is "
+            "made; or name one of your own with --tls-cert and --tls-key."
+        ) from error
+    addresses = [str(address) for address in held.get_values_for_type(x509.IPAddress)]
+    return OwnCertificate(
+        certificate,
+        key,
+        (*held.get_values_for_type(x509.DNSName), *addresses),
+        read.not_valid_after_utc,
+        read.fingerprint(hashes.SHA256()).hex(":").upper(),
+    )
+
+
+def _belong_together(certificate: Path, key: Path) -> bool:
+    """Tell whether the files are a pair; not so if the process was killed between writing them."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    try:
+        named = x509.load_pem_x509_certificate(certificate.read_bytes()).public_key()
+        return load_pem_private_key(key.read_bytes(), None).public_key() == named
+    except (OSError, TypeError, ValueError):  # not ours, not readable, or with a password
+        return False
+
+
+def _check_cryptography() -> None:
+    if find_spec("cryptography") is None:
+        raise CertificateError(
+            "Making a certificate needs the package `cryptography`, which is not installed: "
+            "`pip install labthings-fastapi[tls]`. Or name a certificate that you have with "
+            "--tls-cert and --tls-key, for which nothing is needed."
+        )

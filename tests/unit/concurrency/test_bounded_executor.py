@@ -1,0 +1,275 @@
+"""User code runs on threads of its own, so many at once for each Thing, and never ends a loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from labthings_fastapi.concurrency.bounded_executor import BoundedExecutor, UserCodeExit, Workers
+from labthings_fastapi.exceptions import TooBusyError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from labthings_fastapi.concurrency.bounded_executor import Job
+
+
+class Stuck:
+    """A driver that answers when told to."""
+
+    def __init__(self) -> None:
+        """Count the calls in progress."""
+        self.gate = threading.Event()
+        self.entered = threading.Semaphore(0)
+        self.inside = 0
+        self.most = 0
+        self._lock = threading.Lock()
+
+    def read(self, value: int = 0) -> int:
+        """Wait for the gate."""
+        with self._lock:
+            self.inside += 1
+            self.most = max(self.most, self.inside)
+        self.entered.release()
+        self.gate.wait(60)
+        with self._lock:
+            self.inside -= 1
+        return value
+
+
+@pytest.fixture
+def workers() -> Workers:
+    """Give workers of their own."""
+    return Workers("test-worker")
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(30):
+        while not condition():  # noqa: ASYNC110 - a thread makes it true
+            await asyncio.sleep(0)
+
+
+def test_a_call_runs_on_a_worker_in_the_callers_context(workers: Workers) -> None:
+    variable: contextvars.ContextVar[int] = contextvars.ContextVar("variable")
+
+    def call(value: int) -> tuple[int, str]:
+        return value + variable.get(), threading.current_thread().name
+
+    async def main() -> tuple[int, str]:
+        variable.set(5)
+        return await BoundedExecutor(workers, "stage").run(call, 1)
+
+    value, name = asyncio.run(main())
+    assert value == 6
+    assert name.startswith("test-worker")
+
+
+def test_a_waiting_worker_is_used_again(workers: Workers) -> None:
+    async def main() -> set[int]:
+        executor = BoundedExecutor(workers, "stage")
+        return {await executor.run(threading.get_ident) for _ in range(20)}
+
+    # A call may come before the last worker has sat down, hence not always one.
+    assert len(asyncio.run(main())) < 20
+
+
+def test_an_exception_comes_back(workers: Workers) -> None:
+    def call() -> None:
+        raise ValueError("jammed")
+
+    with pytest.raises(ValueError, match="jammed"):
+        asyncio.run(_run(workers, call))
+
+
+async def _run(workers: Workers, call: Callable[[], Any]) -> Any:
+    return await BoundedExecutor(workers, "stage").run(call)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        SystemExit(3),
+        KeyboardInterrupt(),
+        GeneratorExit(),
+        StopIteration(),
+        asyncio.CancelledError(),
+    ],
+)
+def test_what_would_end_a_loop_comes_wrapped(workers: Workers, error: BaseException) -> None:
+    def call() -> None:
+        raise error
+
+    with pytest.raises(UserCodeExit) as caught:
+        asyncio.run(_run(workers, call))
+    assert caught.value.raised is error
+
+
+def test_so_many_at_once_and_the_others_in_their_order(workers: Workers) -> None:
+    stuck = Stuck()
+
+    async def main() -> list[int]:
+        executor = BoundedExecutor(workers, "stage", limit=3, waiting=5)
+        tasks = [asyncio.create_task(executor.run(stuck.read, number)) for number in range(8)]
+        await until(lambda: stuck.inside == 3)
+        stuck.gate.set()
+        return await asyncio.gather(*tasks)
+
+    assert asyncio.run(main()) == list(range(8))
+    assert stuck.most == 3
+
+
+def test_when_the_line_is_full_a_call_is_refused(workers: Workers) -> None:
+    stuck = Stuck()
+
+    async def main() -> None:
+        executor = BoundedExecutor(workers, "stage", limit=1, waiting=1)
+        tasks = [asyncio.create_task(executor.run(stuck.read)) for _ in range(2)]
+        await until(lambda: stuck.inside == 1)
+        try:
+            with pytest.raises(TooBusyError, match=r"'stage' is busy: 1 calls .* 1 wait"):
+                await executor.run(stuck.read)
+        finally:
+            stuck.gate.set()
+        await asyncio.gather(*tasks)
+        assert await executor.run(stuck.read, 7) == 7
+
+    asyncio.run(main())
+
+
+def test_a_stuck_thing_delays_no_other(workers: Workers) -> None:
+    stuck = Stuck()
+
+    async def main() -> int:
+        executor = BoundedExecutor(workers, "stuck", limit=2)
+        tasks = [asyncio.create_task(executor.run(stuck.read)) for _ in range(10)]
+        await until(lambda: stuck.inside == 2)
+        answer = await BoundedExecutor(workers, "free").run(lambda: 5)
+        stuck.gate.set()
+        await asyncio.gather(*tasks)
+        return answer
+
+    assert asyncio.run(main()) == 5
+
+
+def test_a_call_that_was_given_up_still_holds_its_place(workers: Workers) -> None:
+    """Clients that go away cannot pile up threads in a stuck driver."""
+    stuck = Stuck()
+
+    async def main() -> None:
+        executor = BoundedExecutor(workers, "stage", limit=1, waiting=2)
+        first = asyncio.create_task(executor.run(stuck.read))
+        await until(lambda: stuck.inside == 1)
+        first.cancel()
+        await asyncio.gather(first, return_exceptions=True)
+        second = asyncio.create_task(executor.run(stuck.read, 2))
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert stuck.inside == 1
+        stuck.gate.set()
+        assert await second == 2
+
+    asyncio.run(main())
+    assert stuck.most == 1
+
+
+def test_a_call_that_was_given_up_in_the_line_leaves_it(workers: Workers) -> None:
+    stuck = Stuck()
+
+    async def main() -> None:
+        executor = BoundedExecutor(workers, "stage", limit=1, waiting=1)
+        first = asyncio.create_task(executor.run(stuck.read, 1))
+        waiting = asyncio.create_task(executor.run(stuck.read, 2))
+        await until(lambda: stuck.inside == 1)
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+        other = asyncio.create_task(executor.run(stuck.read, 3))
+        await asyncio.sleep(0)
+        stuck.gate.set()
+        assert await asyncio.gather(first, other) == [1, 3]
+
+    asyncio.run(main())
+
+
+def test_a_loop_that_has_gone_is_not_missed(workers: Workers) -> None:
+    stuck = Stuck()
+
+    async def main() -> None:
+        task = asyncio.create_task(BoundedExecutor(workers, "stage").run(stuck.read))
+        await until(lambda: stuck.inside == 1)
+        task.cancel()
+
+    asyncio.run(main())
+    stuck.gate.set()
+    assert asyncio.run(_run(workers, lambda: 5)) == 5
+
+
+def test_where_no_thread_can_be_started_a_call_is_refused(
+    workers: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError(f"can't start new thread {thread.name}")
+
+    async def main() -> int:
+        executor = BoundedExecutor(workers, "stage", limit=1)
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", refuse)
+            with pytest.raises(TooBusyError, match=r"'stage' .* can't start new thread test-work"):
+                await executor.run(lambda: 1)
+        return await executor.run(lambda: 2)
+
+    assert asyncio.run(main()) == 2
+
+
+class LimitedWorkers(Workers):
+    """Where the system makes no more threads after a while: a waiting worker is out of luck."""
+
+    threads = 1
+
+    def submit(self, job: Job) -> None:
+        """Take the job if there is a thread left."""
+        if self.threads == 0:
+            raise RuntimeError("can't start new thread")
+        self.threads -= 1
+        super().submit(job)
+
+
+def test_a_call_that_cannot_begin_in_its_turn_is_refused_and_holds_up_no_other() -> None:
+    stuck = Stuck()
+    workers = LimitedWorkers("test-worker")
+
+    async def main() -> list[Any]:
+        executor = BoundedExecutor(workers, "stage", limit=1)
+        tasks = [asyncio.create_task(executor.run(stuck.read, number)) for number in range(3)]
+        await until(lambda: stuck.inside == 1)
+        stuck.gate.set()
+        async with asyncio.timeout(30):
+            told = await asyncio.gather(*tasks, return_exceptions=True)
+        workers.threads = 1
+        return [*told, await executor.run(stuck.read, 7)]
+
+    first, *refused, last = asyncio.run(main())
+    assert (first, last) == (0, 7)
+    assert [type(error) for error in refused] == [TooBusyError] * 2
+
+
+def test_a_call_that_outlives_its_loop_takes_no_place_on_the_next() -> None:
+    executor, stuck = BoundedExecutor(Workers("test"), "stage", limit=1), Stuck()
+
+    async def give_up() -> None:
+        calls = [asyncio.create_task(executor.run(stuck.read)) for _ in range(2)]
+        await asyncio.to_thread(stuck.entered.acquire)
+        for call in calls:
+            call.cancel()
+
+    async def come_again() -> int:
+        return await asyncio.wait_for(executor.run(int, "7"), 10)
+
+    asyncio.run(give_up())
+    try:
+        assert asyncio.run(come_again()) == 7
+    finally:
+        stuck.gate.set()

@@ -1,0 +1,174 @@
+"""From a configuration to Things that know each other."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import Optional
+
+import pytest
+
+import labthings_fastapi as lt
+from labthings_fastapi.exceptions import ServerConfigurationError, ThingSlotError
+from labthings_fastapi.server.config.build_things import start_order
+
+
+class Stage(lt.Thing):
+    def __init__(self, axes: int = 3, **kwargs):
+        super().__init__(**kwargs)
+        self.axes = axes
+
+
+class Silent(lt.Thing):
+    """Never calls `super().__init__()`."""
+
+    def __init__(self, port):
+        self.port = port
+        self.early_name = self.name
+
+
+class Camera(lt.Thing):
+    stage: Stage = lt.thing_slot()
+
+
+class Scanner(lt.Thing):
+    camera: Camera = lt.thing_slot()
+    spare: Stage | None = lt.thing_slot(None)
+    stages: Mapping[str, Stage] = lt.thing_slot()
+
+
+class Ping(lt.Thing):
+    pong: Pong = lt.thing_slot()
+
+
+class Pong(lt.Thing):
+    ping: Optional["Ping"] = lt.thing_slot()  # noqa: UP045, UP037 - an old spelling
+
+
+class WriteStallTimer(lt.Thing):
+    def __init__(self, **kwargs):
+        sys.exit(2)
+
+
+class Failing(lt.Thing):
+    def __init__(self, **kwargs):
+        raise TypeError("no such port")
+
+
+def things_of(config, **options):
+    return lt.ThingServer.from_things(config, **options).things
+
+
+def test_things_get_their_arguments_and_know_their_name_from_the_first_line():
+    things = things_of(
+        {
+            "stage": {"cls": Stage, "args": [2]},
+            "silent": {"cls": Silent, "kwargs": {"port": "COM1"}},
+        }
+    )
+    assert things["stage"].axes == 2
+    assert (things["silent"].early_name, things["silent"].path) == ("silent", "/silent/")
+
+
+def test_every_thing_whose_arguments_do_not_fit_is_reported():
+    with pytest.raises(ServerConfigurationError) as caught:
+        things_of(
+            {
+                "a": {"cls": Silent, "kwargs": {"prot": 1}},
+                "b": {"cls": Silent, "args": [1, 2]},
+                "c": WriteStallTimer,
+                "d": {"cls": lt.Thing, "kwargs": {"x": 1}},
+            }
+        )
+    text = str(caught.value)
+    assert "3 mistakes" in text
+    assert "things.a.kwargs: Silent does not fit: " in text
+    assert "it takes: port" in text
+    assert "things.b.args: Silent does not fit: " in text
+    assert "things.d.kwargs: Thing does not fit: " in text
+    assert "it takes: no arguments" in text
+
+
+def test_every_thing_that_cannot_be_made_is_reported():
+    with pytest.raises(ServerConfigurationError) as caught:
+        things_of({"c": WriteStallTimer, "d": {"cls": Failing, "kwargs": {"port": 1}}, "e": Stage})
+    text = str(caught.value)
+    assert "2 mistakes" in text
+    assert "things.c.cls: it could not be made: SystemExit: 2" in text
+    assert "things.d.cls: it could not be made: TypeError: no such port" in text
+    assert "things.e" not in text
+
+
+def test_slots_are_filled_by_class():
+    things = things_of({"scan": Scanner, "cam": Camera, "stage": Stage})
+    assert things["cam"].stage is things["stage"]
+    assert things["scan"].camera is things["cam"]
+    assert things["scan"].spare is None
+    assert dict(things["scan"].stages) == {"stage": things["stage"]}
+
+
+def test_the_configuration_chooses_by_name():
+    config = {
+        "scan": {"cls": Scanner, "thing_slots": {"spare": "b", "stages": ["b"]}},
+        "cam": {"cls": Camera, "thing_slots": {"stage": "a"}},
+        "a": Stage,
+        "b": Stage,
+    }
+    things = things_of(config)
+    assert things["cam"].stage is things["a"]
+    assert things["scan"].spare is things["b"]
+    assert list(things["scan"].stages) == ["b"]
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ({"cam": Camera}, r"cam\.stage: it needs a Stage, and the server has none"),
+        ({"cam": Camera, "a": Stage, "b": Stage}, r"cam\.stage: several.*a, b"),
+        (
+            {"cam": {"cls": Camera, "thing_slots": {"stage": "nope"}}, "a": Stage},
+            r"cam\.stage: there is no Thing called 'nope'; there are: cam, a",
+        ),
+        (
+            {"cam": {"cls": Camera, "thing_slots": {"stage": "cam"}}},
+            r"cam\.stage: 'cam' is a Camera, but the slot needs a Stage",
+        ),
+        (
+            {"cam": {"cls": Camera, "thing_slots": {"stage": None}}, "a": Stage},
+            r"cam\.stage: it is set to None",
+        ),
+        (
+            {"cam": {"cls": Camera, "thing_slots": {"stage": ["a"]}}, "a": Stage},
+            r"cam\.stage: it takes one name",
+        ),
+        (
+            {"cam": {"cls": Camera, "thing_slots": {"satge": "a"}}, "a": Stage},
+            r"cam\.satge: there is no such slot; slots are: stage",
+        ),
+    ],
+)
+def test_a_slot_that_cannot_be_filled_is_named_with_the_reason(config, said):
+    with pytest.raises(ThingSlotError, match=said):
+        things_of(config)
+
+
+def test_all_wrong_slots_are_reported_at_once():
+    with pytest.raises(
+        ServerConfigurationError,
+        match=r"things\.a\.thing_slots: a\.stage: .*things\.b\.thing_slots: b\.stage: ",
+    ):
+        things_of({"a": Camera, "b": Camera})
+
+
+def test_what_stands_in_a_slot_starts_before_what_holds_it():
+    things = things_of({"scan": Scanner, "cam": Camera, "stage": Stage})
+    assert [thing.name for thing in start_order(things)] == ["stage", "cam", "scan"]
+
+
+def test_a_circle_starts_too_and_everything_once():
+    things = things_of({"ping": Ping, "pong": Pong, "scan": Scanner, "cam": Camera, "s": Stage})
+    assert things["ping"].pong is things["pong"]
+    assert things["pong"].ping is things["ping"]
+    names = [thing.name for thing in start_order(things)]
+    assert sorted(names) == sorted(things)
+    assert names.index("s") < names.index("cam") < names.index("scan")

@@ -1,0 +1,158 @@
+"""One server for each settings folder."""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+
+import pytest
+
+from labthings_fastapi.exceptions import FolderInUseError, ServerNotRunningError
+from labthings_fastapi.thing_host.folder_lock import LOCK_FILE, FolderLock
+
+# Claims a folder, says so, and keeps it until it is told to end or is killed.
+HOLDER = """
+import sys
+from pathlib import Path
+from labthings_fastapi.thing_host.folder_lock import FolderLock
+lock = FolderLock(Path(sys.argv[1]))
+assert lock.claim()
+lock.secure()
+print("held", flush=True)
+sys.stdin.read()
+"""
+FORKING = """
+import os, sys
+from pathlib import Path
+from labthings_fastapi.thing_host.folder_lock import FolderLock
+lock = FolderLock(Path(sys.argv[1]))
+assert lock.claim()
+lock.secure()
+child = os.fork()
+if child == 0:
+    print(os.getpid(), flush=True)  # it has begun, so it has let go of what it was born with
+    os.close(1)
+    sys.stdin.read()
+    os._exit(0)
+os.kill(os.getpid(), 9)
+"""
+
+
+def start(program, folder):
+    return subprocess.Popen(
+        [sys.executable, "-c", program, str(folder)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.fixture
+def holder(tmp_path):
+    """Give a process that holds the folder `settings`."""
+    process = start(HOLDER, tmp_path / "settings")
+    assert process.stdout is not None
+    assert process.stdout.readline() == "held\n"
+    yield process
+    process.kill()
+    process.communicate(timeout=30)
+
+
+@pytest.fixture
+def lock(tmp_path):
+    lock = FolderLock(tmp_path / "settings")
+    yield lock
+    lock.release()
+
+
+def test_a_second_server_of_this_process_does_not_get_the_folder(lock, tmp_path):
+    assert lock.claim()
+    second = FolderLock(tmp_path / "settings" / ".." / "settings")
+    assert not second.claim()
+    second.release()
+    assert not FolderLock(tmp_path / "settings").claim(), "which the second one never had"
+    lock.release()
+    assert second.claim()
+    second.release()
+
+
+def test_a_folder_that_does_not_exist_is_not_made_before_something_is_kept(lock, tmp_path):
+    assert lock.claim()
+    lock.release()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_to_secure_a_folder_makes_it_and_names_this_process(lock, tmp_path):
+    lock.claim()
+    lock.secure()
+    lock.secure()
+    assert (tmp_path / "settings" / LOCK_FILE).read_text() == f"{os.getpid()}\n"
+
+
+def test_only_a_claimed_folder_can_be_secured(lock, tmp_path):
+    with pytest.raises(ServerNotRunningError, match="settings"):
+        lock.secure()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_another_process_is_named(holder, lock, tmp_path):
+    with pytest.raises(FolderInUseError, match=f"{tmp_path}.*process {holder.pid}:"):
+        lock.claim()
+
+
+def test_a_process_that_comes_first_with_the_first_file_keeps_the_folder(lock, tmp_path):
+    assert lock.claim()
+    process = start(HOLDER, tmp_path / "settings")
+    assert process.stdout is not None
+    assert process.stdout.readline() == "held\n"
+    with pytest.raises(FolderInUseError, match=str(process.pid)):
+        lock.secure()
+    process.kill()
+    process.communicate(timeout=30)
+    lock.secure()
+
+
+def test_a_killed_process_holds_nothing(holder, lock):
+    holder.kill()
+    holder.wait(30)
+    assert lock.claim()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="Nothing is forked on this system.")
+def test_the_children_of_a_killed_process_hold_nothing(lock, tmp_path):
+    process = start(FORKING, tmp_path / "settings")
+    assert process.stdout is not None
+    assert int(process.stdout.readline()) > 0
+    process.wait(30)
+    assert lock.claim()
+    process.communicate(timeout=30)  # which lets the child go
+
+
+def test_a_folder_that_cannot_be_locked_is_used_with_a_warning(lock, tmp_path, caplog):
+    (tmp_path / "settings" / LOCK_FILE).mkdir(parents=True)
+    with caplog.at_level(logging.WARNING, "labthings_fastapi"):
+        assert lock.claim()
+    assert "cannot be locked" in caplog.text
+
+
+def test_a_server_that_stops_at_this_moment_has_no_folder_to_keep(tmp_path, monkeypatch):
+    class Stopping:
+        """A lock that the other thread, which stops the server, gets first."""
+
+        def __enter__(self):
+            monkeypatch.setattr(lock, "_lock", real)
+            lock.release()
+            real.acquire()
+
+        def __exit__(self, *_):
+            real.release()
+
+    lock = FolderLock(tmp_path)
+    assert lock.claim()
+    real = lock._lock
+    monkeypatch.setattr(lock, "_lock", Stopping())
+    lock.secure_if_claimed()
+    assert lock.claim()
+    lock.release()

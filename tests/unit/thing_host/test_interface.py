@@ -1,0 +1,96 @@
+"""A Thing's view of its server, with and without one."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+import labthings_fastapi as lt
+from labthings_fastapi.messages.broker import Broker
+from labthings_fastapi.messages.topic import Topic
+from labthings_fastapi.thing_host import interface
+
+
+class Stage(lt.Thing):
+    speed: float = lt.property(default=1.0)
+
+    @property
+    def thing_state(self):
+        return {"speed": self.speed}
+
+
+async def thread_name(suffix):
+    return threading.current_thread().name + suffix
+
+
+@pytest.fixture(params=["alone", "in a house"])
+def thing(request):
+    if request.param == "alone":
+        return Stage()
+    return lt.ThingServer.from_things({"stage": Stage}).things["stage"]
+
+
+def test_coroutines_run_on_the_things_loop(thing):
+    services = thing._thing_server_interface
+    future = services.start_async_task_soon(thread_name, "!")
+    assert future.result(30) == "labthings-things-loop!"
+    assert services.call_async_task(thread_name, "?") == "labthings-things-loop?"
+
+
+def test_what_a_coroutine_raises_comes_back(thing):
+    async def fail():
+        raise OSError("no answer")
+
+    with pytest.raises(OSError, match="no answer"):
+        thing._thing_server_interface.call_async_task(fail)
+
+
+def test_messages_are_published(thing):
+    services = thing._thing_server_interface
+    with services.broker.subscribe(Topic(thing=thing.name)) as subscription:
+        thing.speed = 2
+        assert [message.payload for message in subscription.take()] == [b"2.0"]
+
+
+def test_alone_it_has_the_name_of_its_class_and_no_neighbours():
+    services = Stage()._thing_server_interface
+    assert (services.name, services.path) == ("Stage", "/Stage/")
+    assert (services.application_config, services.get_thing_states()) == (None, {})
+
+
+def test_two_things_alone_share_nothing():
+    one, other = Stage(), Stage()
+    with other._thing_server_interface.broker.subscribe(Topic()) as subscription:
+        one.speed = 2
+        assert subscription.take() == []
+
+
+def test_in_a_house_it_knows_the_configuration_and_the_others():
+    config = {"lab": {"room": 4}}
+    server = lt.ThingServer.from_things(
+        {"a": Stage, "b": Stage}, application_config=config, api_prefix="/api"
+    )
+    services = server.things["a"]._thing_server_interface
+    assert (services.name, services.path) == ("a", "/api/a/")
+    assert services.get_thing_states() == {"a": {"speed": 1.0}, "b": {"speed": 1.0}}
+    services.application_config["lab"]["room"] = 5
+    assert services.application_config == config
+
+
+def test_a_finaliser_may_publish_while_its_thread_publishes_for_the_first_time(monkeypatch):
+    stage, asked, found = Stage(), [], []
+    services = stage._thing_server_interface
+
+    def make_with_finaliser(**options):
+        if not asked:
+            asked.append(None)
+            asked[0] = services.broker
+        return Broker(**options)
+
+    monkeypatch.setattr(interface, "Broker", make_with_finaliser)
+    asking = threading.Thread(target=lambda: found.append(services.broker), daemon=True)
+    asking.start()
+    asking.join(30)
+    assert not asking.is_alive()
+    assert found == asked == [services.broker]
