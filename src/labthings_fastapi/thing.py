@@ -6,7 +6,7 @@ import inspect
 import logging
 from typing import TYPE_CHECKING, Any, ClassVar, TypedDict
 
-from labthings_fastapi.actions.context import current_run
+from labthings_fastapi.actions.context import current_invocation
 from labthings_fastapi.actions.logs import THINGS_LOGGER
 from labthings_fastapi.descriptors.action import ActionDescriptor
 from labthings_fastapi.descriptors.base import BaseDescriptor, descriptors_of
@@ -235,7 +235,7 @@ class Thing:
 
     def get_current_invocation_logs(self) -> list[logging.LogRecord]:
         """Return what the run that this code belongs to has logged so far; empty outside a run."""
-        run = current_run()
+        run = current_invocation()
         return run.log.records if run is not None and run.log is not None else []
 
 

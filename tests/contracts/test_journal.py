@@ -13,8 +13,8 @@ import pytest
 
 from labthings_fastapi.exceptions import RequestError, ServerNotRunningError
 from labthings_fastapi.journal.journal import Journal, MemoryJournal
-from labthings_fastapi.journal.keys import KEY_LIFETIME, RunKey
-from labthings_fastapi.journal.record import RunQuery, RunRecord
+from labthings_fastapi.journal.keys import KEY_LIFETIME, IdempotencyKey
+from labthings_fastapi.journal.record import InvocationRecord, JournalQuery
 from labthings_fastapi.journal.sqlite import SqliteJournal
 from labthings_fastapi.messages.message import InvocationStatus
 
@@ -51,8 +51,8 @@ def journal(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Journal]
     journal.close(TIMEOUT)
 
 
-def run(minutes: float = 0, **changes: Any) -> RunRecord:
-    record = RunRecord(
+def run(minutes: float = 0, **changes: Any) -> InvocationRecord:
+    record = InvocationRecord(
         id=uuid4(),
         thing="stage",
         action="move",
@@ -65,7 +65,7 @@ def run(minutes: float = 0, **changes: Any) -> RunRecord:
     return replace(record, **changes)
 
 
-def finished(record: RunRecord, **changes: Any) -> RunRecord:
+def finished(record: InvocationRecord, **changes: Any) -> InvocationRecord:
     ended = replace(
         record,
         status=InvocationStatus.COMPLETED,
@@ -78,12 +78,12 @@ def finished(record: RunRecord, **changes: Any) -> RunRecord:
     return replace(ended, **changes)
 
 
-def keep(journal: Journal, *records: RunRecord) -> None:
+def keep(journal: Journal, *records: InvocationRecord) -> None:
     for future in [journal.put(record) for record in records]:
         future.result(TIMEOUT)
 
 
-def pages(journal: Journal, query: RunQuery) -> list[list[RunRecord]]:
+def pages(journal: Journal, query: JournalQuery) -> list[list[InvocationRecord]]:
     page = journal.search(query)
     found = [list(page.records)]
     while page.next_cursor is not None:
@@ -93,7 +93,7 @@ def pages(journal: Journal, query: RunQuery) -> list[list[RunRecord]]:
 
 
 def ids(journal: Journal, **query: Any) -> set[UUID]:
-    return {record.id for record in journal.search(RunQuery(**query)).records}
+    return {record.id for record in journal.search(JournalQuery(**query)).records}
 
 
 # One record
@@ -142,7 +142,7 @@ def test_a_later_record_of_a_run_takes_the_place_of_the_earlier(journal: Journal
     last = finished(first)
     keep(journal, first, last)
     assert journal.get(first.id) == last
-    assert journal.search(RunQuery()).records == (last,)
+    assert journal.search(JournalQuery()).records == (last,)
 
 
 def test_a_burst_of_records_of_one_run_ends_with_the_last(journal: Journal) -> None:
@@ -162,7 +162,7 @@ def test_texts_that_are_not_valid_unicode_are_kept(journal: Journal) -> None:
 def test_records_may_be_put_by_many_threads(journal: Journal) -> None:
     start = threading.Barrier(4)
 
-    def put_many(minutes: int) -> list[RunRecord]:
+    def put_many(minutes: int) -> list[InvocationRecord]:
         start.wait()
         records = [run(minutes) for _ in range(25)]
         keep(journal, *records)
@@ -179,11 +179,11 @@ def test_records_may_be_put_by_many_threads(journal: Journal) -> None:
 def test_the_newest_request_comes_first(journal: Journal) -> None:
     records = [run(minutes) for minutes in range(10)]
     keep(journal, *records[1::2], *records[::2])
-    assert list(journal.search(RunQuery()).records) == records[::-1]
+    assert list(journal.search(JournalQuery()).records) == records[::-1]
 
 
 def test_an_empty_journal_has_one_empty_page(journal: Journal) -> None:
-    assert pages(journal, RunQuery()) == [[]]
+    assert pages(journal, JournalQuery()) == [[]]
 
 
 @pytest.mark.parametrize(
@@ -215,7 +215,7 @@ def test_every_filter_that_is_given_holds(
         run(1, action="home"),
         run(2, thing="camera", action="grab"),
     )
-    found = journal.search(RunQuery(**query)).records
+    found = journal.search(JournalQuery(**query)).records
     assert {record.action for record in found} == expected
 
 
@@ -242,20 +242,20 @@ def test_text_is_looked_for_everywhere_without_regard_to_case(journal: Journal, 
 def test_pages_hold_every_run_once(journal: Journal) -> None:
     records = [run(minutes) for minutes in range(10)]
     keep(journal, *records)
-    found = pages(journal, RunQuery(limit=4))
+    found = pages(journal, JournalQuery(limit=4))
     assert [len(page) for page in found] == [4, 4, 2]
     assert [record for page in found for record in page] == records[::-1]
 
 
 def test_the_last_full_page_has_no_cursor(journal: Journal) -> None:
     keep(journal, *[run(minutes) for minutes in range(4)])
-    assert [len(page) for page in pages(journal, RunQuery(limit=2))] == [2, 2]
+    assert [len(page) for page in pages(journal, JournalQuery(limit=2))] == [2, 2]
 
 
 def test_runs_requested_at_the_same_instant_are_paged_too(journal: Journal) -> None:
     records = [run() for _ in range(10)]
     keep(journal, *records)
-    found = [record.id for page in pages(journal, RunQuery(limit=3)) for record in page]
+    found = [record.id for page in pages(journal, JournalQuery(limit=3)) for record in page]
     assert len(found) == 10
     assert set(found) == {record.id for record in records}
 
@@ -263,9 +263,9 @@ def test_runs_requested_at_the_same_instant_are_paged_too(journal: Journal) -> N
 def test_runs_that_are_added_between_pages_disturb_nothing(journal: Journal) -> None:
     records = [run(minutes) for minutes in range(6)]
     keep(journal, *records)
-    first = journal.search(RunQuery(limit=3))
+    first = journal.search(JournalQuery(limit=3))
     keep(journal, run(100), finished(records[0]))
-    second = journal.search(RunQuery(limit=3, cursor=first.next_cursor))
+    second = journal.search(JournalQuery(limit=3, cursor=first.next_cursor))
     assert [record.id for record in first.records + second.records] == [
         record.id for record in records[::-1]
     ]
@@ -274,14 +274,14 @@ def test_runs_that_are_added_between_pages_disturb_nothing(journal: Journal) -> 
 def test_filters_hold_on_every_page(journal: Journal) -> None:
     records = [run(minutes, thing=f"thing{minutes % 2}") for minutes in range(10)]
     keep(journal, *records)
-    found = pages(journal, RunQuery(thing="thing1", limit=2))
+    found = pages(journal, JournalQuery(thing="thing1", limit=2))
     assert [record for page in found for record in page] == records[::-2]
 
 
 @pytest.mark.parametrize("cursor", ["", "nonsense", "é", "MjAyNA", "AAAA", "' OR 1=1 --"])
 def test_an_invented_cursor_is_refused(journal: Journal, cursor: str) -> None:
     with pytest.raises(RequestError, match="next_cursor"):
-        journal.search(RunQuery(cursor=cursor))
+        journal.search(JournalQuery(cursor=cursor))
 
 
 def test_a_text_that_is_not_valid_unicode_is_looked_for_and_not_found(journal: Journal) -> None:
@@ -293,8 +293,10 @@ def test_a_text_that_is_not_valid_unicode_is_looked_for_and_not_found(journal: J
 # Keys
 
 
-def key(text: str = "k1", **changes: Any) -> RunKey:
-    made = RunKey(text, "stage", "move", input_digest="f00", run=uuid4(), time=CLOCK.now)
+def key(text: str = "k1", **changes: Any) -> IdempotencyKey:
+    made = IdempotencyKey(
+        text, "stage", "move", input_digest="f00", invocation=uuid4(), time=CLOCK.now
+    )
     return replace(made, **changes)
 
 
@@ -335,7 +337,7 @@ def test_a_key_may_be_used_again_after_a_day(journal: Journal) -> None:
 
 
 def test_a_key_of_a_refused_run_may_be_used_again(journal: Journal) -> None:
-    first, second = key(), key(run=uuid4())
+    first, second = key(), key(invocation=uuid4())
     journal.remember_key(first).result(TIMEOUT)
     journal.forget_key(second).result(TIMEOUT)
     assert journal.find_key(*first.name) == first, "it stands for another run"
@@ -356,7 +358,7 @@ def test_a_key_that_is_not_valid_unicode_harms_nobody(journal: Journal) -> None:
 def test_the_runs_of_this_life_are_not_interrupted(journal: Journal) -> None:
     mine = run()
     keep(journal, mine)
-    assert journal.interrupt_open_runs() == []
+    assert journal.interrupt_open_invocations() == []
     assert journal.get(mine.id) == mine
 
 
@@ -380,7 +382,7 @@ def test_a_closed_journal_can_still_be_read(journal: Journal) -> None:
     keep(journal, record)
     journal.close(TIMEOUT)
     assert journal.get(record.id) == record
-    assert journal.search(RunQuery()).records == (record,)
+    assert journal.search(JournalQuery()).records == (record,)
 
 
 def test_a_closed_journal_remembers_no_key(journal: Journal) -> None:
@@ -393,7 +395,7 @@ def test_a_journal_that_was_never_used_can_be_closed_and_read(journal: Journal) 
     journal.close(TIMEOUT)
     assert journal.get(uuid4()) is None
     assert journal.find_key("k1", "stage", "move") is None
-    assert pages(journal, RunQuery()) == [[]]
+    assert pages(journal, JournalQuery()) == [[]]
 
 
 def test_a_closed_journal_says_that_it_takes_nothing(journal: Journal) -> None:
@@ -412,8 +414,8 @@ def test_mutations_are_kept_beside_runs_and_found_by_their_actor(journal: Journa
     nobody = finished(run(3, requested_by=None))
     keep(journal, moved, written, other, nobody)
 
-    def found(**wanted: Any) -> list[RunRecord]:
-        return list(journal.search(RunQuery(**wanted)).records)
+    def found(**wanted: Any) -> list[InvocationRecord]:
+        return list(journal.search(JournalQuery(**wanted)).records)
 
     assert found() == [nobody, other, moved]
     assert found(kind=None) == [nobody, other, written, moved]

@@ -28,7 +28,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from labthings_fastapi.exceptions import ServerConfigurationError
-from labthings_fastapi.journal.record import RunRecord
+from labthings_fastapi.journal.record import InvocationRecord
 from labthings_fastapi.journal.sqlite import SqliteJournal
 from labthings_fastapi.messages.message import InvocationStatus
 
@@ -36,8 +36,8 @@ TIMEOUT = 60.0
 IN_FLIGHT = 100
 
 
-def started(boot_id: str, **changes: Any) -> RunRecord:
-    record = RunRecord(
+def started(boot_id: str, **changes: Any) -> InvocationRecord:
+    record = InvocationRecord(
         id=uuid4(),
         thing="stage",
         action="move",
@@ -50,7 +50,7 @@ def started(boot_id: str, **changes: Any) -> RunRecord:
     return replace(record, **changes)
 
 
-def ended(record: RunRecord, size: int = 40) -> RunRecord:
+def ended(record: InvocationRecord, size: int = 40) -> InvocationRecord:
     """Return an end in which every part can be recognised."""
     return replace(
         record,
@@ -61,7 +61,7 @@ def ended(record: RunRecord, size: int = 40) -> RunRecord:
     )
 
 
-def is_whole(record: RunRecord) -> bool:
+def is_whole(record: InvocationRecord) -> bool:
     """Whether a record of an ended run is as it was put."""
     again = ended(record)
     return (record.output, record.log) == (again.output, again.log) and bool(record.time_ended)
@@ -77,18 +77,18 @@ def live(path: Path, boot_id: str, told: int) -> None:
     def tell(kind: str, id: UUID) -> None:
         os.write(told, f"{kind} {id}\n".encode())
 
-    for record in journal.interrupt_open_runs():
+    for record in journal.interrupt_open_invocations():
         tell("interrupted", record.id)
     waiting: deque[Future[None]] = deque()
 
-    def put(kind: str, record: RunRecord) -> None:
+    def put(kind: str, record: InvocationRecord) -> None:
         future = journal.put(record)
         future.add_done_callback(lambda done: None if done.exception() else tell(kind, record.id))
         waiting.append(future)
         if len(waiting) > IN_FLIGHT:
             waiting.popleft().result(TIMEOUT)
 
-    going: deque[RunRecord] = deque()
+    going: deque[InvocationRecord] = deque()
     while True:
         record = started(boot_id)
         put("started", record)
@@ -174,7 +174,7 @@ def full_from_the_start(folder: Path) -> None:
     mount(folder, "size=1m")
     ballast = fill(folder)
     journal, record = SqliteJournal(folder / "journal.sqlite", boot_id="one"), started("one")
-    assert journal.interrupt_open_runs() == []
+    assert journal.interrupt_open_invocations() == []
     assert refused(journal.put(record)) == errno.ENOSPC
     ballast.unlink()
     assert journal.put(record).result(TIMEOUT) is None

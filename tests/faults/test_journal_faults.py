@@ -17,7 +17,7 @@ from uuid import UUID
 
 import pytest
 
-from labthings_fastapi.journal.record import RunQuery, RunRecord
+from labthings_fastapi.journal.record import InvocationRecord, JournalQuery
 from labthings_fastapi.journal.sqlite import SqliteJournal
 from labthings_fastapi.messages.message import InvocationStatus
 
@@ -37,8 +37,8 @@ def loaded() -> ModuleType:
 
 
 fire = loaded()
-started: Callable[..., RunRecord] = fire.started
-ended: Callable[..., RunRecord] = fire.ended
+started: Callable[..., InvocationRecord] = fire.started
+ended: Callable[..., InvocationRecord] = fire.ended
 
 
 def perform(*arguments: object, namespace: bool = False) -> str:
@@ -77,13 +77,13 @@ def opened(path: Path, boot_id: str = "one") -> SqliteJournal:
     return SqliteJournal(path, boot_id=boot_id)
 
 
-def keep(journal: SqliteJournal, *records: RunRecord) -> None:
+def keep(journal: SqliteJournal, *records: InvocationRecord) -> None:
     for future in [journal.put(record) for record in records]:
         future.result(TIMEOUT)
 
 
-def everything(journal: SqliteJournal) -> dict[UUID, RunRecord]:
-    return {record.id: record for record in journal.search(RunQuery(limit=1_000_000)).records}
+def everything(journal: SqliteJournal) -> dict[UUID, InvocationRecord]:
+    return {record.id: record for record in journal.search(JournalQuery(limit=1_000_000)).records}
 
 
 # Killed
@@ -96,7 +96,7 @@ def test_what_was_told_as_recorded_is_there_after_a_hundred_kills(tmp_path: Path
     path = tmp_path / "journal.sqlite"
     told = json.loads(perform("lives", path, LIVES, random.randrange(10**9)))  # noqa: S311
     journal = opened(path, "the last")
-    last = {str(record.id) for record in journal.interrupt_open_runs()}
+    last = {str(record.id) for record in journal.interrupt_open_invocations()}
     found = {str(id): record for id, record in everything(journal).items()}
     journal.close(TIMEOUT)
     assert not list(tmp_path.glob("*.corrupt-*"))
@@ -135,7 +135,7 @@ def test_a_file_that_may_not_grow_costs_only_what_does_not_fit(tmp_path: Path) -
 # Damaged
 
 
-def written(path: Path, count: int = 300) -> list[RunRecord]:
+def written(path: Path, count: int = 300) -> list[InvocationRecord]:
     journal = opened(path)
     records = [ended(started("one")) for _ in range(count)]
     keep(journal, *records)
@@ -192,7 +192,7 @@ def test_a_damaged_file_is_set_aside_and_a_new_one_begun(
     damage(content)
     path.write_bytes(content)
     journal, record = opened(path, "two"), ended(started("two"))
-    assert journal.interrupt_open_runs() == []
+    assert journal.interrupt_open_invocations() == []
     keep(journal, record)
     assert everything(journal) == {record.id: record}
     journal.close(TIMEOUT)
@@ -223,7 +223,7 @@ def test_flipped_bytes_stop_nothing(tmp_path: Path, seed: int) -> None:
         content[dice.randrange(len(content))] ^= 1 << dice.randrange(8)
     path.write_bytes(content)
     journal, record = opened(path, "two"), ended(started("two"))
-    journal.interrupt_open_runs()
+    journal.interrupt_open_invocations()
     keep(journal, record)
     found = everything(journal)
     assert found[record.id] == record
@@ -244,7 +244,7 @@ def overwrite(path: Path) -> None:
     subprocess.run([sys.executable, "-c", program, path], check=True)
 
 
-def in_use(path: Path) -> tuple[SqliteJournal, list[RunRecord]]:
+def in_use(path: Path) -> tuple[SqliteJournal, list[InvocationRecord]]:
     """Return a journal that works, and whose file is far larger than what it has in memory."""
     records = [ended(started("one"), 800) for _ in range(400)]
     journal = opened(path)
@@ -263,7 +263,7 @@ def test_damage_is_noticed_by_a_reader_while_the_journal_is_used(
     overwrite(path)
     start = threading.Barrier(4)
 
-    def search() -> dict[UUID, RunRecord]:
+    def search() -> dict[UUID, InvocationRecord]:
         start.wait()
         return everything(journal)
 
@@ -300,7 +300,7 @@ def test_two_journals_on_one_file_lose_nothing(tmp_path: Path) -> None:
     journals = [opened(path), opened(path)]
     start = threading.Barrier(2)
 
-    def put_many(journal: SqliteJournal) -> list[RunRecord]:
+    def put_many(journal: SqliteJournal) -> list[InvocationRecord]:
         start.wait()
         records = [ended(started("one")) for _ in range(500)]
         for some in range(0, 500, 10):

@@ -7,7 +7,7 @@ from itertools import pairwise
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from labthings_fastapi.actions.lifecycle import Ending, Lifecycle, RunState
+from labthings_fastapi.actions.lifecycle import Ending, InvocationState, Lifecycle
 from labthings_fastapi.messages.message import FINAL_STATUSES, InvocationStatus
 
 PENDING, RUNNING = InvocationStatus.PENDING, InvocationStatus.RUNNING
@@ -23,9 +23,9 @@ class LifeOfARun(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.life = Lifecycle(300)
-        self.heard: list[RunState] = []
+        self.heard: list[InvocationState] = []
         self.life.listen(self.heard.append)
-        self.told: list[RunState] = []
+        self.told: list[InvocationState] = []
         self.waiting = 0
         self.status = PENDING
         self.asked = False

@@ -91,7 +91,7 @@ class Lives(RuleBasedStateMachine):
         self.journal = SqliteJournal(
             Path(self.folder.name) / "journal.sqlite", boot_id=uuid.uuid4().hex
         )
-        self.journal.interrupt_open_runs()
+        self.journal.interrupt_open_invocations()
         self.manager = ActionManager(journal=self.journal, clock=self.now)
 
     def now(self) -> float:

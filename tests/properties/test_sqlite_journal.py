@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
 from labthings_fastapi.journal.journal import Journal, MemoryJournal
-from labthings_fastapi.journal.keys import RunKey
-from labthings_fastapi.journal.record import RunQuery, RunRecord
+from labthings_fastapi.journal.keys import IdempotencyKey
+from labthings_fastapi.journal.record import InvocationRecord, JournalQuery
 from labthings_fastapi.journal.sqlite import SqliteJournal
 from labthings_fastapi.messages.message import InvocationStatus
 
@@ -42,7 +42,7 @@ objects = st.dictionaries(any_text, values, max_size=3)
 payloads = values.map(lambda value: json.dumps(value).encode()) | st.binary(max_size=8)
 
 
-def of_one_run(record: RunRecord) -> RunRecord:
+def of_one_run(record: InvocationRecord) -> InvocationRecord:
     """Let all records of a run have the same Thing, actor and time of request, as journals may."""
     number = record.id.int % 16
     return replace(
@@ -54,7 +54,7 @@ def of_one_run(record: RunRecord) -> RunRecord:
 
 
 records = st.builds(
-    RunRecord,
+    InvocationRecord,
     ids,
     things,
     actions,
@@ -72,7 +72,7 @@ records = st.builds(
     boot_id=st.just("one"),
 ).map(of_one_run)
 queries = st.builds(
-    RunQuery,
+    JournalQuery,
     thing=st.none() | things | any_text,
     action=st.none() | actions,
     status=st.none() | statuses,
@@ -114,13 +114,13 @@ class JournalMachine(RuleBasedStateMachine):
         self.waiting.clear()
 
     @rule(some=st.lists(records, min_size=1, max_size=5))
-    def put(self, some: list[RunRecord]) -> None:
+    def put(self, some: list[InvocationRecord]) -> None:
         for record in some:
             self.memory.put(record)
             self.waiting.append(self.sqlite.put(record))
 
     @rule(record=records, count=st.integers(2, 120))
-    def put_a_burst(self, record: RunRecord, count: int) -> None:
+    def put_a_burst(self, record: InvocationRecord, count: int) -> None:
         self.put([replace(record, progress={"done": done}) for done in range(count)])
 
     @rule(id=ids)
@@ -129,7 +129,7 @@ class JournalMachine(RuleBasedStateMachine):
         assert self.memory.get(id) == self.sqlite.get(id)
 
     @rule(query=queries)
-    def search(self, query: RunQuery) -> None:
+    def search(self, query: JournalQuery) -> None:
         self.settle()
         cursor: str | None = None
         while True:
@@ -140,8 +140,8 @@ class JournalMachine(RuleBasedStateMachine):
                 break
 
     @rule(name=key_names, record=records)
-    def remember(self, name: tuple[str, str, str], record: RunRecord) -> None:
-        key = RunKey(*name, input_digest="f00", run=record.id, time=self.now)
+    def remember(self, name: tuple[str, str, str], record: InvocationRecord) -> None:
+        key = IdempotencyKey(*name, input_digest="f00", invocation=record.id, time=self.now)
         kept = self.sqlite.remember_key(key)
         # At a restart, a key without a run would be forgotten.
         self.put([record])
@@ -165,7 +165,7 @@ class JournalMachine(RuleBasedStateMachine):
         self.sqlite.close(TIMEOUT)
         self.settle()
         self.sqlite = self.opened()
-        assert self.sqlite.interrupt_open_runs() == []
+        assert self.sqlite.interrupt_open_invocations() == []
 
     def teardown(self) -> None:
         self.sqlite.close(TIMEOUT)

@@ -29,9 +29,9 @@ from .safety import make_safe
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Coroutine, Generator
 
-    from .context import RunContext
+    from .context import InvocationContext
     from .protocols import Host, OutputSchema, Runnable
-    from .results import RunResults
+    from .results import InvocationResults
 
 
 def cancelled_ending(error: BaseException | None = None) -> Ending:
@@ -81,13 +81,18 @@ class ActionCall:
     """One call of an action's function; used by the run's own thread only."""
 
     def __init__(
-        self, action: Runnable, thing: Host, run: RunContext, results: RunResults, blobs: Any
+        self,
+        action: Runnable,
+        thing: Host,
+        invocation: InvocationContext,
+        results: InvocationResults,
+        blobs: Any,
     ) -> None:
         """Gather what the call needs; `blobs` is where binary values are published."""
         self._action = action
         self._thing = thing
-        self._run = run
-        self._cancel = run.cancel
+        self._run = invocation
+        self._cancel = invocation.cancel
         self._results = results
         self._json_context = {"blobs": blobs}
         self._place = f"{thing.name}.{action.name}"

@@ -10,7 +10,7 @@ from labthings_fastapi.own_log import own_logger
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .lifecycle import RunState
+    from .lifecycle import InvocationState
 
 LOGGER = own_logger("actions")
 
@@ -31,14 +31,14 @@ class CommittedState:
 
     __slots__ = ("_lock", "_waiters", "journaled", "state")
 
-    def __init__(self, state: RunState) -> None:
+    def __init__(self, state: InvocationState) -> None:
         """Begin with the state that every run has."""
         self._lock: threading.Lock | threading.RLock = threading.Lock()
         self._waiters: tuple[Callable[[], None], ...] = ()  # an empty one takes no memory
         self.state = state
         self.journaled = True
 
-    def tell(self, state: RunState, *, journaled: bool = True) -> None:
+    def tell(self, state: InvocationState, *, journaled: bool = True) -> None:
         """Let clients know a state; `journaled` says whether its record is safe."""
         with self._lock:
             if self.state.finished:

@@ -34,7 +34,7 @@ class NoInvocationContextError(LabThingsError, RuntimeError):
         super().__init__(f"There is no {what} here: this code does not run inside an action.")
 
 
-class RunContext:
+class InvocationContext:
     """What code inside a run may reach: its id, cancel event, log, progress and files.
 
     Any thread may use it: what changes is changed by single steps of a dictionary and a list, so
@@ -112,60 +112,62 @@ class RunContext:
 
 _entries = count()
 """Numbers the entries into Things, of all runs."""
-RUN_MEMBER = "labthings_run"
+INVOCATION_MEMBER = "labthings_run"
 """By this member a log record may name its run."""
-RUN: ContextVar[RunContext | None] = ContextVar(RUN_MEMBER, default=None)
-"""For where each call counts; all others ask `current_run`."""
+CURRENT_INVOCATION: ContextVar[InvocationContext | None] = ContextVar(
+    INVOCATION_MEMBER, default=None
+)
+"""For where each call counts; all others ask `current_invocation`."""
 
 
-def current_run() -> RunContext | None:
+def current_invocation() -> InvocationContext | None:
     """Return the run that this code belongs to, or None outside a run."""
-    return RUN.get()
+    return CURRENT_INVOCATION.get()
 
 
 @contextmanager
-def entered(run: RunContext) -> Iterator[RunContext]:
+def entered(invocation: InvocationContext) -> Iterator[InvocationContext]:
     """Make this thread or task belong to `run` for a while."""
-    token = RUN.set(run)
+    token = CURRENT_INVOCATION.set(invocation)
     try:
-        yield run
+        yield invocation
     finally:
-        RUN.reset(token)
+        CURRENT_INVOCATION.reset(token)
 
 
 def get_invocation_id() -> UUID:
     """Return the id of the run that this code belongs to; an error outside a run."""
-    run = RUN.get()
-    if run is None:
+    invocation = CURRENT_INVOCATION.get()
+    if invocation is None:
         raise NoInvocationContextError("invocation id")
-    return run.id
+    return invocation.id
 
 
 def get_cancel_event() -> CancelEvent:
     """Return the cancel event of the run that this code belongs to; an error outside a run."""
-    run = RUN.get()
-    if run is None:
+    invocation = CURRENT_INVOCATION.get()
+    if invocation is None:
         raise NoInvocationContextError("cancel event")
-    return run.cancel
+    return invocation.cancel
 
 
 def get_invocation_directory() -> Path:
     """Return the folder for files that this run leaves behind, served under its `files` link."""
-    run = RUN.get()
-    if run is None or run.files is None:
+    invocation = CURRENT_INVOCATION.get()
+    if invocation is None or invocation.files is None:
         raise NoInvocationContextError("folder for files")
-    return run.files.directory
+    return invocation.files.directory
 
 
 @contextmanager
 def set_invocation_id(id: UUID) -> Iterator[None]:
     """Pretend, for tests, to be inside a run with this id."""
-    run = RunContext(id, CancelEvent(id))
-    with entered(run):
+    invocation = InvocationContext(id, CancelEvent(id))
+    with entered(invocation):
         try:
             yield
         finally:
-            run.come_to_rest()
+            invocation.come_to_rest()
 
 
 @contextmanager
@@ -178,21 +180,21 @@ def fake_invocation_context() -> Iterator[UUID]:
 
 def cancellable_sleep(interval: float) -> None:
     """Sleep for `interval` seconds, ended early by a cancel of the run; plain sleep outside one."""
-    run = RUN.get()
-    if run is None:
+    invocation = CURRENT_INVOCATION.get()
+    if invocation is None:
         time.sleep(interval)
     else:
-        run.cancel.sleep(interval)
+        invocation.cancel.sleep(interval)
 
 
 def raise_if_cancelled() -> None:
     """Raise `InvocationCancelledError` if a cancel of this run waits; nothing outside a run."""
-    run = RUN.get()
-    if run is not None:
-        run.cancel.raise_if_set()
+    invocation = CURRENT_INVOCATION.get()
+    if invocation is not None:
+        invocation.cancel.raise_if_set()
 
 
 def shield() -> AbstractContextManager[None]:
     """Hold a cancel back over a section that must not be torn; nothing outside a run."""
-    run = RUN.get()
-    return nullcontext() if run is None else run.cancel.shielded()
+    invocation = CURRENT_INVOCATION.get()
+    return nullcontext() if invocation is None else invocation.cancel.shielded()

@@ -11,7 +11,7 @@ from pathlib import Path
 from labthings_fastapi.problems import well_formed
 
 
-class RunFiles:
+class InvocationFiles:
     """A run's folder: made on first use, deleted with the run; any thread may use it."""
 
     def __init__(self) -> None:

@@ -19,22 +19,22 @@ from labthings_fastapi.schemas.signature import arguments
 
 from .action_call import ActionCall, cancelled_ending, failed_ending
 from .cancellation import CancelEvent
-from .context import RUN_MEMBER, entered
+from .context import INVOCATION_MEMBER, entered
 from .deadlines import deadlines
 from .group_lock import group_lock_for
 from .invocation_limits import NoLimits
-from .lifecycle import RunState
+from .invocation_view import InvocationView
+from .lifecycle import InvocationState
 from .logs import capture, thing_log
 from .progress import Progress
-from .protocols import BelongsToRun
-from .run_view import RunView
+from .protocols import BelongsToInvocation
 from .start_gate import StartGate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from uuid import UUID
 
-    from .context import RunContext
+    from .context import InvocationContext
     from .invocation_limits import StartLimit
     from .lifecycle import Ending
     from .log_lines import LineMessages
@@ -65,24 +65,24 @@ class _NotLaunched(threading.local):
 _not_launched = _NotLaunched()
 
 
-def _over_in_turn(run: Invocation) -> None:
+def _over_in_turn(invocation: Invocation) -> None:
     """Let a run be over, after those that are being so: each may launch the next, which fails too.
 
     Hundreds in line would be too deep a recursion.
     """
-    runs = _not_launched.runs
-    runs.append(run)
-    if len(runs) > 1:
+    invocations = _not_launched.runs
+    invocations.append(invocation)
+    if len(invocations) > 1:
         return
     try:
-        while runs:
-            runs[0]._over()
-            runs.popleft()
+        while invocations:
+            invocations[0]._over()
+            invocations.popleft()
     finally:
-        runs.clear()
+        invocations.clear()
 
 
-class Invocation(RunView, threading.Thread):
+class Invocation(InvocationView, threading.Thread):
     """One run of an action, in a thread of its own; keeps its output, log and progress.
 
     Every property may be read from any thread at any time.
@@ -119,7 +119,7 @@ class Invocation(RunView, threading.Thread):
         # All runs of an action share one name, as text and in memory.
         name = sys.intern(f"{thing.name}.{action.name}")
         threading.Thread.__init__(self, name=name, daemon=True)
-        RunView.__init__(self, action, thing, input, log_len, id, cancel_hook)
+        InvocationView.__init__(self, action, thing, input, log_len, id, cancel_hook)
         self._dependencies = dict(dependencies or {})
         stop = weakref.WeakMethod(self.cancel)
         self._live_context().stop = lambda: (found := stop()) is not None and found()
@@ -137,7 +137,7 @@ class Invocation(RunView, threading.Thread):
     def observe(
         self,
         *,
-        state: Callable[[RunState], None],
+        state: Callable[[InvocationState], None],
         progress: Callable[[Progress], None],
         log: LineMessages,
         result: Callable[[int, Any, bytes], None],
@@ -226,7 +226,7 @@ class Invocation(RunView, threading.Thread):
             self.commit = _COMMITTED
         self._compact()
 
-    def _live_context(self) -> RunContext:
+    def _live_context(self) -> InvocationContext:
         if self._context is None:
             raise LabThingsError(f"Invocation {self.id} has ended.")
         return self._context
@@ -272,7 +272,7 @@ class Invocation(RunView, threading.Thread):
 
     def _log_line(self, level: int, message: str, *arguments: object) -> None:
         """Log on the Thing's logger, as a part of this run."""
-        extra = {RUN_MEMBER: self._context}
+        extra = {INVOCATION_MEMBER: self._context}
         thing_log(self.thing_name).log(level, message, *arguments, extra=extra)
 
     def wait(self, timeout: float | None = None) -> bool:
@@ -285,8 +285,8 @@ class Invocation(RunView, threading.Thread):
             capture()
             context = self._live_context()
             for dependency in self._dependencies.values():
-                if isinstance(dependency, BelongsToRun):
-                    dependency.enter_run(context)
+                if isinstance(dependency, BelongsToInvocation):
+                    dependency.enter_invocation(context)
             with entered(context):
                 if self._committed():
                     self._run_guarded(context)
@@ -297,7 +297,7 @@ class Invocation(RunView, threading.Thread):
             self._dependencies = _NO_DEPENDENCIES
             self._starting = _STARTED
 
-    def _run_guarded(self, context: RunContext) -> None:
+    def _run_guarded(self, context: InvocationContext) -> None:
         """Run under the server's global lock, if there is one; without it, nothing begins."""
         try:
             with self.action.guard(self.thing):
@@ -310,7 +310,7 @@ class Invocation(RunView, threading.Thread):
             self._log_line(busy.log_level, "%s did not start: %s", self.action_path, busy)
             self._end(failed_ending(busy))
 
-    def _perform(self, context: RunContext) -> Ending:
+    def _perform(self, context: InvocationContext) -> Ending:
         performance = ActionCall(self.action, self.thing, context, self._results, self._blobs)
         return performance.ending(arguments(self.input) | self._dependencies)
 

@@ -28,7 +28,7 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-class RunState(NamedTuple):
+class InvocationState(NamedTuple):
     """Everything that is true of a run at one moment; replaced as a whole, never changed.
 
     `phase` says more than `status`, for people. `overdue`: it was cancelled and has not stopped in
@@ -87,17 +87,17 @@ class Lifecycle:
         """Begin as pending; `retention` seconds after its end the run expires."""
         self._lock: threading.Lock | threading.RLock = threading.Lock()
         self._retention = retention
-        self._listener: Callable[[RunState], None] | None = None
+        self._listener: Callable[[InvocationState], None] | None = None
         self._waiters: tuple[Callable[[], None], ...] = ()  # an empty one takes no memory
-        self.state = RunState(InvocationStatus.PENDING, "queued", utc_now())
+        self.state = InvocationState(InvocationStatus.PENDING, "queued", utc_now())
 
-    def listen(self, listener: Callable[[RunState], None]) -> None:
+    def listen(self, listener: Callable[[InvocationState], None]) -> None:
         """Tell `listener` the present state and every later one."""
         with self._lock:
             self._listener = listener
             self._report()
 
-    def _become(self, state: RunState) -> None:
+    def _become(self, state: InvocationState) -> None:
         self.state = state
         self._report()
 
@@ -144,7 +144,7 @@ class Lifecycle:
             )
             return True
 
-    def ask_cancel(self, ending: Ending) -> RunState:
+    def ask_cancel(self, ending: Ending) -> InvocationState:
         """Note a cancel request and return the state before it.
 
         A run that has not begun ends at once with `ending`; one that has ended is left alone.
@@ -173,7 +173,7 @@ class Lifecycle:
 
     def _end(self, ending: Ending, *, cancel_requested: bool) -> tuple[Callable[[], None], ...]:
         self._become(
-            RunState(
+            InvocationState(
                 status=ending.status,
                 phase="finished",
                 requested=self.state.requested,

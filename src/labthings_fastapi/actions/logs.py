@@ -13,7 +13,7 @@ from labthings_fastapi.exceptions import describe_exception
 from labthings_fastapi.own_log import OwnLogger
 from labthings_fastapi.problems import well_formed
 
-from .context import RUN, RUN_MEMBER, current_run
+from .context import CURRENT_INVOCATION, INVOCATION_MEMBER, current_invocation
 
 if TYPE_CHECKING:
     from collections.abc import MutableSequence
@@ -42,8 +42,8 @@ def inject_invocation_id(record: logging.LogRecord) -> bool:
 
     A filter for `logging.Handler.addFilter`; it lets every record through.
     """
-    run = current_run()
-    record.invocation_id = run.id if run is not None else None
+    invocation = current_invocation()
+    record.invocation_id = invocation.id if invocation is not None else None
     return True
 
 
@@ -134,7 +134,7 @@ def _moment(seconds: Any) -> datetime:
 _formatter = logging.Formatter()
 
 
-class RunLogHandler(logging.Handler):
+class InvocationLogHandler(logging.Handler):
     """Gives each record to the run in which it was logged; one instance serves all runs."""
 
     def handle(self, record: logging.LogRecord) -> bool | logging.LogRecord:  # type: ignore[override]
@@ -151,11 +151,13 @@ class RunLogHandler(logging.Handler):
         # A record may name its run (the injected logger does) or be logged inside one. The name is
         # taken off: kept records must not keep their run alive.
         members = record.__dict__
-        run = (members.pop(RUN_MEMBER) if RUN_MEMBER in members else None) or RUN.get()
+        invocation = (
+            members.pop(INVOCATION_MEMBER) if INVOCATION_MEMBER in members else None
+        ) or CURRENT_INVOCATION.get()
         last = logging.lastResort
         if last is not None and record.levelno >= last.level:
             self._show_if_nobody_else_does(record, last)
-        if run is None or KEPT in members or (log := run.log) is None:
+        if invocation is None or KEPT in members or (log := invocation.log) is None:
             return True
         members[KEPT] = True
         try:
@@ -178,7 +180,7 @@ class RunLogHandler(logging.Handler):
         last.handle(record)
 
 
-_handler = RunLogHandler(logging.INFO)
+_handler = InvocationLogHandler(logging.INFO)
 
 
 def capture(logger_name: str = "labthings_fastapi") -> None:

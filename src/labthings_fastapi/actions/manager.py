@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from .cancellation import CancelEvent
-    from .lifecycle import RunState
+    from .lifecycle import InvocationState
     from .protocols import App, Host, Runnable, UrlSource
 
 MAX_RETAINED_RUNS = 10_000
@@ -185,9 +185,11 @@ class ActionManager:
         request: UrlSource | None = None,
     ) -> list[Invocation] | list[BaseModel]:
         """Return the invocations of an action, of a Thing, or all, oldest first."""
-        found = [run for run in self.invocations if run.belongs_to(action, thing)]
+        found = [
+            invocation for invocation in self.invocations if invocation.belongs_to(action, thing)
+        ]
         if as_responses:
-            return [run.response(request) for run in found]
+            return [invocation.response(request) for invocation in found]
         return found
 
     def newest(
@@ -205,17 +207,17 @@ class ActionManager:
                 raise InvocationNotFoundError(before)
             backwards: Iterator[Invocation] = reversed(self._invocations.values())
             if before is not None:
-                for run in backwards:
-                    if run.id == before:
+                for invocation in backwards:
+                    if invocation.id == before:
                         break
             found = list(islice(filter(wanted, backwards), limit))
         return found[::-1]
 
-    def _note_end(self, run: Invocation, state: RunState) -> None:
+    def _note_end(self, invocation: Invocation, state: InvocationState) -> None:
         expires = state.expires if state.expires is not None else self._clock()
         with self._lock:
             self._ended += 1
-            heapq.heappush(self._expiries, (expires, self._ended, run.id))
+            heapq.heappush(self._expiries, (expires, self._ended, invocation.id))
             excess = len(self._expiries) - self._max_retained
             # The heap's first is the next to expire, which with one retention time for all is the
             # one that ended first.

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from labthings_fastapi.problems import well_formed
 
-from .context import current_run, raise_if_cancelled
+from .context import current_invocation, raise_if_cancelled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -188,9 +188,9 @@ def progress(
     `done` and `total` count in `unit`, whatever that is: steps, frames, "mm". Without a total,
     people see that something happens, though not how much is left.
     """
-    run = current_run()
-    if run is not None and run.progress is not None:
-        run.progress.report(done, total, message, unit)
+    invocation = current_invocation()
+    if invocation is not None and invocation.progress is not None:
+        invocation.progress.report(done, total, message, unit)
 
 
 def track(
@@ -203,8 +203,8 @@ def track(
     """
     if total is None and isinstance(sequence, Sized):
         total = len(sequence)
-    run = current_run()
-    meter = run.progress if run is not None else None
+    invocation = current_invocation()
+    meter = invocation.progress if invocation is not None else None
     progress(0, total, message=message)
     step = Step(total, message)
     for item in sequence:

@@ -98,11 +98,11 @@ class UrlSource(Protocol):
 
 
 @runtime_checkable
-class BelongsToRun(Protocol):
+class BelongsToInvocation(Protocol):
     """An injected object that wants to know its run, such as a logger."""
 
-    def enter_run(self, run: Any) -> None:
-        """Learn the `RunContext`, just before the action's function is called."""
+    def enter_invocation(self, invocation: Any) -> None:
+        """Learn the `InvocationContext`, just before the action's function is called."""
 
 
 class App(Protocol):
@@ -113,7 +113,7 @@ class App(Protocol):
 
 
 class Log(Protocol):
-    """Where the records of a run are kept: a `RunLog`."""
+    """Where the records of a run are kept: a `InvocationLog`."""
 
     @property
     def records(self) -> list[logging.LogRecord]:
@@ -139,7 +139,7 @@ class Meter(Protocol):
 
 
 class Files(Protocol):
-    """Where a run leaves files: a `RunFiles`."""
+    """Where a run leaves files: a `InvocationFiles`."""
 
     @property
     def directory(self) -> Path:

@@ -10,8 +10,8 @@ from pydantic_core import to_json
 
 from labthings_fastapi.messages.message import Message
 
+from .invocation_messages import LogMessages, StatusMessages
 from .rendering import journal_record
-from .run_messages import LogMessages, StatusMessages
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from labthings_fastapi.messages.message import InvocationStatus, MessageKind
 
     from .invocation import Invocation
-    from .lifecycle import RunState
+    from .lifecycle import InvocationState
     from .progress import Progress
     from .rendering import InvocationUrls
 
@@ -33,62 +33,64 @@ class InvocationPublisher:
 
     def __init__(
         self,
-        run: Invocation,
+        invocation: Invocation,
         broker: Broker,
         journal: Callable[[], Journal],
         place: InvocationUrls,
-        on_end: Callable[[Invocation, RunState], None],
+        on_end: Callable[[Invocation, InvocationState], None],
     ) -> None:
         """Report on `run`, found at `place`; `on_end` is called once with its final state.
 
         `journal` gives the journal that is in use: a run may outlive the one it began with.
         """
-        self._run = weakref.ref(run)
+        self._run = weakref.ref(invocation)
         self._broker = broker
         self._journal = journal
-        self._status = StatusMessages(run, broker, place)
+        self._status = StatusMessages(invocation, broker, place)
         self._on_end = on_end
         self._recorded: InvocationStatus | None = None
 
     def attach(self, blobs: Any) -> None:
         """Begin to listen; the run's present state is reported at once."""
-        run = self._run()
-        if run is not None:
-            run.observe(
+        invocation = self._run()
+        if invocation is not None:
+            invocation.observe(
                 state=self.state,
                 progress=self.progress,
-                log=LogMessages(run, self._broker),
+                log=LogMessages(invocation, self._broker),
                 result=self.result,
                 blobs=blobs,
             )
 
-    def state(self, state: RunState) -> None:
+    def state(self, state: InvocationState) -> None:
         """The run changed its state."""
-        run = self._run()
-        if run is None:
+        invocation = self._run()
+        if invocation is None:
             return
         if not state.finished:
             # A phase, a place in the line and a request to stop are news, but in no record.
             if state.status is not self._recorded:
-                commit = self._record(run, state)
+                commit = self._record(invocation, state)
                 if self._recorded is None:
-                    run.begin_after(commit)
+                    invocation.begin_after(commit)
                 self._recorded = state.status
-            self._tell(run, state)
+            self._tell(invocation, state)
             return
-        commit = self._record(run, state)
-        self._on_end(run, state)
+        commit = self._record(invocation, state)
+        self._on_end(invocation, state)
         # Clients learn of the end once it is recorded; the run is held until then.
-        commit.add_done_callback(lambda done: self._tell(run, state, done))
+        commit.add_done_callback(lambda done: self._tell(invocation, state, done))
 
-    def _tell(self, run: Invocation, state: RunState, commit: Future[None] | None = None) -> None:
+    def _tell(
+        self, invocation: Invocation, state: InvocationState, commit: Future[None] | None = None
+    ) -> None:
         journaled = commit is None or (not commit.cancelled() and commit.exception() is None)
-        run.committed.tell(state, journaled=journaled)
+        invocation.committed.tell(state, journaled=journaled)
         self._status.publish(state, journaled=journaled)
 
-    def _record(self, run: Invocation, state: RunState) -> Future[None]:
+    def _record(self, invocation: Invocation, state: InvocationState) -> Future[None]:
         try:
-            return self._journal().put(journal_record(run, state, self._broker.boot_id))
+            return self._journal().put(journal_record(invocation, state, self._broker.boot_id))
         except Exception as error:  # noqa: BLE001 - it counts as a journal that cannot write
             failed: Future[None] = Future()
             failed.set_exception(error)
@@ -96,21 +98,21 @@ class InvocationPublisher:
 
     def progress(self, progress: Progress) -> None:
         """The run reported how far it is."""
-        run = self._run()
-        if run is not None:
+        invocation = self._run()
+        if invocation is not None:
             payload = {"progress": progress.percent, "progressDetail": progress.detail()}
-            self._publish(run, "progress", to_json(payload, inf_nan_mode="strings"))
+            self._publish(invocation, "progress", to_json(payload, inf_nan_mode="strings"))
 
     def result(self, number: int, value: Any, json: bytes) -> None:
         """A generator yielded a value."""
-        run = self._run()
-        if run is not None:
+        invocation = self._run()
+        if invocation is not None:
             payload = b'{"number":%d,"value":%b}' % (number, json)
-            self._publish(run, "result", payload, value)
+            self._publish(invocation, "result", payload, value)
 
     def _publish(
         self,
-        run: Invocation,
+        invocation: Invocation,
         kind: MessageKind,
         payload: bytes,
         value: Any = None,
@@ -118,10 +120,10 @@ class InvocationPublisher:
         self._broker.publish(
             Message(
                 kind=kind,
-                thing=run.thing_name,
-                affordance=run.action_name,
+                thing=invocation.thing_name,
+                affordance=invocation.action_name,
                 payload=payload,
                 value=value,
-                invocation=run.id,
+                invocation=invocation.id,
             )
         )

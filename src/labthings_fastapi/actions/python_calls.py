@@ -14,20 +14,22 @@ from typing import TYPE_CHECKING, Any
 
 from labthings_fastapi.concurrency.threadsafe_event import ThreadsafeEvent
 
-from .context import current_run
+from .context import current_invocation
 from .group_lock import GroupLock, LockRequest, group_lock_for
 from .threads import outermost_id
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
-    from .context import RunContext
+    from .context import InvocationContext
     from .group_lock import Grouped
 
 
 def needs_group_lock(action: Grouped) -> bool:
     """Whether a call from Python has to do more than to call the function."""
-    return current_run() is not None or (action.concurrency != "parallel" and not action.stop)
+    return current_invocation() is not None or (
+        action.concurrency != "parallel" and not action.stop
+    )
 
 
 class _Call:
@@ -36,17 +38,17 @@ class _Call:
     def __init__(
         self, action: Grouped, thing: Any, place: GroupLock, wake: Callable[[], None]
     ) -> None:
-        self.run = current_run()
+        self.invocation = current_invocation()
         self.mine = False
         self._wake = wake
         self._place = place
-        self._owner = _owner(self.run)
+        self._owner = _owner(self.invocation)
         self._claim = LockRequest(
             self._owner,
             f"a call of {thing.name}.{action.name}",
             action.concurrency,
             granted=self._granted,
-            cancel=self.run.stop if self.run is not None else _nothing,
+            cancel=self.invocation.stop if self.invocation is not None else _nothing,
         )
 
     def _granted(self) -> None:
@@ -70,10 +72,10 @@ class _Call:
 
         Until then nobody else may begin: the next in line would move what is being stopped.
         """
-        if self.run is None or not self.mine:
+        if self.invocation is None or not self.mine:
             self.over()
         else:
-            self.run.hold_until_safe(self.over)
+            self.invocation.hold_until_safe(self.over)
 
 
 _CALLER: ContextVar[object | None] = ContextVar("labthings_caller", default=None)
@@ -92,9 +94,9 @@ def _one_caller() -> Iterator[None]:
             _CALLER.reset(before)
 
 
-def _owner(run: RunContext | None) -> Any:
-    if run is not None:
-        return outermost_id(run)
+def _owner(invocation: InvocationContext | None) -> Any:
+    if invocation is not None:
+        return outermost_id(invocation)
     return _CALLER.get() or ("thread", threading.get_ident())
 
 
@@ -104,10 +106,10 @@ def _nothing() -> None:
 
 def _place_to_hold(action: Grouped, thing: Any) -> GroupLock | None:
     """Let the run know that it enters a Thing, and return the place that this needs."""
-    run = current_run()
-    if run is not None:
-        run.release_held()
-        run.enter_thing(thing)
+    invocation = current_invocation()
+    if invocation is not None:
+        invocation.release_held()
+        invocation.enter_thing(thing)
     return group_lock_for(action, thing)
 
 
@@ -137,13 +139,13 @@ def group_lock_held(action: Grouped, thing: Any) -> Iterator[None]:
 
 
 def _wait(call: _Call, awake: threading.Event) -> None:
-    forget = call.run.cancel.listen(awake.set) if call.run is not None else _nothing
+    forget = call.invocation.cancel.listen(awake.set) if call.invocation is not None else _nothing
     try:
         while not call.mine:
             awake.wait()
             awake.clear()
-            if call.run is not None:
-                call.run.cancel.raise_if_set()
+            if call.invocation is not None:
+                call.invocation.cancel.raise_if_set()
     finally:
         forget()
 

@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 from pydantic_core import to_json
 
-from labthings_fastapi.journal.record import RunRecord, stored_output
+from labthings_fastapi.journal.record import InvocationRecord, stored_output
 from labthings_fastapi.messages.message import InvocationStatus
 from labthings_fastapi.outputs.blob import Blob
 
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from .invocation import Invocation
-    from .lifecycle import RunState
-    from .recorded_run import RecordedRun
+    from .lifecycle import InvocationState
+    from .recorded_invocation import RecordedInvocation
 
-    Run: TypeAlias = Invocation | RecordedRun
+    AnyInvocation: TypeAlias = Invocation | RecordedInvocation
 
 _W3C_STATUS = {
     InvocationStatus.PENDING: "pending",
@@ -68,13 +68,13 @@ class InvocationUrls:
         self.origin = origin
         self.invocations = f"{origin}{prefix}{ACTION_INVOCATIONS_PATH}/"
 
-    def of_run(self, run: Named) -> str:
+    def of_invocation(self, invocation: Named) -> str:
         """The run's own resource, in LabThings words."""
-        return f"{self.invocations}{run.id}"
+        return f"{self.invocations}{invocation.id}"
 
-    def of_action_run(self, run: Run) -> str:
+    def of_action_invocation(self, invocation: AnyInvocation) -> str:
         """The run as a resource of its action, in W3C words."""
-        return self.below_action(run.action_path, str(run.id))
+        return self.below_action(invocation.action_path, str(invocation.id))
 
     def below_action(self, path: str, id: str) -> str:
         """The same by the path of the action and the run's id as text."""
@@ -98,9 +98,9 @@ def _joined(members: dict[str, Any], **raw: bytes | None) -> bytes:
     return text[:-1] + (b"," if members else b"") + b",".join(parts) + b"}"
 
 
-def log_json(run: Run) -> list[dict[str, Any]]:
+def log_json(invocation: AnyInvocation) -> list[dict[str, Any]]:
     """The run's log as it goes out."""
-    lines: Iterable[Any] = run.log
+    lines: Iterable[Any] = invocation.log
     return [_line_json(line) for line in lines]
 
 
@@ -122,35 +122,37 @@ def _links(href: str) -> list[dict[str, str]]:
     ]
 
 
-def _summary_members(run: Run, state: RunState, place: InvocationUrls) -> dict[str, Any]:
-    id = str(run.id)
+def _summary_members(
+    invocation: AnyInvocation, state: InvocationState, place: InvocationUrls
+) -> dict[str, Any]:
+    id = str(invocation.id)
     href = f"{place.invocations}{id}"
     return {
         "status": state.status.value,
         "id": id,
-        "action": run.action_path,
+        "action": invocation.action_path,
         "href": href,
         "timeStarted": _time(state.started),
         "timeRequested": _time(state.requested),
         "timeCompleted": _time(state.ended),
         "links": _links(href),
-        "progress": run.progress,
-        "progressDetail": run.progress_detail,
+        "progress": invocation.progress,
+        "progressDetail": invocation.progress_detail,
         "phase": state.phase,
-        **_remarks(run, state),
+        **_remarks(invocation, state),
     }
 
 
-def _remarks(run: Run, state: RunState) -> dict[str, Any]:
+def _remarks(invocation: AnyInvocation, state: InvocationState) -> dict[str, Any]:
     """Say what is out of the ordinary; left out where nothing is."""
-    found = _remarks_on_state(state, journaled=run.committed.journaled)
-    reference = getattr(run, "output_reference", None)
+    found = _remarks_on_state(state, journaled=invocation.committed.journaled)
+    reference = getattr(invocation, "output_reference", None)
     if reference is not None:
         found["outputReference"] = reference
     return found
 
 
-def _remarks_on_state(state: RunState, *, journaled: bool) -> dict[str, Any]:
+def _remarks_on_state(state: InvocationState, *, journaled: bool) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if state.queue_position is not None:
         found["queuePosition"] = state.queue_position
@@ -161,33 +163,37 @@ def _remarks_on_state(state: RunState, *, journaled: bool) -> dict[str, Any]:
     return found
 
 
-def summary(run: Run, place: InvocationUrls) -> bytes:
+def summary(invocation: AnyInvocation, place: InvocationUrls) -> bytes:
     """Render a run for a listing: without input, output, log and error, in LabThings words."""
-    return to_json(_summary_members(run, run.committed.state, place), inf_nan_mode="strings")
+    return to_json(
+        _summary_members(invocation, invocation.committed.state, place), inf_nan_mode="strings"
+    )
 
 
-def in_full(run: Run, place: InvocationUrls) -> bytes:
+def in_full(invocation: AnyInvocation, place: InvocationUrls) -> bytes:
     """Render all of a run in LabThings words: the `InvocationModel`."""
-    state = run.committed.state
-    members = _summary_members(run, state, place) | {
+    state = invocation.committed.state
+    members = _summary_members(invocation, state, place) | {
         "error": state.problem,
-        "log": log_json(run),
-        "logDropped": run.log_dropped,
+        "log": log_json(invocation),
+        "logDropped": invocation.log_dropped,
         "cancelRequested": state.cancel_requested,
     }
-    return _joined(members, input=run.input_json, output=state.output_json or b"null")
+    return _joined(members, input=invocation.input_json, output=state.output_json or b"null")
 
 
-def w3c_word(run: Run) -> str:
+def w3c_word(invocation: AnyInvocation) -> str:
     """The W3C's word for where a run stands: pending, running, completed or failed."""
-    return _W3C_STATUS[run.committed.state.status]
+    return _W3C_STATUS[invocation.committed.state.status]
 
 
-def action_status(run: Run, place: InvocationUrls, *, short: bool = False) -> bytes:
+def action_status(
+    invocation: AnyInvocation, place: InvocationUrls, *, short: bool = False
+) -> bytes:
     """Render a run in W3C words; members without a value are left out (WoT Profiles, 6.2)."""
-    state = run.committed.state
+    state = invocation.committed.state
     # The answer to each request for a run: what is told twice is written once.
-    id, path, ended = str(run.id), run.action_path, _time(state.ended)
+    id, path, ended = str(invocation.id), invocation.action_path, _time(state.ended)
     members = {
         "status": _W3C_STATUS[state.status],
         "href": place.below_action(path, id),
@@ -198,28 +204,28 @@ def action_status(run: Run, place: InvocationUrls, *, short: bool = False) -> by
         "links": _links(f"{place.invocations}{id}"),
         "timeStarted": _time(state.started),
         "timeCompleted": ended,
-        "progress": run.progress,
-        "progressDetail": run.progress_detail,
+        "progress": invocation.progress,
+        "progressDetail": invocation.progress_detail,
         "phase": state.phase,
-        **_remarks(run, state),
+        **_remarks(invocation, state),
     }
     if not short:
-        members |= {"error": state.problem, "log": log_json(run)}
+        members |= {"error": state.problem, "log": log_json(invocation)}
     present = {name: value for name, value in members.items() if value is not None}
     if short:
         return to_json(present, inf_nan_mode="strings")
-    return _joined(present, input=run.input_json, output=state.output_json)
+    return _joined(present, input=invocation.input_json, output=state.output_json)
 
 
 def status_news(
-    run: Named, state: RunState, place: InvocationUrls, *, journaled: bool = True
+    invocation: Named, state: InvocationState, place: InvocationUrls, *, journaled: bool = True
 ) -> bytes:
     """Render a change of state for subscribers; `journaled` says whether its record is safe."""
     return to_json(
         {
-            "id": str(run.id),
-            "action": run.action_path,
-            "href": place.of_run(run),
+            "id": str(invocation.id),
+            "action": invocation.action_path,
+            "href": place.of_invocation(invocation),
             "status": state.status.value,
             "phase": state.phase,
             "cancelRequested": state.cancel_requested,
@@ -233,7 +239,7 @@ def status_news(
     )
 
 
-def _stored(state: RunState) -> tuple[bytes | None, dict[str, Any] | None]:
+def _stored(state: InvocationState) -> tuple[bytes | None, dict[str, Any] | None]:
     """Return what the journal keeps of an output, and what it says of one that it does not keep."""
     if state.output_json is None:
         return None, None
@@ -246,24 +252,26 @@ def _stored(state: RunState) -> tuple[bytes | None, dict[str, Any] | None]:
     return stored_output(state.output_json)
 
 
-def journal_record(run: Invocation, state: RunState, boot_id: str) -> RunRecord:
+def journal_record(
+    invocation: Invocation, state: InvocationState, boot_id: str
+) -> InvocationRecord:
     """Render a run for the journal."""
     output, reference = _stored(state)
-    return RunRecord(
-        id=run.id,
-        thing=run.thing_name,
-        action=run.action_name,
+    return InvocationRecord(
+        id=invocation.id,
+        thing=invocation.thing_name,
+        action=invocation.action_name,
         status=state.status,
-        requested_by=run.requested_by,
-        address=run.requested_from,
-        input=run.input_json,
+        requested_by=invocation.requested_by,
+        address=invocation.requested_from,
+        input=invocation.input_json,
         time_requested=state.requested,
         time_started=state.started,
         time_ended=state.ended,
         error=state.problem,
         output=output,
         output_reference=reference,
-        log=tuple(log_json(run)) if state.finished else (),
-        progress=run.progress_detail,
+        log=tuple(log_json(invocation)) if state.finished else (),
+        progress=invocation.progress_detail,
         boot_id=boot_id,
     )

@@ -12,13 +12,13 @@ class Requester:
     time and from several threads. That is safe: name and address stay, and the mark is only set.
     """
 
-    __slots__ = ("address", "made_run", "name")
+    __slots__ = ("address", "made_invocation", "name")
 
     def __init__(self, name: str | None, address: str | None) -> None:
         """Note who asks, None for somebody who need not say, and from where."""
         self.name = name
         self.address = address
-        self.made_run = False
+        self.made_invocation = False
         """Whether a run was made for it, which is recorded by itself; asked of HTTP only."""
 
 

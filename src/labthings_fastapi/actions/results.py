@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 KEPT_RESULTS = 10_000
 
 
-class RunResults:
+class InvocationResults:
     """The newest results of one run; the count goes on. Any thread may add or read."""
 
     __slots__ = ("_items", "_kept", "_lock", "count", "listener")

@@ -30,18 +30,18 @@ from labthings_fastapi.routes import ProblemRoute
 
 from .invocation_model import ACTION_INVOCATIONS_PATH, InvocationModel
 from .prefer import applied, wait_seconds
-from .recorded_run import RecordedRun, find_run
+from .recorded_invocation import RecordedInvocation, find_invocation
 from .rendering import InvocationUrls, in_full, status_news, summary
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable
 
     from .invocation import Invocation
+    from .invocation_collection import Invocations
     from .protocols import App
-    from .rendering import Run
-    from .runs import Runs
+    from .rendering import AnyInvocation
 
-RUNS_AT_ONCE: Final = 10
+INVOCATIONS_AT_ONCE: Final = 10
 """How many runs a listing writes before others have their turn: about a fifth of a millisecond."""
 
 Responses = dict[int | str, dict[str, Any]]
@@ -58,11 +58,11 @@ _STREAM: Responses = {200: {"content": {"text/event-stream": {}}}, **_NOT_FOUND}
 _PREFER = Header(description="`wait=N`: wait up to N seconds (60 at most) for the run to end.")
 
 
-def attach(manager: Runs, app: App, prefix: str = "") -> None:
+def attach(manager: Invocations, app: App, prefix: str = "") -> None:
     """Add the endpoints of `manager` to an app."""
     router = APIRouter(route_class=ProblemRoute, tags=["invocations"])
     _add_listing(router, manager, prefix)
-    _add_run(router, manager, prefix)
+    _add_invocation(router, manager, prefix)
     _add_output(router, manager)
     _add_files(router, manager)
     _add_events(router, manager)
@@ -80,30 +80,36 @@ def _json(body: bytes, headers: dict[str, str] | None = None) -> Response:
     return Response(body, media_type="application/json", headers=headers)
 
 
-async def written(runs: Iterable[Run], write: Callable[[Run], bytes]) -> list[bytes]:
+async def written(
+    invocations: Iterable[AnyInvocation], write: Callable[[AnyInvocation], bytes]
+) -> list[bytes]:
     """Write many runs, a few at a time: whoever asks for ten thousand must not keep others waiting.
 
     A run that goes on meanwhile is written as it is then.
     """
     found: list[bytes] = []
-    for run in runs:
-        if len(found) % RUNS_AT_ONCE == RUNS_AT_ONCE - 1:
+    for invocation in invocations:
+        if len(found) % INVOCATIONS_AT_ONCE == INVOCATIONS_AT_ONCE - 1:
             await asyncio.sleep(0)
-        found.append(write(run))
+        found.append(write(invocation))
     return found
 
 
-async def summaries(runs: Iterable[Run], place: InvocationUrls) -> bytes:
+async def summaries(invocations: Iterable[AnyInvocation], place: InvocationUrls) -> bytes:
     """Write a listing in LabThings words."""
-    return b"[" + b",".join(await written(runs, lambda run: summary(run, place))) + b"]"
+    return (
+        b"["
+        + b",".join(await written(invocations, lambda invocation: summary(invocation, place)))
+        + b"]"
+    )
 
 
-async def wait_for_end(run: Invocation | RecordedRun, seconds: float | None) -> None:
+async def wait_for_end(invocation: Invocation | RecordedInvocation, seconds: float | None) -> None:
     """Wait until the end of a run is told, at most so many seconds, without holding a thread."""
-    if run.committed.state.finished or (seconds is not None and seconds <= 0):
+    if invocation.committed.state.finished or (seconds is not None and seconds <= 0):
         return
     bell = ThreadsafeEvent()
-    forget = run.committed.on_end(bell.ring)
+    forget = invocation.committed.on_end(bell.ring)
     try:
         await bell.wait(seconds)
     finally:
@@ -111,7 +117,7 @@ async def wait_for_end(run: Invocation | RecordedRun, seconds: float | None) -> 
 
 
 async def honour_prefer(
-    run: Invocation | RecordedRun, prefer: str | None, default: float
+    invocation: Invocation | RecordedInvocation, prefer: str | None, default: float
 ) -> dict[str, str]:
     """Wait for the end of a run as a `Prefer` header asks, and return the header that says so.
 
@@ -120,24 +126,24 @@ async def honour_prefer(
     seconds = wait_seconds(prefer, default)
     if seconds is None:
         return {}
-    await wait_for_end(run, seconds)
+    await wait_for_end(invocation, seconds)
     return applied(seconds)
 
 
 def _selection(
     thing: str | None, action: str | None, status: InvocationStatus | None
 ) -> Callable[[Invocation], bool]:
-    def wanted(run: Invocation) -> bool:
+    def wanted(invocation: Invocation) -> bool:
         return (
-            (thing is None or run.thing_name == thing)
-            and (action is None or action in (run.action_name, run.action_path))
-            and (status is None or run.committed.state.status is status)
+            (thing is None or invocation.thing_name == thing)
+            and (action is None or action in (invocation.action_name, invocation.action_path))
+            and (status is None or invocation.committed.state.status is status)
         )
 
     return wanted
 
 
-def _add_listing(router: APIRouter, manager: Runs, prefix: str) -> None:
+def _add_listing(router: APIRouter, manager: Invocations, prefix: str) -> None:
     @router.get(
         ACTION_INVOCATIONS_PATH,
         name="action_invocations",
@@ -153,11 +159,11 @@ def _add_listing(router: APIRouter, manager: Runs, prefix: str) -> None:
         before: Annotated[UUID | None, Query(description="Only older than this run.")] = None,
     ) -> Response:
         """List the runs that are retained, newest last, in short."""
-        runs = manager.newest(_selection(thing, action, status), limit, before)
-        return _json(await summaries(runs, urls_of(request, prefix)))
+        invocations = manager.newest(_selection(thing, action, status), limit, before)
+        return _json(await summaries(invocations, urls_of(request, prefix)))
 
 
-def _add_run(router: APIRouter, manager: Runs, prefix: str) -> None:
+def _add_invocation(router: APIRouter, manager: Invocations, prefix: str) -> None:
     @router.get(
         f"{ACTION_INVOCATIONS_PATH}/{{id}}",
         name="action_invocation",
@@ -168,12 +174,12 @@ def _add_run(router: APIRouter, manager: Runs, prefix: str) -> None:
         request: Request, id: UUID, prefer: Annotated[str | None, _PREFER] = None
     ) -> Response:
         """Show all of a run; with `Prefer: wait=N`, wait for its end first."""
-        run = await find_run(manager, id, prefix)
+        invocation = await find_invocation(manager, id, prefix)
         if prefer is not None:
             # The header may come more than once (RFC 7240, section 2).
             prefer = ", ".join(request.headers.getlist("prefer"))
-        headers = await honour_prefer(run, prefer, run.response_timeout)
-        return _json(in_full(run, urls_of(request, prefix)), headers)
+        headers = await honour_prefer(invocation, prefer, invocation.response_timeout)
+        return _json(in_full(invocation, urls_of(request, prefix)), headers)
 
     @router.delete(
         f"{ACTION_INVOCATIONS_PATH}/{{id}}",
@@ -184,13 +190,13 @@ def _add_run(router: APIRouter, manager: Runs, prefix: str) -> None:
     )
     async def cancel_invocation(id: UUID) -> Response:
         """Ask a run to stop; it does so at its next cancellation point."""
-        run = await find_run(manager, id, prefix)
-        if not run.cancel():
-            raise InvocationFinishedError(id, run.status.value)
+        invocation = await find_invocation(manager, id, prefix)
+        if not invocation.cancel():
+            raise InvocationFinishedError(id, invocation.status.value)
         return Response(status_code=204)
 
 
-def _add_output(router: APIRouter, manager: Runs) -> None:
+def _add_output(router: APIRouter, manager: Invocations) -> None:
     @router.get(
         f"{ACTION_INVOCATIONS_PATH}/{{id}}/output",
         name="action_invocation_output",
@@ -199,12 +205,12 @@ def _add_output(router: APIRouter, manager: Runs) -> None:
     )
     async def get_output(id: UUID) -> Response:
         """Give the bare output of a finished run, binary ones as their own media type."""
-        run = await find_run(manager, id)
-        state = run.committed.state
+        invocation = await find_invocation(manager, id)
+        state = invocation.committed.state
         if not state.finished:
             raise OutputNotReadyError(id, state.status.value)
-        if isinstance(run, RecordedRun) and run.output_reference is not None:
-            raise OutputNotKeptError(id, **run.output_reference)
+        if isinstance(invocation, RecordedInvocation) and invocation.output_reference is not None:
+            raise OutputNotKeptError(id, **invocation.output_reference)
         if state.output_json is None:
             raise NoOutputError(id, state.status.value)
         if isinstance(state.output, Blob):
@@ -212,7 +218,7 @@ def _add_output(router: APIRouter, manager: Runs) -> None:
         return _json(state.output_json)
 
 
-def _add_files(router: APIRouter, manager: Runs) -> None:
+def _add_files(router: APIRouter, manager: Invocations) -> None:
     @router.get(
         f"{ACTION_INVOCATIONS_PATH}/{{id}}/files",
         name="action_invocation_files",
@@ -236,7 +242,7 @@ def _add_files(router: APIRouter, manager: Runs) -> None:
         return file_response(found)
 
 
-def _add_events(router: APIRouter, manager: Runs) -> None:
+def _add_events(router: APIRouter, manager: Invocations) -> None:
     @router.get(
         f"{ACTION_INVOCATIONS_PATH}/{{id}}/events",
         name="action_invocation_events",
@@ -247,28 +253,31 @@ def _add_events(router: APIRouter, manager: Runs) -> None:
         id: UUID, last_event_id: Annotated[str | None, Header()] = None
     ) -> Response:
         """Stream status, progress, log and results of a run until it ends."""
-        run = await find_run(manager, id)
+        invocation = await find_invocation(manager, id)
         return StreamingResponse(
-            _events_of(run, manager, last_event_id),
+            _events_of(invocation, manager, last_event_id),
             media_type="text/event-stream",
             headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
         )
 
 
 async def _events_of(
-    run: Invocation | RecordedRun, manager: Runs, last_event_id: str | None
+    invocation: Invocation | RecordedInvocation, manager: Invocations, last_event_id: str | None
 ) -> AsyncIterator[bytes]:
     """Yield what a subscriber missed or, for a new one, the state as it is; then what follows."""
     bell = ThreadsafeEvent()
     with manager.broker.subscribe(
-        Topic(invocation=run.id), wake=bell.ring, after=last_event_id
+        Topic(invocation=invocation.id), wake=bell.ring, after=last_event_id
     ) as subscription:
-        state = run.committed.state
+        state = invocation.committed.state
         missed = subscription.take()
         ended = any(message.final for message in missed)
         if last_event_id is None or (state.finished and not ended):
             yield b"event: status\ndata: %b\n\n" % status_news(
-                run, state, InvocationUrls(prefix=manager.prefix), journaled=run.committed.journaled
+                invocation,
+                state,
+                InvocationUrls(prefix=manager.prefix),
+                journaled=invocation.committed.journaled,
             )
             ended = ended or state.finished
         for message in missed:

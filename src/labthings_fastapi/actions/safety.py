@@ -13,11 +13,11 @@ from .logs import thing_log
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .context import RunContext
+    from .context import InvocationContext
     from .protocols import Host, Runnable
 
 
-def make_safe(action: Runnable, thing: Host, run: RunContext) -> None:
+def make_safe(action: Runnable, thing: Host, invocation: InvocationContext) -> None:
     """Call the action's `on_cancel`, then `safe_state` of every Thing that the run entered.
 
     The latest entered comes first. Runs inside the run, in its thread, after its code has stopped
@@ -25,7 +25,7 @@ def make_safe(action: Runnable, thing: Host, run: RunContext) -> None:
     """
     if action.on_cancel is not None:
         _call(thing, getattr(thing, action.on_cancel, None), action.on_cancel)
-    for entered in run.take_things():
+    for entered in invocation.take_things():
         if hasattr(entered, "safe_state"):
             _call(entered, entered.safe_state, "safe_state")
 

@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING, Any
 from labthings_fastapi.exceptions import InvocationCancelledError
 
 from .cancellation import CancelEvent
-from .context import RunContext, current_run, entered, raise_if_cancelled
+from .context import InvocationContext, current_invocation, entered, raise_if_cancelled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from uuid import UUID
 
 
-class InnerRun(RunContext):
+class InnerInvocation(InvocationContext):
     """A run inside another, which did the asking."""
 
     __slots__ = ("outer",)
 
-    def __init__(self, id: UUID, cancel: CancelEvent, outer: RunContext) -> None:
+    def __init__(self, id: UUID, cancel: CancelEvent, outer: InvocationContext) -> None:
         """Share the log, the progress and the files of `outer`."""
         super().__init__(id, cancel, outer.log, outer.progress, outer.files)
         self.outer = outer
@@ -36,11 +36,11 @@ class InnerRun(RunContext):
         self.outer.hold_until_safe(release)
 
 
-def outermost_id(run: RunContext) -> UUID:
+def outermost_id(invocation: InvocationContext) -> UUID:
     """Return the id of the run that clients know: what it holds, the runs inside it hold too."""
-    while isinstance(run, InnerRun):
-        run = run.outer
-    return run.id
+    while isinstance(invocation, InnerInvocation):
+        invocation = invocation.outer
+    return invocation.id
 
 
 class ThreadWithInvocationID(threading.Thread):
@@ -62,7 +62,7 @@ class ThreadWithInvocationID(threading.Thread):
         self._invocation_id = uuid.uuid4()
         self._work = (target, tuple(args or ()), dict(kwargs or {}))
         self._cancel_request = CancelEvent(self._invocation_id)
-        self._outer = current_run()
+        self._outer = current_invocation()
         self._surroundings = contextvars.copy_context()
         self._outcome: Any = None
         self._raised: BaseException | None = None
@@ -91,7 +91,9 @@ class ThreadWithInvocationID(threading.Thread):
         target, args, kwargs = self._work
         id, cancel = self._invocation_id, self._cancel_request
         context = (
-            RunContext(id, cancel) if self._outer is None else InnerRun(id, cancel, self._outer)
+            InvocationContext(id, cancel)
+            if self._outer is None
+            else InnerInvocation(id, cancel, self._outer)
         )
 
         def work() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import labthings_fastapi as lt
-from labthings_fastapi.actions.context import current_run
+from labthings_fastapi.actions.context import current_invocation
 from labthings_fastapi.actions.threads import outermost_id
 
 from .motion import Limits, Move, Position
@@ -176,13 +176,13 @@ class Stage(lt.Thing):
             if self._stopped:
                 raise StageStoppedError("An emergency stop holds the stage: release it first.")
             self._move = Move(self._whereabouts(), target, self.speed, began=time.monotonic())
-            self._mover = _this_run()
+            self._mover = _this_invocation()
             return self._move
 
     def _end_move(self) -> None:
         """Come to rest, unless the stage moves for another run by now."""
         with self._lock:
-            if self._mover == _this_run():
+            if self._mover == _this_invocation():
                 self._come_to_rest()
         self._publish("position", "moving")
 
@@ -201,7 +201,7 @@ class Stage(lt.Thing):
             self.properties[name].publish()
 
 
-def _this_run() -> UUID | None:
+def _this_invocation() -> UUID | None:
     """Return the id of the run that this code belongs to; None outside of any."""
-    run = current_run()
+    run = current_invocation()
     return outermost_id(run) if run is not None else None

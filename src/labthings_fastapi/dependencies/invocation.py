@@ -14,7 +14,7 @@ from uuid import UUID, uuid4
 from fastapi import Depends
 
 from labthings_fastapi.actions.cancellation import CancelEvent
-from labthings_fastapi.actions.context import RUN_MEMBER, RunContext
+from labthings_fastapi.actions.context import INVOCATION_MEMBER, InvocationContext
 from labthings_fastapi.actions.logs import INVOCATIONS_LOGGER
 from labthings_fastapi.exceptions import InvocationCancelledError
 
@@ -47,18 +47,18 @@ class RunLogger(logging.LoggerAdapter[logging.Logger]):
         """Log into the run with this id, once it has begun."""
         super().__init__(logging.getLogger(INVOCATIONS_LOGGER))
         self.id = id
-        self._run: RunContext | None = None
+        self._run: InvocationContext | None = None
 
-    def enter_run(self, run: RunContext) -> None:
+    def enter_invocation(self, invocation: InvocationContext) -> None:
         """Learn the run, just before the action's function is called."""
-        self._run = run
+        self._run = invocation
 
     def process(
         self, msg: Any, kwargs: MutableMapping[str, Any]
     ) -> tuple[Any, MutableMapping[str, Any]]:
         """Name the run in the record."""
         if self._run is not None:
-            kwargs["extra"] = {**(kwargs.get("extra") or {}), RUN_MEMBER: self._run}
+            kwargs["extra"] = {**(kwargs.get("extra") or {}), INVOCATION_MEMBER: self._run}
         return msg, kwargs
 
 

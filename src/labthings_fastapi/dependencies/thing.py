@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import Depends, Request
 
-from labthings_fastapi.actions.protocols import BelongsToRun
+from labthings_fastapi.actions.protocols import BelongsToInvocation
 from labthings_fastapi.exceptions import AffordanceNotFoundError, ThingNotFoundError
 
 from .server import find_thing_server
@@ -34,11 +34,11 @@ class DirectThingClient:
         self._wrapped_thing = thing
         self._dependencies = dependencies
 
-    def enter_run(self, run: Any) -> None:
+    def enter_invocation(self, invocation: Any) -> None:
         """Tell what was injected for the actions, such as loggers, to which run it belongs."""
         for value in self._dependencies.values():
-            if isinstance(value, BelongsToRun):
-                value.enter_run(run)
+            if isinstance(value, BelongsToInvocation):
+                value.enter_invocation(invocation)
 
 
 def direct_thing_client_class(

@@ -12,22 +12,22 @@ from typing import TYPE_CHECKING
 from labthings_fastapi.exceptions import ServerNotRunningError
 
 from .keys import utc_now
-from .record import RunPage, decode_cursor, encode_cursor, newest_first
+from .record import RecordPage, decode_cursor, encode_cursor, newest_first
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
     from uuid import UUID
 
-    from .keys import RunKey
-    from .record import RunQuery, RunRecord
+    from .keys import IdempotencyKey
+    from .record import InvocationRecord, JournalQuery
 
 
 class Journal(ABC):
     """The record of every run; all methods may be called from any thread."""
 
     @abstractmethod
-    def put(self, record: RunRecord) -> Future[None]:
+    def put(self, record: InvocationRecord) -> Future[None]:
         """Keep a record, in place of an earlier one of the same run; never waits for a disk.
 
         All records of a run have the same Thing, time of request and actor.
@@ -38,11 +38,11 @@ class Journal(ABC):
         """
 
     @abstractmethod
-    def get(self, id: UUID) -> RunRecord | None:
+    def get(self, id: UUID) -> InvocationRecord | None:
         """Return the record of a run as last committed, or None; may wait for a disk."""
 
     @abstractmethod
-    def search(self, query: RunQuery) -> RunPage:
+    def search(self, query: JournalQuery) -> RecordPage:
         """Return the runs that match, newest first; may wait for a disk.
 
         Pages follow one another without a repeat or a hole while runs are added.
@@ -52,7 +52,7 @@ class Journal(ABC):
         """
 
     @abstractmethod
-    def remember_key(self, key: RunKey) -> Future[RunKey]:
+    def remember_key(self, key: IdempotencyKey) -> Future[IdempotencyKey]:
         """Let a key stand for a run, unless it stands for one already; never waits for a disk.
 
         The result is the key as it is kept: this one or, for 24 hours, the one that was first. Put
@@ -61,18 +61,18 @@ class Journal(ABC):
         """
 
     @abstractmethod
-    def forget_key(self, key: RunKey) -> Future[None]:
+    def forget_key(self, key: IdempotencyKey) -> Future[None]:
         """Let a key stand for nothing, because its run was refused; never waits for a disk.
 
         Does nothing if the key stands for another run than `key` says. Errors are those of `put`.
         """
 
     @abstractmethod
-    def find_key(self, key: str, thing: str, action: str) -> RunKey | None:
+    def find_key(self, key: str, thing: str, action: str) -> IdempotencyKey | None:
         """Return what a key stands for, or None after 24 hours; may wait for a disk."""
 
     @abstractmethod
-    def interrupt_open_runs(self) -> list[RunRecord]:
+    def interrupt_open_invocations(self) -> list[InvocationRecord]:
         """End the runs that an earlier life of the server left open, and return them as ended.
 
         For the start of a server, before its first run; may wait for a disk. They are recognised
@@ -99,11 +99,13 @@ class MemoryJournal(Journal):
         self._limit = limit
         self._clock = clock
         self._lock = threading.Lock()  # guards the three below
-        self._records: OrderedDict[UUID, RunRecord] = OrderedDict()  # by first put
-        self._keys: OrderedDict[tuple[str, str, str], RunKey] = OrderedDict()  # by first use
+        self._records: OrderedDict[UUID, InvocationRecord] = OrderedDict()  # by first put
+        self._keys: OrderedDict[tuple[str, str, str], IdempotencyKey] = (
+            OrderedDict()
+        )  # by first use
         self._closed = False
 
-    def put(self, record: RunRecord) -> Future[None]:
+    def put(self, record: InvocationRecord) -> Future[None]:
         """Keep a record; the future is done already."""
         future: Future[None] = Future()
         with self._lock:
@@ -118,12 +120,12 @@ class MemoryJournal(Journal):
             future.set_exception(closed_error(f"run {record.id} was not recorded"))
         return future
 
-    def get(self, id: UUID) -> RunRecord | None:
+    def get(self, id: UUID) -> InvocationRecord | None:
         """Return the record of a run, or None if it is unknown or was pushed out by newer ones."""
         with self._lock:
             return self._records.get(id)
 
-    def search(self, query: RunQuery) -> RunPage:
+    def search(self, query: JournalQuery) -> RecordPage:
         """Return the runs that match, newest first."""
         before = None if query.cursor is None else decode_cursor(query.cursor)
         with self._lock:
@@ -138,11 +140,11 @@ class MemoryJournal(Journal):
             key=newest_first,
         )
         page = tuple(found[: query.limit])
-        return RunPage(page, encode_cursor(page[-1]) if len(found) > query.limit else None)
+        return RecordPage(page, encode_cursor(page[-1]) if len(found) > query.limit else None)
 
-    def remember_key(self, key: RunKey) -> Future[RunKey]:
+    def remember_key(self, key: IdempotencyKey) -> Future[IdempotencyKey]:
         """Let a key stand for a run; the newest `limit` keys are kept."""
-        future: Future[RunKey] = Future()
+        future: Future[IdempotencyKey] = Future()
         now = self._clock()
         with self._lock:
             taken = not self._closed
@@ -158,23 +160,23 @@ class MemoryJournal(Journal):
             future.set_exception(closed_error(f"key {key.key!r} was not remembered"))
         return future
 
-    def forget_key(self, key: RunKey) -> Future[None]:
+    def forget_key(self, key: IdempotencyKey) -> Future[None]:
         """Let a key stand for nothing."""
         future: Future[None] = Future()
         with self._lock:
             held = self._keys.get(key.name)
-            if held is not None and held.run == key.run:
+            if held is not None and held.invocation == key.invocation:
                 del self._keys[key.name]
         future.set_result(None)
         return future
 
-    def find_key(self, key: str, thing: str, action: str) -> RunKey | None:
+    def find_key(self, key: str, thing: str, action: str) -> IdempotencyKey | None:
         """Return what a key stands for, or None."""
         with self._lock:
             held = self._keys.get((key, thing, action))
         return None if held is None or held.has_expired(self._clock()) else held
 
-    def interrupt_open_runs(self) -> list[RunRecord]:
+    def interrupt_open_invocations(self) -> list[InvocationRecord]:
         """Return nothing: a journal in memory knows of no earlier life."""
         return []
 

@@ -25,14 +25,14 @@ def input_digest(input: bytes) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class RunKey:
+class IdempotencyKey:
     """One key of one action, and the run that it stands for; `time` is aware UTC."""
 
     key: str
     thing: str
     action: str
     input_digest: str
-    run: UUID
+    invocation: UUID
     time: datetime
 
     @property

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from .journal import Journal
     from .protocols import App
-    from .record import RunRecord
+    from .record import InvocationRecord
 
 T = TypeVar("T")
 
@@ -55,7 +55,7 @@ class JournalReader:
         wait(self.before(), PATIENCE)
         return do(journal)
 
-    async def get(self, id: UUID) -> RunRecord | None:
+    async def get(self, id: UUID) -> InvocationRecord | None:
         """Return the record of a run, or None."""
         record = await self.ask(lambda journal: journal.get(id))
         return record if record is not None and record.kind == "run" else None

@@ -24,7 +24,7 @@ _TIMES = ("time_requested", "time_started", "time_ended")
 
 
 @dataclass(frozen=True, slots=True)
-class RunRecord:
+class InvocationRecord:
     """One run, as it stood when the record was written; times are aware UTC.
 
     A mutation is recorded in the same form: `action` is the affordance or the path that it went to,
@@ -80,8 +80,8 @@ def stored_output(
 _NOTHING = (b"{}", b"null")
 
 
-def searchable_text(record: RunRecord) -> str:
-    """Return what `RunQuery.text` is looked for in, so that every journal finds the same runs."""
+def searchable_text(record: InvocationRecord) -> str:
+    """Return what `JournalQuery.text` is looked for in, the same in every journal."""
     parts = [record.thing, record.action, record.requested_by or "", _readable(record.input)]
     if record.output is not None:
         parts.append(_readable(record.output))
@@ -104,7 +104,7 @@ def _readable(payload: bytes) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class RunQuery:
+class JournalQuery:
     """Which runs are looked for; a filter that is None lets all through.
 
     `since` (inclusive) and `until` (exclusive) are about the time of the request. `text` is looked
@@ -135,7 +135,7 @@ class RunQuery:
                 f"limit is {self.limit}, but a page has at least one run: ask for 1."
             )
 
-    def matches(self, record: RunRecord) -> bool:
+    def matches(self, record: InvocationRecord) -> bool:
         """Whether a record passes every filter; the cursor is not one of them."""
         return (
             self.thing in (None, record.thing)
@@ -150,20 +150,20 @@ class RunQuery:
 
 
 @dataclass(frozen=True, slots=True)
-class RunPage:
+class RecordPage:
     """Some of the runs that were looked for, newest first."""
 
-    records: tuple[RunRecord, ...]
+    records: tuple[InvocationRecord, ...]
     next_cursor: str | None = None
     """Where the next page begins; None on the last one."""
 
 
-def newest_first(record: RunRecord) -> tuple[datetime, UUID]:
+def newest_first(record: InvocationRecord) -> tuple[datetime, UUID]:
     """Return what records are sorted by, descending: the time of the request, then the id."""
     return record.time_requested, record.id
 
 
-def encode_cursor(record: RunRecord) -> str:
+def encode_cursor(record: InvocationRecord) -> str:
     """Name the place just after this record in a listing, whatever is added meanwhile."""
     text = f"{record.time_requested.isoformat()} {record.id.hex}"
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic_core import from_json, to_json
 
 if TYPE_CHECKING:
-    from .record import RunPage, RunRecord
+    from .record import InvocationRecord, RecordPage
 
 
 def _time(value: datetime | None) -> str | None:
@@ -25,7 +25,7 @@ def _read(json: bytes | None) -> Any:
         return json.decode("utf-8", "replace")
 
 
-def summary(record: RunRecord, href: str) -> dict[str, Any]:
+def summary(record: InvocationRecord, href: str) -> dict[str, Any]:
     """Return a record in short: without input, output and log."""
     return {
         "id": str(record.id),
@@ -46,7 +46,7 @@ def summary(record: RunRecord, href: str) -> dict[str, Any]:
     }
 
 
-def in_full(record: RunRecord, href: str) -> bytes:
+def in_full(record: InvocationRecord, href: str) -> bytes:
     """Write all of a record."""
     members = summary(record, href) | {
         "input": _read(record.input),
@@ -57,7 +57,7 @@ def in_full(record: RunRecord, href: str) -> bytes:
     return to_json(members, inf_nan_mode="strings")
 
 
-def page(found: RunPage, base: str) -> bytes:
+def page(found: RecordPage, base: str) -> bytes:
     """Write a page of summaries; hrefs begin with `base`."""
     records = [summary(record, f"{base}{record.id}") for record in found.records]
     return to_json({"records": records, "next": found.next_cursor}, inf_nan_mode="strings")

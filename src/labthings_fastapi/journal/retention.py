@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-RUNS_AT_ONCE: Final = 25
+INVOCATIONS_AT_ONCE: Final = 25
 """Runs dropped in one step; each may have megabytes of log."""
 PAGES_AT_ONCE: Final = 256
 SPARE_PAGES: Final = 64
@@ -53,7 +53,7 @@ class Retention:
 
     @staticmethod
     def _drop(connection: sqlite3.Connection, before: int) -> int:
-        return connection.execute(_OLDEST, (before, RUNS_AT_ONCE)).rowcount
+        return connection.execute(_OLDEST, (before, INVOCATIONS_AT_ONCE)).rowcount
 
     @staticmethod
     def _used(connection: sqlite3.Connection) -> int:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from uuid import UUID
 
-    from .record import RunRecord
+    from .record import InvocationRecord
 
 KEPT: Final = 1000
 FIRST_PAUSE: Final = 1.0
@@ -23,14 +23,14 @@ class RetryQueue:
     def __init__(self, monotonic: Callable[[], float], limit: int = KEPT) -> None:
         self._monotonic = monotonic
         self._limit = limit
-        self._records: dict[UUID, RunRecord] = {}
+        self._records: dict[UUID, InvocationRecord] = {}
         self._pause = FIRST_PAUSE
         self._next = 0.0
 
     def __len__(self) -> int:
         return len(self._records)
 
-    def add(self, record: RunRecord) -> None:
+    def add(self, record: InvocationRecord) -> None:
         """Keep a record for later; over the limit the oldest is given up, loudly."""
         if not self._records:
             self._pause = FIRST_PAUSE
@@ -50,7 +50,7 @@ class RetryQueue:
             for id in ids:
                 self._records.pop(id, None)
 
-    def records(self) -> list[RunRecord]:
+    def records(self) -> list[InvocationRecord]:
         """Return all that waits."""
         return list(self._records.values())
 
@@ -59,7 +59,7 @@ class RetryQueue:
         """How long until the next try is due; None if nothing waits."""
         return max(0.0, self._next - self._monotonic()) if self._records else None
 
-    def failed(self, record: RunRecord) -> None:
+    def failed(self, record: InvocationRecord) -> None:
         """Wait longer before the next try, and begin it with another record than this."""
         self._records[record.id] = self._records.pop(record.id)
         self._pause = min(2 * self._pause, LONGEST_PAUSE)

@@ -13,19 +13,19 @@ from labthings_fastapi.exceptions import InvocationNotFoundError
 from labthings_fastapi.messages.message import InvocationStatus
 from labthings_fastapi.routes import ProblemRoute
 
-from .record import RunQuery
+from .record import JournalQuery
 from .rendering import in_full, page
 
 if TYPE_CHECKING:
     from .journal import Journal
     from .protocols import App, Records
-    from .record import RunRecord
+    from .record import InvocationRecord
 
 JOURNAL_PATH = "/journal"
 LONGEST_PAGE = 1000
 
 
-class RunSummary(BaseModel):
+class InvocationSummary(BaseModel):
     """One run in short, as the journal lists it; absent values are null."""
 
     id: UUID
@@ -49,7 +49,7 @@ class RunSummary(BaseModel):
     """Which life of the server ran it."""
 
 
-class JournalledRun(RunSummary):
+class JournaledInvocation(InvocationSummary):
     """All that the journal has of a run."""
 
     input: Any
@@ -62,7 +62,7 @@ class JournalledRun(RunSummary):
 class JournalPage(BaseModel):
     """Some of the runs that were asked for, newest first."""
 
-    records: list[RunSummary]
+    records: list[InvocationSummary]
     next: str | None
     """The `cursor` of the next page; null on the last one. A `Link` header has its URL too."""
 
@@ -73,7 +73,7 @@ _REFUSED: dict[int | str, dict[str, Any]] = {
 _FAILED: dict[int | str, dict[str, Any]] = {503: {"description": "Too many reads wait"}}
 _PAGE = {200: {"model": JournalPage, "description": "A page"}, **_REFUSED, **_FAILED}
 _RUN: dict[int | str, dict[str, Any]] = {
-    200: {"model": JournalledRun, "description": "The record"},
+    200: {"model": JournaledInvocation, "description": "The record"},
     404: {"description": "No such run in the journal"},
     **_FAILED,
 }
@@ -116,7 +116,7 @@ def _add_search(router: APIRouter, records: Records, prefix: str) -> None:
     ) -> Response:
         """List the recorded runs, newest first, in short; also those of earlier lives."""
         chosen = kind or ("run" if actor is None else "all")
-        query = RunQuery(
+        query = JournalQuery(
             *(thing, action, status, since, until, text, limit, cursor, actor),
             kind=None if chosen == "all" else chosen,
         )
@@ -143,7 +143,7 @@ def _add_record(router: APIRouter, records: Records, prefix: str) -> None:
         href = f"{_base(request, prefix)}/{id}"
 
         def look(journal: Journal) -> bytes | None:
-            record: RunRecord | None = journal.get(id)
+            record: InvocationRecord | None = journal.get(id)
             return None if record is None else in_full(record, href)
 
         body = await records.ask(look)

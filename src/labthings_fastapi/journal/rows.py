@@ -11,14 +11,14 @@ from uuid import UUID
 from labthings_fastapi.messages.message import InvocationStatus
 from labthings_fastapi.problems import well_formed
 
-from .keys import KEY_LIFETIME, RunKey
-from .record import RunRecord, decode_cursor, searchable_text
+from .keys import KEY_LIFETIME, IdempotencyKey
+from .record import InvocationRecord, decode_cursor, searchable_text
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Generator, Sequence
 
-    from .record import RunQuery
+    from .record import JournalQuery
 
 # Constants of this module and placeholders are all that SQL is put together from here.
 # ruff: noqa: S608
@@ -57,7 +57,7 @@ def _json(value: object) -> str | None:
     return None if value is None else _encode(value)
 
 
-def run_row(record: RunRecord) -> tuple[Any, ...]:
+def record_row(record: InvocationRecord) -> tuple[Any, ...]:
     """Return a record as a row.
 
     Raises:
@@ -98,7 +98,7 @@ def _upsert(rows: int) -> str:
     )
 
 
-def write_runs(connection: sqlite3.Connection, rows: Sequence[tuple[Any, ...]]) -> None:
+def write_records(connection: sqlite3.Connection, rows: Sequence[tuple[Any, ...]]) -> None:
     """Write at most `ROWS_AT_ONCE` rows of different runs in one statement.
 
     One statement and not one for each: between statements this thread lets go of the interpreter,
@@ -107,7 +107,7 @@ def write_runs(connection: sqlite3.Connection, rows: Sequence[tuple[Any, ...]]) 
     connection.execute(_upsert(len(rows)), [value for row in rows for value in row])
 
 
-def read_run(row: Sequence[Any]) -> RunRecord:
+def read_record(row: Sequence[Any]) -> InvocationRecord:
     """Return a row as a record.
 
     Raises:
@@ -115,7 +115,7 @@ def read_run(row: Sequence[Any]) -> RunRecord:
     """
     (id, requested, _, thing, action, status, boot_id, requested_by, started, ended) = row[:10]
     reference, progress, error, input, output, log, kind, address, request = row[10:19]
-    return RunRecord(
+    return InvocationRecord(
         id=UUID(bytes=id),
         thing=thing,
         action=action,
@@ -137,13 +137,13 @@ def read_run(row: Sequence[Any]) -> RunRecord:
     )
 
 
-def run_with_id(connection: sqlite3.Connection, id: UUID) -> tuple[Any, ...] | None:
+def record_with_id(connection: sqlite3.Connection, id: UUID) -> tuple[Any, ...] | None:
     """Return the row of a run."""
     found = connection.execute(f"SELECT {_READ} FROM runs WHERE id = ?", (id.bytes,)).fetchone()
     return None if found is None else tuple(found)
 
 
-def runs_left_open(
+def records_left_open(
     connection: sqlite3.Connection, boot_id: str, limit: int
 ) -> list[tuple[Any, ...]]:
     """Return the rows of open runs of any other life of the server."""
@@ -153,8 +153,8 @@ def runs_left_open(
     ).fetchall()
 
 
-def runs_found(
-    connection: sqlite3.Connection, query: RunQuery
+def records_found(
+    connection: sqlite3.Connection, query: JournalQuery
 ) -> Generator[tuple[Any, ...], None, None]:
     """Yield the rows that pass every filter, newest first; the limit is the caller's."""
     conditions, values = _conditions(query)
@@ -171,7 +171,7 @@ def runs_found(
         cursor.close()  # or the snapshot stays open, and the write-ahead log grows
 
 
-def _conditions(query: RunQuery) -> tuple[list[str], list[Any]]:
+def _conditions(query: JournalQuery) -> tuple[list[str], list[Any]]:
     before = None if query.cursor is None else decode_cursor(query.cursor)
     wanted: list[tuple[str, Any]] = [
         ("thing = ?", query.thing),
@@ -199,7 +199,7 @@ def _is_text(text: str) -> bool:
     return True
 
 
-def write_key(connection: sqlite3.Connection, key: RunKey, now: datetime) -> RunKey:
+def write_key(connection: sqlite3.Connection, key: IdempotencyKey, now: datetime) -> IdempotencyKey:
     """Keep a key unless there is one that has not expired; return the one that is kept."""
     connection.execute(
         f"INSERT INTO keys ({_KEY_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?) "
@@ -209,7 +209,7 @@ def write_key(connection: sqlite3.Connection, key: RunKey, now: datetime) -> Run
         (
             *key.name,
             key.input_digest,
-            key.run.bytes,
+            key.invocation.bytes,
             microseconds(key.time),
             microseconds(now - KEY_LIFETIME),
         ),
@@ -217,15 +217,15 @@ def write_key(connection: sqlite3.Connection, key: RunKey, now: datetime) -> Run
     return find_key(connection, key.name) or key
 
 
-def drop_key(connection: sqlite3.Connection, key: RunKey) -> None:
+def drop_key(connection: sqlite3.Connection, key: IdempotencyKey) -> None:
     """Drop a key if it stands for this run."""
     connection.execute(
         'DELETE FROM keys WHERE "key" = ? AND thing = ? AND action = ? AND run = ?',
-        (*key.name, key.run.bytes),
+        (*key.name, key.invocation.bytes),
     )
 
 
-def find_key(connection: sqlite3.Connection, name: tuple[str, str, str]) -> RunKey | None:
+def find_key(connection: sqlite3.Connection, name: tuple[str, str, str]) -> IdempotencyKey | None:
     """Return a key, expired or not."""
     if not all(map(_is_text, name)):
         return None
@@ -234,10 +234,12 @@ def find_key(connection: sqlite3.Connection, name: tuple[str, str, str]) -> RunK
     ).fetchone()
     if found is None:
         return None
-    key, thing, action, digest, run, time = found
-    return RunKey(key, thing, action, digest, UUID(bytes=run), EPOCH + time * _MICROSECOND)
+    key, thing, action, digest, invocation, time = found
+    return IdempotencyKey(
+        key, thing, action, digest, UUID(bytes=invocation), EPOCH + time * _MICROSECOND
+    )
 
 
-def forget_keys_without_run(connection: sqlite3.Connection) -> None:
+def forget_keys_without_record(connection: sqlite3.Connection) -> None:
     """Drop the keys of runs that a crash kept from being recorded: they never began."""
     connection.execute("DELETE FROM keys WHERE run NOT IN (SELECT id FROM runs)")

@@ -19,16 +19,16 @@ from .database import Database
 from .faults import is_damage
 from .journal import Journal
 from .keys import utc_now
-from .record import RunPage, decode_cursor, encode_cursor
+from .record import RecordPage, decode_cursor, encode_cursor
 from .retention import Retention
 from .rows import (
     drop_key,
     find_key,
-    forget_keys_without_run,
-    read_run,
-    run_with_id,
-    runs_found,
-    runs_left_open,
+    forget_keys_without_record,
+    read_record,
+    record_with_id,
+    records_found,
+    records_left_open,
 )
 from .schema import LOGGER
 from .writer import Writer
@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
-    from .keys import RunKey
-    from .record import RunQuery, RunRecord
+    from .keys import IdempotencyKey
+    from .record import InvocationRecord, JournalQuery
 
 T = TypeVar("T")
 
@@ -99,46 +99,46 @@ class SqliteJournal(Journal):
         retention = Retention(keep_days, keep_bytes, clock)
         self._writer = Writer(self._database, retention, clock, monotonic)
 
-    def put(self, record: RunRecord) -> Future[None]:
+    def put(self, record: InvocationRecord) -> Future[None]:
         """Keep a record; of several that wait for the same run, the last is written."""
         return self._writer.put(record)
 
-    def remember_key(self, key: RunKey) -> Future[RunKey]:
+    def remember_key(self, key: IdempotencyKey) -> Future[IdempotencyKey]:
         """Let a key stand for a run."""
         return self._writer.remember(key)
 
-    def forget_key(self, key: RunKey) -> Future[None]:
+    def forget_key(self, key: IdempotencyKey) -> Future[None]:
         """Let a key stand for nothing."""
         return self._writer.ask(lambda: drop_key(self._database.connection(), key))
 
-    def get(self, id: UUID) -> RunRecord | None:
+    def get(self, id: UUID) -> InvocationRecord | None:
         """Return the record of a run as last committed, or None."""
-        row = self._read(lambda connection: run_with_id(connection, id), None)
+        row = self._read(lambda connection: record_with_id(connection, id), None)
         return None if row is None else next(self._records([row]), None)
 
-    def find_key(self, key: str, thing: str, action: str) -> RunKey | None:
+    def find_key(self, key: str, thing: str, action: str) -> IdempotencyKey | None:
         """Return what a key stands for, or None."""
         found = self._read(lambda connection: find_key(connection, (key, thing, action)), None)
         return None if found is None or found.has_expired(self._clock()) else found
 
-    def search(self, query: RunQuery) -> RunPage:
+    def search(self, query: JournalQuery) -> RecordPage:
         """Return the runs that match, newest first."""
         if query.cursor is not None:
             decode_cursor(query.cursor)  # an invented one is refused, also where there is no file
-        return self._read(partial(self._page, query), RunPage(()))
+        return self._read(partial(self._page, query), RecordPage(()))
 
-    def _page(self, query: RunQuery, connection: sqlite3.Connection) -> RunPage:
-        found: list[RunRecord] = []
-        with closing(runs_found(connection, query)) as rows:
+    def _page(self, query: JournalQuery, connection: sqlite3.Connection) -> RecordPage:
+        found: list[InvocationRecord] = []
+        with closing(records_found(connection, query)) as rows:
             for record in self._records(rows):
                 if len(found) == query.limit:
-                    return RunPage(tuple(found), encode_cursor(found[-1]))
+                    return RecordPage(tuple(found), encode_cursor(found[-1]))
                 found.append(record)
-        return RunPage(tuple(found))
+        return RecordPage(tuple(found))
 
-    def interrupt_open_runs(self) -> list[RunRecord]:
+    def interrupt_open_invocations(self) -> list[InvocationRecord]:
         """End the runs that an earlier life left open."""
-        ended: list[RunRecord] = []
+        ended: list[InvocationRecord] = []
         nothing: list[tuple[Any, ...]] = []
         try:
             while rows := self._read(self._left_open, nothing):
@@ -149,7 +149,7 @@ class SqliteJournal(Journal):
                 if not records:
                     break
             if self._exists():
-                self._ask(lambda: forget_keys_without_run(self._database.connection()))
+                self._ask(lambda: forget_keys_without_record(self._database.connection()))
         except (sqlite3.Error, OSError, LabThingsError, TimeoutError) as error:
             LOGGER.error(
                 "The journal %s may go on to show runs as open that an earlier life of the server "
@@ -159,7 +159,7 @@ class SqliteJournal(Journal):
         return ended
 
     def _left_open(self, connection: sqlite3.Connection) -> list[tuple[Any, ...]]:
-        return runs_left_open(connection, self._boot_id, _AT_ONCE)
+        return records_left_open(connection, self._boot_id, _AT_ONCE)
 
     def sweep(self) -> Future[None]:
         """Drop now what need not be kept; otherwise it happens every minute."""
@@ -210,16 +210,16 @@ class SqliteJournal(Journal):
             self._database.set_aside(error)
         self._database.connection()
 
-    def _records(self, rows: Iterable[tuple[Any, ...]]) -> Iterator[RunRecord]:
+    def _records(self, rows: Iterable[tuple[Any, ...]]) -> Iterator[InvocationRecord]:
         """Read rows; one that was damaged on the disk must not cost the others."""
         for row in rows:
             try:
-                yield read_run(row)
+                yield read_record(row)
             except _UNREADABLE as error:
                 LOGGER.error("A run in the journal %s cannot be read: %r", self.path, error)
 
 
-def interrupted(record: RunRecord, now: datetime) -> RunRecord:
+def interrupted(record: InvocationRecord, now: datetime) -> InvocationRecord:
     """Return the record of a run that its server did not live to end."""
     what = "was in progress" if record.time_started else "was waiting or had just begun"
     problem = message_problem(

@@ -16,8 +16,8 @@ from .schema import LOGGER
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from .keys import RunKey
-    from .record import RunRecord
+    from .keys import IdempotencyKey
+    from .record import InvocationRecord
 
 T = TypeVar("T")
 
@@ -59,12 +59,12 @@ def _fail(future: Future[Any], error: BaseException) -> None:
         _tell(future, error=error)
 
 
-class RunJob:
+class RecordJob:
     """The newest record of a run, and all who wait for it or for an earlier one."""
 
     __slots__ = ("futures", "record")
 
-    def __init__(self, record: RunRecord, future: Future[None]) -> None:
+    def __init__(self, record: InvocationRecord, future: Future[None]) -> None:
         self.record = record
         self.futures = [future]
 
@@ -84,7 +84,7 @@ class KeyJob:
 
     __slots__ = ("future", "key")
 
-    def __init__(self, key: RunKey, future: Future[RunKey]) -> None:
+    def __init__(self, key: IdempotencyKey, future: Future[IdempotencyKey]) -> None:
         self.key = key
         self.future = future
 
@@ -123,13 +123,13 @@ class Batch:
     """All that waited; keys are written before runs, as `Journal.remember_key` promises."""
 
     keys: list[KeyJob] = field(default_factory=list)
-    runs: dict[UUID, RunJob] = field(default_factory=dict)
+    invocations: dict[UUID, RecordJob] = field(default_factory=dict)
     tasks: list[WriterTask[Any]] = field(default_factory=list)
 
     @property
-    def jobs(self) -> list[KeyJob | RunJob]:
+    def jobs(self) -> list[KeyJob | RecordJob]:
         """What is to be written."""
-        return [*self.keys, *self.runs.values()]
+        return [*self.keys, *self.invocations.values()]
 
     def fail(self, error: BaseException) -> None:
         """Tell everybody who waits still, so that nobody waits for ever."""
@@ -148,15 +148,15 @@ class WriteQueue:
         self._waiting = Batch()
         self._closed = threading.Event()  # set under the lock
 
-    def put_run(self, record: RunRecord) -> Future[None]:
+    def put_record(self, record: InvocationRecord) -> Future[None]:
         """Let a record wait, in the place of an earlier one of the same run."""
         future: Future[None] = new_future()
         with self._changed:
             error = self._refusal(record)
             if error is None:
-                waiting = self._waiting.runs.get(record.id)
+                waiting = self._waiting.invocations.get(record.id)
                 if waiting is None:
-                    self._waiting.runs[record.id] = RunJob(record, future)
+                    self._waiting.invocations[record.id] = RecordJob(record, future)
                     self._changed.notify()
                 else:
                     waiting.record = record
@@ -165,22 +165,22 @@ class WriteQueue:
             future.set_exception(error)
         return future
 
-    def _refusal(self, record: RunRecord) -> Exception | None:
+    def _refusal(self, record: InvocationRecord) -> Exception | None:
         if self._closed.is_set():
             return closed_error(f"run {record.id} was not recorded")
-        waiting = len(self._waiting.runs)
+        waiting = len(self._waiting.invocations)
         if waiting < self._capacity * (1 if record.is_open else 2):
             return None
-        if record.id in self._waiting.runs:
+        if record.id in self._waiting.invocations:
             return None
         return TooBusyError(
             f"{waiting} runs wait to be recorded, so run {record.id} is not: "
             "the disk of the journal is too slow, or does not answer."
         )
 
-    def put_key(self, key: RunKey) -> Future[RunKey]:
+    def put_key(self, key: IdempotencyKey) -> Future[IdempotencyKey]:
         """Let a key wait."""
-        future: Future[RunKey] = new_future()
+        future: Future[IdempotencyKey] = new_future()
         error: Exception | None = None
         with self._changed:
             if self._closed.is_set():
@@ -222,7 +222,7 @@ class WriteQueue:
     @property
     def _empty(self) -> bool:
         waiting = self._waiting
-        return not (waiting.runs or waiting.keys or waiting.tasks)
+        return not (waiting.invocations or waiting.keys or waiting.tasks)
 
     @property
     def empty(self) -> bool:

@@ -18,9 +18,9 @@ from labthings_fastapi.problems import well_formed
 
 from .faults import as_os_error, is_busy, is_damage, is_of_the_system, may_pass
 from .retry_queue import RetryQueue
-from .rows import ROWS_AT_ONCE, run_row, write_key, write_runs
+from .rows import ROWS_AT_ONCE, record_row, write_key, write_records
 from .schema import LOGGER
-from .write_queue import Batch, KeyJob, RunJob, WriteQueue, failed, new_future
+from .write_queue import Batch, KeyJob, RecordJob, WriteQueue, failed, new_future
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from .database import Database
-    from .keys import RunKey
-    from .record import RunRecord
+    from .keys import IdempotencyKey
+    from .record import InvocationRecord
     from .retention import Retention
 
 T = TypeVar("T")
@@ -66,12 +66,12 @@ class Writer:
         self._lock = threading.Lock()  # guards the one below
         self._thread: threading.Thread | None = None
 
-    def put(self, record: RunRecord) -> Future[None]:
+    def put(self, record: InvocationRecord) -> Future[None]:
         """Write a record."""
         error = self._start()
-        return self._write_queue.put_run(record) if error is None else failed(error)
+        return self._write_queue.put_record(record) if error is None else failed(error)
 
-    def remember(self, key: RunKey) -> Future[RunKey]:
+    def remember(self, key: IdempotencyKey) -> Future[IdempotencyKey]:
         """Write a key."""
         error = self._start()
         return self._write_queue.put_key(key) if error is None else failed(error)
@@ -164,7 +164,7 @@ class Writer:
             if some:
                 self._retry()
             self._tidy()
-            if len(batch.runs) > 1:
+            if len(batch.invocations) > 1:
                 self._write_queue.wait_for_more(GATHER_SECONDS)
         except BaseException as error:  # noqa: BLE001 - the journal lives as long as the server
             self._go_on()
@@ -205,14 +205,14 @@ class Writer:
         """Try the ends of runs that could not be written; the first failure ends the try."""
         records = self._unwritten.records()
         for record in records:
-            error = self._attempt([RunJob(record, new_future())])
+            error = self._attempt([RecordJob(record, new_future())])
             if error is not None and not self._mend(error):
                 self._unwritten.failed(record)
                 return
         if records and not self._unwritten:
             LOGGER.warning("%s ends of runs were recorded after all.", len(records))
 
-    def _write_all(self, jobs: Sequence[KeyJob | RunJob]) -> bool:
+    def _write_all(self, jobs: Sequence[KeyJob | RecordJob]) -> bool:
         """Write a batch; after a failure one by one, so that a bad record costs only itself."""
         error = self._attempt(jobs)
         if error is not None and self._mend(error):
@@ -231,37 +231,37 @@ class Writer:
             self._database.abandon()
         return is_damage(error) and self._database.set_aside(error)
 
-    def _attempt(self, jobs: Sequence[KeyJob | RunJob]) -> Exception | None:
+    def _attempt(self, jobs: Sequence[KeyJob | RecordJob]) -> Exception | None:
         if not jobs:
             return None
         try:
             answers = self._transact(jobs)
         except Exception as error:  # noqa: BLE001 - judged by the caller
             return error
-        self._unwritten.drop(job.record.id for job in jobs if isinstance(job, RunJob))
+        self._unwritten.drop(job.record.id for job in jobs if isinstance(job, RecordJob))
         for job, answer in zip(jobs, answers, strict=True):
             job.resolve(answer)
         return None
 
-    def _transact(self, jobs: Sequence[KeyJob | RunJob]) -> list[Any]:
+    def _transact(self, jobs: Sequence[KeyJob | RecordJob]) -> list[Any]:
         keys = [job.key for job in jobs if isinstance(job, KeyJob)]
-        rows = [run_row(job.record) for job in jobs if isinstance(job, RunJob)]
+        rows = [record_row(job.record) for job in jobs if isinstance(job, RecordJob)]
         connection = self._database.connection()
         if not keys and len(rows) <= ROWS_AT_ONCE:
-            write_runs(connection, rows)  # one statement is a transaction by itself
+            write_records(connection, rows)  # one statement is a transaction by itself
             return [None] * len(rows)
         remaining = iter(rows)
         with _transaction(connection):
             now = self._clock()
             kept = [write_key(connection, key, now) for key in keys]
             while some := list(islice(remaining, ROWS_AT_ONCE)):
-                write_runs(connection, some)
+                write_records(connection, some)
         return [*kept, *[None] * len(rows)]
 
-    def _fail(self, jobs: Sequence[KeyJob | RunJob], error: Exception) -> None:
+    def _fail(self, jobs: Sequence[KeyJob | RecordJob], error: Exception) -> None:
         reason = as_os_error(error, self._database.path)
         for job in jobs:
-            if isinstance(job, RunJob):
+            if isinstance(job, RecordJob):
                 LOGGER.error(
                     "The journal %s could not record run %s (%s.%s: %s): %s",
                     *(self._database.path, job.record.id, well_formed(job.record.thing)),

@@ -58,7 +58,7 @@ class JournalLifecycle:
             return
         try:
             journal = self._open()
-            interrupted = journal.interrupt_open_runs()
+            interrupted = journal.interrupt_open_invocations()
         except BaseException:
             self._lock.release()
             raise

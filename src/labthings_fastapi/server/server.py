@@ -29,7 +29,7 @@ from .registry import ThingRegistry
 
 # The rest of what a server is built of is heavy, the web framework included. It is imported where
 # a server is built, so that code which only names the class does not wait for it.
-from .thing_lifecycle import ThingLifecycle, cancel_runs
+from .thing_lifecycle import ThingLifecycle, cancel_invocations
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -366,7 +366,7 @@ class ThingServer(ThingRegistry):
             self.state = "stopping"
         self._announcing.withdraw()
         await self._poller.stop()
-        await cancel_runs(self.action_manager, self.config.shutdown_timeout)
+        await cancel_invocations(self.action_manager, self.config.shutdown_timeout)
         self.broker.end_streams()
         await self._thing_lifecycle.close(None if deadline is None else deadline - time.monotonic())
 

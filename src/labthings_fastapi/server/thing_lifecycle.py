@@ -192,17 +192,17 @@ def _finish(result: Any) -> None:
         things_loop().submit(result).result()
 
 
-async def cancel_runs(manager: ActionManager, timeout: float) -> None:
+async def cancel_invocations(manager: ActionManager, timeout: float) -> None:
     """Take no more work, cancel what runs and wait for it to stop, `timeout` seconds in all."""
     from labthings_fastapi.actions.routes import wait_for_end
 
     deadline = time.monotonic() + timeout
     manager.refuse_work("The server is stopping.")
     # The latest first: who waits in line would be let in by the one before, only to be stopped.
-    going = [run for run in reversed(manager.invocations) if run.cancel()]
+    going = [invocation for invocation in reversed(manager.invocations) if invocation.cancel()]
     async with asyncio.TaskGroup() as group:
-        for run in going:
-            group.create_task(wait_for_end(run, max(deadline - time.monotonic(), 0)))
-    for run in going:
-        if not run.state.finished:
-            LOGGER.warning("%s did not stop within %s s.", run.action_path, timeout)
+        for invocation in going:
+            group.create_task(wait_for_end(invocation, max(deadline - time.monotonic(), 0)))
+    for invocation in going:
+        if not invocation.state.finished:
+            LOGGER.warning("%s did not stop within %s s.", invocation.action_path, timeout)

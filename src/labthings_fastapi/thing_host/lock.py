@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
-from labthings_fastapi.actions.context import current_run
+from labthings_fastapi.actions.context import current_invocation
 from labthings_fastapi.actions.threads import outermost_id
 from labthings_fastapi.exceptions import GlobalLockBusyError
 
@@ -97,7 +97,7 @@ class GlobalLock:
 
 def _caller() -> Any:
     """Say who would hold the lock: the whole run, the async task or the thread."""
-    run = current_run()
+    run = current_invocation()
     if run is not None:
         return outermost_id(run)
     try:

@@ -14,10 +14,10 @@ import pytest
 
 from labthings_fastapi.actions.cancellation import CancelEvent
 from labthings_fastapi.actions.context import (
+    InvocationContext,
     NoInvocationContextError,
-    RunContext,
     cancellable_sleep,
-    current_run,
+    current_invocation,
     entered,
     fake_invocation_context,
     get_cancel_event,
@@ -52,28 +52,28 @@ def test_outside_a_run_the_others_are_harmless(monkeypatch: pytest.MonkeyPatch) 
     with shield():
         pass
     assert slept == [3]
-    assert current_run() is None
+    assert current_invocation() is None
 
 
 def test_inside_a_run_each_finds_that_run() -> None:
-    run = RunContext(uuid.uuid4(), CancelEvent())
+    run = InvocationContext(uuid.uuid4(), CancelEvent())
     with entered(run):
-        assert current_run() is run
+        assert current_invocation() is run
         assert get_invocation_id() == run.id
         assert get_cancel_event() is run.cancel
-    assert current_run() is None
+    assert current_invocation() is None
 
 
 def test_runs_nest_and_an_error_leaves_them() -> None:
-    outer, inner = (RunContext(uuid.uuid4(), CancelEvent()) for _ in range(2))
+    outer, inner = (InvocationContext(uuid.uuid4(), CancelEvent()) for _ in range(2))
     with entered(outer):
         with pytest.raises(ZeroDivisionError), entered(inner):
             raise ZeroDivisionError
-        assert current_run() is outer
+        assert current_invocation() is outer
 
 
 def test_a_cancel_reaches_sleep_and_check() -> None:
-    run = RunContext(uuid.uuid4(), CancelEvent())
+    run = InvocationContext(uuid.uuid4(), CancelEvent())
     with entered(run):
         for point in (lambda: cancellable_sleep(60), raise_if_cancelled):
             run.cancel.set()
@@ -82,7 +82,7 @@ def test_a_cancel_reaches_sleep_and_check() -> None:
 
 
 def test_a_shield_holds_the_cancel_of_the_run_back() -> None:
-    run = RunContext(uuid.uuid4(), CancelEvent())
+    run = InvocationContext(uuid.uuid4(), CancelEvent())
     passed: list[str] = []
 
     def section() -> None:
@@ -98,13 +98,13 @@ def test_a_shield_holds_the_cancel_of_the_run_back() -> None:
 
 
 def test_a_thread_belongs_to_the_run_only_with_a_copy_of_its_context() -> None:
-    run = RunContext(uuid.uuid4(), CancelEvent())
-    seen: dict[str, RunContext | None] = {}
+    run = InvocationContext(uuid.uuid4(), CancelEvent())
+    seen: dict[str, InvocationContext | None] = {}
     with entered(run):
         copied = contextvars.copy_context()
     threads = [
-        threading.Thread(target=copied.run, args=(lambda: seen.update(copy=current_run()),)),
-        threading.Thread(target=lambda: seen.update(plain=current_run())),
+        threading.Thread(target=copied.run, args=(lambda: seen.update(copy=current_invocation()),)),
+        threading.Thread(target=lambda: seen.update(plain=current_invocation())),
     ]
     for thread in threads:
         thread.start()
@@ -132,14 +132,14 @@ def test_an_action_knows_its_run(run: Callable[..., Invocation]) -> None:
 
 
 def interrupted_at_each_step(
-    do: Callable[[RunContext], object], meanwhile: Callable[[RunContext], object]
-) -> Iterator[RunContext]:
+    do: Callable[[InvocationContext], object], meanwhile: Callable[[InvocationContext], object]
+) -> Iterator[InvocationContext]:
     """Do something with a run, and something else in another thread before one of its opcodes.
 
     Gives the run each time: first with the other before the first opcode, then before the second.
     """
     for wanted in itertools.count():
-        run, steps = RunContext(uuid.uuid4(), CancelEvent()), itertools.count()
+        run, steps = InvocationContext(uuid.uuid4(), CancelEvent()), itertools.count()
         interrupted = False
 
         def trace(frame: FrameType, event: str, _: object) -> Any:
@@ -176,7 +176,7 @@ def test_a_thing_that_is_entered_while_things_are_taken_is_taken_or_stays() -> N
     one, other = "stage", "camera"
     taken: list[str] = []
 
-    def enter_and_take(run: RunContext) -> None:
+    def enter_and_take(run: InvocationContext) -> None:
         run.enter_thing(one)
         taken[:] = run.take_things()
 
@@ -185,7 +185,7 @@ def test_a_thing_that_is_entered_while_things_are_taken_is_taken_or_stays() -> N
 
 
 def test_things_come_latest_first_each_once() -> None:
-    run = RunContext(uuid.uuid4(), CancelEvent())
+    run = InvocationContext(uuid.uuid4(), CancelEvent())
     for thing in ("stage", "camera", "stage"):
         run.enter_thing(thing)
     assert run.take_things() == ("stage", "camera")
@@ -195,11 +195,11 @@ def test_things_come_latest_first_each_once() -> None:
 def test_what_two_threads_hold_at_once_is_all_given_back_once() -> None:
     given: list[str] = []
 
-    def hold_and_release(run: RunContext) -> None:
+    def hold_and_release(run: InvocationContext) -> None:
         run.hold_until_safe(lambda: given.append("one"))
         run.release_held()
 
-    def hold_another(run: RunContext) -> None:
+    def hold_another(run: InvocationContext) -> None:
         run.hold_until_safe(lambda: given.append("other"))
 
     for meanwhile in (hold_another, hold_and_release):
@@ -213,10 +213,13 @@ def test_what_two_threads_hold_at_once_is_all_given_back_once() -> None:
 def test_what_is_held_while_a_run_comes_to_rest_is_given_back() -> None:
     given: list[str] = []
 
-    def hold(run: RunContext) -> None:
+    def hold(run: InvocationContext) -> None:
         run.hold_until_safe(lambda: given.append("late"))
 
-    for do, meanwhile in ((RunContext.come_to_rest, hold), (hold, RunContext.come_to_rest)):
+    for do, meanwhile in (
+        (InvocationContext.come_to_rest, hold),
+        (hold, InvocationContext.come_to_rest),
+    ):
         for _ in interrupted_at_each_step(do, meanwhile):
             assert given == ["late"]
             given.clear()

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, PrivateAttr
 from labthings_fastapi.actions import Invocation, InvocationStatus
 from labthings_fastapi.actions.cancellation import CancelEvent
 from labthings_fastapi.actions.context import (
-    current_run,
+    current_invocation,
     get_cancel_event,
     get_invocation_id,
     shield,
@@ -37,7 +37,7 @@ from .conftest import Bench
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from labthings_fastapi.actions.context import RunContext
+    from labthings_fastapi.actions.context import InvocationContext
 
 
 class Pair(BaseModel):
@@ -139,10 +139,10 @@ def test_dependencies_are_keyword_arguments_and_go_before_the_input(thing: Bench
 
 def test_a_dependency_may_learn_its_run(thing: Bench) -> None:
     class Nosy(int):
-        def enter_run(self, run: RunContext) -> None:
+        def enter_invocation(self, run: InvocationContext) -> None:
             learned.append(run)
 
-    learned: list[RunContext] = []
+    learned: list[InvocationContext] = []
     invocation = ended(Invocation(Bench.add, thing, Pair(a=1), {"b": Nosy(5)}))
     assert [run.id for run in learned] == [invocation.id]
 
@@ -543,8 +543,8 @@ def test_a_model_without_room_for_weak_references_is_an_input_too(thing: Bench) 
 def test_a_thread_that_outlives_its_run_reports_to_nobody(
     thing: Bench, run: Callable[..., Invocation]
 ) -> None:
-    held: list[RunContext] = []
-    first = run(lambda: held.append(cast("RunContext", current_run())))
+    held: list[InvocationContext] = []
+    first = run(lambda: held.append(cast("InvocationContext", current_invocation())))
     assert held[0].progress is not None
     held[0].progress.report(1, 2, None, None)
     assert (first.progress, run(lambda: None).progress) == (None, None)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from labthings_fastapi.actions.committed_state import CommittedState
-from labthings_fastapi.actions.lifecycle import Ending, Lifecycle, RunState
+from labthings_fastapi.actions.lifecycle import Ending, InvocationState, Lifecycle
 from labthings_fastapi.messages.message import InvocationStatus
 
 if TYPE_CHECKING:
@@ -29,14 +29,14 @@ def life() -> Lifecycle:
 
 
 @pytest.fixture
-def heard(life: Lifecycle) -> list[RunState]:
+def heard(life: Lifecycle) -> list[InvocationState]:
     """Collect what a listener hears."""
-    states: list[RunState] = []
+    states: list[InvocationState] = []
     life.listen(states.append)
     return states
 
 
-def words(states: list[RunState]) -> list[tuple[str, str]]:
+def words(states: list[InvocationState]) -> list[tuple[str, str]]:
     return [(state.status.value, state.phase) for state in states]
 
 
@@ -49,7 +49,7 @@ def test_a_run_begins_as_pending(life: Lifecycle) -> None:
 
 
 def test_a_run_that_completes_goes_through_every_phase(
-    life: Lifecycle, heard: list[RunState]
+    life: Lifecycle, heard: list[InvocationState]
 ) -> None:
     assert life.starting()
     assert life.begin()
@@ -62,7 +62,7 @@ def test_a_run_that_completes_goes_through_every_phase(
     ]
 
 
-def test_the_end_sets_everything_in_one_step(life: Lifecycle, heard: list[RunState]) -> None:
+def test_the_end_sets_everything_in_one_step(life: Lifecycle, heard: list[InvocationState]) -> None:
     life.begin()
     life.finish(COMPLETED)
     before, after = heard[-2:]
@@ -75,7 +75,7 @@ def test_the_end_sets_everything_in_one_step(life: Lifecycle, heard: list[RunSta
     assert after.ended.tzinfo is UTC
 
 
-def test_a_run_ends_once(life: Lifecycle, heard: list[RunState]) -> None:
+def test_a_run_ends_once(life: Lifecycle, heard: list[InvocationState]) -> None:
     life.begin()
     assert life.finish(FAILED)
     assert not life.finish(COMPLETED)
@@ -86,7 +86,7 @@ def test_a_run_ends_once(life: Lifecycle, heard: list[RunState]) -> None:
     assert len(heard) == 3
 
 
-def test_a_run_begins_once(life: Lifecycle, heard: list[RunState]) -> None:
+def test_a_run_begins_once(life: Lifecycle, heard: list[InvocationState]) -> None:
     assert life.starting()
     assert not life.starting()
     assert life.begin()
@@ -106,7 +106,7 @@ def test_a_cancel_before_the_beginning_ends_the_run(life: Lifecycle) -> None:
 
 
 def test_a_cancel_of_a_running_one_is_shown_at_once_and_told_once(
-    life: Lifecycle, heard: list[RunState]
+    life: Lifecycle, heard: list[InvocationState]
 ) -> None:
     life.begin()
     assert not life.ask_cancel(CANCELLED).cancel_requested
@@ -123,7 +123,9 @@ def test_a_run_that_finishes_all_the_same_says_that_a_cancel_was_asked(life: Lif
     assert life.state.cancel_requested
 
 
-def test_a_cancel_after_the_end_changes_nothing(life: Lifecycle, heard: list[RunState]) -> None:
+def test_a_cancel_after_the_end_changes_nothing(
+    life: Lifecycle, heard: list[InvocationState]
+) -> None:
     life.begin()
     life.finish(COMPLETED)
     assert life.ask_cancel(CANCELLED).finished
@@ -133,7 +135,7 @@ def test_a_cancel_after_the_end_changes_nothing(life: Lifecycle, heard: list[Run
 
 def test_a_late_listener_hears_the_present_state(life: Lifecycle) -> None:
     life.begin()
-    states: list[RunState] = []
+    states: list[InvocationState] = []
     life.listen(states.append)
     assert words(states) == [("running", "running")]
 
@@ -185,7 +187,7 @@ def test_waiting_can_be_given_up(life: Lifecycle) -> None:
 def test_a_listener_that_fails_keeps_nobody_waiting(
     life: Lifecycle, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def broken(_state: RunState) -> None:
+    def broken(_state: InvocationState) -> None:
         raise OSError("full")
 
     told: list[int] = []
@@ -239,7 +241,7 @@ def test_of_many_ends_at_once_one_counts() -> None:
 def test_no_reader_sees_completed_without_its_output() -> None:
     """A reader that looks all the time while runs end finds status and output together."""
     lives = [Lifecycle(1) for _ in range(200)]
-    wrong: list[RunState] = []
+    wrong: list[InvocationState] = []
     ready = threading.Event()
 
     def look() -> None:

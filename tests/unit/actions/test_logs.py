@@ -12,15 +12,15 @@ import pytest
 
 from labthings_fastapi.actions import DequeLogHandler
 from labthings_fastapi.actions.cancellation import CancelEvent
-from labthings_fastapi.actions.context import RunContext, entered
+from labthings_fastapi.actions.context import InvocationContext, entered
+from labthings_fastapi.actions.invocation_log import InvocationLog
 from labthings_fastapi.actions.log_lines import LONGEST_LINE
 from labthings_fastapi.actions.logs import (
     THINGS_LOGGER,
-    RunLogHandler,
+    InvocationLogHandler,
     capture,
     message_of,
 )
-from labthings_fastapi.actions.run_log import RunLog
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -116,7 +116,7 @@ def test_a_record_class_with_messages_of_its_own_gives_text() -> None:
 
 
 def test_a_run_log_keeps_the_newest_and_counts_the_rest() -> None:
-    log = RunLog(3)
+    log = InvocationLog(3)
     for number in range(10):
         log.keep(record("%d", number))
     assert [kept.getMessage() for kept in log.records] == ["7", "8", "9"]
@@ -124,20 +124,20 @@ def test_a_run_log_keeps_the_newest_and_counts_the_rest() -> None:
 
 
 def test_a_run_log_may_keep_nothing() -> None:
-    log = RunLog(0)
+    log = InvocationLog(0)
     log.keep(record())
     assert log.records == []
     assert log.dropped == 1
 
 
 def test_reading_a_run_log_gives_a_copy() -> None:
-    log = RunLog()
+    log = InvocationLog()
     log.records.append(record())
     assert log.records == []
 
 
 def test_arguments_are_formatted_when_they_are_logged() -> None:
-    log, position = RunLog(), [1, 2]
+    log, position = InvocationLog(), [1, 2]
     log.keep(record("at %s", position))
     position[0] = 99
     assert log.records[0].getMessage() == "at [1, 2]"
@@ -145,7 +145,7 @@ def test_arguments_are_formatted_when_they_are_logged() -> None:
 
 
 def test_a_very_long_line_is_cut_and_says_so() -> None:
-    log = RunLog()
+    log = InvocationLog()
     log.keep(record("x" * (LONGEST_LINE + 5)))
     text = log.records[0].getMessage()
     assert text.startswith("x" * LONGEST_LINE)
@@ -153,7 +153,7 @@ def test_a_very_long_line_is_cut_and_says_so() -> None:
 
 
 def test_a_traceback_is_kept_as_text_only() -> None:
-    log = RunLog()
+    log = InvocationLog()
     try:
         raise ValueError("jammed")
     except ValueError as error:
@@ -166,13 +166,13 @@ def test_a_traceback_is_kept_as_text_only() -> None:
 
 
 def test_a_traceback_that_cannot_be_shown_says_so() -> None:
-    log = RunLog()
+    log = InvocationLog()
     log.keep(record(exc_info=(HostileError, HostileError(), None)))
     assert log.records[0].exc_text
 
 
 def test_the_callers_record_is_left_as_it_is() -> None:
-    log = RunLog()
+    log = InvocationLog()
     given = record("%s", 1)
     log.keep(given)
     assert given.args == (1,)
@@ -181,13 +181,13 @@ def test_the_callers_record_is_left_as_it_is() -> None:
 # --- which run ----------------------------------------------------------------------------
 
 
-def context(log: Any) -> RunContext:
+def context(log: Any) -> InvocationContext:
     id = uuid.uuid4()
-    return RunContext(id, CancelEvent(id), log)
+    return InvocationContext(id, CancelEvent(id), log)
 
 
 def test_the_handler_gives_a_record_to_the_run_around_it_once() -> None:
-    log, handler = RunLog(), RunLogHandler()
+    log, handler = InvocationLog(), InvocationLogHandler()
     with entered(context(log)):
         kept = record()
         handler.handle(kept)
@@ -197,7 +197,7 @@ def test_the_handler_gives_a_record_to_the_run_around_it_once() -> None:
 
 
 def test_the_handler_respects_filters() -> None:
-    log, handler = RunLog(), RunLogHandler()
+    log, handler = InvocationLog(), InvocationLogHandler()
     handler.addFilter(lambda found: "secret" not in found.getMessage())
     with entered(context(log)):
         handler.handle(record("secret"))
@@ -216,7 +216,7 @@ def test_a_log_that_fails_does_not_fail_the_code_that_logs(
 
     monkeypatch.setattr(logging, "raiseExceptions", False)
     handled: list[logging.LogRecord] = []
-    handler = RunLogHandler()
+    handler = InvocationLogHandler()
     monkeypatch.setattr(handler, "handleError", handled.append)
     with entered(context(FullLog())):
         handler.handle(record())

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from labthings_fastapi.journal.record import RunRecord
+    from labthings_fastapi.journal.record import InvocationRecord
 
 
 class Clock:
@@ -385,7 +385,7 @@ def test_the_journal_has_the_run_before_and_after(thing: Bench) -> None:
 class BrokenJournal(MemoryJournal):
     """Cannot write."""
 
-    def put(self, record: RunRecord) -> Future[None]:
+    def put(self, record: InvocationRecord) -> Future[None]:
         raise OSError(28, "No space left on device")
 
 

@@ -13,7 +13,7 @@ import pytest
 from pydantic_core import to_json
 
 from labthings_fastapi.actions.cancellation import CancelEvent
-from labthings_fastapi.actions.context import RunContext, entered
+from labthings_fastapi.actions.context import InvocationContext, entered
 from labthings_fastapi.actions.progress import Progress, ProgressMeter, progress, track
 from labthings_fastapi.exceptions import InvocationCancelledError
 
@@ -195,7 +195,7 @@ def shown() -> Iterator[list[tuple[float, float | None, str | None, str | None]]
 
         def leave(self, step: object) -> None: ...
 
-    with entered(RunContext(uuid.uuid4(), CancelEvent(), progress=Told())):
+    with entered(InvocationContext(uuid.uuid4(), CancelEvent(), progress=Told())):
         yield told
 
 
@@ -224,7 +224,7 @@ def test_track_of_a_generator_knows_no_total_unless_told(shown: list[Any]) -> No
 
 
 def test_each_step_of_track_is_a_cancellation_point() -> None:
-    run, seen = RunContext(uuid.uuid4(), CancelEvent()), []
+    run, seen = InvocationContext(uuid.uuid4(), CancelEvent()), []
 
     def loop() -> None:
         for item in track(range(10)):
@@ -262,7 +262,7 @@ def test_what_an_inner_action_reports_counts_as_part_of_the_outer_step():
             assert meter.latest is not None
             seen.append(meter.latest.percent)
 
-    with entered(RunContext(uuid.uuid4(), CancelEvent(), progress=meter)):
+    with entered(InvocationContext(uuid.uuid4(), CancelEvent(), progress=meter)):
         for _ in track(range(4), message="focusing"):
             move()
     assert meter.latest is not None
@@ -273,7 +273,7 @@ def test_what_an_inner_action_reports_counts_as_part_of_the_outer_step():
 
 def test_a_tracked_loop_that_is_left_early_no_longer_counts():
     meter = ProgressMeter(lambda _: None)
-    with entered(RunContext(uuid.uuid4(), CancelEvent(), progress=meter)):
+    with entered(InvocationContext(uuid.uuid4(), CancelEvent(), progress=meter)):
         for step in track(range(4)):
             if step == 1:
                 break

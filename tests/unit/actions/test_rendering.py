@@ -78,7 +78,7 @@ def test_hrefs_begin_with_the_place(run: Callable[..., Invocation]) -> None:
         "events": f"{href}/events",
         "files": f"{href}/files",
     }
-    assert InvocationUrls().of_run(invocation) == f"/action_invocations/{invocation.id}"
+    assert InvocationUrls().of_invocation(invocation) == f"/action_invocations/{invocation.id}"
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from labthings_fastapi.actions.context import raise_if_cancelled
-from labthings_fastapi.actions.results import RunResults
+from labthings_fastapi.actions.results import InvocationResults
 from labthings_fastapi.decorators import action
 from labthings_fastapi.exceptions import InvocationCancelledError
 from labthings_fastapi.messages.message import InvocationStatus
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def test_the_newest_are_kept_and_all_are_counted() -> None:
-    results, told = RunResults(2), []
+    results, told = InvocationResults(2), []
     results.listener = lambda *what: told.append(what)
     for number in range(3):
         results.add(number, b"%d" % number)
@@ -32,8 +32,8 @@ def test_the_newest_are_kept_and_all_are_counted() -> None:
 
 
 def test_without_results_there_is_an_empty_list() -> None:
-    assert RunResults().json() == b"[]"
-    assert RunResults().values() == []
+    assert InvocationResults().json() == b"[]"
+    assert InvocationResults().values() == []
 
 
 class Scanner(Thing):

@@ -9,10 +9,10 @@ import pytest
 
 import labthings_fastapi as lt
 from labthings_fastapi.actions.cancellation import CancelEvent
-from labthings_fastapi.actions.context import RunContext, current_run, entered
+from labthings_fastapi.actions.context import InvocationContext, current_invocation, entered
+from labthings_fastapi.actions.invocation_log import InvocationLog
 from labthings_fastapi.actions.logs import capture
-from labthings_fastapi.actions.run_log import RunLog
-from labthings_fastapi.actions.threads import InnerRun, outermost_id
+from labthings_fastapi.actions.threads import InnerInvocation, outermost_id
 from labthings_fastapi.exceptions import InvocationCancelledError
 from labthings_fastapi.invocation_contexts import (
     fake_invocation_context,
@@ -106,8 +106,8 @@ def test_to_wait_for_a_thread_that_was_never_started_is_an_error():
 
 def test_its_log_is_that_of_the_run_around_it():
     capture()
-    log = RunLog(10)
-    context = RunContext(CancelEvent().id, CancelEvent(), log)
+    log = InvocationLog(10)
+    context = InvocationContext(CancelEvent().id, CancelEvent(), log)
     with entered(context):
         logger = logging.getLogger("labthings_fastapi.things.stage")
         finished(lt.ThreadWithInvocationID(logger.warning, args=("Moved %s", 3)))
@@ -118,13 +118,15 @@ def test_a_run_inside_a_run_inside_a_run_belongs_to_the_outermost():
     with fake_invocation_context() as id:
 
         def inner():
-            return finished(lt.ThreadWithInvocationID(lambda: outermost_id(current_run()))).result
+            return finished(
+                lt.ThreadWithInvocationID(lambda: outermost_id(current_invocation()))
+            ).result
 
         assert finished(lt.ThreadWithInvocationID(inner)).result == id
-        assert outermost_id(current_run()) == id
+        assert outermost_id(current_invocation()) == id
 
 
 def test_outside_of_a_run_it_is_the_outermost_itself():
-    thread = finished(lt.ThreadWithInvocationID(current_run))
-    assert not isinstance(thread.result, InnerRun)
+    thread = finished(lt.ThreadWithInvocationID(current_invocation))
+    assert not isinstance(thread.result, InnerInvocation)
     assert outermost_id(thread.result) == thread.invocation_id

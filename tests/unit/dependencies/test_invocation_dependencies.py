@@ -13,10 +13,10 @@ from fastapi.testclient import TestClient
 
 from labthings_fastapi.actions import ActionManager
 from labthings_fastapi.actions.cancellation import CancelEvent as DefinedCancelEvent
-from labthings_fastapi.actions.context import RunContext
+from labthings_fastapi.actions.context import InvocationContext
+from labthings_fastapi.actions.invocation_log import InvocationLog
 from labthings_fastapi.actions.logs import capture
-from labthings_fastapi.actions.protocols import BelongsToRun
-from labthings_fastapi.actions.run_log import RunLog
+from labthings_fastapi.actions.protocols import BelongsToInvocation
 from labthings_fastapi.decorators import action
 from labthings_fastapi.dependencies.invocation import (
     CancelEvent,
@@ -73,7 +73,7 @@ def test_a_hook_and_a_logger_know_their_run() -> None:
     assert hook.id == id
     logger = invocation_logger(id)
     assert isinstance(logger, RunLogger)
-    assert isinstance(logger, BelongsToRun)
+    assert isinstance(logger, BelongsToInvocation)
     assert logger.id == id
 
 
@@ -113,13 +113,13 @@ def test_a_logger_keeps_what_the_caller_adds_and_takes_the_runs_name_off(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     capture()
-    log, id = RunLog(), uuid.uuid4()
+    log, id = InvocationLog(), uuid.uuid4()
     logger = RunLogger(id)
-    logger.enter_run(RunContext(id, CancelEvent(id), log))
+    logger.enter_invocation(InvocationContext(id, CancelEvent(id), log))
     logger.info("at %d", 5, extra={"axis": "x"})
     (kept,) = log.records
     assert kept.__dict__["axis"] == "x"
-    assert not any(isinstance(value, RunContext) for value in kept.__dict__.values())
+    assert not any(isinstance(value, InvocationContext) for value in kept.__dict__.values())
 
 
 def test_no_logger_is_made_for_a_run() -> None:

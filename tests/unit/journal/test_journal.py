@@ -6,21 +6,21 @@ from uuid import UUID
 import pytest
 
 from labthings_fastapi.journal.journal import MemoryJournal
-from labthings_fastapi.journal.record import RunQuery, RunRecord
+from labthings_fastapi.journal.record import InvocationRecord, JournalQuery
 from labthings_fastapi.messages.message import InvocationStatus
 
 
-def run(number: int) -> RunRecord:
+def run(number: int) -> InvocationRecord:
     time = datetime(2024, 5, 17, tzinfo=UTC) + timedelta(minutes=number)
     status = InvocationStatus.PENDING
-    return RunRecord(UUID(int=number), "stage", "move", status, None, b"{}", time)
+    return InvocationRecord(UUID(int=number), "stage", "move", status, None, b"{}", time)
 
 
 def test_the_newest_runs_are_kept() -> None:
     journal = MemoryJournal(limit=3)
     for number in range(5):
         journal.put(run(number))
-    assert [record.id.int for record in journal.search(RunQuery()).records] == [4, 3, 2]
+    assert [record.id.int for record in journal.search(JournalQuery()).records] == [4, 3, 2]
     assert journal.get(UUID(int=1)) is None
 
 
@@ -28,7 +28,7 @@ def test_a_record_written_again_pushes_nothing_out() -> None:
     journal = MemoryJournal(limit=3)
     for number in (0, 1, 2, 2, 2, 0):
         journal.put(run(number))
-    assert len(journal.search(RunQuery()).records) == 3
+    assert len(journal.search(JournalQuery()).records) == 3
 
 
 def test_a_record_is_committed_at_once() -> None:

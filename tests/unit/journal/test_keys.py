@@ -6,13 +6,15 @@ from uuid import UUID
 import pytest
 
 from labthings_fastapi.journal.journal import MemoryJournal
-from labthings_fastapi.journal.keys import KEY_LIFETIME, RunKey, input_digest, utc_now
+from labthings_fastapi.journal.keys import KEY_LIFETIME, IdempotencyKey, input_digest, utc_now
 
 NOON = datetime(2024, 5, 17, 12, tzinfo=UTC)
 
 
-def key(number: int) -> RunKey:
-    return RunKey(f"k{number}", "stage", "move", input_digest(b"{}"), UUID(int=number), NOON)
+def key(number: int) -> IdempotencyKey:
+    return IdempotencyKey(
+        f"k{number}", "stage", "move", input_digest(b"{}"), UUID(int=number), NOON
+    )
 
 
 @pytest.mark.parametrize(

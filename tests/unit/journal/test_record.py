@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from labthings_fastapi.exceptions import RequestError
 from labthings_fastapi.journal.record import (
     OUTPUT_LIMIT,
-    RunQuery,
-    RunRecord,
+    InvocationRecord,
+    JournalQuery,
     decode_cursor,
     encode_cursor,
     newest_first,
@@ -22,7 +22,7 @@ from labthings_fastapi.journal.record import (
 )
 from labthings_fastapi.messages.message import InvocationStatus
 
-RECORD = RunRecord(
+RECORD = InvocationRecord(
     id=UUID(int=1),
     thing="Stage",
     action="move",
@@ -73,16 +73,16 @@ def test_of_a_binary_output_size_and_type_are_kept() -> None:
 @pytest.mark.parametrize("name", ["since", "until"])
 def test_a_query_needs_times_with_a_zone(name: str) -> None:
     with pytest.raises(RequestError, match=f"{name} is 2024.*no time zone"):
-        RunQuery(**naive(name))
+        JournalQuery(**naive(name))
 
 
 def test_a_page_of_no_runs_is_refused() -> None:
     with pytest.raises(RequestError, match="limit is 0"):
-        RunQuery(limit=0)
+        JournalQuery(limit=0)
 
 
 def test_a_query_without_filters_matches_everything() -> None:
-    assert RunQuery().matches(RECORD)
+    assert JournalQuery().matches(RECORD)
 
 
 @pytest.mark.parametrize("payload", [b"\xff not JSON", b"[" * 100_000, b"1" * 5000])

@@ -12,15 +12,15 @@ from starlette.testclient import TestClient
 
 from labthings_fastapi.journal.journal import MemoryJournal
 from labthings_fastapi.journal.reader import JournalReader
-from labthings_fastapi.journal.record import RunRecord
-from labthings_fastapi.journal.routes import JournalledRun, JournalPage
+from labthings_fastapi.journal.record import InvocationRecord
+from labthings_fastapi.journal.routes import JournaledInvocation, JournalPage
 from labthings_fastapi.messages.message import InvocationStatus
 
 NOON = datetime(2024, 5, 17, 12, tzinfo=UTC)
 
 
 def run(minutes=0, **changes):
-    record = RunRecord(
+    record = InvocationRecord(
         id=uuid4(),
         thing="stage",
         action="move",
@@ -60,7 +60,7 @@ def test_a_record_is_shown_whole(client, journal):
     record = run()
     journal.put(record)
     answer = client.get(f"/api/journal/{record.id}")
-    assert JournalledRun.model_validate(answer.json()).id == record.id
+    assert JournaledInvocation.model_validate(answer.json()).id == record.id
     shown = answer.json()
     assert (shown["input"], shown["output"], shown["log"]) == (
         {"x": 1},

@@ -17,9 +17,9 @@ from uuid import uuid4
 import pytest
 
 from labthings_fastapi.exceptions import ServerConfigurationError
-from labthings_fastapi.journal.keys import RunKey
-from labthings_fastapi.journal.record import RunQuery, RunRecord
-from labthings_fastapi.journal.rows import run_row
+from labthings_fastapi.journal.keys import IdempotencyKey
+from labthings_fastapi.journal.record import InvocationRecord, JournalQuery
+from labthings_fastapi.journal.rows import record_row
 from labthings_fastapi.journal.schema import MIGRATIONS, VERSION
 from labthings_fastapi.journal.sqlite import SqliteJournal
 from labthings_fastapi.messages.message import InvocationStatus
@@ -43,18 +43,18 @@ def opened(path: Path, boot_id: str = "one", **options: Any) -> SqliteJournal:
     return SqliteJournal(path, boot_id=boot_id, clock=lambda: NOON, **options)
 
 
-def run(**changes: Any) -> RunRecord:
-    record = RunRecord(
+def run(**changes: Any) -> InvocationRecord:
+    record = InvocationRecord(
         uuid4(), "stage", "move", InvocationStatus.PENDING, "ada", b"{}", NOON, boot_id="one"
     )
     return replace(record, **changes)
 
 
-def ended(**changes: Any) -> RunRecord:
+def ended(**changes: Any) -> InvocationRecord:
     return run(status=InvocationStatus.COMPLETED, time_ended=NOON, **changes)
 
 
-def keep(journal: SqliteJournal, *records: RunRecord) -> None:
+def keep(journal: SqliteJournal, *records: InvocationRecord) -> None:
     for future in [journal.put(record) for record in records]:
         future.result(TIMEOUT)
 
@@ -66,8 +66,8 @@ def test_looking_into_a_journal_that_was_never_written_makes_nothing(
     journal: SqliteJournal, tmp_path: Path
 ) -> None:
     assert journal.get(uuid4()) is None
-    assert journal.search(RunQuery()).records == ()
-    assert journal.interrupt_open_runs() == []
+    assert journal.search(JournalQuery()).records == ()
+    assert journal.interrupt_open_invocations() == []
     journal.close(TIMEOUT)
     assert list(tmp_path.iterdir()) == []
 
@@ -82,12 +82,12 @@ def test_folder_and_file_are_made_on_first_use(journal: SqliteJournal, path: Pat
 
 def test_runs_and_keys_outlive_the_server(journal: SqliteJournal, path: Path) -> None:
     records = [ended() for _ in range(10)]
-    key = RunKey("k1", "stage", "move", "f00", records[0].id, NOON)
+    key = IdempotencyKey("k1", "stage", "move", "f00", records[0].id, NOON)
     journal.remember_key(key).result(TIMEOUT)
     keep(journal, *records)
     journal.close(TIMEOUT)
     again = opened(path, "two")
-    assert set(again.search(RunQuery()).records) == set(records)
+    assert set(again.search(JournalQuery()).records) == set(records)
     assert again.find_key("k1", "stage", "move") == key
     again.close(TIMEOUT)
 
@@ -100,7 +100,7 @@ def test_a_file_that_vanishes_while_it_is_used_is_made_anew(
     keep(journal, first)
     path.rename(path.with_name("old.sqlite"))
     keep(journal, second)
-    assert journal.search(RunQuery()).records == (second,)
+    assert journal.search(JournalQuery()).records == (second,)
     journal.close(TIMEOUT)
     assert "moved or deleted" in caplog.text
     again = opened(path)
@@ -117,7 +117,7 @@ def test_a_file_of_the_first_version_keeps_its_runs_and_takes_mutations(path: Pa
     columns = "id, requested, closed, thing, action, status, incarnation, requested_by, ended, "
     first.execute(
         f"INSERT INTO runs ({columns} input, log, text) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",  # noqa: S608 - constants
-        (*run_row(old)[:8], run_row(old)[9], old.input, "[]", "stage move ada"),
+        (*record_row(old)[:8], record_row(old)[9], old.input, "[]", "stage move ada"),
     )
     first.commit()
     first.close()
@@ -126,7 +126,7 @@ def test_a_file_of_the_first_version_keeps_its_runs_and_takes_mutations(path: Pa
     keep(journal, mutation)
     assert journal.get(old.id) == old
     assert journal.get(mutation.id) == mutation
-    assert journal.search(RunQuery(kind="run", actor="ada")).records == (old,)
+    assert journal.search(JournalQuery(kind="run", actor="ada")).records == (old,)
     journal.close(TIMEOUT)
 
 
@@ -164,7 +164,7 @@ def test_without_a_write_ahead_log_it_works_and_says_so(
     """SQLite's dot-file locks, for network shares, share no memory, which the log would need."""
     journal, records = opened(path, vfs="unix-dotfile"), [run() for _ in range(5)]
     keep(journal, *records)
-    assert set(journal.search(RunQuery()).records) == set(records)
+    assert set(journal.search(JournalQuery()).records) == set(records)
     journal.close(TIMEOUT)
     (message,) = caplog.messages
     assert str(path) in message
@@ -230,17 +230,17 @@ def test_open_runs_of_an_earlier_life_are_ended_once(path: Path, status: Invocat
     second = opened(path, "two")
     mine = run(boot_id="two")
     keep(second, mine)
-    (found,) = second.interrupt_open_runs()
+    (found,) = second.interrupt_open_invocations()
     assert found == replace(left, status=InvocationStatus.ERROR, time_ended=NOON, error=found.error)
     assert found.error is not None
     assert found.error["type"] == "urn:labthings:problem:interrupted"
     assert found.error["title"] == "The run was interrupted"
     assert "not run again" in found.error["detail"]
     assert [second.get(record.id) for record in (left, over, mine)] == [found, over, mine]
-    assert second.interrupt_open_runs() == []
+    assert second.interrupt_open_invocations() == []
     second.close(TIMEOUT)
     third = opened(path, "three")
-    assert [record.id for record in third.interrupt_open_runs()] == [mine.id]
+    assert [record.id for record in third.interrupt_open_invocations()] == [mine.id]
     third.close(TIMEOUT)
 
 
@@ -249,7 +249,7 @@ def test_a_thousand_open_runs_are_ended(journal: SqliteJournal, path: Path) -> N
     keep(journal, *records)
     journal.close(TIMEOUT)
     again = opened(path, "two")
-    assert {record.id for record in again.interrupt_open_runs()} == {r.id for r in records}
+    assert {record.id for record in again.interrupt_open_invocations()} == {r.id for r in records}
     again.close(TIMEOUT)
 
 
@@ -259,11 +259,11 @@ def test_a_key_whose_run_never_began_is_forgotten_at_the_next_start(
     """The crash came between the key and the run, so the client may ask again."""
     record = run()
     for name, id in (("lost", uuid4()), ("kept", record.id)):
-        journal.remember_key(RunKey(name, "stage", "move", "f00", id, NOON)).result(TIMEOUT)
+        journal.remember_key(IdempotencyKey(name, "stage", "move", "f00", id, NOON)).result(TIMEOUT)
     keep(journal, record)
     journal.close(TIMEOUT)
     again = opened(path, "two")
-    again.interrupt_open_runs()
+    again.interrupt_open_invocations()
     assert again.find_key("lost", "stage", "move") is None
     assert again.find_key("kept", "stage", "move") is not None
     again.close(TIMEOUT)
@@ -286,8 +286,8 @@ def test_a_row_that_cannot_be_read_costs_only_itself(
     other.execute(f"UPDATE runs SET {change} WHERE id = ?", (records[1].id.bytes,))  # noqa: S608
     other.close()
     again = opened(path)
-    first = again.search(RunQuery(limit=1))
-    rest = again.search(RunQuery(cursor=first.next_cursor))
+    first = again.search(JournalQuery(limit=1))
+    rest = again.search(JournalQuery(cursor=first.next_cursor))
     assert first.records + rest.records == (records[2], records[0])
     assert again.get(records[1].id) is None
     again.close(TIMEOUT)

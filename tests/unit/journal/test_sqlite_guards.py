@@ -20,8 +20,8 @@ import pytest
 from labthings_fastapi.exceptions import ServerNotRunningError, TooBusyError
 from labthings_fastapi.journal import writer as module
 from labthings_fastapi.journal.database import Database
-from labthings_fastapi.journal.keys import RunKey, utc_now
-from labthings_fastapi.journal.record import RunRecord
+from labthings_fastapi.journal.keys import IdempotencyKey, utc_now
+from labthings_fastapi.journal.record import InvocationRecord
 from labthings_fastapi.journal.retention import Retention
 from labthings_fastapi.journal.schema import LOGGER
 from labthings_fastapi.journal.write_queue import Batch, WriteQueue
@@ -72,9 +72,9 @@ def raising(
     let_logging_fail("labthings_fastapi", request.param)
 
 
-def run(number: int, **changes: Any) -> RunRecord:
+def run(number: int, **changes: Any) -> InvocationRecord:
     status = InvocationStatus.PENDING
-    record = RunRecord(UUID(int=number), "stage", "move", status, None, b"{}", NOON)
+    record = InvocationRecord(UUID(int=number), "stage", "move", status, None, b"{}", NOON)
     return replace(record, **changes)
 
 
@@ -120,7 +120,7 @@ def test_a_thread_that_cannot_be_started_is_told_and_tried_again(
     def refuse(thread: threading.Thread) -> None:
         raise RuntimeError(f"can't start new thread {thread.name}")
 
-    key = RunKey("k1", "stage", "move", "f00", UUID(int=1), utc_now())
+    key = IdempotencyKey("k1", "stage", "move", "f00", UUID(int=1), utc_now())
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", refuse)
         refused: list[Future[Any]] = [
@@ -185,7 +185,7 @@ def test_whatever_a_batch_dies_of_everybody_in_it_is_told(
     def die(*_: object) -> None:
         raise raised
 
-    key = RunKey("k1", "stage", "move", "f00", UUID(int=1), utc_now())
+    key = IdempotencyKey("k1", "stage", "move", "f00", UUID(int=1), utc_now())
     with monkeypatch.context() as patch:
         with held_up(writer):
             patch.setattr(writer, "_write_all", die)

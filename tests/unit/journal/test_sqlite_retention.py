@@ -10,8 +10,8 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from labthings_fastapi.journal.keys import KEY_LIFETIME, RunKey
-from labthings_fastapi.journal.record import RunQuery, RunRecord
+from labthings_fastapi.journal.keys import KEY_LIFETIME, IdempotencyKey
+from labthings_fastapi.journal.record import InvocationRecord, JournalQuery
 from labthings_fastapi.journal.sqlite import SqliteJournal
 from labthings_fastapi.journal.writer import SWEEP_SECONDS
 from labthings_fastapi.messages.message import InvocationStatus
@@ -52,25 +52,27 @@ def opened(folder: Path, clock: Clock, **options: Any) -> SqliteJournal:
     )
 
 
-def run(clock: Clock, **changes: Any) -> RunRecord:
+def run(clock: Clock, **changes: Any) -> InvocationRecord:
     status = InvocationStatus.PENDING
-    record = RunRecord(uuid4(), "stage", "move", status, None, b"{}", clock.now(), boot_id="on")
+    record = InvocationRecord(
+        uuid4(), "stage", "move", status, None, b"{}", clock.now(), boot_id="on"
+    )
     return replace(record, **changes)
 
 
-def ended(clock: Clock, record: RunRecord | None = None, **changes: Any) -> RunRecord:
+def ended(clock: Clock, record: InvocationRecord | None = None, **changes: Any) -> InvocationRecord:
     status, now = InvocationStatus.COMPLETED, clock.now()
     return replace(replace(record or run(clock), status=status, time_ended=now), **changes)
 
 
-def keep(journal: SqliteJournal, *records: RunRecord) -> None:
+def keep(journal: SqliteJournal, *records: InvocationRecord) -> None:
     for future in [journal.put(record) for record in records]:
         future.result(TIMEOUT)
 
 
 def swept(journal: SqliteJournal) -> set[UUID]:
     journal.sweep().result(TIMEOUT)
-    return {record.id for record in journal.search(RunQuery(limit=10_000)).records}
+    return {record.id for record in journal.search(JournalQuery(limit=10_000)).records}
 
 
 def test_runs_are_kept_for_a_time_after_their_end(tmp_path: Path, clock: Clock) -> None:
@@ -137,7 +139,7 @@ def test_a_run_stays_as_long_as_its_key(tmp_path: Path, clock: Clock) -> None:
     """Or a request that is sent again would move the instrument again."""
     journal = opened(tmp_path, clock, keep_bytes=1)
     record = ended(clock)
-    key = RunKey("k1", "stage", "move", "f00", record.id, clock.now())
+    key = IdempotencyKey("k1", "stage", "move", "f00", record.id, clock.now())
     journal.remember_key(key).result(TIMEOUT)
     keep(journal, record, ended(clock))
     clock.advance(seconds=1)
@@ -155,6 +157,6 @@ def test_the_journal_tidies_up_by_itself(tmp_path: Path, clock: Clock) -> None:
     clock.advance(days=31, seconds=SWEEP_SECONDS)
     keep(journal, run(clock))
     # What is asked of the writer from now on comes after the tidying.
-    journal.interrupt_open_runs()
+    journal.interrupt_open_invocations()
     assert journal.get(old.id) is None
     journal.close(TIMEOUT)

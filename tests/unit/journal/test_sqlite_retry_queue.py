@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from labthings_fastapi.journal.record import RunRecord
+from labthings_fastapi.journal.record import InvocationRecord
 from labthings_fastapi.journal.retry_queue import FIRST_PAUSE, LONGEST_PAUSE, RetryQueue
 from labthings_fastapi.messages.message import InvocationStatus
 
@@ -21,9 +21,9 @@ class Clock:
         return self.now
 
 
-def end(number: int) -> RunRecord:
+def end(number: int) -> InvocationRecord:
     status = InvocationStatus.COMPLETED
-    return RunRecord(UUID(int=number), "stage", "move", status, None, b"{}", NOON)
+    return InvocationRecord(UUID(int=number), "stage", "move", status, None, b"{}", NOON)
 
 
 def test_where_nothing_waits_no_try_is_due() -> None:

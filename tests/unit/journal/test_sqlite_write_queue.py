@@ -11,20 +11,20 @@ from uuid import UUID
 import pytest
 
 from labthings_fastapi.exceptions import ServerNotRunningError, TooBusyError
-from labthings_fastapi.journal.keys import RunKey
-from labthings_fastapi.journal.record import RunRecord
+from labthings_fastapi.journal.keys import IdempotencyKey
+from labthings_fastapi.journal.record import InvocationRecord
 from labthings_fastapi.journal.write_queue import Batch, WriteQueue
 from labthings_fastapi.messages.message import InvocationStatus
 
 NOON = datetime(2024, 5, 17, 12, tzinfo=UTC)
 
 
-def run(number: int, status: InvocationStatus = InvocationStatus.PENDING) -> RunRecord:
-    return RunRecord(UUID(int=number), "stage", "move", status, None, b"{}", NOON)
+def run(number: int, status: InvocationStatus = InvocationStatus.PENDING) -> InvocationRecord:
+    return InvocationRecord(UUID(int=number), "stage", "move", status, None, b"{}", NOON)
 
 
-def key(number: int) -> RunKey:
-    return RunKey(f"k{number}", "stage", "move", "f00", UUID(int=number), NOON)
+def key(number: int) -> IdempotencyKey:
+    return IdempotencyKey(f"k{number}", "stage", "move", "f00", UUID(int=number), NOON)
 
 
 def taken(write_queue: WriteQueue) -> Batch:
@@ -35,8 +35,10 @@ def taken(write_queue: WriteQueue) -> Batch:
 
 def test_records_of_one_run_take_one_place_and_keep_their_futures() -> None:
     write_queue = WriteQueue()
-    futures = [write_queue.put_run(replace(run(1), progress={"done": done})) for done in range(3)]
-    (job,) = taken(write_queue).runs.values()
+    futures = [
+        write_queue.put_record(replace(run(1), progress={"done": done})) for done in range(3)
+    ]
+    (job,) = taken(write_queue).invocations.values()
     assert job.record.progress == {"done": 2}
     assert job.futures == futures
     job.resolve(None)
@@ -46,33 +48,33 @@ def test_records_of_one_run_take_one_place_and_keep_their_futures() -> None:
 def test_everything_that_waits_is_taken_at_once() -> None:
     write_queue = WriteQueue()
     for number in range(3):
-        write_queue.put_run(run(number))
+        write_queue.put_record(run(number))
     write_queue.put_key(key(1))
     write_queue.ask(lambda: None)
     batch = taken(write_queue)
-    assert (len(batch.runs), len(batch.keys), len(batch.tasks)) == (3, 1, 1)
+    assert (len(batch.invocations), len(batch.keys), len(batch.tasks)) == (3, 1, 1)
     assert write_queue.empty
 
 
 def test_what_waits_cannot_be_cancelled() -> None:
-    assert not WriteQueue().put_run(run(1)).cancel()
+    assert not WriteQueue().put_record(run(1)).cancel()
 
 
 def test_when_full_no_new_run_is_taken_but_the_ends_of_those_that_go_on() -> None:
     write_queue = WriteQueue(capacity=2)
     for number in range(2):
-        write_queue.put_run(run(number))
-    refused = write_queue.put_run(run(7))
+        write_queue.put_record(run(number))
+    refused = write_queue.put_record(run(7))
     with pytest.raises(TooBusyError, match=str(UUID(int=7))):
         refused.result(0)
-    assert not write_queue.put_run(replace(run(1), progress={"done": 1})).done()
-    assert not write_queue.put_run(run(8, InvocationStatus.COMPLETED)).done()
-    assert set(taken(write_queue).runs) == {UUID(int=0), UUID(int=1), UUID(int=8)}
+    assert not write_queue.put_record(replace(run(1), progress={"done": 1})).done()
+    assert not write_queue.put_record(run(8, InvocationStatus.COMPLETED)).done()
+    assert set(taken(write_queue).invocations) == {UUID(int=0), UUID(int=1), UUID(int=8)}
 
 
 def test_memory_is_bounded_for_ends_and_keys_too() -> None:
     write_queue = WriteQueue(capacity=1)
-    ends = [write_queue.put_run(run(number, InvocationStatus.ERROR)) for number in range(3)]
+    ends = [write_queue.put_record(run(number, InvocationStatus.ERROR)) for number in range(3)]
     keys = [write_queue.put_key(key(number)) for number in range(2)]
     assert [future.done() for future in ends] == [False, False, True]
     assert [future.done() for future in keys] == [False, True]
@@ -81,13 +83,13 @@ def test_memory_is_bounded_for_ends_and_keys_too() -> None:
 
 def test_a_closed_inbox_gives_out_what_it_has_and_takes_nothing() -> None:
     write_queue = WriteQueue()
-    write_queue.put_run(run(1))
+    write_queue.put_record(run(1))
     write_queue.close()
-    assert list(taken(write_queue).runs) == [UUID(int=1)]
+    assert list(taken(write_queue).invocations) == [UUID(int=1)]
     assert write_queue.take(None) is None
-    futures: list[Future[None] | Future[RunKey]]
+    futures: list[Future[None] | Future[IdempotencyKey]]
     futures = [
-        write_queue.put_run(run(2)),
+        write_queue.put_record(run(2)),
         write_queue.put_key(key(2)),
         write_queue.ask(lambda: None),
     ]
@@ -102,9 +104,9 @@ def test_whoever_fails_when_told_of_a_record_harms_no_other(
         raise failure
 
     write_queue = WriteQueue()
-    futures = [write_queue.put_run(run(1)), write_queue.put_run(run(1))]
+    futures = [write_queue.put_record(run(1)), write_queue.put_record(run(1))]
     futures[0].add_done_callback(fail)
-    (job,) = taken(write_queue).runs.values()
+    (job,) = taken(write_queue).invocations.values()
     job.resolve(None)
     assert all(future.done() for future in futures)
     assert caplog.records

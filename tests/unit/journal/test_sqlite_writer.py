@@ -17,10 +17,10 @@ from uuid import UUID
 import pytest
 
 from labthings_fastapi.journal.database import Database
-from labthings_fastapi.journal.keys import RunKey, utc_now
-from labthings_fastapi.journal.record import RunRecord
+from labthings_fastapi.journal.keys import IdempotencyKey, utc_now
+from labthings_fastapi.journal.record import InvocationRecord
 from labthings_fastapi.journal.retention import Retention
-from labthings_fastapi.journal.rows import find_key, read_run, run_with_id
+from labthings_fastapi.journal.rows import find_key, read_record, record_with_id
 from labthings_fastapi.journal.writer import Writer
 from labthings_fastapi.messages.message import InvocationStatus
 
@@ -41,9 +41,9 @@ def writer(database: Database) -> Iterator[Writer]:
     assert writer.close(TIMEOUT)
 
 
-def run(number: int, **changes: Any) -> RunRecord:
+def run(number: int, **changes: Any) -> InvocationRecord:
     status = InvocationStatus.PENDING
-    record = RunRecord(UUID(int=number), "stage", "move", status, None, b"{}", NOON)
+    record = InvocationRecord(UUID(int=number), "stage", "move", status, None, b"{}", NOON)
     return replace(record, **changes)
 
 
@@ -51,17 +51,17 @@ def run(number: int, **changes: Any) -> RunRecord:
 def together(held_up: Callable[[Writer], AbstractContextManager[None]]) -> Together:
     """Put records while a writer is held up, so that they make one batch."""
 
-    def put(writer: Writer, *records: RunRecord) -> list[Future[None]]:
+    def put(writer: Writer, *records: InvocationRecord) -> list[Future[None]]:
         with held_up(writer):
             return [writer.put(record) for record in records]
 
     return put
 
 
-def stored(database: Database, number: int) -> RunRecord | None:
+def stored(database: Database, number: int) -> InvocationRecord | None:
     with database.reading() as connection:
-        row = run_with_id(connection, UUID(int=number))
-    return None if row is None else read_run(row)
+        row = record_with_id(connection, UUID(int=number))
+    return None if row is None else read_record(row)
 
 
 @pytest.mark.parametrize("count", [1, 49, 50, 51, 1000])
@@ -108,7 +108,7 @@ def test_a_record_that_waits_is_replaced_by_a_newer_one(
 def test_a_key_is_written_no_later_than_the_run_that_was_put_after_it(
     writer: Writer, database: Database
 ) -> None:
-    key = RunKey("k1", "stage", "move", "f00", UUID(int=1), utc_now())
+    key = IdempotencyKey("k1", "stage", "move", "f00", UUID(int=1), utc_now())
     remembered = writer.remember(key)
     writer.put(run(1)).result(TIMEOUT)
     assert remembered.result(0) == key

@@ -15,7 +15,7 @@ from labthings_fastapi.messages.topic import Topic
 if TYPE_CHECKING:
     from labthings_fastapi.messages.message import MessageKind
 
-RUN = UUID(int=1)
+CURRENT_INVOCATION = UUID(int=1)
 
 
 @pytest.fixture
@@ -24,7 +24,9 @@ def broker() -> Broker:
 
 
 def message(kind: MessageKind = "event", thing: str = "stage", value: Any = None) -> Message:
-    return Message(kind, thing, "x", json.dumps(str(value)).encode(), value, invocation=RUN)
+    return Message(
+        kind, thing, "x", json.dumps(str(value)).encode(), value, invocation=CURRENT_INVOCATION
+    )
 
 
 def numbers(messages: list[Message]) -> list[int]:
@@ -321,10 +323,12 @@ def test_a_replay_that_is_too_long_comes_in_pieces(broker: Broker) -> None:
 
 
 def test_the_last_state_of_a_run_reaches_a_subscriber_flooded_with_its_log(broker: Broker) -> None:
-    subscription = broker.subscribe(Topic(invocation=RUN), capacity=5)
+    subscription = broker.subscribe(Topic(invocation=CURRENT_INVOCATION), capacity=5)
     for _ in range(1000):
         broker.publish(message("log"))
-    broker.publish(Message("status", "stage", "x", b"{}", invocation=RUN, final=True))
+    broker.publish(
+        Message("status", "stage", "x", b"{}", invocation=CURRENT_INVOCATION, final=True)
+    )
     for _ in range(1000):
         broker.publish(message("log"))
     assert [each.number for each in subscription.take() if each.final] == [1001]

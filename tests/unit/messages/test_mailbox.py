@@ -9,7 +9,7 @@ from labthings_fastapi.messages.message import Message
 if TYPE_CHECKING:
     from labthings_fastapi.messages.message import MessageKind
 
-RUN = UUID(int=1)
+CURRENT_INVOCATION = UUID(int=1)
 
 
 class Post:
@@ -64,16 +64,16 @@ def test_the_latest_value_of_a_property_takes_the_place_of_the_earlier() -> None
 
 def test_progress_is_coalesced_for_each_run() -> None:
     post = Post(10)
-    post.send("progress", run=RUN)
+    post.send("progress", run=CURRENT_INVOCATION)
     post.send("progress", run=UUID(int=2))
-    post.send("progress", run=RUN)
+    post.send("progress", run=CURRENT_INVOCATION)
     assert post.numbers() == [2, 3]
 
 
 def test_other_kinds_are_not_coalesced() -> None:
     post = Post(10)
     for kind in ("status", "log", "result", "event"):
-        post.send(kind, run=RUN, count=2)
+        post.send(kind, run=CURRENT_INVOCATION, count=2)
     assert post.numbers() == [1, 2, 3, 4, 5, 6, 7, 8]
 
 
@@ -115,8 +115,8 @@ def test_many_properties_go_at_last_too() -> None:
 def test_status_and_events_are_kept_beyond_the_capacity() -> None:
     post = Post(3)
     for _ in range(6):
-        post.send("status", run=RUN)
-        post.send("log", run=RUN, count=10)
+        post.send("status", run=CURRENT_INVOCATION)
+        post.send("log", run=CURRENT_INVOCATION, count=10)
         post.send("event")
     post.mailbox.shed(post.discarded)
     assert post.kinds() == ["status", "event"] * 6

@@ -8,7 +8,7 @@ import threading
 import pytest
 
 import labthings_fastapi as lt
-from labthings_fastapi.actions.context import current_run
+from labthings_fastapi.actions.context import current_invocation
 from labthings_fastapi.concurrency.bounded_executor import Workers
 from labthings_fastapi.invocation_contexts import fake_invocation_context
 from labthings_fastapi.messages.broker import Broker
@@ -160,7 +160,7 @@ def test_a_callback_belongs_to_no_run(broker):
     called = threading.Event()
 
     def look(value):
-        found.append(current_run())
+        found.append(current_invocation())
         called.set()
 
     with fake_invocation_context():

@@ -7,16 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 from labthings_fastapi.actions.rendering import InvocationUrls, action_status
 from labthings_fastapi.actions.routes import honour_prefer, summaries
-from labthings_fastapi.bindings.interaction.actions import output_of, runs_by_action, when_begun
+from labthings_fastapi.bindings.interaction.actions import (
+    invocations_by_action,
+    output_of,
+    when_begun,
+)
 from labthings_fastapi.problems import Problem
 
-from .idempotency import KEY_HEADER, KeyedRuns, run_key
+from .idempotency import KEY_HEADER, KeyedInvocations, idempotency_key
 from .property_resources import NO_METHODS
 
 if TYPE_CHECKING:
     from labthings_fastapi.actions.invocation import Invocation
     from labthings_fastapi.actions.manager import ActionManager
-    from labthings_fastapi.actions.recorded_run import RecordedRun
+    from labthings_fastapi.actions.recorded_invocation import RecordedInvocation
     from labthings_fastapi.bindings.interaction.actions import ActionInteraction
     from labthings_fastapi.descriptors.action import ActionDescriptor
     from labthings_fastapi.thing import Thing
@@ -44,7 +48,7 @@ class Answer:
 
 
 async def answer_to(
-    run: Invocation | RecordedRun,
+    invocation: Invocation | RecordedInvocation,
     action: ActionDescriptor[Any, Any, Any],
     place: InvocationUrls,
     prefer: str | None,
@@ -53,16 +57,16 @@ async def answer_to(
 
     201 with its status; for a synchronous action, 200 with the bare output, or 204 without one.
     """
-    await when_begun(run, action)
-    href = place.of_action_run(run)
+    await when_begun(invocation, action)
+    href = place.of_action_invocation(invocation)
     if action.synchronous:
-        output = output_of(run, href)
+        output = output_of(invocation, href)
         if isinstance(output, Problem):
             return Answer(output.status, problem=output)
         return Answer(204) if output == b"null" else Answer(200, output)
     headers = {"Location": href}
-    headers |= await honour_prefer(run, prefer, action.response_timeout)
-    return Answer(201, action_status(run, place), headers)
+    headers |= await honour_prefer(invocation, prefer, action.response_timeout)
+    return Answer(201, action_status(invocation, place), headers)
 
 
 class ActionResource:
@@ -75,7 +79,7 @@ class ActionResource:
         self.descriptor = interaction.descriptor
         self._manager = manager
         self._prefix = prefix
-        self._keyed = KeyedRuns(manager, prefix)
+        self._keyed = KeyedInvocations(manager, prefix)
         self.what = interaction.what
         # With dependencies to inject, FastAPI takes the POST: see `injected.py`.
         self.injected = bool(self.descriptor.dependency_params)
@@ -97,23 +101,29 @@ class ActionResource:
         # Clients that have nothing to say send nothing, or null.
         text = b"{}" if body.strip() in (b"", b"null") else body
         key = asked.header(KEY_HEADER)
-        run: Invocation | RecordedRun
+        invocation: Invocation | RecordedInvocation
         # An emergency stop asks no journal first; to stop twice does no harm.
         if key is None or self.descriptor.stop:
-            run = await self._action.invoke(text, **handles)
+            invocation = await self._action.invoke(text, **handles)
         else:
             given = await self._action.check(text)
-            named = run_key(key, self._thing.name, self.descriptor.name, text, handles.get("id"))
-            handles |= {"id": named.run, "input": given}
-            run = await self._keyed.run_for(named, partial(self._action.invoke_checked, handles))
+            named = idempotency_key(
+                key, self._thing.name, self.descriptor.name, text, handles.get("id")
+            )
+            handles |= {"id": named.invocation, "input": given}
+            invocation = await self._keyed.invocation_for(
+                named, partial(self._action.invoke_checked, handles)
+            )
         place = InvocationUrls(asked.origin, self._prefix)
-        return await answer_to(run, self.descriptor, place, asked.joined(b"prefer"))
+        return await answer_to(invocation, self.descriptor, place, asked.joined(b"prefer"))
 
     async def get(self, exchange: HttpResponse) -> None:
         """List the runs of this action, in short, newest last."""
         place = InvocationUrls(exchange.origin, self._prefix)
-        runs = self._manager.newest(lambda run: run.belongs_to(self.descriptor, self._thing))
-        await exchange.reply(200, await summaries(runs, place))
+        invocations = self._manager.newest(
+            lambda invocation: invocation.belongs_to(self.descriptor, self._thing)
+        )
+        await exchange.reply(200, await summaries(invocations, place))
 
 
 class ActionsResource:
@@ -132,4 +142,4 @@ class ActionsResource:
     async def get(self, exchange: HttpResponse) -> None:
         """List the runs by action, newest first."""
         place = InvocationUrls(exchange.origin, self._prefix)
-        await exchange.reply(200, await runs_by_action(self._thing, self._manager, place))
+        await exchange.reply(200, await invocations_by_action(self._thing, self._manager, place))

@@ -15,9 +15,9 @@ from .descriptions import Descriptions
 from .directory import Directory
 from .event_resources import EventResource, ServerEventsResource
 from .injected import add_action_route, add_endpoint_route
+from .invocation_resources import ActionInvocationResource, InvocationResource
 from .property_resources import PropertiesResource, PropertyResource, ResetResource
 from .router import Router
-from .run_resources import ActionRunResource, InvocationResource
 from .thing_resource import ThingResource
 
 if TYPE_CHECKING:
@@ -92,7 +92,9 @@ class HttpBinding(HttpForms):
         for name, action in used.actions.items():
             resource = ActionResource(action, manager, prefix)
             fixed[f"{thing.path}{name}"] = resource
-            members[f"{thing.path}{name}"] = ActionRunResource(resource.what, manager, prefix)
+            members[f"{thing.path}{name}"] = ActionInvocationResource(
+                resource.what, manager, prefix
+            )
             if resource.injected:
                 add_action_route(self._app, thing, resource)
         fixed[f"{thing.path}actions"] = ActionsResource(thing, manager, prefix)

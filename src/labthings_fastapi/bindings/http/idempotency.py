@@ -9,27 +9,29 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
-from labthings_fastapi.actions.recorded_run import find_run
+from labthings_fastapi.actions.recorded_invocation import find_invocation
 from labthings_fastapi.concurrency.threadsafe_event import outcome
 from labthings_fastapi.exceptions import (
     IdempotencyKeyError,
     InvocationNotFoundError,
     RequestError,
 )
-from labthings_fastapi.journal.keys import RunKey, input_digest, utc_now
+from labthings_fastapi.journal.keys import IdempotencyKey, input_digest, utc_now
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
     from labthings_fastapi.actions.invocation import Invocation
     from labthings_fastapi.actions.manager import ActionManager
-    from labthings_fastapi.actions.recorded_run import RecordedRun
+    from labthings_fastapi.actions.recorded_invocation import RecordedInvocation
 
 KEY_HEADER = b"idempotency-key"
 LONGEST_KEY = 255
 
 
-def run_key(key: str, thing: str, action: str, body: bytes, id: UUID | None) -> RunKey:
+def idempotency_key(
+    key: str, thing: str, action: str, body: bytes, id: UUID | None
+) -> IdempotencyKey:
     """Return what a request would have its key stand for: a run with this id, or a fresh one.
 
     Raises:
@@ -39,7 +41,9 @@ def run_key(key: str, thing: str, action: str, body: bytes, id: UUID | None) -> 
         raise RequestError(
             f"An Idempotency-Key has 1 to {LONGEST_KEY} characters, and this one has {len(key)}."
         )
-    return RunKey(key, thing, action, input_digest(_canonical(body)), id or uuid4(), utc_now())
+    return IdempotencyKey(
+        key, thing, action, input_digest(_canonical(body)), id or uuid4(), utc_now()
+    )
 
 
 def _canonical(body: bytes) -> bytes:
@@ -50,7 +54,7 @@ def _canonical(body: bytes) -> bytes:
         return body
 
 
-class KeyedRuns:
+class KeyedInvocations:
     """Starts one run for each key of one action; used on event loops, also on several."""
 
     def __init__(self, manager: ActionManager, prefix: str) -> None:
@@ -60,9 +64,9 @@ class KeyedRuns:
         self._busy: dict[tuple[str, str, str], Future[None]] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
 
-    async def run_for(
-        self, key: RunKey, start: Callable[[], Awaitable[Invocation]]
-    ) -> Invocation | RecordedRun:
+    async def invocation_for(
+        self, key: IdempotencyKey, start: Callable[[], Awaitable[Invocation]]
+    ) -> Invocation | RecordedInvocation:
         """Return the run that a key stands for; if there is none, that which `start` gives.
 
         Raises:
@@ -71,38 +75,38 @@ class KeyedRuns:
                 the key may be used again.
         """
         # To its end also if the client goes away: between key and run there is no way back.
-        task = asyncio.ensure_future(self._run_for(key, start))
+        task = asyncio.ensure_future(self._invocation_for(key, start))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return await asyncio.shield(task)
 
-    async def _run_for(
-        self, key: RunKey, start: Callable[[], Awaitable[Invocation]]
-    ) -> Invocation | RecordedRun:
+    async def _invocation_for(
+        self, key: IdempotencyKey, start: Callable[[], Awaitable[Invocation]]
+    ) -> Invocation | RecordedInvocation:
         journal = self._manager.journal
         async with self._alone(key.name):
             kept = await outcome(journal.remember_key(key))
-            if kept.run == key.run:
+            if kept.invocation == key.invocation:
                 try:
-                    run = await start()
-                    if run.commit is not None:
-                        await outcome(run.commit)
+                    invocation = await start()
+                    if invocation.commit is not None:
+                        await outcome(invocation.commit)
                 except Exception:
                     # Nobody was told of this run, and the next try may be luckier.
                     journal.forget_key(key)
                     raise
-                return run
+                return invocation
         if kept.input_digest != key.input_digest:
             raise IdempotencyKeyError(
                 f"The key {key.key!r} was sent with other input to {key.thing}.{key.action} "
-                f"before, and stands for run {kept.run}: use a new key for a new request."
+                f"before, and stands for run {kept.invocation}: use a new key for a new request."
             )
         try:
-            return await find_run(self._manager, kept.run, self._prefix, expired=True)
+            return await find_invocation(self._manager, kept.invocation, self._prefix, expired=True)
         except InvocationNotFoundError as error:
             raise IdempotencyKeyError(
-                f"The key {key.key!r} stands for run {kept.run} of {key.thing}.{key.action}, of "
-                "which no record is left: use a new key for a new request."
+                f"The key {key.key!r} stands for run {kept.invocation} of "
+                f"{key.thing}.{key.action}, of which no record is left: use a new key for a new request."
             ) from error
 
     @asynccontextmanager

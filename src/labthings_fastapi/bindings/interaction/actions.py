@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from labthings_fastapi.actions.invocation import Invocation
     from labthings_fastapi.actions.manager import ActionManager
-    from labthings_fastapi.actions.recorded_run import RecordedRun
+    from labthings_fastapi.actions.recorded_invocation import RecordedInvocation
     from labthings_fastapi.actions.rendering import InvocationUrls
     from labthings_fastapi.concurrency.bounded_executor import BoundedExecutor
     from labthings_fastapi.descriptors.action import ActionDescriptor
@@ -74,21 +74,21 @@ class ActionInteraction:
 
 
 async def when_begun(
-    run: Invocation | RecordedRun, action: ActionDescriptor[Any, Any, Any]
+    invocation: Invocation | RecordedInvocation, action: ActionDescriptor[Any, Any, Any]
 ) -> None:
     """Wait until the record of a run is committed and, for a synchronous action, until its end.
 
     An emergency stop has begun, whatever the journal says.
     """
-    if run.commit is not None and not action.stop:
-        await outcome(run.commit)
+    if invocation.commit is not None and not action.stop:
+        await outcome(invocation.commit)
     if action.synchronous:
-        await wait_for_end(run, None)
+        await wait_for_end(invocation, None)
 
 
-def output_of(run: Invocation | RecordedRun, href: str) -> bytes | Problem:
+def output_of(invocation: Invocation | RecordedInvocation, href: str) -> bytes | Problem:
     """Return the output of a run that has ended, as JSON, or the problem why there is none."""
-    state = run.committed.state
+    state = invocation.committed.state
     if state.status is InvocationStatus.COMPLETED:
         return state.output_json or b"null"
     detail = (state.problem or {}).get("detail", "The run ended without an output.")
@@ -108,14 +108,18 @@ def output_of(run: Invocation | RecordedRun, href: str) -> bytes | Problem:
     )
 
 
-async def runs_by_action(thing: Thing, manager: ActionManager, place: InvocationUrls) -> bytes:
+async def invocations_by_action(
+    thing: Thing, manager: ActionManager, place: InvocationUrls
+) -> bytes:
     """Write the runs of a Thing in short, by action and newest first (queryallactions)."""
-    runs = manager.newest(lambda run: run.belongs_to(thing=thing))
-    runs.reverse()
+    invocations = manager.newest(lambda invocation: invocation.belongs_to(thing=thing))
+    invocations.reverse()
     by_action: dict[str, list[bytes]] = {name: [] for name in thing.action_descriptors}
-    texts = await written(runs, lambda run: action_status(run, place, short=True))
-    for run, text in zip(runs, texts, strict=True):
-        by_action[run.action_name].append(text)
+    texts = await written(
+        invocations, lambda invocation: action_status(invocation, place, short=True)
+    )
+    for invocation, text in zip(invocations, texts, strict=True):
+        by_action[invocation.action_name].append(text)
     members = [
         b'"%b":[%b]' % (name.encode(), b",".join(listed)) for name, listed in by_action.items()
     ]

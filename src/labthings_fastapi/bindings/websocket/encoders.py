@@ -79,11 +79,11 @@ def _opened(members: dict[str, Any]) -> bytes:
 def _ending(message: Message, served: SocketState) -> bytes:
     """Write what is known of a run that has ended, and not in the news of its state."""
     try:
-        run = served.manager.get_invocation(message.invocation)  # type: ignore[arg-type]
+        invocation = served.manager.get_invocation(message.invocation)  # type: ignore[arg-type]
     except InvocationNotFoundError:
         return b""  # it has expired since: the journal has it
-    progress = to_json(run.progress, inf_nan_mode="strings")
-    output = run.committed.state.output_json
+    progress = to_json(invocation.progress, inf_nan_mode="strings")
+    output = invocation.committed.state.output_json
     return b',"progress":%b%b' % (progress, b',"output":%b' % output if output else b"")
 
 

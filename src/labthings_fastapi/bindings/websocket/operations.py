@@ -59,7 +59,7 @@ def operations(interacting: Operations, following: Subscriptions) -> dict[str, O
         "labthings:unobserveaction": Operation(following.end),
         "labthings:observeallactions": Operation(following.observe_actions),
         "labthings:unobserveallactions": Operation(following.end),
-        "labthings:observeinvocation": Operation(following.observe_run),
+        "labthings:observeinvocation": Operation(following.observe_invocation),
         "labthings:unobserveinvocation": Operation(following.end),
         "labthings:observeall": Operation(following.observe_everything),
         "labthings:unobserveall": Operation(following.end),

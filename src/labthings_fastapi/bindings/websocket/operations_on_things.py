@@ -7,9 +7,13 @@ from uuid import UUID
 
 from pydantic_core import from_json, to_json
 
-from labthings_fastapi.actions.recorded_run import find_run
+from labthings_fastapi.actions.recorded_invocation import find_invocation
 from labthings_fastapi.actions.rendering import InvocationUrls, action_status, w3c_word
-from labthings_fastapi.bindings.interaction.actions import output_of, runs_by_action, when_begun
+from labthings_fastapi.bindings.interaction.actions import (
+    invocations_by_action,
+    output_of,
+    when_begun,
+)
 from labthings_fastapi.bindings.interaction.origins import origin_of
 from labthings_fastapi.exceptions import (
     AffordanceNotFoundError,
@@ -27,7 +31,7 @@ if TYPE_CHECKING:
     from starlette.types import Scope
 
     from labthings_fastapi.actions.invocation import Invocation
-    from labthings_fastapi.actions.recorded_run import RecordedRun
+    from labthings_fastapi.actions.recorded_invocation import RecordedInvocation
     from labthings_fastapi.bindings.interaction.actions import ActionInteraction
 
     from .requests import Request
@@ -86,11 +90,11 @@ class Operations:
         text = b"{}" if given is None else to_json(given, inf_nan_mode="constants")
         if action.descriptor.dependency_params:
             return await self._invoke_inside(action, text)
-        run = await action.invoke(text)
-        await when_begun(run, action.descriptor)
+        invocation = await action.invoke(text)
+        await when_begun(invocation, action.descriptor)
         if not action.descriptor.synchronous:
-            return self._told(run, 201)
-        output = output_of(run, self._place.of_action_run(run))
+            return self._told(invocation, 201)
+        output = output_of(invocation, self._place.of_action_invocation(invocation))
         if isinstance(output, Problem):
             raise Refused(output)
         return _with_output(output)
@@ -117,37 +121,41 @@ class Operations:
 
     async def query_all(self, request: Request) -> Answer:
         """List the runs of a Thing, by action and newest first."""
-        runs = await runs_by_action(request.thing.thing, self._served.manager, self._place)
-        return Answer(raw={"statuses": runs})
+        invocations = await invocations_by_action(
+            request.thing.thing, self._served.manager, self._place
+        )
+        return Answer(raw={"statuses": invocations})
 
     async def cancel(self, request: Request) -> Answer:
         """Ask a run to stop."""
-        run = await self.find(request)
-        if not run.cancel():
-            raise InvocationFinishedError(run.id, run.status.value)
-        return Answer(204, {"actionID": str(run.id)})
+        invocation = await self.find(request)
+        if not invocation.cancel():
+            raise InvocationFinishedError(invocation.id, invocation.status.value)
+        return Answer(204, {"actionID": str(invocation.id)})
 
-    async def find(self, request: Request) -> Invocation | RecordedRun:
+    async def find(self, request: Request) -> Invocation | RecordedInvocation:
         """Return the run that a message is about; it must be one of its Thing and action."""
-        run = await find_run(self._served.manager, request.run_id, self._served.prefix)
+        invocation = await find_invocation(
+            self._served.manager, request.invocation_id, self._served.prefix
+        )
         used = request.used
-        if used is not None and run.thing_name != used.thing.name:
-            raise InvocationNotFoundError(run.id)
-        if "name" in request.members and run.action_name != request.name:
+        if used is not None and invocation.thing_name != used.thing.name:
+            raise InvocationNotFoundError(invocation.id)
+        if "name" in request.members and invocation.action_name != request.name:
             if used is not None and request.name not in used.actions:
                 raise AffordanceNotFoundError(
                     used.thing.name, "action", request.name, list(used.actions)
                 )
-            raise InvocationNotFoundError(run.id)
-        return run
+            raise InvocationNotFoundError(invocation.id)
+        return invocation
 
-    def _told(self, run: Invocation | RecordedRun, status: int) -> Answer:
-        members = {"actionID": str(run.id), "state": w3c_word(run)}
-        return Answer(status, members, {"status": action_status(run, self._place)})
+    def _told(self, invocation: Invocation | RecordedInvocation, status: int) -> Answer:
+        members = {"actionID": str(invocation.id), "state": w3c_word(invocation)}
+        return Answer(status, members, {"status": action_status(invocation, self._place)})
 
-    def status_of(self, run: Invocation | RecordedRun) -> Answer:
+    def status_of(self, invocation: Invocation | RecordedInvocation) -> Answer:
         """Say how a run is, to a client that begins to follow it."""
-        return self._told(run, 200)
+        return self._told(invocation, 200)
 
 
 def _with_output(json: bytes) -> Answer:

@@ -65,7 +65,7 @@ class Request:
         return text_in(self.members, "lastNotificationID")
 
     @property
-    def run_id(self) -> UUID:
+    def invocation_id(self) -> UUID:
         """The id of a run."""
         text = text_in(self.members, "actionID")
         try:

@@ -41,13 +41,13 @@ class SubscriptionStream:
         wake: Callable[[], None],
         after: str | None,
         *,
-        one_run: bool,
+        one_invocation: bool,
     ) -> None:
-        """Follow a topic, with what came `after` a sequence number; `one_run` ends with its run."""
+        """Follow a topic from the sequence number `after`; `one_invocation` ends with it."""
         self._broker = broker
         self._topic = topic
         self._wake = wake
-        self._one_run = one_run
+        self._one_invocation = one_invocation
         self.write = write
         self.open = True
         self._subscription = broker.subscribe(topic, wake=wake, after=after)
@@ -60,7 +60,7 @@ class SubscriptionStream:
             self._subscription = self._broker.subscribe(
                 self._topic, wake=self._wake, after=messages[-1].seq
             )
-        if self._one_run and any(message.final for message in messages):
+        if self._one_invocation and any(message.final for message in messages):
             self.finish()
         return messages
 
@@ -112,7 +112,7 @@ class SubscriptionStreams:
         write: Writer,
         after: str | None = None,
         *,
-        one_run: bool = False,
+        one_invocation: bool = False,
     ) -> SubscriptionStream:
         """Begin a subscription; one with the same key is replaced.
 
@@ -125,7 +125,9 @@ class SubscriptionStreams:
                 "or observe all properties or runs of a Thing at once."
             )
         self.end(key)
-        feed = SubscriptionStream(self._broker, topic, write, self._wake, after, one_run=one_run)
+        feed = SubscriptionStream(
+            self._broker, topic, write, self._wake, after, one_invocation=one_invocation
+        )
         self._feeds[key] = feed
         return feed
 

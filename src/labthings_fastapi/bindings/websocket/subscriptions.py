@@ -93,15 +93,15 @@ class Subscriptions:
         self._begin(request, topic, extension=True)
         return Answer()
 
-    async def observe_run(self, request: Request) -> Answer:
+    async def observe_invocation(self, request: Request) -> Answer:
         """Follow one run to its end; the answer says how it is now."""
-        run = await self._interacting.find(request)
-        topic = Topic(invocation=run.id, kinds=_kinds(request, RUN_KINDS))
-        feed = self._begin(request, topic, extension=True, one_run=True)
+        invocation = await self._interacting.find(request)
+        topic = Topic(invocation=invocation.id, kinds=_kinds(request, RUN_KINDS))
+        feed = self._begin(request, topic, extension=True, one_invocation=True)
         # Read after the subscription has begun, so that nothing falls between the two.
-        if run.committed.state.finished:
+        if invocation.committed.state.finished:
             feed.finish()
-        return self._interacting.status_of(run)
+        return self._interacting.status_of(invocation)
 
     async def end(self, request: Request) -> Answer:
         """End what the operation of the opposite name began."""
@@ -109,7 +109,12 @@ class Subscriptions:
         return Answer()
 
     def _begin(
-        self, request: Request, topic: Topic, *, extension: bool = False, one_run: bool = False
+        self,
+        request: Request,
+        topic: Topic,
+        *,
+        extension: bool = False,
+        one_invocation: bool = False,
     ) -> SubscriptionStream:
         after = request.after
         write = NotificationWriter(
@@ -124,7 +129,7 @@ class Subscriptions:
             topic,
             write,
             self._served.ids.read(after) if after is not None else None,
-            one_run=one_run,
+            one_invocation=one_invocation,
         )
 
 
@@ -150,7 +155,7 @@ def _name_of(used: ThingInteraction | None) -> str | None:
 def _key(request: Request, operation: str) -> tuple[str, ...]:
     """Return what tells a subscription from the others of a socket."""
     if operation == "labthings:observeinvocation":
-        return operation, str(request.run_id)
+        return operation, str(request.invocation_id)
     if operation in _NAMED:
         return operation, request.thing.thing.name, request.name
     if operation in ("labthings:observeallactions", "labthings:observeall"):

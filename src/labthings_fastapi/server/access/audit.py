@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from labthings_fastapi.actions.deadlines import Deadlines
 from labthings_fastapi.journal.keys import utc_now
-from labthings_fastapi.journal.record import RunRecord
+from labthings_fastapi.journal.record import InvocationRecord
 from labthings_fastapi.messages.message import InvocationStatus
 
 if TYPE_CHECKING:
@@ -110,9 +110,9 @@ class Audit:
         journal = self._journal()
         return [journal.put(self._record(*item)) for item in counts.items()]
 
-    def _record(self, mutation: Mutation, count: _Count) -> RunRecord:
+    def _record(self, mutation: Mutation, count: _Count) -> InvocationRecord:
         done = mutation.status < 400
-        return RunRecord(
+        return InvocationRecord(
             id=uuid4(),
             thing=mutation.thing,
             action=mutation.affordance,

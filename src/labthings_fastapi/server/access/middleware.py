@@ -203,7 +203,7 @@ class AccessMiddleware:
         finally:
             status = told[0] if told else 500
             # Runs have records of their own; what was refused changed nothing.
-            if not requester.made_run and not 400 <= status < 500:
+            if not requester.made_invocation and not 400 <= status < 500:
                 access.note(scope, requester, thing, affordance, status)
 
 

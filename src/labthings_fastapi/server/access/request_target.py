@@ -42,10 +42,10 @@ class RequestTargets:
                 return RequestTarget(name, path[end + 1 :])
         if path.startswith(self._runs):
             id = path.removeprefix(self._runs).partition("/")[0]
-            return RequestTarget(self._thing_of_run(id), id)
+            return RequestTarget(self._thing_of_invocation(id), id)
         return RequestTarget(None, path)
 
-    def _thing_of_run(self, id: str) -> str | None:
+    def _thing_of_invocation(self, id: str) -> str | None:
         try:
             return self._manager.get_invocation(UUID(id)).thing_name
         except (ValueError, InvocationNotFoundError):

@@ -67,7 +67,7 @@ def test_what_was_taken_is_not_sent_once_the_feed_is_ended(broker, feeds):
 def test_a_feed_of_one_run_ends_with_it(broker, feeds, monkeypatch):
     monkeypatch.setattr(module, "MAX_FEEDS", 1)
     run = uuid4()
-    feeds.begin("run", Topic(invocation=run), write, one_run=True)
+    feeds.begin("run", Topic(invocation=run), write, one_invocation=True)
     with pytest.raises(TooBusyError, match="1 subscriptions"):
         feeds.begin("events", EVENTS, write)
     tell(broker, kind="status", invocation=run, final=True)

@@ -9,20 +9,20 @@ from labthings_fastapi.messages.message import InvocationStatus
 from labthings_fastapi.thing_description.paths import thing_path
 
 from .committed_state import CommittedState
-from .files import RunFiles
-from .lifecycle import RunState
+from .files import InvocationFiles
+from .lifecycle import InvocationState
 from .progress import percent_done
 
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from labthings_fastapi.journal.record import RunRecord
+    from labthings_fastapi.journal.record import InvocationRecord
 
     from .invocation import Invocation
-    from .runs import Runs
+    from .invocation_collection import Invocations
 
 
-class RecordedRun:
+class RecordedInvocation:
     """What can be read of a run that is not live any more; looks like an `Invocation`.
 
     Immutable, so any thread may use it.
@@ -32,7 +32,7 @@ class RecordedRun:
     commit = None
     log_dropped = 0
 
-    def __init__(self, record: RunRecord, prefix: str = "") -> None:
+    def __init__(self, record: InvocationRecord, prefix: str = "") -> None:
         """Tell what `record` has; `prefix` is the server's `api_prefix`."""
         self.id = record.id
         self.thing_name = record.thing
@@ -42,7 +42,7 @@ class RecordedRun:
         self.log = list(record.log)
         self.progress_detail = record.progress
         self.output_reference = record.output_reference
-        self.files = RunFiles()
+        self.files = InvocationFiles()
         self.committed = CommittedState(_state(record))
 
     @property
@@ -64,8 +64,8 @@ class RecordedRun:
         return False
 
 
-def _state(record: RunRecord) -> RunState:
-    return RunState(
+def _state(record: InvocationRecord) -> InvocationState:
+    return InvocationState(
         status=record.status,
         phase="finished",
         requested=record.time_requested,
@@ -77,9 +77,9 @@ def _state(record: RunRecord) -> RunState:
     )
 
 
-async def find_run(
-    manager: Runs, id: UUID, prefix: str = "", *, expired: bool = False
-) -> Invocation | RecordedRun:
+async def find_invocation(
+    manager: Invocations, id: UUID, prefix: str = "", *, expired: bool = False
+) -> Invocation | RecordedInvocation:
     """Return a live run or, from the journal, one of an earlier life of the server.
 
     With `expired`, also one of this life whose retention has passed.
@@ -94,4 +94,4 @@ async def find_run(
         ours = record is not None and record.boot_id == manager.broker.boot_id
         if record is None or record.is_open or (ours and not expired):
             raise
-        return RecordedRun(record, prefix)
+        return RecordedInvocation(record, prefix)

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import TypeAdapter, ValidationError
 
-from labthings_fastapi.actions.recorded_run import find_run
+from labthings_fastapi.actions.recorded_invocation import find_invocation
 from labthings_fastapi.actions.rendering import InvocationUrls, action_status, in_full
 from labthings_fastapi.actions.routes import honour_prefer
 from labthings_fastapi.bindings.interaction.failures import InvalidMembers
@@ -19,14 +19,14 @@ from .property_resources import NO_METHODS
 if TYPE_CHECKING:
     from labthings_fastapi.actions.invocation import Invocation
     from labthings_fastapi.actions.manager import ActionManager
-    from labthings_fastapi.actions.recorded_run import RecordedRun
+    from labthings_fastapi.actions.recorded_invocation import RecordedInvocation
 
     from .request_response import HttpResponse
 
 _ID = TypeAdapter(UUID)
 
 
-class _RunResource(ABC):
+class _InvocationResource(ABC):
     """Shows a run and stops it; used on the server's event loop."""
 
     fallthrough_methods = NO_METHODS
@@ -38,51 +38,53 @@ class _RunResource(ABC):
         self._prefix = prefix
 
     @abstractmethod
-    async def _run(self, exchange: HttpResponse) -> Invocation | RecordedRun:
+    async def _run(self, exchange: HttpResponse) -> Invocation | RecordedInvocation:
         """Return the run that a request is about."""
 
     @staticmethod
     @abstractmethod
-    def _written(run: Invocation | RecordedRun, place: InvocationUrls) -> bytes:
+    def _written(invocation: Invocation | RecordedInvocation, place: InvocationUrls) -> bytes:
         """Write it in the words of this resource."""
 
     async def get(self, exchange: HttpResponse) -> None:
         """Show a run; with `Prefer: wait=N`, wait for its end first."""
-        run = await self._run(exchange)
-        headers = await honour_prefer(run, exchange.joined(b"prefer"), run.response_timeout)
+        invocation = await self._run(exchange)
+        headers = await honour_prefer(
+            invocation, exchange.joined(b"prefer"), invocation.response_timeout
+        )
         place = InvocationUrls(exchange.origin, self._prefix)
-        await exchange.reply(200, self._written(run, place), headers=headers)
+        await exchange.reply(200, self._written(invocation, place), headers=headers)
 
     async def delete(self, exchange: HttpResponse) -> None:
         """Ask a run to stop; it does so at its next cancellation point."""
-        run = await self._run(exchange)
-        if not run.cancel():
-            raise InvocationFinishedError(run.id, run.status.value)
+        invocation = await self._run(exchange)
+        if not invocation.cancel():
+            raise InvocationFinishedError(invocation.id, invocation.status.value)
         await exchange.reply(204)
 
 
-class ActionRunResource(_RunResource):
+class ActionInvocationResource(_InvocationResource):
     """`/{thing}/{action}/{id}`: queryaction and cancelaction."""
 
     def __init__(self, action: str, manager: ActionManager, prefix: str) -> None:
         """Serve the runs of one action, which `action` names for people."""
         super().__init__(f"A run of {action[0].lower()}{action[1:]}", manager, prefix)
 
-    async def _run(self, exchange: HttpResponse) -> Invocation | RecordedRun:
+    async def _run(self, exchange: HttpResponse) -> Invocation | RecordedInvocation:
         path, _, text = exchange.path.rpartition("/")
         try:
             id = UUID(text)
         except ValueError as error:
             raise InvocationNotFoundError(text) from error
-        run = await find_run(self._manager, id, self._prefix)
-        if run.action_path != path:
-            raise InvocationNotFoundError(run.id)
-        return run
+        invocation = await find_invocation(self._manager, id, self._prefix)
+        if invocation.action_path != path:
+            raise InvocationNotFoundError(invocation.id)
+        return invocation
 
     _written = staticmethod(action_status)
 
 
-class InvocationResource(_RunResource):
+class InvocationResource(_InvocationResource):
     """`/action_invocations/{id}`.
 
     The FastAPI routes that `attach_to_app` adds to any app say the same. Here they are for
@@ -93,13 +95,13 @@ class InvocationResource(_RunResource):
         """Serve the runs of one manager."""
         super().__init__("The run", manager, prefix)
 
-    async def _run(self, exchange: HttpResponse) -> Invocation | RecordedRun:
+    async def _run(self, exchange: HttpResponse) -> Invocation | RecordedInvocation:
         text = exchange.path.rpartition("/")[2]
         try:
             id = _ID.validate_python(text)
         except ValidationError as error:
             found = error.errors(include_url=False, include_context=False)
             raise InvalidMembers([{**item, "loc": ("path", "id")} for item in found]) from error
-        return await find_run(self._manager, id, self._prefix)
+        return await find_invocation(self._manager, id, self._prefix)
 
     _written = staticmethod(in_full)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .invocation import Invocation
 
 
-class Runs(Protocol):
+class Invocations(Protocol):
     """All runs of a server, as its endpoints see them: an `ActionManager`."""
 
     @property

@@ -15,19 +15,19 @@ from labthings_fastapi.problems import well_formed
 
 from .cancellation import CancelEvent
 from .committed_state import CommittedState
-from .context import RunContext
-from .files import RunFiles
+from .context import InvocationContext
+from .files import InvocationFiles
+from .invocation_log import InvocationLog
 from .invocation_model import (
     ACTION_INVOCATIONS_PATH,
     InvocationModel,
     Link,
     LogRecordModel,
 )
-from .lifecycle import Lifecycle, RunState
+from .lifecycle import InvocationState, Lifecycle
 from .progress import Progress, ProgressMeter
 from .requester import current_requester
-from .results import RunResults
-from .run_log import RunLog
+from .results import InvocationResults
 
 if TYPE_CHECKING:
     import logging
@@ -40,11 +40,11 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 _OVER = CancelEvent()
 """Stands for the cancel event of every run that has ended."""
-_NO_FILES = RunFiles()
+_NO_FILES = InvocationFiles()
 """Stands for the files of every run that has left none."""
 
 
-_NO_RESULTS = RunResults()
+_NO_RESULTS = InvocationResults()
 """Stands for the results of every run that has ended and has yielded none."""
 
 
@@ -59,7 +59,7 @@ _empty_inputs: weakref.WeakValueDictionary[type[BaseModel], BaseModel] = (
 )
 
 
-class RunView:
+class InvocationView:
     """One run, as far as it can be read; every property is safe from any thread at any time."""
 
     # Thousands of runs are retained, and a dictionary of all this takes a kilobyte more.
@@ -70,9 +70,9 @@ class RunView:
         "_files",
         "_lifecycle",
         "_log",
+        "_own_id",
         "_progress",
         "_results",
-        "_run_id",
         "_thing",
         "action_name",
         "action_path",
@@ -95,7 +95,7 @@ class RunView:
         cancel_hook: CancelEvent | None,
     ) -> None:
         """Name the run and make room for what it leaves; action and Thing are held weakly."""
-        self._run_id = id or uuid.uuid4()
+        self._own_id = id or uuid.uuid4()
         self._action = weakref.ref(action)
         self._thing = weakref.ref(thing)
         self.thing_name = thing.name
@@ -105,7 +105,7 @@ class RunView:
         self.requested_by = requester.name if requester is not None else None
         self.requested_from = requester.address if requester is not None else None
         if requester is not None:
-            requester.made_run = True
+            requester.made_invocation = True
         self.response_timeout = action.response_timeout
         self.input: BaseModel = _NO_INPUT if input is None else _shared_if_empty(input)
         self.input_json = _input_json(self.input)
@@ -113,13 +113,13 @@ class RunView:
         self.committed = CommittedState(self._lifecycle.state)
         """What clients may be told: nothing final before it is recorded."""
         self._lifecycle.listen(self.committed.tell)
-        self._log = RunLog(log_len)
+        self._log = InvocationLog(log_len)
         self._progress = ProgressMeter(_nowhere)
-        self._results = RunResults()
-        self._files = RunFiles()
-        self._cancel_event = cancel_hook if cancel_hook is not None else CancelEvent(self._run_id)
-        self._context: RunContext | None = RunContext(
-            self._run_id, self._cancel_event, self._log, self._progress, self._files
+        self._results = InvocationResults()
+        self._files = InvocationFiles()
+        self._cancel_event = cancel_hook if cancel_hook is not None else CancelEvent(self._own_id)
+        self._context: InvocationContext | None = InvocationContext(
+            self._own_id, self._cancel_event, self._log, self._progress, self._files
         )
 
     def _compact(self) -> None:
@@ -143,10 +143,10 @@ class RunView:
     @property
     def id(self) -> UUID:
         """The id under which clients know this run."""
-        return self._run_id
+        return self._own_id
 
     @property
-    def state(self) -> RunState:
+    def state(self) -> InvocationState:
         """Everything about this run at one moment, consistent in itself."""
         return self._lifecycle.state
 
@@ -198,7 +198,7 @@ class RunView:
         return self._results.values()
 
     @property
-    def files(self) -> RunFiles:
+    def files(self) -> InvocationFiles:
         """The files that the run left behind."""
         return self._files
 

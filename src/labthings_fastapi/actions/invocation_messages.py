@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from labthings_fastapi.messages.broker import Broker
     from labthings_fastapi.messages.message import MessageKind
 
-    from .lifecycle import RunState
+    from .invocation_view import InvocationView
+    from .lifecycle import InvocationState
     from .log_lines import Others
     from .rendering import InvocationUrls
-    from .run_view import RunView
 
 _STATUS = 400
 """About how many bytes of JSON a change of state takes."""
@@ -31,30 +31,30 @@ _PROBLEM = 600
 """About how many more it takes to say what went wrong."""
 
 
-class _RunMessages:
+class _InvocationMessages:
     """Keeps the names of a run and not the run: the broker remembers news of runs that are gone."""
 
     __slots__ = ("affordance", "invocation", "thing")
 
     kind: MessageKind
 
-    def __init__(self, run: RunView) -> None:
+    def __init__(self, invocation: InvocationView) -> None:
         """Tell of what happens in `run`."""
-        self.thing = run.thing_name
-        self.affordance = run.action_name
-        self.invocation: UUID = run.id
+        self.thing = invocation.thing_name
+        self.affordance = invocation.action_name
+        self.invocation: UUID = invocation.id
 
 
-class LogMessages(_RunMessages):
+class LogMessages(_InvocationMessages):
     """Tells a broker of the lines of one run, and writes them; any thread may use it."""
 
     __slots__ = ("publish",)
 
     kind: MessageKind = "log"
 
-    def __init__(self, run: RunView, broker: Broker) -> None:
+    def __init__(self, invocation: InvocationView, broker: Broker) -> None:
         """Publish in `broker` what `run` logs."""
-        super().__init__(run)
+        super().__init__(invocation)
         self.publish = broker.publish_draft
         """Tell of a line, which is a draft."""
 
@@ -71,26 +71,26 @@ class LogMessages(_RunMessages):
         )
 
 
-class StatusMessages(_RunMessages):
+class StatusMessages(_InvocationMessages):
     """Tells a broker of the states of one run, and writes them; any thread may use it."""
 
     __slots__ = ("_broker", "_place", "action_path")
 
     kind: MessageKind = "status"
 
-    def __init__(self, run: RunView, broker: Broker, place: InvocationUrls) -> None:
+    def __init__(self, invocation: InvocationView, broker: Broker, place: InvocationUrls) -> None:
         """Publish in `broker` what becomes of `run`, which clients find at `place`."""
-        super().__init__(run)
+        super().__init__(invocation)
         self._broker = broker
         self._place = place
-        self.action_path = run.action_path
+        self.action_path = invocation.action_path
 
     @property
     def id(self) -> UUID:
         """The id under which clients know the run."""
         return self.invocation
 
-    def publish(self, state: RunState, *, journaled: bool) -> None:
+    def publish(self, state: InvocationState, *, journaled: bool) -> None:
         """Tell of a state; `journaled` says whether its record is safe."""
         # An output and an exception are objects of users, and are not told here.
         if state.output is not None or state.output_json or state.exception is not None:
@@ -98,7 +98,7 @@ class StatusMessages(_RunMessages):
         size = _STATUS + (_PROBLEM if state.problem else 0)
         self._broker.publish_draft((size, self, state, journaled, utc_now()))
 
-    def write(self, state: RunState, journaled: bool, time: datetime) -> Message:
+    def write(self, state: InvocationState, journaled: bool, time: datetime) -> Message:
         """Return the message that tells of a state."""
         return Message(
             self.kind,

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from labthings_fastapi.actions.invocation_log import InvocationLog
+from labthings_fastapi.actions.invocation_messages import LogMessages
 from labthings_fastapi.actions.invocation_model import LogRecordModel
 from labthings_fastapi.actions.routes import _events_of
-from labthings_fastapi.actions.run_log import RunLog
-from labthings_fastapi.actions.run_messages import LogMessages
 from labthings_fastapi.messages.broker import Broker
 from labthings_fastapi.messages.message import Message
 from labthings_fastapi.messages.sse import encode
@@ -38,9 +38,9 @@ def broker() -> Broker:
 
 
 @pytest.fixture
-def log(broker: Broker) -> RunLog:
+def log(broker: Broker) -> InvocationLog:
     run: Any = SimpleNamespace(thing_name="stage", action_name="move", id=uuid.UUID(int=1))
-    return RunLog(100, LogMessages(run, broker))
+    return InvocationLog(100, LogMessages(run, broker))
 
 
 def record(msg: Any = "text", *args: Any, **more: Any) -> logging.LogRecord:
@@ -67,7 +67,7 @@ def replayed(broker: Broker) -> list[Message]:
     ],
 )
 def test_a_line_reads_the_same_in_the_log_and_in_the_stream(
-    broker: Broker, log: RunLog, given: logging.LogRecord
+    broker: Broker, log: InvocationLog, given: logging.LogRecord
 ) -> None:
     log.keep(given)
     (message,) = replayed(broker)
@@ -82,14 +82,14 @@ def test_a_line_reads_the_same_in_the_log_and_in_the_stream(
     )
 
 
-def test_a_line_says_what_was_true_when_it_was_logged(broker: Broker, log: RunLog) -> None:
+def test_a_line_says_what_was_true_when_it_was_logged(broker: Broker, log: InvocationLog) -> None:
     position = [1, 2]
     log.keep(record("at %s", position))
     position[0] = 99
     assert json.loads(replayed(broker)[0].payload)["message"] == "at [1, 2]"
 
 
-def test_nothing_of_a_users_is_kept_alive(broker: Broker, log: RunLog) -> None:
+def test_nothing_of_a_users_is_kept_alive(broker: Broker, log: InvocationLog) -> None:
     def logs() -> weakref.ref[Sample]:
         sample = Sample()
         log.keep(record("%s", sample, sample=sample, labthings_kept=True))
@@ -115,21 +115,23 @@ def test_nothing_of_a_users_is_kept_alive(broker: Broker, log: RunLog) -> None:
     ],
 )
 def test_a_member_that_a_filter_has_broken_ends_no_stream(
-    broker: Broker, log: RunLog, broken: dict[str, Any]
+    broker: Broker, log: InvocationLog, broken: dict[str, Any]
 ) -> None:
     log.keep(record("fine", **broken))
     (message,) = replayed(broker)
     assert json.loads(message.payload)["message"] == "fine"
 
 
-def test_a_reader_may_do_as_it_likes_with_the_records_it_got(broker: Broker, log: RunLog) -> None:
+def test_a_reader_may_do_as_it_likes_with_the_records_it_got(
+    broker: Broker, log: InvocationLog
+) -> None:
     log.keep(record("fine"))
     log.records[0].msg = "spoilt"
     assert log.records[0].getMessage() == "fine"
     assert json.loads(replayed(broker)[0].payload)["message"] == "fine"
 
 
-def test_a_record_class_of_the_application_is_kept_as_its_text(log: RunLog) -> None:
+def test_a_record_class_of_the_application_is_kept_as_its_text(log: InvocationLog) -> None:
     class Braces(logging.LogRecord):
         def getMessage(self) -> str:  # noqa: N802
             return str(self.msg).format(*(self.args or ()))

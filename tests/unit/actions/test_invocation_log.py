@@ -12,10 +12,10 @@ from unittest.mock import Mock
 
 import pytest
 
-from labthings_fastapi.actions import run_log
+from labthings_fastapi.actions import invocation_log
+from labthings_fastapi.actions.invocation_log import InvocationLog
 from labthings_fastapi.actions.log_lines import line_of
 from labthings_fastapi.actions.logs import KEPT
-from labthings_fastapi.actions.run_log import RunLog
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +31,7 @@ def record(msg: Any = "text", *args: Any, **more: Any) -> logging.LogRecord:
     return made
 
 
-def texts(log: RunLog) -> list[str]:
+def texts(log: InvocationLog) -> list[str]:
     return [kept.getMessage() for kept in log.records]
 
 
@@ -40,7 +40,7 @@ def texts(log: RunLog) -> list[str]:
 
 @pytest.mark.parametrize("more", [USUAL, UNUSUAL])
 def test_a_packed_log_rebuilds_equal_records(more: dict[str, Any]) -> None:
-    log = RunLog(3)
+    log = InvocationLog(3)
     given = [record("line %d", number, **more) for number in range(5)]
     for each in given:
         log.keep(each)
@@ -61,7 +61,7 @@ def test_a_packed_log_rebuilds_equal_records(more: dict[str, Any]) -> None:
 
 
 def test_the_count_of_dropped_lines_may_be_asked_for_at_any_time() -> None:
-    log = RunLog(2)
+    log = InvocationLog(2)
     assert log.dropped == 0
     for number in range(5):
         log.keep(record("%d", number))
@@ -75,7 +75,7 @@ def test_lines_that_come_while_the_log_is_packed_are_all_kept_once_and_in_order(
     length: int,
 ) -> None:
     """Threads that have outlived their run go on to log, in the very moment of its end."""
-    log, writing = RunLog(length), threading.Event()
+    log, writing = InvocationLog(length), threading.Event()
 
     def chat(name: str) -> None:
         for number in range(1000):
@@ -107,10 +107,10 @@ def test_lines_that_come_while_the_log_is_packed_are_all_kept_once_and_in_order(
 def test_a_thread_that_goes_on_while_its_late_line_is_taken_over_stays_in_order(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    log, drains = RunLog(), 0
+    log, drains = InvocationLog(), 0
     writers: list[threading.Thread] = []
     log.keep(record("packed"))
-    dumps, drained = pickle.dumps, run_log._drained
+    dumps, drained = pickle.dumps, invocation_log._drained
 
     def write(text: str, patience: float) -> None:
         """Log in another thread, which has to wait where the log is taken."""
@@ -129,8 +129,10 @@ def test_a_thread_that_goes_on_while_its_late_line_is_taken_over_stays_in_order(
             write("later", 0.2)
         return drained(lines)
 
-    monkeypatch.setattr("labthings_fastapi.actions.run_log.pickle.dumps", dumps_while_somebody_logs)
-    monkeypatch.setattr(run_log, "_drained", drained_while_the_writer_goes_on)
+    monkeypatch.setattr(
+        "labthings_fastapi.actions.invocation_log.pickle.dumps", dumps_while_somebody_logs
+    )
+    monkeypatch.setattr(invocation_log, "_drained", drained_while_the_writer_goes_on)
     log.pack()
     for writer in writers:
         writer.join(30)
@@ -138,11 +140,11 @@ def test_a_thread_that_goes_on_while_its_late_line_is_taken_over_stays_in_order(
 
 
 def test_a_log_that_cannot_be_packed_is_kept_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    log = RunLog()
+    log = InvocationLog()
     log.keep(record("first"))
     log.keep(record("second"))
     monkeypatch.setattr(
-        "labthings_fastapi.actions.run_log.pickle.dumps", Mock(side_effect=MemoryError)
+        "labthings_fastapi.actions.invocation_log.pickle.dumps", Mock(side_effect=MemoryError)
     )
     with pytest.raises(MemoryError):
         log.pack()
@@ -155,7 +157,7 @@ def test_a_log_that_cannot_be_packed_is_kept_as_it_is(monkeypatch: pytest.Monkey
 class Garbage:
     """Logs when the garbage collector finds it, which may be in the middle of anything."""
 
-    def __init__(self, log: RunLog) -> None:
+    def __init__(self, log: InvocationLog) -> None:
         self._myself = self
         self._log = log
 
@@ -163,27 +165,29 @@ class Garbage:
         self._log.keep(record("from a finaliser"))
 
 
-def keep(log: RunLog) -> None:
+def keep(log: InvocationLog) -> None:
     log.keep(record("then"))
 
 
-def read(log: RunLog) -> None:
+def read(log: InvocationLog) -> None:
     assert log.records
 
 
 OPERATIONS = [
     ([], keep, {"then"}),
-    ([keep], RunLog.pack, {"then"}),
-    ([keep, RunLog.pack], read, {"then"}),
-    ([RunLog.pack], keep, {"then"}),
+    ([keep], InvocationLog.pack, {"then"}),
+    ([keep, InvocationLog.pack], read, {"then"}),
+    ([InvocationLog.pack], keep, {"then"}),
 ]
 
 
-def provoke(before: list[Callable[[RunLog], None]], do: Callable[[RunLog], None]) -> list[str]:
+def provoke(
+    before: list[Callable[[InvocationLog], None]], do: Callable[[InvocationLog], None]
+) -> list[str]:
     """Do something while garbage is found in it, at each moment once; return what is kept."""
     found = []
     for moment in range(40):
-        log = RunLog()
+        log = InvocationLog()
         for step in before:
             step(log)
         Garbage(log)
@@ -198,7 +202,7 @@ def provoke(before: list[Callable[[RunLog], None]], do: Callable[[RunLog], None]
 
 @pytest.mark.parametrize(("before", "do", "expected"), OPERATIONS)
 def test_a_finaliser_may_log_at_any_moment(
-    before: list[Any], do: Callable[[RunLog], None], expected: set[str]
+    before: list[Any], do: Callable[[InvocationLog], None], expected: set[str]
 ) -> None:
     found: list[str] = []
     # A lock would hold it for ever.
@@ -255,7 +259,7 @@ def test_the_text_of_a_line_is_of_pythons_own_type(
 
 @pytest.mark.parametrize("more", [USUAL, UNUSUAL])
 def test_a_packed_log_holds_no_object_of_a_users_class(more: dict[str, Any]) -> None:
-    log = RunLog()
+    log = InvocationLog()
     pretender = Mock(spec=str)  # `isinstance` takes it for text
     given = {"levelno": Level(20), "levelname": Safe("INFO"), "module": pretender}
     log.keep(record(**(more | given)))
@@ -274,14 +278,14 @@ def test_what_a_user_has_added_to_a_line_is_text_at_once() -> None:
 
 @pytest.mark.parametrize("more", [USUAL, {}, UNUSUAL])
 def test_a_traceback_that_another_handler_has_written_is_kept(more: dict[str, Any]) -> None:
-    log = RunLog()
+    log = InvocationLog()
     log.keep(record(exc_text="Traceback: jammed", **more))
     log.keep(record(exc_text=5, **more))
     assert [kept.exc_text for kept in log.records] == ["Traceback: jammed", "<int>"]
 
 
 def test_a_filter_that_takes_a_member_away_and_puts_another_in_costs_no_line() -> None:
-    log = RunLog()
+    log = InvocationLog()
     given = record()
     del given.msecs
     given.sample = "A1"

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _WORTH_COMPRESSING = 1024  # bytes
 
 
-class RunLog:
+class InvocationLog:
     """The newest `length` records of one run, and how many older ones were dropped.
 
     Any thread may keep a record or read a copy.
