@@ -105,8 +105,8 @@ class KeyedInvocations:
             return await find_invocation(self._manager, kept.invocation, self._prefix, expired=True)
         except InvocationNotFoundError as error:
             raise IdempotencyKeyError(
-                f"The key {key.key!r} stands for run {kept.invocation} of "
-                f"{key.thing}.{key.action}, of which no record is left: use a new key for a new request."
+                f"The key {key.key!r} stands for invocation {kept.invocation} of {key.thing}."
+                f"{key.action}, of which no record is left: use a new key for a new request."
             ) from error
 
     @asynccontextmanager
