@@ -203,7 +203,7 @@ def nothing_moves(lab):
     assert lab.motor.moves == []
     assert lab.motor.position == 2.5
     assert [each.id for each in lab.server.action_manager.invocations] == [run.id]
-    assert not run.committed.state.cancel_requested
+    assert not run.snapshot().cancel_requested
     assert run.cancel()
 
 

@@ -108,7 +108,7 @@ class Lives(RuleBasedStateMachine):
         """Wait until the end of a run is told, and whoever was next has begun."""
         run = self.manager.get_invocation(self.ids[name])
         told = threading.Event()
-        run.committed.on_end(told.set)
+        run.on_end(told.set)
         assert told.wait(30)
         if run.ident is not None:
             run.join(30)
@@ -198,7 +198,7 @@ class Lives(RuleBasedStateMachine):
     def live_runs_are_as_the_model_says(self) -> None:
         for name in self.live:
             run = self.manager.get_invocation(self.ids[name])
-            assert run.committed.state.status is self.status[name]
+            assert run.snapshot().status is self.status[name]
             assert run.is_alive() == (self.status[name] not in FINAL)
 
     @invariant()

@@ -1,13 +1,10 @@
-"""Call an action's function and turn whatever happens into an ending.
-
-User code may return anything and raise anything; an ending comes out all the same.
-"""
+"""Call an action's function; whatever it returns or raises, the result is an `Ending`."""
 
 from __future__ import annotations
 
 import asyncio
 import inspect
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import ValidationError
 
@@ -22,21 +19,29 @@ from labthings_fastapi.messages.message import InvocationStatus
 from labthings_fastapi.problems import message_problem, problem_from
 
 from .context import raise_if_cancelled
-from .lifecycle import Ending
 from .logs import thing_log
-from .safety import make_safe
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Coroutine, Generator
+    from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 
     from .context import InvocationContext
+    from .live_invocation import LiveInvocation
     from .protocols import Host, OutputSchema, Runnable
-    from .results import InvocationResults
+
+
+class Ending(NamedTuple):
+    """How an invocation ended."""
+
+    status: InvocationStatus
+    output: Any = None
+    output_json: bytes | None = None
+    problem: dict[str, Any] | None = None
+    exception: BaseException | None = None
 
 
 def cancelled_ending(error: BaseException | None = None) -> Ending:
-    """Return how a run ends that was cancelled."""
-    error = error or InvocationCancelledError("The run was cancelled before it began.")
+    """Return the ending of a cancelled invocation."""
+    error = error or InvocationCancelledError("The invocation was cancelled before it began.")
     if not str(error):
         error = InvocationCancelledError("The run was cancelled.")
     return Ending(
@@ -45,7 +50,7 @@ def cancelled_ending(error: BaseException | None = None) -> Ending:
 
 
 def failed_ending(error: BaseException) -> Ending:
-    """Return how a run ends that raised `error`; the traceback is let go."""
+    """Return the ending of an invocation that raised `error`; its traceback is dropped."""
     try:
         problem = problem_from(error, exception=type(error).__name__)
         release_tracebacks(error)
@@ -70,6 +75,10 @@ def release_tracebacks(error: BaseException) -> None:
             waiting += found.exceptions
 
 
+_VALUE_TYPES = frozenset({bool, int, float, str, list, dict, tuple})
+"""Types of outputs that are neither coroutines nor generators."""
+
+
 def _is_cancel(error: BaseException) -> bool:
     """Whether this is a delivered cancel, perhaps wrapped by a group of tasks."""
     if isinstance(error, BaseExceptionGroup):
@@ -78,48 +87,39 @@ def _is_cancel(error: BaseException) -> bool:
 
 
 class ActionCall:
-    """One call of an action's function; used by the run's own thread only."""
+    """One call of an action's function; used by the invocation's own thread only."""
 
-    def __init__(
-        self,
-        action: Runnable,
-        thing: Host,
-        invocation: InvocationContext,
-        results: InvocationResults,
-        blobs: Any,
-    ) -> None:
-        """Gather what the call needs; `blobs` is where binary values are published."""
+    def __init__(self, action: Runnable, thing: Host, live: LiveInvocation, blobs: Any) -> None:
+        """Prepare the call; `blobs` is the store that serves binary values."""
         self._action = action
         self._thing = thing
-        self._run = invocation
-        self._cancel = invocation.cancel
-        self._results = results
+        self._live = live
         self._json_context = {"blobs": blobs}
-        self._place = f"{thing.name}.{action.name}"
+        self._name = f"{thing.name}.{action.name}"
 
     def ending(self, arguments: dict[str, Any]) -> Ending:
-        """Call the function and say how the run ended."""
-        self._run.enter_thing(self._thing)
+        """Call the function and return how the invocation ended."""
+        self._live.enter_thing(self._thing)
         try:
             return self._completed(arguments)
-        except BaseException as error:  # noqa: BLE001 - nothing may leave a run without an end
-            ending = self._unhappy(error)
-            make_safe(self._action, self._thing, self._run)
+        except BaseException as error:  # noqa: BLE001 - nothing may leave it without an end
+            ending = self._failed(error)
+            make_safe(self._action, self._thing, self._live)
             return ending
         finally:
-            self._run.take_things()
-            self._run.come_to_rest()
+            self._live.take_things()
+            self._live.come_to_rest()
 
-    def _unhappy(self, error: BaseException) -> Ending:
+    def _failed(self, error: BaseException) -> Ending:
         logger = thing_log(self._thing.name)
         if _is_cancel(error):
-            logger.info("%s was cancelled.", self._place)
+            logger.info("%s was cancelled.", self._name)
             release_tracebacks(error)
             return cancelled_ending(error)
         expected = isinstance(error, InvocationError)
         logger.error(
             "%s failed: %s",
-            self._place,
+            self._name,
             describe_exception(error),
             exc_info=None if expected else error,
         )
@@ -127,6 +127,8 @@ class ActionCall:
 
     def _completed(self, arguments: dict[str, Any]) -> Ending:
         value: Any = self._action.func(self._thing, **arguments)
+        if value is None or type(value) in _VALUE_TYPES:  # the usual case
+            return self._returned(value)
         collected = False
         if inspect.iscoroutine(value):
             value = self._wait_for(value)
@@ -138,9 +140,12 @@ class ActionCall:
         if collected:
             return Ending(
                 InvocationStatus.COMPLETED,
-                output=self._results.values(),
-                output_json=self._results.json(),
+                output=self._live.results.values(),
+                output_json=self._live.results.json(),
             )
+        return self._returned(value)
+
+    def _returned(self, value: Any) -> Ending:
         output = self._checked(self._action.output_schema, value, "returned")
         json = self._action.output_schema.to_json(output, self._json_context)
         return Ending(InvocationStatus.COMPLETED, output=output, output_json=json)
@@ -152,14 +157,14 @@ class ActionCall:
             first = error.errors(include_url=False, include_input=False)[0]
             place = ".".join(str(part) for part in first["loc"])
             raise OutputMismatchError(
-                f"{self._place} {verb} a value of type {type(value).__name__!r} that breaks its "
+                f"{self._name} {verb} a value of type {type(value).__name__!r} that breaks its "
                 f"type hint{' at ' + place if place else ''}: {first['msg']}"
             ) from error
 
     def _keep(self, value: Any) -> None:
         schema = self._action.result_schema or self._action.output_schema
         value = self._checked(schema, value, "yielded")
-        self._results.add(value, schema.to_json(value, self._json_context))
+        self._live.results.add(value, schema.to_json(value, self._json_context))
 
     def _drain(self, generator: Generator[Any, Any, Any]) -> tuple[Any, bool]:
         """Take every value; the cancel request is raised at the yield, so that `finally` runs."""
@@ -201,13 +206,13 @@ class ActionCall:
         was_cancelled = False
 
         def take() -> bool:
-            # One request may be told twice, and must not cut short what the first one began.
+            # The loop may call this twice for one request; the second must not stop the clean-up.
             nonlocal was_cancelled
-            taken = self._cancel.take()
+            taken = self._live.cancel.take()
             was_cancelled = was_cancelled or taken
             return taken
 
-        forget = self._cancel.listen(lambda: task.cancel(when=take))
+        forget = self._live.cancel.listen(lambda: task.cancel(when=take))
         try:
             return task.result()
         except asyncio.CancelledError:
@@ -216,3 +221,34 @@ class ActionCall:
             raise
         finally:
             forget()
+
+
+def make_safe(action: Runnable, thing: Host, invocation: InvocationContext) -> None:
+    """Call the action's `on_cancel`, then `safe_state` of every Thing that the invocation entered.
+
+    The latest entered comes first. Called in the invocation's thread, after its code has stopped
+    because of a cancel, an error or a shutdown. A failure is logged, and the next one is called.
+    """
+    if action.on_cancel is not None:
+        _call_safely(thing, getattr(thing, action.on_cancel, None), action.on_cancel)
+    for entered in invocation.take_things():
+        if hasattr(entered, "safe_state"):
+            _call_safely(entered, entered.safe_state, "safe_state")
+
+
+def _call_safely(thing: Any, method: Callable[[], Any] | None, name: str) -> None:
+    logger = thing_log(thing.name)
+    try:
+        if method is None:
+            raise AttributeError(f"{type(thing).__name__} has no method {name!r}")
+        result = method()
+        if inspect.iscoroutine(result):
+            things_loop().submit(result).result()
+    except BaseException as error:
+        logger.error(
+            "%s of Thing %r failed: the hardware may not be at rest. %s",
+            name,
+            thing.name,
+            describe_exception(error),
+            exc_info=error,
+        )

@@ -1,16 +1,15 @@
-"""Which run is this? Code deep in a call stack asks a context variable.
+"""The invocation that code belongs to, found by a context variable.
 
-Threads and tasks started with a copy of the context belong to the same run.
+Threads and tasks started with a copy of the context belong to the same invocation.
 """
 
 from __future__ import annotations
 
+import threading
 import time
 import uuid
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
-from itertools import count
-from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from labthings_fastapi.exceptions import LabThingsError
@@ -27,107 +26,98 @@ if TYPE_CHECKING:
 
 
 class NoInvocationContextError(LabThingsError, RuntimeError):
-    """Something that belongs to a run was asked for outside any run."""
+    """Something that belongs to an invocation was used outside any invocation."""
 
     def __init__(self, what: str) -> None:
-        """Name what was asked for."""
+        """Name what was used."""
         super().__init__(f"There is no {what} here: this code does not run inside an action.")
 
 
 class InvocationContext:
-    """What code inside a run may reach: its id, cancel event, log, progress and files.
+    """What code inside an invocation may reach: its id, cancel event, log, progress and files.
 
-    Any thread may use it: what changes is changed by single steps of a dictionary and a list, so
-    that threads of one run lose nothing of one another's. The Things are those whose actions the
-    run has entered, in order.
+    Any thread may use it. The Things are those whose actions the invocation entered, in order.
     """
 
-    __slots__ = (
-        "__weakref__",
-        "_at_rest",
-        "_held",
-        "_things",
-        "cancel",
-        "files",
-        "id",
-        "log",
-        "progress",
-        "stop",
-    )
+    log: Log | None = None
+    progress: Meter | None = None
+    files: Files | None = None
 
     def __init__(
-        self,
-        id: UUID,
-        cancel: CancelEvent,
-        log: Log | None = None,
-        progress: Meter | None = None,
-        files: Files | None = None,
+        self, id: UUID, cancel: CancelEvent | None = None, lock: threading.RLock | None = None
     ) -> None:
-        """Gather the parts of one run."""
+        """Begin; `cancel` is made on first use if it is not given, `lock` guards all parts."""
         self.id = id
-        self.cancel = cancel
-        self.log = log
-        self.progress = progress
-        self.files = files
-        self._things: dict[int, tuple[int, Any]] = {}  # by identity: when entered last, and what
+        # Re-entrant, because the garbage collector may run a finaliser that logs or sets a
+        # property while this thread holds it.
+        self.lock = threading.RLock() if lock is None else lock
+        self._cancel = cancel
+        self._things: list[Any] = []  # the latest last, each once
         self._held: list[Callable[[], None]] = []
         self._at_rest = False
-        self.stop: Callable[[], Any] = cancel.set
-        """Asks the run to stop, as a client would."""
+
+    @property
+    def cancel(self) -> CancelEvent:
+        """The cancel request of this invocation."""
+        if self._cancel is None:
+            with self.lock:
+                if self._cancel is None:
+                    self._cancel = CancelEvent(self.id)
+        return self._cancel
+
+    def request_cancel(self) -> None:
+        """Ask the invocation to stop, as a client would."""
+        self.cancel.set()
 
     def enter_thing(self, thing: Any) -> None:
-        """Remember that code of this Thing runs: it is made safe if the run does not end well."""
-        self._things[id(thing)] = next(_entries), thing
+        """Note that code of this Thing runs: it is made safe if the invocation fails."""
+        with self.lock:
+            self._things = [*(one for one in self._things if one is not thing), thing]
+
+    def take_things(self) -> list[Any]:
+        """Return the Things entered, the latest first, and forget them."""
+        with self.lock:
+            things, self._things = self._things, []
+        return things[::-1]
 
     def hold_until_safe(self, release: Callable[[], None]) -> None:
-        """Keep what an action that failed holds: nobody else may begin before all is at rest."""
-        self._held.append(release)
-        # A thread that has outlived its run looks here after adding, the run before taking.
-        if self._at_rest:
-            self.release_held()
+        """Keep the group lock of an action that failed: nothing may begin before all is at rest."""
+        with self.lock:
+            if not self._at_rest:
+                self._held.append(release)
+                return
+        release()  # this thread has outlived its invocation
 
     def release_held(self) -> None:
-        """Give back what was kept, the latest first: the run has dealt with the failure."""
-        while self._held:
-            try:
-                release = self._held.pop()
-            except IndexError:  # another thread of the run has taken the last
-                return
+        """Release the group locks that were kept: the code has handled the failure."""
+        with self.lock:
+            held, self._held = self._held, []
+        for release in reversed(held):
             release()
 
     def come_to_rest(self) -> None:
-        """Give back what was kept, and from now on at once: the run is over, and all is at rest."""
-        self._at_rest = True
+        """Release what was kept, and from now on at once: the invocation is over."""
+        with self.lock:
+            self._at_rest = True
         self.release_held()
 
-    def take_things(self) -> tuple[Any, ...]:
-        """Return the Things entered, the latest first, and let go of them."""
-        taken: list[tuple[int, Any]] = []
-        with suppress(KeyError):
-            while True:
-                taken.append(self._things.popitem()[1])
-        taken.sort(key=itemgetter(0), reverse=True)
-        return tuple(thing for _, thing in taken)
 
-
-_entries = count()
-"""Numbers the entries into Things, of all runs."""
 INVOCATION_MEMBER = "labthings_run"
-"""By this member a log record may name its run."""
+"""A log record may have a member of this name: the context of its invocation."""
 CURRENT_INVOCATION: ContextVar[InvocationContext | None] = ContextVar(
     INVOCATION_MEMBER, default=None
 )
-"""For where each call counts; all others ask `current_invocation`."""
+"""Read it by `current_invocation`."""
 
 
 def current_invocation() -> InvocationContext | None:
-    """Return the run that this code belongs to, or None outside a run."""
+    """Return the invocation that this code belongs to, or None outside one."""
     return CURRENT_INVOCATION.get()
 
 
 @contextmanager
 def entered(invocation: InvocationContext) -> Iterator[InvocationContext]:
-    """Make this thread or task belong to `run` for a while."""
+    """Make this thread or task belong to an invocation inside the `with` block."""
     token = CURRENT_INVOCATION.set(invocation)
     try:
         yield invocation
@@ -136,7 +126,11 @@ def entered(invocation: InvocationContext) -> Iterator[InvocationContext]:
 
 
 def get_invocation_id() -> UUID:
-    """Return the id of the run that this code belongs to; an error outside a run."""
+    """Return the id of the invocation that this code belongs to.
+
+    Raises:
+        NoInvocationContextError: the code runs outside any invocation.
+    """
     invocation = CURRENT_INVOCATION.get()
     if invocation is None:
         raise NoInvocationContextError("invocation id")
@@ -144,7 +138,11 @@ def get_invocation_id() -> UUID:
 
 
 def get_cancel_event() -> CancelEvent:
-    """Return the cancel event of the run that this code belongs to; an error outside a run."""
+    """Return the cancel event of the invocation that this code belongs to.
+
+    Raises:
+        NoInvocationContextError: the code runs outside any invocation.
+    """
     invocation = CURRENT_INVOCATION.get()
     if invocation is None:
         raise NoInvocationContextError("cancel event")
@@ -152,7 +150,7 @@ def get_cancel_event() -> CancelEvent:
 
 
 def get_invocation_directory() -> Path:
-    """Return the folder for files that this run leaves behind, served under its `files` link."""
+    """Return the folder for files of this invocation, served under its `files` link."""
     invocation = CURRENT_INVOCATION.get()
     if invocation is None or invocation.files is None:
         raise NoInvocationContextError("folder for files")
@@ -161,7 +159,7 @@ def get_invocation_directory() -> Path:
 
 @contextmanager
 def set_invocation_id(id: UUID) -> Iterator[None]:
-    """Pretend, for tests, to be inside a run with this id."""
+    """Let a test run code as if inside an invocation with this id."""
     invocation = InvocationContext(id, CancelEvent(id))
     with entered(invocation):
         try:
@@ -172,14 +170,20 @@ def set_invocation_id(id: UUID) -> Iterator[None]:
 
 @contextmanager
 def fake_invocation_context() -> Iterator[UUID]:
-    """Pretend, for tests, to be inside a run; gives the made-up id."""
+    """Let a test run code as if inside an invocation; gives its id."""
     id = uuid.uuid4()
     with set_invocation_id(id):
         yield id
 
 
 def cancellable_sleep(interval: float) -> None:
-    """Sleep for `interval` seconds, ended early by a cancel of the run; plain sleep outside one."""
+    """Sleep for `interval` seconds; a cancel of the invocation ends it early.
+
+    Outside an invocation this is a plain sleep.
+
+    Raises:
+        InvocationCancelledError: the invocation was cancelled.
+    """
     invocation = CURRENT_INVOCATION.get()
     if invocation is None:
         time.sleep(interval)
@@ -188,13 +192,13 @@ def cancellable_sleep(interval: float) -> None:
 
 
 def raise_if_cancelled() -> None:
-    """Raise `InvocationCancelledError` if a cancel of this run waits; nothing outside a run."""
+    """Raise `InvocationCancelledError` if this invocation was cancelled; else do nothing."""
     invocation = CURRENT_INVOCATION.get()
     if invocation is not None:
         invocation.cancel.raise_if_set()
 
 
 def shield() -> AbstractContextManager[None]:
-    """Hold a cancel back over a section that must not be torn; nothing outside a run."""
+    """Delay a cancel until the end of the `with` block, for a section that must not be torn."""
     invocation = CURRENT_INVOCATION.get()
     return nullcontext() if invocation is None else invocation.cancel.shielded()

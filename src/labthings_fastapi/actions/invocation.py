@@ -3,101 +3,88 @@
 from __future__ import annotations
 
 import logging
+import random
 import sys
 import threading
 import time
 import weakref
 from collections import deque
-from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+from uuid import UUID
 
 from pydantic import BaseModel
+from pydantic_core import to_json
 
-from labthings_fastapi.exceptions import GlobalLockBusyError, LabThingsError
+from labthings_fastapi.exceptions import GlobalLockBusyError, LabThingsError, describe_exception
+from labthings_fastapi.journal.record import InvocationRecord
 from labthings_fastapi.messages.message import InvocationStatus
+from labthings_fastapi.problems import well_formed
 from labthings_fastapi.schemas.signature import arguments
 
 from .action_call import ActionCall, cancelled_ending, failed_ending
-from .cancellation import CancelEvent
 from .context import INVOCATION_MEMBER, entered
 from .deadlines import deadlines
 from .group_lock import group_lock_for
 from .invocation_limits import NoLimits
-from .invocation_view import InvocationView
-from .lifecycle import InvocationState
+from .invocation_model import ACTION_INVOCATIONS_PATH, InvocationModel, Link, LogRecordModel
+from .live_invocation import LiveInvocation
 from .logs import capture, thing_log
-from .progress import Progress
 from .protocols import BelongsToInvocation
+from .requester import current_requester
+from .results import InvocationFiles
 from .start_gate import StartGate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from uuid import UUID
+    from concurrent.futures import Future
 
-    from .context import InvocationContext
+    from .cancellation import CancelEvent
     from .invocation_limits import StartLimit
-    from .lifecycle import Ending
-    from .log_lines import LineMessages
-    from .protocols import Host, Runnable
+    from .protocols import Host, Runnable, UrlSource
+    from .publisher import InvocationPublisher
+
+T = TypeVar("T")
+# Of its own, so that a `random.seed` in a lab's code does not repeat ids.
+_random_bits = random.Random().getrandbits  # noqa: S311 - ids are no secrets
 
 
-def _done() -> Future[None]:
-    done: Future[None] = Future()
-    done.set_result(None)
-    return done
+def new_id() -> UUID:
+    """Return a fresh UUID of version 4; `uuid.uuid4` asks the system for each one."""
+    return UUID(int=_random_bits(128), version=4)
 
 
-_COMMITTED = _done()
-"""Stands for the commit of every run that has ended, a failed one excepted."""
-_STARTED = threading.Lock()
-"""Guards the decision to start of every run that has ended, which is made."""
-_NO_DEPENDENCIES: dict[str, Any] = {}
-"""Stands for the dependencies of every run that has ended; never changed."""
+class EmptyInput(BaseModel):
+    """The input of an invocation that was given none."""
 
 
-class _NotLaunched(threading.local):
-    """Runs that are over without a thread, on the thread that was to launch them."""
-
-    def __init__(self) -> None:
-        self.runs: deque[Invocation] = deque()
+_NO_INPUT = EmptyInput()
 
 
-_not_launched = _NotLaunched()
-
-
-def _over_in_turn(invocation: Invocation) -> None:
-    """Let a run be over, after those that are being so: each may launch the next, which fails too.
-
-    Hundreds in line would be too deep a recursion.
-    """
-    invocations = _not_launched.runs
-    invocations.append(invocation)
-    if len(invocations) > 1:
-        return
-    try:
-        while invocations:
-            invocations[0]._over()
-            invocations.popleft()
-    finally:
-        invocations.clear()
-
-
-class Invocation(InvocationView, threading.Thread):
+class Invocation(threading.Thread):
     """One run of an action, in a thread of its own; keeps its output, log and progress.
 
     Every property may be read from any thread at any time.
     """
 
+    # While it may change, `_live` holds its record; after that `_record` is final.
+
     __slots__ = (
-        "_asked",
+        "_action",
         "_blobs",
-        "_dependencies",
+        "_exception",
+        "_failed_commit",
         "_limit",
-        "_starting",
-        "_subjects",
-        "_turn",
-        "commit",
+        "_live",
+        "_output",
+        "_parts",
+        "_record",
+        "_thing",
         "default_stop_timeout",
+        "input",
+        "response_timeout",
+        "retention_time",
     )
 
     def __init__(
@@ -111,134 +98,384 @@ class Invocation(InvocationView, threading.Thread):
         id: UUID | None = None,
         cancel_hook: CancelEvent | None = None,
     ) -> None:
-        """Prepare a run; `start()` begins it.
+        """Prepare an invocation; `start()` begins it.
 
-        `default_stop_timeout` is in seconds. `dependencies` are keyword arguments added to the
-        call. The action and the Thing are held weakly.
+        `dependencies` are keyword arguments added to the call. `default_stop_timeout` is in
+        seconds: a cancelled invocation that has not stopped after it is overdue. `log_len` is the
+        number of log records kept. The action and the Thing are held weakly.
         """
-        # All runs of an action share one name, as text and in memory.
+        # All invocations of an action share one name, as text and in memory.
         name = sys.intern(f"{thing.name}.{action.name}")
         threading.Thread.__init__(self, name=name, daemon=True)
-        InvocationView.__init__(self, action, thing, input, log_len, id, cancel_hook)
-        self._dependencies = dict(dependencies or {})
-        stop = weakref.WeakMethod(self.cancel)
-        self._live_context().stop = lambda: (found := stop()) is not None and found()
+        self._action = weakref.ref(action)
+        self._thing = weakref.ref(thing)
         self.default_stop_timeout = default_stop_timeout
-        self._starting = threading.Lock()  # guards the decision to start, once
-        self._asked = False  # whether somebody has started it
-        self._turn: StartGate | None = None
+        self.response_timeout = action.response_timeout
+        self.retention_time = action.retention_time
+        self.input: BaseModel = _NO_INPUT if input is None else input
+        self._output: Any = None
+        self._exception: BaseException | None = None
+        self._parts: tuple[Any, Any, Any] = (None, None, None)
+        requester = current_requester()
+        self._record = InvocationRecord(
+            id=new_id() if id is None else id,
+            thing=thing.name,
+            action=action.name,
+            status=InvocationStatus.PENDING,
+            requested_by=None if requester is None else requester.name,
+            input=_input_json(self.input),
+            time_requested=datetime.now(UTC),
+            address=None if requester is None else requester.address,
+            action_path=sys.intern(f"{thing.path}{action.name}"),
+            phase="queued",
+        )
+        if requester is not None:
+            requester.made_invocation = True
         self._limit: StartLimit = NoLimits()
-        self.commit: Future[None] | None = None
-        """Done when the journal has the run; user code starts after it."""
+        self._failed_commit: Future[None] | None = None
         self._blobs: Any = None
-        # An action and a Thing that live only as long as the run must live that long.
-        self._subjects: tuple[Any, Any] | None = None
+        self._live: LiveInvocation | None = LiveInvocation(
+            self._record, cancel_hook, dict(dependencies or {}), log_len, self
+        )
 
-    def observe(
-        self,
-        *,
-        state: Callable[[InvocationState], None],
-        progress: Callable[[Progress], None],
-        log: LineMessages,
-        result: Callable[[int, Any, bytes], None],
-        blobs: Any = None,
-    ) -> None:
-        """Report to a manager, which never blocks, everything from now on; before the start."""
-        self._blobs = blobs
-        self._progress.show = progress
-        self._log.news = log
-        self._results.listener = result
-        self._lifecycle.listen(state)
+    def retire(self, live: LiveInvocation) -> None:
+        """Keep the final record and what the code left; for `live`, once, under its lock."""
+        self._record = live.record
+        self._output, self._exception = live.output, live.exception
+        self._parts = live.parts()
+        if live.commit is not None and live.commit.exception() is not None:
+            self._failed_commit = live.commit
+        self._live = None
 
-    def limit_by(self, limit: StartLimit) -> None:
-        """Begin only when `admission` allows; before the start."""
-        self._limit = limit
+    # --- what it is -----------------------------------------------------------------------
+
+    @property
+    def id(self) -> UUID:
+        """The id under which clients know this invocation."""
+        return self._record.id
+
+    @property
+    def record(self) -> InvocationRecord:
+        """Everything about it at this moment, except progress and log: see `snapshot`."""
+        live = self._live
+        return self._record if live is None else live.record
+
+    @property
+    def status(self) -> InvocationStatus:
+        """The status: pending, running, completed, error or cancelled."""
+        return self.record.status
+
+    @property
+    def phase(self) -> str:
+        """More than the status says: queued, starting, running, cancelling, finished."""
+        return self.record.phase
+
+    @property
+    def output(self) -> Any:
+        """The return value of the action; None until it has finished."""
+        live = self._live
+        return self._output if live is None else live.output
+
+    @property
+    def exception(self) -> BaseException | None:
+        """The exception that the action raised, without its traceback; None if it raised none."""
+        live = self._live
+        return self._exception if live is None else live.exception
+
+    def _part(self, index: int) -> Any:
+        live = self._live
+        return self._parts[index] if live is None else live.parts()[index]
+
+    @property
+    def log(self) -> list[logging.LogRecord]:
+        """The newest `log_len` records logged in this invocation."""
+        log = self._part(0)
+        return [] if log is None else log.records
+
+    @property
+    def results(self) -> list[Any]:
+        """The values that a generator action has yielded so far, the newest 10,000."""
+        results = self._part(1)
+        return [] if results is None else results.values()
+
+    @property
+    def files(self) -> InvocationFiles:
+        """The files of this invocation."""
+        live = self._live
+        if live is not None:
+            return live.files
+        if self._parts[2] is None:
+            self._parts = (*self._parts[:2], InvocationFiles())
+        files: InvocationFiles = self._parts[2]
+        return files
+
+    @property
+    def progress(self) -> float | None:
+        """Percent done, 0 to 100; None when unknown."""
+        return self.snapshot().percent
+
+    @property
+    def progress_detail(self) -> dict[str, Any] | None:
+        """The newest progress report in full; None when there was none."""
+        return self.snapshot().progress
+
+    def snapshot(self, *, log: bool = False) -> InvocationRecord:
+        """Return what clients may see now: a final status only once the journal has it.
+
+        `log` includes the log, which takes time for thousands of lines.
+        """
+        live = self._live
+        record = self._record if live is None else live.shown
+        if live is not None and record.is_open:
+            detail = live.progress_detail()
+            if detail is not None:
+                record = record._replace(progress=detail)
+        found = self._part(0) if log else None
+        return record if found is None else record._replace(log=found.members())
+
+    @property
+    def action(self) -> Runnable:
+        """The action that runs; an error once it no longer exists."""
+        return self._existing(self._action(), "action")
+
+    @property
+    def thing(self) -> Host:
+        """The Thing on which it runs; an error once it no longer exists."""
+        return self._existing(self._thing(), "Thing")
+
+    def _existing(self, found: T | None, kind: str) -> T:
+        if found is None:
+            raise LabThingsError(
+                f"The {kind} of invocation {self.id} ({self._record.action_path}) no longer exists."
+            )
+        return found
+
+    def belongs_to(self, action: Runnable | None = None, thing: Host | None = None) -> bool:
+        """Return whether it is of that action and on that Thing; None stands for any."""
+        return (action is None or self._action() is action) and (
+            thing is None or self._thing() is thing
+        )
+
+    def response(self, request: UrlSource | None = None) -> InvocationModel:
+        """Return this invocation as an instance of its action's own invocation model."""
+        record = self.record
+        action = self._action()
+        # An invocation that outlives its action must not break a listing.
+        model = InvocationModel if action is None else action.invocation_model
+        if request is not None:
+            href = str(request.url_for("action_invocation", id=record.id))
+        else:
+            href = f"{ACTION_INVOCATIONS_PATH}/{record.id}"
+        made: Any = model.model_construct(
+            status=record.status,
+            id=record.id,
+            action=record.action_path,
+            href=href,
+            timeStarted=record.time_started,
+            timeRequested=record.time_requested,
+            timeCompleted=record.time_ended,
+            input=self.input,
+            output=self.output,
+            log=[LogRecordModel.model_validate(each) for each in self.log],
+            links=[Link(rel="self", href=href), Link(rel="output", href=f"{href}/output")],
+            error=record.error,
+            progress=self.progress,
+            progressDetail=self.progress_detail,
+            phase=record.phase,
+        )
+        found: InvocationModel = made
+        return found
+
+    # --- before the start -----------------------------------------------------------------
+
+    def report_to(self, publisher: InvocationPublisher, limit: StartLimit, blobs: Any) -> None:
+        """Report every change from now on, and start only when `limit` allows; for a manager."""
+        self._limit, self._blobs = limit, blobs
+        live = self._live
+        if live is None:  # it has run already
+            publisher.ended(self._record)
+        else:
+            live.report_to(publisher)
 
     def begin_after(self, commit: Future[None]) -> None:
-        """Let user code start only once `commit` is done; before the start."""
-        self.commit = commit
+        """Run no code of the action before `commit` is done."""
+        if self._live is not None:
+            self._live.commit = commit
+
+    @property
+    def commit(self) -> Future[None] | None:
+        """Done when the journal has this invocation; None if nothing is to be waited for."""
+        live = self._live
+        return self._failed_commit if live is None else live.commit
+
+    # --- starting -------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Begin the run in its own thread, as soon as its group and the server's limits allow.
+        """Begin in a thread of its own, as soon as the journal, its group and the limits allow.
 
         Raises:
-            ActionBusyError: the action's place is taken, and its policy is not to wait.
-            TooBusyError: as many runs wait as the server takes.
+            ActionBusyError: the group lock is taken, and the action's policy is not to wait.
+            TooBusyError: as many invocations wait as the server takes.
             RuntimeError: it was started before, or no thread can be made.
         """
-        with self._starting:
-            if self._asked or self.ident is not None:
+        live = self._live
+        if live is None or self.ident is not None:
+            raise RuntimeError("threads can only be started once")
+        with live.lock:
+            if live.asked:
                 raise RuntimeError("threads can only be started once")
-            self._asked = True
+            live.asked = True
             try:
-                action, thing = self.action, self.thing
+                action, thing = live.subjects = self.action, self.thing
             except LabThingsError as error:
-                self._end(failed_ending(error))
+                live.finish(failed_ending(error))
                 raise
-            # Before the turn: who cancels the run from then on lets go of both.
-            self._subjects = (action, thing)
-            self._turn = turn = StartGate(
-                NoLimits() if action.stop else self._limit,
-                group_lock_for(action, thing),
-                owner=self.id,
-                launch=self._launch,
-            )
+            lock = group_lock_for(action, thing)
+            limit = NoLimits() if action.stop else self._limit
+            live.gate = gate = StartGate(limit, lock, owner=self.id, launch=self._launch)
+        name = "" if lock is None else f"{self._record.action_path} (invocation {self.id})"
         try:
-            turn.take(
-                f"{self.action_path} (invocation {self.id})" if turn.has_place else "",
-                action.concurrency,
-                queued=self._lifecycle.queued,
-                cancel=self.cancel,
-            )
+            gate.take(name, action.concurrency, queued=self._queued, cancel=self.cancel)
         except LabThingsError as error:
-            self._end(failed_ending(error))
-            self._over()
+            live.finish(failed_ending(error))
+            _release(live)
             raise
-        failure = self.exception
-        if failure is not None and self._has_no_thread():
+        failure = live.exception
+        if failure is not None and self.ident is None and self.status is InvocationStatus.ERROR:
             raise failure
 
+    def _queued(self, position: int) -> None:
+        live = self._live
+        if live is not None and live.record.queue_position != position:
+            live.change("queued", queue_position=position)
+
     def _launch(self) -> None:
-        """Start the thread: the run's turn has come; on the thread that made room for it."""
-        if not self._lifecycle.starting():
-            # It was cancelled while its turn came.
-            _over_in_turn(self)
+        """Start the thread; called on the thread that gave way to this invocation.
+
+        The journal's thread starts it if the record is not committed yet, so that nothing waits.
+        """
+        live = self._live
+        if live is None:
             return
+        if not live.change("queued", phase="starting", queue_position=None):
+            _release_in_turn(live)  # it was cancelled
+            return
+        commit = live.commit
+        if commit is None:
+            self._start_thread(live)
+        elif live.subjects is not None and live.subjects[0].stop:
+            commit.add_done_callback(self._warn_if_not_committed)
+            self._start_thread(live)
+        else:
+            commit.add_done_callback(partial(self._start_committed, live))
+
+    def _start_committed(self, live: LiveInvocation, commit: Future[None]) -> None:
+        error = commit.exception()
+        if error is None:
+            self._start_thread(live)
+        else:
+            live.finish(failed_ending(error))
+            _release_in_turn(live)
+
+    def _start_thread(self, live: LiveInvocation) -> None:
+        if not live.record.is_open:
+            return  # it was cancelled
         try:
             threading.Thread.start(self)
         except (RuntimeError, MemoryError) as error:
-            # No thread could be made: the run must not stay pending for ever, nor keep what others
-            # wait for. It is told by `start`, and not here: this may be another run's thread.
-            self._end(failed_ending(error))
-            _over_in_turn(self)
+            # It must not stay pending for ever, nor keep what others wait for.
+            live.finish(failed_ending(error))
+            _release_in_turn(live)
 
-    def _has_no_thread(self) -> bool:
-        return self.ident is None and self.status is InvocationStatus.ERROR
+    def _warn_if_not_committed(self, commit: Future[None]) -> None:
+        error = commit.exception()
+        if error is not None:
+            self._log_line(logging.ERROR, "%s is not in the journal: %s", self.name, error)
 
-    def _over(self) -> None:
-        """Give back what the run holds, once it has ended, and let go of what it needed."""
-        turn, self._turn = self._turn, None
-        if turn is not None:
-            turn.over()
-        self._subjects = None
-        commit = self.commit
-        if commit is not None and commit.done() and commit.exception() is None:
-            self.commit = _COMMITTED
-        self._compact()
+    # --- running --------------------------------------------------------------------------
 
-    def _live_context(self) -> InvocationContext:
-        if self._context is None:
-            raise LabThingsError(f"Invocation {self.id} has ended.")
-        return self._context
+    def run(self) -> None:
+        """Call the action's function with the fields of `input` and with `dependencies`."""
+        live = self._live
+        if live is None:
+            return
+        try:
+            capture()
+            for dependency in live.dependencies.values():
+                if isinstance(dependency, BelongsToInvocation):
+                    dependency.enter_invocation(live)
+            with entered(live):
+                self._run_committed(live)
+        except BaseException as error:  # noqa: BLE001 - whatever happens, the invocation ends
+            live.finish(failed_ending(error))
+        finally:
+            _release(live)
+
+    def _run_committed(self, live: LiveInvocation) -> None:
+        """Run under the server's global lock, if there is one; without it, nothing begins."""
+        subjects = live.subjects
+        action, thing = (self.action, self.thing) if subjects is None else subjects
+        if live.commit is not None and not action.stop:
+            live.commit.result()
+        try:
+            with action.guard(thing):
+                if live.begin():
+                    call = ActionCall(action, thing, live, self._blobs)
+                    live.finish(call.ending(arguments(self.input) | live.dependencies))
+        except GlobalLockBusyError as busy:
+            path = self._record.action_path
+            self._log_line(busy.log_level, "%s did not start: %s", path, busy)
+            live.finish(failed_ending(busy))
+
+    # --- cancelling -----------------------------------------------------------------------
+
+    def cancel(self) -> bool:
+        """Ask the code to stop; return False if the invocation has ended. Idempotent."""
+        live = self._live
+        if live is None:
+            return False
+        if not live.record.is_open:
+            return False
+        if live.record.status is InvocationStatus.PENDING and live.finish(
+            cancelled_ending(), only_pending=True
+        ):
+            _release(live)  # it will never begin
+            return True
+        requested = live.request_stop()
+        if requested:
+            deadlines().add(time.monotonic() + self.default_stop_timeout, self._check_overdue)
+        return requested or live.record.is_open
+
+    def _check_overdue(self) -> None:
+        live = self._live
+        if live is not None and live.change("cancelling", overdue=True):
+            self._log_line(
+                logging.WARNING,
+                "%s was cancelled %g s ago and has not stopped. Threads are never killed: "
+                "look at the hardware.",
+                self._record.action_path,
+                self.default_stop_timeout,
+            )
+
+    def _log_line(self, level: int, message: str, *arguments: object) -> None:
+        """Log on the Thing's logger, as a part of this invocation."""
+        extra = {INVOCATION_MEMBER: self._live}
+        thing_log(self._record.thing).log(level, message, *arguments, extra=extra)
+
+    # --- waiting --------------------------------------------------------------------------
 
     def is_alive(self) -> bool:
-        """Whether the run was started and has not ended; a queued one is alive."""
+        """Return whether it was started and has not ended; a queued one is alive."""
+        live = self._live
         # A thread that is being started has an ident and is not alive yet.
-        return threading.Thread.is_alive(self) or (self._asked and not self.state.finished)
+        return threading.Thread.is_alive(self) or (
+            live is not None and live.asked and live.record.is_open
+        )
 
     def join(self, timeout: float | None = None) -> None:
-        """Wait until the run has ended, at most `timeout` seconds; a queued one is waited for."""
-        if not self._asked and self.ident is None:
+        """Wait until it has ended, at most `timeout` seconds; also for a queued one."""
+        live = self._live
+        if live is not None and not live.asked and self.ident is None:
             raise RuntimeError("cannot join thread before it is started")
         if threading.current_thread() is self:
             raise RuntimeError("cannot join current thread")
@@ -248,90 +485,66 @@ class Invocation(InvocationView, threading.Thread):
                 self, None if deadline is None else max(deadline - time.monotonic(), 0)
             )
 
-    def cancel(self) -> bool:
-        """Ask the code to stop; False if the run had already ended. Twice is harmless."""
-        before = self._lifecycle.ask_cancel(cancelled_ending())
-        if before.finished:
-            return False
-        if self.state.finished:
-            self._over()  # it had not begun, so it never will
-        elif not before.cancel_requested:
-            self._cancel_event.set()
-            deadlines().add(time.monotonic() + self.default_stop_timeout, self._check_overdue)
-        return True
-
-    def _check_overdue(self) -> None:
-        if self._lifecycle.note_overdue():
-            self._log_line(
-                logging.WARNING,
-                "%s was cancelled %g s ago and has not stopped. Threads are never killed: "
-                "look at the hardware.",
-                self.action_path,
-                self.default_stop_timeout,
-            )
-
-    def _log_line(self, level: int, message: str, *arguments: object) -> None:
-        """Log on the Thing's logger, as a part of this run."""
-        extra = {INVOCATION_MEMBER: self._context}
-        thing_log(self.thing_name).log(level, message, *arguments, extra=extra)
-
     def wait(self, timeout: float | None = None) -> bool:
-        """Block until the run has ended; False if `timeout` seconds passed first."""
-        return self._lifecycle.wait(timeout)
+        """Block until the invocation has ended; return False after `timeout` seconds."""
+        live = self._live
+        return live is None or live.wait(timeout)
 
-    def run(self) -> None:
-        """Call the action's function with the fields of `input` and with `dependencies`."""
-        try:
-            capture()
-            context = self._live_context()
-            for dependency in self._dependencies.values():
-                if isinstance(dependency, BelongsToInvocation):
-                    dependency.enter_invocation(context)
-            with entered(context):
-                if self._committed():
-                    self._run_guarded(context)
-        except BaseException as error:  # noqa: BLE001 - whatever happens, the run ends
-            self._end(failed_ending(error))
-        finally:
-            self._over()
-            self._dependencies = _NO_DEPENDENCIES
-            self._starting = _STARTED
+    def on_end(self, waiter: Callable[[], None]) -> Callable[[], None]:
+        """Call `waiter` once clients may see the end, at once if they may now.
 
-    def _run_guarded(self, context: InvocationContext) -> None:
-        """Run under the server's global lock, if there is one; without it, nothing begins."""
-        try:
-            with self.action.guard(self.thing):
-                if self._lifecycle.begin():
-                    self._progress.begin()
-                    ending = self._perform(context)
-                    self._progress.finish()
-                    self._end(ending)
-        except GlobalLockBusyError as busy:
-            self._log_line(busy.log_level, "%s did not start: %s", self.action_path, busy)
-            self._end(failed_ending(busy))
+        Returns a function that removes the waiter. It must not block.
+        """
+        live = self._live
+        if live is not None:
+            return live.on_end(waiter)
+        waiter()
+        return _nothing
 
-    def _perform(self, context: InvocationContext) -> Ending:
-        performance = ActionCall(self.action, self.thing, context, self._results, self._blobs)
-        return performance.ending(arguments(self.input) | self._dependencies)
 
-    def _committed(self) -> bool:
-        """Wait until the journal has the run; an emergency stop does not depend on that."""
-        if self.commit is None:
-            return True
-        if self.action.stop:
-            self.commit.add_done_callback(self._note_commit)
-            return True
-        try:
-            self.commit.result()
-        except Exception as error:  # noqa: BLE001 - any failure of the journal
-            self._end(failed_ending(error))
-            return False
-        return True
+def _nothing() -> None:
+    """Remove no waiter: it was called."""
 
-    def _note_commit(self, commit: Future[None]) -> None:
-        error = commit.exception()
-        if error is not None:
-            self._log_line(logging.ERROR, "%s is not in the journal: %s", self.name, error)
 
-    def _end(self, ending: Ending) -> None:
-        self._lifecycle.finish(ending)
+def _input_json(input: BaseModel) -> bytes:
+    """Render the input; one that has no JSON form is described instead."""
+    if input is _NO_INPUT or not (type(input).model_fields or input.model_extra):
+        return b"{}"
+    try:
+        return to_json(input.model_dump(mode="json", by_alias=True), inf_nan_mode="strings")
+    except Exception as error:  # noqa: BLE001 - a user's serialiser may raise anything
+        return to_json({"unserialisable": well_formed(describe_exception(error))})
+
+
+def _release(live: LiveInvocation) -> None:
+    """Release the group lock and the place among the running ones. Idempotent."""
+    gate = live.stop_holding()
+    if gate is not None:
+        gate.over()
+
+
+class _Releases(threading.local):
+    """Invocations that are released on this thread, one after the other."""
+
+    def __init__(self) -> None:
+        self.waiting: deque[LiveInvocation] = deque()
+
+
+_releases = _Releases()
+
+
+def _release_in_turn(live: LiveInvocation) -> None:
+    """Release an invocation without a thread, after those that are being released.
+
+    Each may launch the next in line, which fails as well: hundreds would be too deep a recursion.
+    """
+    waiting = _releases.waiting
+    waiting.append(live)
+    if len(waiting) > 1:
+        return
+    try:
+        while waiting:
+            _release(waiting[0])
+            waiting.popleft()
+    finally:
+        waiting.clear()

@@ -1,161 +1,190 @@
-"""The log of one run: the newest records, packed once the run has ended."""
+"""The log of one invocation: its newest lines, as text and numbers.
+
+Thousands of lines are kept, so each is a tuple: a `LogRecord` takes three times the memory.
+"""
 
 from __future__ import annotations
 
-import pickle
+import logging
 import threading
-import zlib
 from collections import deque
-from contextlib import suppress
-from itertools import count
-from typing import TYPE_CHECKING
+from functools import partial
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from .log_lines import all_plain, line_of, record_of
+from pydantic_core import to_json
+
+from labthings_fastapi.problems import well_formed
+
+from .logs import KEPT, exception_name, line_members, message_of, traceback_of
 
 if TYPE_CHECKING:
-    import logging
-    from collections.abc import Sequence
+    from collections.abc import Callable
 
-    from .log_lines import Line, LineMessages, Others
+Line: TypeAlias = tuple[str, tuple[Any, ...], dict[str, Any] | None]
+"""The message, the values of `_MEMBERS`, and the other members of an unusual record by name."""
+LONGEST_LINE = 16 * 1024
+_LogRecord = logging.LogRecord
+_ALL = frozenset(vars(_LogRecord("", 0, "", 0, "", (), None)))
+_DERIVED = {"filename", "module", "msecs", "relativeCreated"}  # a new record computes them again
+_DROPPED = {"msg", "args", "exc_info", "exc_text"}
+_MEMBERS = tuple(sorted(_ALL - _DERIVED - _DROPPED))
+_values_of = itemgetter(*_MEMBERS)
+_USUAL = len(_ALL) + 1
+"""How many members an ordinary record has: those of every record, and the mark `KEPT`."""
+_PLAIN_TYPES = frozenset({str, int, float, bool, type(None)})
+# By the type itself: `isinstance` and the methods of a user's class may run any code.
+_PLAIN_KINDS: tuple[tuple[type, Callable[[Any], Any]], ...] = (
+    (str, str.__str__),
+    (int, int.__int__),
+    (float, float.__float__),
+)
 
-_WORTH_COMPRESSING = 1024  # bytes
+
+def line_of(record: logging.LogRecord) -> Line:
+    """Return what is kept of a record.
+
+    Arguments are formatted here, in the thread that logs: later they may have changed, their
+    `__str__` may be slow or raise, and a traceback keeps local variables alive. Objects of user
+    classes are replaced by text.
+    """
+    members = record.__dict__
+    text, arguments = members["msg"], members["args"]
+    if type(text) is not str or type(record) is not _LogRecord:
+        text = message_of(record)
+    elif arguments:
+        try:
+            text = text % arguments
+        except BaseException:  # noqa: BLE001 - a hostile __str__ may raise anything
+            text = message_of(record)
+    if type(text) is not str or len(text) > LONGEST_LINE or not text.isascii():
+        text = _clipped(well_formed(text))
+    try:
+        values = _values_of(members)
+    except KeyError:  # a filter removed a member
+        values = tuple(map(members.get, _MEMBERS))
+    if not _PLAIN_TYPES.issuperset(map(type, values)):
+        values = tuple(map(plain, values))
+    if len(members) == _USUAL and not (members["exc_info"] or members["exc_text"]):
+        return text, values, None
+    return text, values, _others(record)
+
+
+def _others(record: logging.LogRecord) -> dict[str, Any]:
+    """Return the members that only an unusual record has."""
+    others = {
+        name: plain(value)
+        for name, value in record.__dict__.items()
+        if name not in _ALL and name != KEPT
+    }
+    traceback = traceback_of(record)
+    if traceback is not None:
+        others["exc_text"] = _clipped(traceback)
+    if record.exc_info:
+        others["exception_type"] = exception_name(record)
+    return others
+
+
+def _clipped(text: str) -> str:
+    if len(text) <= LONGEST_LINE:
+        return text
+    return f"{text[:LONGEST_LINE]}… ({len(text) - LONGEST_LINE} more characters were dropped)"
+
+
+def plain(value: Any) -> Any:
+    """Return text, a number or None in Python's own types; the type's name of anything else."""
+    if type(value) in _PLAIN_TYPES:
+        return value
+    for kind, as_kind in _PLAIN_KINDS:
+        if issubclass(type(value), kind):
+            return as_kind(value)
+    return f"<{type(value).__name__}>"
+
+
+def record_of(line: Line) -> logging.LogRecord:
+    """Return a new record of a line."""
+    text, values, others = line
+    members = dict(zip(_MEMBERS, values, strict=True))
+    path = members["pathname"]
+    record = _LogRecord("", 0, path if isinstance(path, str) else "", 0, text, None, None)
+    created = members["created"]
+    if isinstance(created, int | float):
+        record.relativeCreated -= (record.created - created) * 1000
+        record.msecs = created % 1 * 1000
+    record.__dict__.update(members)
+    record.__dict__[KEPT] = True
+    if others:
+        record.__dict__.update(others)
+    return record
+
+
+def _json_members(line: Line) -> dict[str, Any]:
+    """Return a line as clients see it: a `LogRecordModel` as JSON members."""
+    members = line_members(record_of(line))
+    members["created"] = members["created"].isoformat().replace("+00:00", "Z")
+    return members
 
 
 class InvocationLog:
-    """The newest `length` records of one run, and how many older ones were dropped.
+    """The newest `length` lines of one invocation, and how many older ones were dropped.
 
-    Any thread may keep a record or read a copy.
+    Any thread may use it. `publish` accepts each line under the lock, in order, and must not
+    block; `deliver` is called after it, without the lock. The lock is re-entrant because the
+    garbage collector may run a finaliser that logs while this thread holds it.
     """
 
-    __slots__ = (
-        "_compressed",
-        "_counter",
-        "_length",
-        "_lines",
-        "_lock",
-        "_looks",
-        "_packed",
-        "news",
-    )
+    __slots__ = ("_count", "_deliver", "_lines", "_lock", "_publish")
 
-    def __init__(self, length: int = 1000, news: LineMessages | None = None) -> None:
-        """Tell subscribers of each line through `news`, if there is one."""
-        self._length = length
-        self.news = news
-        # Guards what follows, except that lines are added and counted without it. It is re-entrant
-        # because the garbage collector may run a finaliser that logs while we hold it.
-        self._lock = threading.RLock()
-        self._lines: deque[Line] | None = None  # many runs log nothing
-        self._counter: count[int] | None = None  # there is one as soon as there are lines
-        self._looks = 0  # how many of its numbers were not for a line
-        self._packed: bytes | None = None
-        self._compressed = False
+    def __init__(
+        self,
+        length: int = 1000,
+        lock: threading.RLock | None = None,
+        publish: Callable[[Line], None] | None = None,
+        deliver: Callable[[], None] | None = None,
+    ) -> None:
+        """Keep at most `length` lines; `lock` is the invocation's."""
+        self._lock = threading.RLock() if lock is None else lock
+        self._publish = publish
+        self._deliver = deliver
+        self._lines: deque[Line] = deque(maxlen=length)
+        self._count = 0
 
     def keep(self, record: logging.LogRecord) -> None:
-        """Keep a record as text; the oldest goes when the log is full."""
-        # On the path of every log call: a lock would cost a fifth of what is done here.
-        news, lines = self.news, self._lines
-        if lines is None:
-            lines = self._open()
-        line = line_of(record, news)
-        lines.append(line)
-        next(self._counter)  # type: ignore[arg-type]
-        if self._lines is not lines:
-            self._take_over(lines)
-        if news is not None:
-            news.publish(line)
-
-    def _open(self) -> deque[Line]:
+        """Keep a record as text; the oldest line goes when the log is full."""
+        line = line_of(record)
         with self._lock:
-            return self._opened()
+            self._lines.append(line)
+            self._count += 1
+            if self._publish is not None:
+                self._publish(line)
+        if self._deliver is not None:
+            self._deliver()
 
-    def _opened(self, late: Sequence[Line] = ()) -> deque[Line]:
-        """Return where lines are added; after packing, for a thread that has outlived its run.
-
-        `late` lines are added before anybody else can add one: who wrote them may have gone on.
-        """
-        lines = self._lines
-        if lines is None:
-            counter = count()
-            opened: deque[Line] = deque(
-                ((0, None, *each) for each in self._unpacked()), self._length
-            )
-            opened.extend(late)
-            lines = self._lines
-            if lines is None:  # otherwise a finaliser has logged meanwhile
-                self._counter = self._counter or counter
-                lines = opened
-                self._lines, self._packed = lines, None
-                return lines
-        lines.extend(late)
-        return lines
-
-    def _take_over(self, lines: deque[Line]) -> None:
-        """Keep what was added to `lines` while they were packed, or after that."""
+    def lines(self) -> list[Line]:
+        """Return a copy of what is kept, oldest first."""
         with self._lock:
-            late = _drained(lines)
-            if late:
-                self._opened(late)
+            return list(self._lines)
+
+    def members(self) -> tuple[dict[str, Any], ...]:
+        """Return what is kept as clients see it, oldest first."""
+        return tuple(map(_json_members, self.lines()))
 
     @property
     def records(self) -> list[logging.LogRecord]:
-        """A copy of what is kept, oldest first."""
-        with self._lock:
-            kept = self._unpacked() if self._lines is None else _copied(self._lines)
-        return [record_of(*each[-2:]) for each in kept]
+        """New log records of what is kept, oldest first."""
+        return list(map(record_of, self.lines()))
 
     @property
     def dropped(self) -> int:
-        """How many records were dropped to stay within the length."""
+        """How many lines were dropped to stay within the length."""
         with self._lock:
-            if self._counter is None:
-                return 0
-            # To look at a counter is to count.
-            kept = next(self._counter) - self._looks
-            self._looks += 1
-        return max(kept - self._length, 0)
-
-    def pack(self) -> None:
-        """Keep the records in a fraction of the space; they can be read as before."""
-        with self._lock:
-            lines = self._lines
-            if lines is None:
-                return
-            taken = _drained(lines)
-            try:
-                kept = [(text, all_plain(others)) for _, _, text, others in taken]
-                packed = pickle.dumps(kept, pickle.HIGHEST_PROTOCOL)
-                # A line or two are hardly smaller for it, and the end of a run waits meanwhile.
-                compressed = len(packed) > _WORTH_COMPRESSING
-                packed = zlib.compress(packed, 1) if compressed else packed
-            except BaseException:
-                lines.extendleft(reversed(taken))
-                raise
-            self._packed, self._compressed = packed, compressed
-            # Who adds a line from here on sees that these are the lines no more.
-            self._lines = None
-            self._take_over(lines)
-
-    def _unpacked(self) -> list[tuple[str, Others]]:
-        if self._packed is None:
-            return []
-        # These are our own bytes, which never leave the process.
-        packed = zlib.decompress(self._packed) if self._compressed else self._packed
-        kept: list[tuple[str, Others]] = pickle.loads(packed)  # noqa: S301
-        return kept
+            return self._count - len(self._lines)
 
 
-def _drained(lines: deque[Line]) -> list[Line]:
-    """Take all lines away, those that are added meanwhile included."""
-    taken: list[Line] = []
-    with suppress(IndexError):
-        while True:
-            taken.append(lines.popleft())
-    return taken
+def line_payload(line: Line) -> Callable[[], bytes]:
+    """Return what renders a line for subscribers."""
+    return partial(_line_json, line)
 
 
-def _copied(lines: deque[Line]) -> list[Line]:
-    """Return the lines, whatever is added meanwhile."""
-    while True:
-        with suppress(RuntimeError):  # it has changed under our hands
-            return list(lines)
+def _line_json(line: Line) -> bytes:
+    return to_json(line_members(record_of(line)))

@@ -1,4 +1,4 @@
-"""All runs of one server."""
+"""All invocations of one server."""
 
 from __future__ import annotations
 
@@ -26,8 +26,10 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel
 
+    from labthings_fastapi.journal.record import InvocationRecord
+
     from .cancellation import CancelEvent
-    from .lifecycle import InvocationState
+    from .invocation_model import InvocationModel
     from .protocols import App, Host, Runnable, UrlSource
 
 MAX_RETAINED_RUNS = 10_000
@@ -50,23 +52,24 @@ class ActionManager:
         max_queued_runs: int = MAX_QUEUED_RUNS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Work on its own, in memory, unless a server passes what it shares with others."""
+        """Manage invocations in memory, unless a server passes its journal, broker and blobs."""
         self.journal = journal if journal is not None else MemoryJournal()
-        """Where runs are recorded; a server puts another one here when it starts and stops."""
+        """Where invocations are recorded; a server sets another one when it starts and stops."""
         self.records = JournalReader(lambda: self.journal)
         self.broker = broker if broker is not None else Broker()
         self.blobs = blobs if blobs is not None else BlobStore()
         self._max_retained = max_retained_runs
         self._limits = InvocationLimits(max_concurrent_runs, max_queued_runs)
+        self._publisher = InvocationPublisher(self.broker, lambda: self.journal, self._note_end)
         self._refusal: str | None = None
         self.prefix = ""
-        """What comes before the paths of the endpoints."""
+        """The beginning of the paths of the endpoints."""
         self._clock = clock
         self._lock = threading.Lock()  # guards the four below
         self._invocations: dict[UUID, Invocation] = {}
         self._expiries: list[tuple[float, int, UUID]] = []
         self._ended = 0
-        self._armed: float | None = None  # when the timer will look for expired runs
+        self._armed: float | None = None  # when the timer drops expired invocations
         self._deadlines = Deadlines()
 
     @property
@@ -76,7 +79,7 @@ class ActionManager:
             return list(self._invocations.values())
 
     def append_invocation(self, invocation: Invocation) -> None:
-        """Manage an invocation made elsewhere; its changes are recorded and published from now.
+        """Manage an invocation; its changes are recorded and published from now on.
 
         Raises:
             ValueError: another invocation has its id.
@@ -84,12 +87,7 @@ class ActionManager:
         with self._lock:
             if self._invocations.setdefault(invocation.id, invocation) is not invocation:
                 raise ValueError(f"There is an invocation with id {invocation.id} already.")
-        invocation.limit_by(self._limits)
-        place = InvocationUrls(prefix=self.prefix)
-        reporter = InvocationPublisher(
-            invocation, self.broker, lambda: self.journal, place, self._note_end
-        )
-        reporter.attach(self.blobs)
+        invocation.report_to(self._publisher, self._limits, self.blobs)
 
     def invoke_action(
         self,
@@ -100,11 +98,11 @@ class ActionManager:
         dependencies: dict[str, Any] | None = None,
         cancel_hook: CancelEvent | None = None,
     ) -> Invocation:
-        """Start a run of `action` on `thing` and return it, running or queued.
+        """Start an invocation of `action` on `thing` and return it, running or queued.
 
         Raises:
-            ActionBusyError: the action's place is taken, and its policy is not to wait.
-            TooBusyError: as many runs wait as the server takes.
+            ActionBusyError: the action's group lock is taken, and its policy is not to wait.
+            TooBusyError: as many invocations wait as the server takes.
             ServerNotRunningError: no work is taken, and this is no emergency stop.
         """
         if self._refuses(action):
@@ -121,7 +119,7 @@ class ActionManager:
         )
         self.append_invocation(invocation)
         if self._refuses(action):
-            # Since the first look; whoever cancels all runs then may have missed this one.
+            # The server may have begun to stop, and may have missed this one when it cancelled all.
             invocation.cancel()
         invocation.start()
         return invocation
@@ -130,11 +128,11 @@ class ActionManager:
         return self._refusal is not None and not action.stop
 
     def refuse_work(self, reason: str) -> None:
-        """Start no more runs, emergency stops excepted."""
+        """Start no more invocations, except emergency stops."""
         self._refusal = reason
 
     def accept_work(self) -> None:
-        """Start runs again."""
+        """Start invocations again."""
         self._refusal = None
 
     def get_invocation(self, id: UUID) -> Invocation:
@@ -165,7 +163,7 @@ class ActionManager:
         thing: Host | None,
         as_responses: Literal[True],
         request: UrlSource | None = None,
-    ) -> list[BaseModel]: ...
+    ) -> list[InvocationModel]: ...
 
     @overload
     def list_invocations(
@@ -175,7 +173,7 @@ class ActionManager:
         *,
         as_responses: Literal[True],
         request: UrlSource | None = None,
-    ) -> list[BaseModel]: ...
+    ) -> list[InvocationModel]: ...
 
     def list_invocations(
         self,
@@ -183,7 +181,7 @@ class ActionManager:
         thing: Host | None = None,
         as_responses: bool = False,
         request: UrlSource | None = None,
-    ) -> list[Invocation] | list[BaseModel]:
+    ) -> list[Invocation] | list[InvocationModel]:
         """Return the invocations of an action, of a Thing, or all, oldest first."""
         found = [
             invocation for invocation in self.invocations if invocation.belongs_to(action, thing)
@@ -198,7 +196,7 @@ class ActionManager:
         limit: int | None = None,
         before: UUID | None = None,
     ) -> list[Invocation]:
-        """Return the newest `limit` invocations that are wanted, newest last.
+        """Return the newest `limit` invocations for which `wanted` is true, newest last.
 
         With `before`, only those that were requested before that one; unknown: an error.
         """
@@ -213,30 +211,34 @@ class ActionManager:
             found = list(islice(filter(wanted, backwards), limit))
         return found[::-1]
 
-    def _note_end(self, invocation: Invocation, state: InvocationState) -> None:
-        expires = state.expires if state.expires is not None else self._clock()
+    def _note_end(self, record: InvocationRecord) -> None:
+        """Keep a finished invocation for its retention time, unless too many are kept."""
         with self._lock:
+            invocation = self._invocations.get(record.id)
+            if invocation is None:
+                return
             self._ended += 1
-            heapq.heappush(self._expiries, (expires, self._ended, invocation.id))
+            expires = self._clock() + invocation.retention_time
+            heapq.heappush(self._expiries, (expires, self._ended, record.id))
             excess = len(self._expiries) - self._max_retained
             # The heap's first is the next to expire, which with one retention time for all is the
             # one that ended first.
             dropped = [self._drop_first() for _ in range(excess)]
         if dropped:
-            # Let go on the timer's thread: what goes with a run (files, objects of user code) may
-            # take its time, and this run is locked.
+            # Released on the timer's thread: deleting files, and finalisers of user objects, may
+            # take their time.
             self._deadlines.add(time.monotonic(), dropped.clear)
         self._arm()
 
     def _drop_first(self) -> Invocation | None:
-        """Forget a run and return it, to be let go when no lock is held."""
+        """Remove the next to expire and return it; release it when no lock is held."""
         _, _, id = heapq.heappop(self._expiries)
         return self._invocations.pop(id, None)
 
     def expire_invocations(self) -> None:
         """Drop every invocation whose retention time has passed since its end."""
         now = self._clock()
-        dropped = []  # let go when this returns, without the lock
+        dropped = []  # released when this returns, without the lock
         with self._lock:
             while self._expiries and self._expiries[0][0] <= now:
                 dropped.append(self._drop_first())
@@ -245,7 +247,7 @@ class ActionManager:
         self._arm()
 
     def _arm(self) -> None:
-        """Set the timer for the next expiry, unless it is set for an earlier time already."""
+        """Set the timer for the next expiry, unless it is set for an earlier time."""
         with self._lock:
             due = self._expiries[0][0] if self._expiries else None
             if due is None or (self._armed is not None and self._armed <= due):
@@ -258,12 +260,13 @@ class ActionManager:
 
         May be called before or after other routes are added; `prefix` comes before the paths.
         """
-        # Here, so that runs can be managed without a web framework.
+        # Imported here, so that the manager works without a web framework.
         from labthings_fastapi.outputs.routes import attach as attach_blobs
 
         from .routes import attach
 
         self.prefix = self.blobs.prefix = prefix
+        self._publisher.urls = InvocationUrls(prefix=prefix)
         host: Any = app
         attach(self, host, prefix)
         attach_blobs(self.blobs, host, prefix)

@@ -1,7 +1,7 @@
-"""How far a run has come.
+"""The progress of an invocation.
 
-Reports are cheap enough for inner loops: between two that are shown (20 a second) a report only
-replaces the last one.
+Reports are cheap enough for inner loops: between two published ones (20 a second) a report only
+replaces the one before.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Sized
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from labthings_fastapi.journal.record import percent_done
 from labthings_fastapi.problems import well_formed
 
 from .context import current_invocation, raise_if_cancelled
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
 T = TypeVar("T")
-SHOW_EVERY = 0.05
+PUBLISH_SECONDS = 0.05
 
 
 def _number(value: float, what: str) -> float:
@@ -42,17 +43,9 @@ def _ratio(part: float, whole: float) -> float | None:
     return ratio if math.isfinite(ratio) else None
 
 
-def percent_done(done: float, total: float | None) -> float | None:
-    """Return 0 to 100, or None when the total is unknown."""
-    if not total or total <= 0:
-        return None
-    ratio = _ratio(done, total)
-    return None if ratio is None else round(min(max(100 * ratio, 0.0), 100.0), 2)
-
-
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """One report; times in seconds since the run began."""
+    """One report; times in seconds since the code began."""
 
     done: float
     total: float | None
@@ -67,14 +60,14 @@ class Progress:
 
     @property
     def remaining(self) -> float | None:
-        """Seconds to the end at this run's own pace, or None when nothing can be said."""
+        """Seconds to the end at the pace so far; None when unknown."""
         if not self.total or self.done <= 0:
             return None
         ratio = _ratio(self.total, self.done)
         return None if ratio is None else round(max(self.elapsed * (ratio - 1), 0.0), 3)
 
     def detail(self) -> dict[str, Any]:
-        """Return the report as it goes out on the wire."""
+        """Return the report as clients see it."""
         return {
             "done": self.done,
             "total": self.total,
@@ -86,7 +79,7 @@ class Progress:
 
 
 class Step:
-    """A loop that is being tracked: reports from inside count as parts of its present step."""
+    """A loop that is tracked: reports from inside it count as parts of its present step."""
 
     __slots__ = ("done", "message", "part", "total")
 
@@ -98,27 +91,52 @@ class Step:
         self.message = message
 
 
-class ProgressMeter:
-    """Keeps the newest report of one run and shows at most 20 a second; any thread may report."""
+def _nowhere(_progress: Progress) -> None:
+    """Publish nothing: an invocation without a manager has no subscribers."""
 
-    __slots__ = ("_clock", "_latest", "_lock", "_next_show", "_shown", "_started", "_steps", "show")
+
+def _nothing() -> None:
+    """Deliver nothing."""
+
+
+class ProgressMeter:
+    """Keeps the newest report of one invocation; any thread may report.
+
+    `publish` accepts at most 20 reports a second, under the lock and in order; it must not block.
+    `deliver` is called after it, without the lock.
+    """
+
+    __slots__ = (
+        "_clock",
+        "_deliver",
+        "_latest",
+        "_lock",
+        "_next",
+        "_publish",
+        "_published",
+        "_started",
+        "_steps",
+    )
 
     def __init__(
-        self, show: Callable[[Progress], None], clock: Callable[[], float] = time.monotonic
+        self,
+        publish: Callable[[Progress], None] = _nowhere,
+        *,
+        deliver: Callable[[], None] = _nothing,
+        lock: threading.RLock | None = None,
+        started: float | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Call `show` with the reports that are to be published."""
-        self.show = show
+        """Measure from `started`, a time of `clock`; `lock` is the invocation's."""
+        self._publish = publish
+        self._deliver = deliver
         self._clock = clock
-        self._lock = threading.Lock()
-        self._started = clock()
-        self._next_show = 0.0
+        self._lock = threading.RLock() if lock is None else lock
+        self._started = clock() if started is None else started
+        self._next = 0.0  # when the next report is due
         self._steps: tuple[Step, ...] = ()  # the loops that are being tracked, outermost first
         self._latest: Progress | None = None
-        self._shown: Progress | None = None
-
-    def begin(self) -> None:
-        """Start the run's own clock."""
-        self._started = self._clock()
+        self._published: Progress | None = None
 
     @property
     def latest(self) -> Progress | None:
@@ -128,17 +146,17 @@ class ProgressMeter:
     def report(
         self, done: float, total: float | None, message: str | None, unit: str | None
     ) -> None:
-        """Keep a report; show it if the last one shown is old enough.
+        """Keep a report; publish it if the last published one is old enough.
 
         Inside a tracked loop it counts as part of that loop's step: an autofocus that moves a
-        stage shows how far the autofocus is.
+        stage shows the progress of the autofocus.
         """
         done = _number(done, "done")
         total = None if total is None else _number(total, "total")
         now = self._clock()
         for step in reversed(self._steps):
             part = _ratio(done, total) if total else None
-            # A second action inside a step begins anew; the step does not.
+            # A second action inside a step begins at 0 again; the step does not.
             step.part = max(step.part, min(part or 0.0, 1.0))
             done = step.done + step.part
             total, unit, message = step.total, None, step.message or message
@@ -151,42 +169,43 @@ class ProgressMeter:
         )
         with self._lock:
             self._latest = report
-            if now < self._next_show:
+            due = now >= self._next
+            if due:
+                self._next = now + PUBLISH_SECONDS
+                self._published = report
+                self._publish(report)
+        if due:
+            self._deliver()
+
+    def finish(self) -> None:
+        """Publish the last report, if it was not: the last one always arrives."""
+        with self._lock:
+            latest = self._latest
+            if latest is None or latest is self._published:
                 return
-            self._next_show = now + SHOW_EVERY
-            self._shown = report
-        self.show(report)
-        if self._shown is not report:
-            # Another thread has shown a newer one meanwhile, perhaps before this: once more, then.
-            self._shown = None
+            self._published = latest
+            self._publish(latest)
+        self._deliver()
 
     def enter(self, step: Step) -> None:
-        """Begin to track a loop inside of those tracked already."""
+        """Begin to track a loop inside those tracked already."""
         with self._lock:
             self._steps = (*self._steps, step)
 
     def leave(self, step: Step) -> None:
-        """Stop tracking a loop, and any inside of it that were left without notice."""
+        """Stop tracking a loop, and any inside it that were left without notice."""
         with self._lock:
             if step in self._steps:
                 self._steps = self._steps[: self._steps.index(step)]
-
-    def finish(self) -> None:
-        """Show the last report if it has not been shown: the last one always arrives."""
-        with self._lock:
-            if self._latest is self._shown or self._latest is None:
-                return
-            self._shown = report = self._latest
-        self.show(report)
 
 
 def progress(
     done: float, total: float | None = None, *, message: str | None = None, unit: str | None = None
 ) -> None:
-    """Report how far this run has come; does nothing outside a run.
+    """Report the progress of this invocation; outside an invocation, do nothing.
 
-    `done` and `total` count in `unit`, whatever that is: steps, frames, "mm". Without a total,
-    people see that something happens, though not how much is left.
+    `done` and `total` are numbers of `unit`, such as "steps", "frames" or "mm". Without a total,
+    people see that something happens, but not how much is left.
     """
     invocation = current_invocation()
     if invocation is not None and invocation.progress is not None:
@@ -198,8 +217,11 @@ def track(
 ) -> Iterator[T]:
     """Iterate, reporting progress after each step; each step is a cancellation point.
 
-    `total` is taken from `len(sequence)` where it has one. What is reported inside the loop, for
+    `total` is `len(sequence)` unless it is given. Progress that is reported inside the loop, for
     instance by an action of another Thing, counts as part of the step.
+
+    Raises:
+        InvocationCancelledError: the invocation was cancelled.
     """
     if total is None and isinstance(sequence, Sized):
         total = len(sequence)

@@ -1,4 +1,4 @@
-"""What a run needs to know of the rooms above it: two small Protocols."""
+"""What invocations need of the packages above, and what those may use of invocations."""
 
 from __future__ import annotations
 
@@ -7,10 +7,19 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 if TYPE_CHECKING:
     import logging
     from collections.abc import Callable
+    from concurrent.futures import Future
     from contextlib import AbstractContextManager
     from pathlib import Path
+    from uuid import UUID
 
     from pydantic import BaseModel
+
+    from labthings_fastapi.journal.reader import JournalReader
+    from labthings_fastapi.journal.record import InvocationRecord
+    from labthings_fastapi.messages.broker import Broker
+
+    from .invocation import Invocation
+    from .results import InvocationFiles
 
 
 class Runnable(Protocol):
@@ -22,11 +31,11 @@ class Runnable(Protocol):
 
     @property
     def retention_time(self) -> float:
-        """Seconds for which a finished run is kept."""
+        """Seconds for which a finished invocation is kept."""
 
     @property
     def response_timeout(self) -> float:
-        """Seconds that a client waits who asks with a bare `Prefer: wait`."""
+        """Seconds that a client waits who sends a bare `Prefer: wait`."""
 
     @property
     def func(self) -> Callable[..., Any]:
@@ -34,38 +43,38 @@ class Runnable(Protocol):
 
     @property
     def concurrency(self) -> Literal["parallel", "queue", "reject", "replace"]:
-        """What happens when the place of its group is taken."""
+        """What happens while the lock of its group is taken."""
 
     @property
     def group(self) -> str | None:
-        """Whose place it shares; its own if None."""
+        """The group whose lock it shares; its own if None."""
 
     @property
     def stop(self) -> bool:
-        """Whether it is an emergency stop, which asks nobody."""
+        """Whether it is an emergency stop, which passes locks and limits."""
 
     @property
     def on_cancel(self) -> str | None:
-        """The name of the Thing's method that tidies up after a cancel, an error or a shutdown."""
+        """The name of the Thing's method to call after a cancel, an error or a shutdown."""
 
     def guard(self, thing: Any) -> AbstractContextManager[None]:
-        """Hold what must be held while it runs; raise `GlobalLockBusyError` if that is taken."""
+        """Hold the global lock while it runs; raise `GlobalLockBusyError` if that is taken."""
 
     @property
     def invocation_model(self) -> type[BaseModel]:
-        """The model of its runs: a parametrised `GenericInvocationModel`."""
+        """The model of its invocations: a parametrised `GenericInvocationModel`."""
 
     @property
     def output_schema(self) -> OutputSchema:
-        """What the function promises to return."""
+        """Checks what the function returns."""
 
     @property
     def result_schema(self) -> OutputSchema | None:
-        """What a generator promises to yield; None for other functions."""
+        """Checks what a generator yields; None for other functions."""
 
     @property
     def collects_results(self) -> bool:
-        """Whether a generator's output is the list of what it yielded, not what it returned."""
+        """Whether the output of a generator is the list of what it yielded."""
 
 
 class OutputSchema(Protocol):
@@ -91,7 +100,7 @@ class Host(Protocol):
 
 
 class UrlSource(Protocol):
-    """Whatever can build absolute URLs: a Starlette request."""
+    """Builds absolute URLs: a Starlette request."""
 
     def url_for(self, name: str, /, **path_params: Any) -> Any:
         """Return the URL of a named route."""
@@ -99,21 +108,21 @@ class UrlSource(Protocol):
 
 @runtime_checkable
 class BelongsToInvocation(Protocol):
-    """An injected object that wants to know its run, such as a logger."""
+    """An injected object that needs its invocation, such as a logger."""
 
     def enter_invocation(self, invocation: Any) -> None:
-        """Learn the `InvocationContext`, just before the action's function is called."""
+        """Receive the `InvocationContext`, just before the action's function is called."""
 
 
 class App(Protocol):
-    """A FastAPI app, for rooms that know no web framework."""
+    """A FastAPI app, for code that imports no web framework."""
 
     def include_router(self, router: Any, *, prefix: str = "") -> None:
         """Add routes."""
 
 
 class Log(Protocol):
-    """Where the records of a run are kept: a `InvocationLog`."""
+    """The log of an invocation: an `InvocationLog`."""
 
     @property
     def records(self) -> list[logging.LogRecord]:
@@ -124,7 +133,7 @@ class Log(Protocol):
 
 
 class Meter(Protocol):
-    """Where a run reports how far it is: a `ProgressMeter`."""
+    """The progress of an invocation: a `ProgressMeter`."""
 
     def report(
         self, done: float, total: float | None, message: str | None, unit: str | None
@@ -139,8 +148,68 @@ class Meter(Protocol):
 
 
 class Files(Protocol):
-    """Where a run leaves files: a `InvocationFiles`."""
+    """The files of an invocation: `InvocationFiles`."""
 
     @property
     def directory(self) -> Path:
         """The folder, which exists."""
+
+
+class KnownInvocation(Protocol):
+    """An invocation that a client knows: an `Invocation`, or its record in the journal."""
+
+    @property
+    def id(self) -> UUID:
+        """The id under which clients know it."""
+
+    @property
+    def commit(self) -> Future[None] | None:
+        """Done when the journal has it; None without a journal, or after the end."""
+
+    @property
+    def response_timeout(self) -> float:
+        """Seconds that a client waits who sends a bare `Prefer: wait`."""
+
+    @property
+    def output(self) -> Any:
+        """The return value of the action; None if there is none, or it is no longer in memory."""
+
+    @property
+    def files(self) -> InvocationFiles:
+        """The files of the invocation."""
+
+    def snapshot(self, *, log: bool = False) -> InvocationRecord:
+        """Return what clients may see now; `log` includes the log."""
+
+    def cancel(self) -> bool:
+        """Ask the code to stop; return False if it has ended."""
+
+    def on_end(self, waiter: Callable[[], None]) -> Callable[[], None]:
+        """Call `waiter` once clients may see the end; returns what removes the waiter."""
+
+
+class Invocations(Protocol):
+    """All invocations of a server, as HTTP endpoints use them: an `ActionManager`."""
+
+    @property
+    def prefix(self) -> str:
+        """The beginning of the paths of the endpoints."""
+
+    @property
+    def broker(self) -> Broker:
+        """Where changes of invocations are published."""
+
+    @property
+    def records(self) -> JournalReader:
+        """The invocations in the journal, also of earlier starts of the server."""
+
+    def get_invocation(self, id: UUID) -> Invocation:
+        """Return the invocation with this id, or raise `InvocationNotFoundError`."""
+
+    def newest(
+        self,
+        wanted: Callable[[Invocation], bool],
+        limit: int | None = None,
+        before: UUID | None = None,
+    ) -> list[Invocation]:
+        """Return the newest invocations that are wanted, newest last."""

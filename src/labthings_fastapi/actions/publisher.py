@@ -1,129 +1,102 @@
-"""Tells the journal and the subscribers what happens in one run."""
+"""What invocations report: records for the journal, messages for subscribers."""
 
 from __future__ import annotations
 
-import weakref
 from concurrent.futures import Future
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pydantic_core import to_json
 
 from labthings_fastapi.messages.message import Message
 
-from .invocation_messages import LogMessages, StatusMessages
-from .rendering import journal_record
+from .invocation_log import line_payload
+from .rendering import InvocationUrls, status_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from labthings_fastapi.journal.journal import Journal
+    from labthings_fastapi.journal.record import InvocationRecord
     from labthings_fastapi.messages.broker import Broker
-    from labthings_fastapi.messages.message import InvocationStatus, MessageKind
 
-    from .invocation import Invocation
-    from .lifecycle import InvocationState
+    from .invocation_log import Line
     from .progress import Progress
-    from .rendering import InvocationUrls
+
+_STATUS_BYTES, _LINE_BYTES = 400, 200
+"""About how many bytes of JSON a change of status, and a line of a log beside its text, take."""
 
 
 class InvocationPublisher:
-    """Hears all that happens in one run, in order, on the run's own threads; never blocks."""
+    """Reports of all invocations of one manager. Any thread may use it; nothing here blocks.
 
-    __slots__ = ("_broker", "_journal", "_on_end", "_recorded", "_run", "_status")
+    The methods that take a record are called under the invocation's lock, so that messages have
+    the order of the changes; `deliver` is called after it.
+    """
 
     def __init__(
         self,
-        invocation: Invocation,
         broker: Broker,
         journal: Callable[[], Journal],
-        place: InvocationUrls,
-        on_end: Callable[[Invocation, InvocationState], None],
+        ended: Callable[[InvocationRecord], None],
     ) -> None:
-        """Report on `run`, found at `place`; `on_end` is called once with its final state.
+        """Publish with `broker`; `journal` returns the journal in use at that moment.
 
-        `journal` gives the journal that is in use: a run may outlive the one it began with.
+        `ended` is called once for each invocation, with its final record and without its lock.
         """
-        self._run = weakref.ref(invocation)
         self._broker = broker
         self._journal = journal
-        self._status = StatusMessages(invocation, broker, place)
-        self._on_end = on_end
-        self._recorded: InvocationStatus | None = None
+        self.ended = ended
+        self.urls = InvocationUrls()
+        """The URLs in messages, which are relative references."""
 
-    def attach(self, blobs: Any) -> None:
-        """Begin to listen; the run's present state is reported at once."""
-        invocation = self._run()
-        if invocation is not None:
-            invocation.observe(
-                state=self.state,
-                progress=self.progress,
-                log=LogMessages(invocation, self._broker),
-                result=self.result,
-                blobs=blobs,
-            )
+    @property
+    def boot_id(self) -> str:
+        """Which start of the server runs the invocations."""
+        return self._broker.boot_id
 
-    def state(self, state: InvocationState) -> None:
-        """The run changed its state."""
-        invocation = self._run()
-        if invocation is None:
-            return
-        if not state.finished:
-            # A phase, a place in the line and a request to stop are news, but in no record.
-            if state.status is not self._recorded:
-                commit = self._record(invocation, state)
-                if self._recorded is None:
-                    invocation.begin_after(commit)
-                self._recorded = state.status
-            self._tell(invocation, state)
-            return
-        commit = self._record(invocation, state)
-        self._on_end(invocation, state)
-        # Clients learn of the end once it is recorded; the run is held until then.
-        commit.add_done_callback(lambda done: self._tell(invocation, state, done))
-
-    def _tell(
-        self, invocation: Invocation, state: InvocationState, commit: Future[None] | None = None
-    ) -> None:
-        journaled = commit is None or (not commit.cancelled() and commit.exception() is None)
-        invocation.committed.tell(state, journaled=journaled)
-        self._status.publish(state, journaled=journaled)
-
-    def _record(self, invocation: Invocation, state: InvocationState) -> Future[None]:
+    def record(self, record: InvocationRecord) -> Future[None]:
+        """Put a record in the journal; the future is done when it is committed."""
         try:
-            return self._journal().put(journal_record(invocation, state, self._broker.boot_id))
+            return self._journal().put(record.for_journal())
         except Exception as error:  # noqa: BLE001 - it counts as a journal that cannot write
             failed: Future[None] = Future()
             failed.set_exception(error)
             return failed
 
-    def progress(self, progress: Progress) -> None:
-        """The run reported how far it is."""
-        invocation = self._run()
-        if invocation is not None:
-            payload = {"progress": progress.percent, "progressDetail": progress.detail()}
-            self._publish(invocation, "progress", to_json(payload, inf_nan_mode="strings"))
+    def status(self, record: InvocationRecord) -> None:
+        """Report a change of status."""
+        # Subscribers see no output; a large one must not stay in the replay buffer.
+        shown = record if record.output is None else record._replace(output=None)
+        size = _STATUS_BYTES + (2 * _STATUS_BYTES if record.error else 0)
+        self._put("status", record, partial(status_json, shown, self.urls), size)
 
-    def result(self, number: int, value: Any, json: bytes) -> None:
-        """A generator yielded a value."""
-        invocation = self._run()
-        if invocation is not None:
-            payload = b'{"number":%d,"value":%b}' % (number, json)
-            self._publish(invocation, "result", payload, value)
+    def line(self, record: InvocationRecord, line: Line) -> None:
+        """Report a line of the log."""
+        self._put("log", record, line_payload(line), _LINE_BYTES + len(line[0]))
 
-    def _publish(
+    def progress(self, record: InvocationRecord, progress: Progress) -> None:
+        """Report how far the invocation is."""
+        members = {"progress": progress.percent, "progressDetail": progress.detail()}
+        self._put("progress", record, to_json(members, inf_nan_mode="strings"))
+
+    def result(self, record: InvocationRecord, number: int, value: Any, json: bytes) -> None:
+        """Report a value that a generator yielded."""
+        self._put("result", record, b'{"number":%d,"value":%b}' % (number, json), value=value)
+
+    def _put(
         self,
-        invocation: Invocation,
-        kind: MessageKind,
-        payload: bytes,
+        kind: Any,
+        record: InvocationRecord,
+        payload: bytes | Callable[[], bytes],
+        size: int | None = None,
         value: Any = None,
     ) -> None:
-        self._broker.publish(
-            Message(
-                kind=kind,
-                thing=invocation.thing_name,
-                affordance=invocation.action_name,
-                payload=payload,
-                value=value,
-                invocation=invocation.id,
-            )
+        final = kind == "status" and not record.is_open
+        self._broker.put(
+            Message(kind, record.thing, record.action, payload, value, record.id, final, size=size)
         )
+
+    def deliver(self) -> None:
+        """Deliver what was reported; called without a lock."""
+        self._broker.deliver_soon()

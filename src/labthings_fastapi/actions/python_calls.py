@@ -48,7 +48,7 @@ class _Call:
             f"a call of {thing.name}.{action.name}",
             action.concurrency,
             granted=self._granted,
-            cancel=self.invocation.stop if self.invocation is not None else _nothing,
+            cancel=self.invocation.request_cancel if self.invocation is not None else _nothing,
         )
 
     def _granted(self) -> None:

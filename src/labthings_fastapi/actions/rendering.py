@@ -1,37 +1,27 @@
-"""One run in two vocabularies, each a function of the same record.
+"""One invocation in two vocabularies, each a function of the same record.
 
-`/action_invocations/…` speaks the LabThings words, which existing clients poll; the affordances of
-a Thing speak the W3C words (WoT Profiles, ActionStatus). Outputs and results were written as JSON
-once, when they were made, and are only put in place here: rendering runs no user code, so it may
+`/action_invocations/…` has the LabThings words, which existing clients poll; the affordances of
+a Thing have the W3C words (WoT Profiles, ActionStatus). Outputs and results were rendered as JSON
+once, when they were made, and are only inserted here. So rendering runs no user code, and may
 happen on an event loop.
 """
 
 from __future__ import annotations
 
-import logging
-from contextlib import suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from pydantic_core import to_json
 
-from labthings_fastapi.journal.record import InvocationRecord, stored_output
 from labthings_fastapi.messages.message import InvocationStatus
-from labthings_fastapi.outputs.blob import Blob
 
-from .invocation_model import ACTION_INVOCATIONS_PATH, LogRecordModel
-from .logs import line_members
+from .invocation_model import ACTION_INVOCATIONS_PATH
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from uuid import UUID
 
-    from .invocation import Invocation
-    from .lifecycle import InvocationState
-    from .recorded_invocation import RecordedInvocation
-
-    AnyInvocation: TypeAlias = Invocation | RecordedInvocation
+    from labthings_fastapi.journal.record import InvocationRecord
 
 _W3C_STATUS = {
     InvocationStatus.PENDING: "pending",
@@ -42,23 +32,11 @@ _W3C_STATUS = {
 }
 
 
-class Named(Protocol):
-    """A run, as far as its names go."""
-
-    @property
-    def id(self) -> UUID:
-        """The id under which clients know it."""
-
-    @property
-    def action_path(self) -> str:
-        """The path of its action."""
-
-
 class InvocationUrls:
-    """Where a server is reached: what hrefs begin with.
+    """The URLs of invocations, as a client reaches the server.
 
     `origin` is `http://host:port` with the root path, or empty for relative references; `prefix`
-    is the server's `api_prefix`.
+    is the server's `api_prefix`. Immutable.
     """
 
     __slots__ = ("invocations", "origin")
@@ -68,19 +46,16 @@ class InvocationUrls:
         self.origin = origin
         self.invocations = f"{origin}{prefix}{ACTION_INVOCATIONS_PATH}/"
 
-    def of_invocation(self, invocation: Named) -> str:
-        """The run's own resource, in LabThings words."""
-        return f"{self.invocations}{invocation.id}"
+    def of_invocation(self, id: UUID) -> str:
+        """Return the URL of an invocation in LabThings words."""
+        return f"{self.invocations}{id}"
 
-    def of_action_invocation(self, invocation: AnyInvocation) -> str:
-        """The run as a resource of its action, in W3C words."""
-        return self.below_action(invocation.action_path, str(invocation.id))
-
-    def below_action(self, path: str, id: str) -> str:
-        """The same by the path of the action and the run's id as text."""
+    def of_action_invocation(self, record: InvocationRecord) -> str:
+        """Return the URL of an invocation as a resource of its action, in W3C words."""
+        path = record.action_path
         if not path.isascii():  # the name of a method holds any letter (RFC 3986, section 2.1)
             path = quote(path)
-        return f"{self.origin}{path}/{id}"
+        return f"{self.origin}{path}/{record.id}"
 
 
 def _time(value: datetime | None) -> str | None:
@@ -89,28 +64,13 @@ def _time(value: datetime | None) -> str | None:
     return (value if value.tzinfo is UTC else value.astimezone(UTC)).isoformat()
 
 
-def _joined(members: dict[str, Any], **raw: bytes | None) -> bytes:
-    """Write an object of which some members are JSON already."""
+def _with_json(members: dict[str, Any], **raw: bytes | None) -> bytes:
+    """Render an object of which the members in `raw` are JSON already."""
     text = to_json(members, inf_nan_mode="strings")
     parts = [b'"%b":%b' % (name.encode(), json) for name, json in raw.items() if json is not None]
     if not parts:
         return text
     return text[:-1] + (b"," if members else b"") + b",".join(parts) + b"}"
-
-
-def log_json(invocation: AnyInvocation) -> list[dict[str, Any]]:
-    """The run's log as it goes out."""
-    lines: Iterable[Any] = invocation.log
-    return [_line_json(line) for line in lines]
-
-
-def _line_json(line: Any) -> dict[str, Any]:
-    """Return what a `LogRecordModel` of this line says; a live record needs no other checks."""
-    if not isinstance(line, logging.LogRecord):
-        return LogRecordModel.model_validate(line).model_dump(mode="json")
-    members = line_members(line)
-    members["created"] = members["created"].isoformat().replace("+00:00", "Z")
-    return members
 
 
 def _links(href: str) -> list[dict[str, str]]:
@@ -122,156 +82,101 @@ def _links(href: str) -> list[dict[str, str]]:
     ]
 
 
-def _summary_members(
-    invocation: AnyInvocation, state: InvocationState, place: InvocationUrls
-) -> dict[str, Any]:
-    id = str(invocation.id)
-    href = f"{place.invocations}{id}"
-    return {
-        "status": state.status.value,
-        "id": id,
-        "action": invocation.action_path,
-        "href": href,
-        "timeStarted": _time(state.started),
-        "timeRequested": _time(state.requested),
-        "timeCompleted": _time(state.ended),
-        "links": _links(href),
-        "progress": invocation.progress,
-        "progressDetail": invocation.progress_detail,
-        "phase": state.phase,
-        **_remarks(invocation, state),
-    }
-
-
-def _remarks(invocation: AnyInvocation, state: InvocationState) -> dict[str, Any]:
-    """Say what is out of the ordinary; left out where nothing is."""
-    found = _remarks_on_state(state, journaled=invocation.committed.journaled)
-    reference = getattr(invocation, "output_reference", None)
-    if reference is not None:
-        found["outputReference"] = reference
-    return found
-
-
-def _remarks_on_state(state: InvocationState, *, journaled: bool) -> dict[str, Any]:
+def _remarks(record: InvocationRecord) -> dict[str, Any]:
+    """Return the members that only an unusual invocation has."""
     found: dict[str, Any] = {}
-    if state.queue_position is not None:
-        found["queuePosition"] = state.queue_position
-    if state.overdue and not state.finished:
+    if record.queue_position is not None:
+        found["queuePosition"] = record.queue_position
+    if record.overdue and record.is_open:
         found["phaseDetail"] = "overdue: it was cancelled and has not stopped"
-    if not journaled:
+    if not record.journaled:
         found["journaled"] = False
+    if record.output_reference is not None:
+        found["outputReference"] = record.output_reference
     return found
 
 
-def summary(invocation: AnyInvocation, place: InvocationUrls) -> bytes:
-    """Render a run for a listing: without input, output, log and error, in LabThings words."""
-    return to_json(
-        _summary_members(invocation, invocation.committed.state, place), inf_nan_mode="strings"
-    )
-
-
-def in_full(invocation: AnyInvocation, place: InvocationUrls) -> bytes:
-    """Render all of a run in LabThings words: the `InvocationModel`."""
-    state = invocation.committed.state
-    members = _summary_members(invocation, state, place) | {
-        "error": state.problem,
-        "log": log_json(invocation),
-        "logDropped": invocation.log_dropped,
-        "cancelRequested": state.cancel_requested,
+def _summary_members(record: InvocationRecord, urls: InvocationUrls) -> dict[str, Any]:
+    href = urls.of_invocation(record.id)
+    return {
+        "status": record.status.value,
+        "id": str(record.id),
+        "action": record.action_path,
+        "href": href,
+        "timeStarted": _time(record.time_started),
+        "timeRequested": _time(record.time_requested),
+        "timeCompleted": _time(record.time_ended),
+        "links": _links(href),
+        "progress": record.percent,
+        "progressDetail": record.progress,
+        "phase": record.phase,
+        **_remarks(record),
     }
-    return _joined(members, input=invocation.input_json, output=state.output_json or b"null")
 
 
-def w3c_word(invocation: AnyInvocation) -> str:
-    """The W3C's word for where a run stands: pending, running, completed or failed."""
-    return _W3C_STATUS[invocation.committed.state.status]
+def summary(record: InvocationRecord, urls: InvocationUrls) -> bytes:
+    """Render for a listing, in LabThings words: without input, output, log and error."""
+    return to_json(_summary_members(record, urls), inf_nan_mode="strings")
 
 
-def action_status(
-    invocation: AnyInvocation, place: InvocationUrls, *, short: bool = False
-) -> bytes:
-    """Render a run in W3C words; members without a value are left out (WoT Profiles, 6.2)."""
-    state = invocation.committed.state
-    # The answer to each request for a run: what is told twice is written once.
-    id, path, ended = str(invocation.id), invocation.action_path, _time(state.ended)
+def invocation_json(record: InvocationRecord, urls: InvocationUrls) -> bytes:
+    """Render everything in LabThings words: the `InvocationModel`."""
+    members = _summary_members(record, urls) | {
+        "error": record.error,
+        "log": record.log,
+        "logDropped": record.log_dropped,
+        "cancelRequested": record.cancel_requested,
+    }
+    return _with_json(members, input=record.input, output=record.output or b"null")
+
+
+def w3c_word(record: InvocationRecord) -> str:
+    """Return the W3C's word for the status: pending, running, completed or failed."""
+    return _W3C_STATUS[record.status]
+
+
+def action_status(record: InvocationRecord, urls: InvocationUrls, *, short: bool = False) -> bytes:
+    """Render in W3C words; members without a value are left out (WoT Profiles, 6.2)."""
+    id = str(record.id)
+    ended = _time(record.time_ended)
     members = {
-        "status": _W3C_STATUS[state.status],
-        "href": place.below_action(path, id),
-        "timeRequested": _time(state.requested),
+        "status": _W3C_STATUS[record.status],
+        "href": urls.of_action_invocation(record),
+        "timeRequested": _time(record.time_requested),
         "timeEnded": ended,
         "id": id,
-        "action": path,
-        "links": _links(f"{place.invocations}{id}"),
-        "timeStarted": _time(state.started),
+        "action": record.action_path,
+        "links": _links(f"{urls.invocations}{id}"),
+        "timeStarted": _time(record.time_started),
         "timeCompleted": ended,
-        "progress": invocation.progress,
-        "progressDetail": invocation.progress_detail,
-        "phase": state.phase,
-        **_remarks(invocation, state),
+        "progress": record.percent,
+        "progressDetail": record.progress,
+        "phase": record.phase,
+        **_remarks(record),
     }
     if not short:
-        members |= {"error": state.problem, "log": log_json(invocation)}
+        members |= {"error": record.error, "log": record.log}
     present = {name: value for name, value in members.items() if value is not None}
     if short:
         return to_json(present, inf_nan_mode="strings")
-    return _joined(present, input=invocation.input_json, output=state.output_json)
+    return _with_json(present, input=record.input, output=record.output)
 
 
-def status_news(
-    invocation: Named, state: InvocationState, place: InvocationUrls, *, journaled: bool = True
-) -> bytes:
-    """Render a change of state for subscribers; `journaled` says whether its record is safe."""
+def status_json(record: InvocationRecord, urls: InvocationUrls) -> bytes:
+    """Render a change of status for subscribers."""
     return to_json(
         {
-            "id": str(invocation.id),
-            "action": invocation.action_path,
-            "href": place.of_invocation(invocation),
-            "status": state.status.value,
-            "phase": state.phase,
-            "cancelRequested": state.cancel_requested,
-            "timeStarted": _time(state.started),
-            "timeRequested": _time(state.requested),
-            "timeCompleted": _time(state.ended),
-            "error": state.problem,
-            **_remarks_on_state(state, journaled=journaled),
+            "id": str(record.id),
+            "action": record.action_path,
+            "href": urls.of_invocation(record.id),
+            "status": record.status.value,
+            "phase": record.phase,
+            "cancelRequested": record.cancel_requested,
+            "timeStarted": _time(record.time_started),
+            "timeRequested": _time(record.time_requested),
+            "timeCompleted": _time(record.time_ended),
+            "error": record.error,
+            **_remarks(record),
         },
         inf_nan_mode="strings",
-    )
-
-
-def _stored(state: InvocationState) -> tuple[bytes | None, dict[str, Any] | None]:
-    """Return what the journal keeps of an output, and what it says of one that it does not keep."""
-    if state.output_json is None:
-        return None, None
-    if isinstance(state.output, Blob):
-        # The link leads nowhere once the server has ended.
-        size: int | None = None
-        with suppress(OSError):
-            size = state.output.size
-        return None, {"size": size, "media_type": state.output.media_type}
-    return stored_output(state.output_json)
-
-
-def journal_record(
-    invocation: Invocation, state: InvocationState, boot_id: str
-) -> InvocationRecord:
-    """Render a run for the journal."""
-    output, reference = _stored(state)
-    return InvocationRecord(
-        id=invocation.id,
-        thing=invocation.thing_name,
-        action=invocation.action_name,
-        status=state.status,
-        requested_by=invocation.requested_by,
-        address=invocation.requested_from,
-        input=invocation.input_json,
-        time_requested=state.requested,
-        time_started=state.started,
-        time_ended=state.ended,
-        error=state.problem,
-        output=output,
-        output_reference=reference,
-        log=tuple(log_json(invocation)) if state.finished else (),
-        progress=invocation.progress_detail,
-        boot_id=boot_id,
     )

@@ -1,10 +1,16 @@
-"""Values that a generator action yields while it runs."""
+"""What an invocation leaves besides its output: values that it yields, and files."""
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 import threading
+import weakref
 from collections import deque
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from labthings_fastapi.problems import well_formed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -13,35 +19,83 @@ KEPT_RESULTS = 10_000
 
 
 class InvocationResults:
-    """The newest results of one run; the count goes on. Any thread may add or read."""
+    """The newest results of a generator action, and how many there were. Any thread may read.
 
-    __slots__ = ("_items", "_kept", "_lock", "count", "listener")
+    Guarded by the invocation's lock. `publish` accepts each result under the lock, in order, and
+    must not block; `deliver` is called after it, without the lock.
+    """
 
-    def __init__(self, kept: int = KEPT_RESULTS) -> None:
+    __slots__ = ("_deliver", "_items", "_lock", "_publish", "count")
+
+    def __init__(
+        self,
+        lock: threading.RLock | None = None,
+        publish: Callable[[int, Any, bytes], None] | None = None,
+        deliver: Callable[[], None] | None = None,
+        kept: int = KEPT_RESULTS,
+    ) -> None:
         """Keep at most `kept` results."""
-        self._lock = threading.Lock()
-        self._kept = kept
-        self._items: deque[tuple[Any, bytes]] | None = None  # few actions are generators
+        self._lock = threading.RLock() if lock is None else lock
+        self._publish = publish
+        self._deliver = deliver
+        self._items: deque[tuple[Any, bytes]] = deque(maxlen=kept)
         self.count = 0
-        self.listener: Callable[[int, Any, bytes], None] | None = None
 
     def add(self, value: Any, json: bytes) -> None:
-        """Keep one result with its JSON, made once."""
+        """Keep one result with its JSON."""
         with self._lock:
-            if self._items is None:
-                self._items = deque(maxlen=self._kept)
             self._items.append((value, json))
             self.count += 1
-            number = self.count
-        if self.listener is not None:
-            self.listener(number, value, json)
+            if self._publish is not None:
+                self._publish(self.count, value, json)
+        if self._deliver is not None:
+            self._deliver()
 
     def values(self) -> list[Any]:
-        """The values kept, oldest first."""
+        """Return the values kept, oldest first."""
         with self._lock:
-            return [value for value, _ in self._items or ()]
+            return [value for value, _ in self._items]
 
     def json(self) -> bytes:
-        """The values kept, as one JSON array."""
+        """Return the values kept, as one JSON array."""
         with self._lock:
-            return b"[" + b",".join(json for _, json in self._items or ()) + b"]"
+            return b"[" + b",".join(json for _, json in self._items) + b"]"
+
+
+class InvocationFiles:
+    """The folder of an invocation: made on first use, deleted with it; any thread may use it."""
+
+    def __init__(self) -> None:
+        """Make no folder yet: few invocations leave files."""
+        self._lock = threading.Lock()
+        self._directory: Path | None = None
+
+    @property
+    def directory(self) -> Path:
+        """The folder, which exists from the first use of this attribute on."""
+        with self._lock:
+            if self._directory is None:
+                made = tempfile.mkdtemp(prefix="labthings-run-")
+                weakref.finalize(self, shutil.rmtree, made, ignore_errors=True)
+                self._directory = Path(made)
+            return self._directory
+
+    def names(self) -> list[str]:
+        """Return the names of the files directly in the folder, sorted."""
+        with self._lock:
+            directory = self._directory
+        if directory is None:
+            return []
+        try:
+            # A name that is no Unicode text has no place in a URL.
+            return sorted(
+                entry.name
+                for entry in directory.iterdir()
+                if entry.is_file() and well_formed(entry.name) == entry.name
+            )
+        except FileNotFoundError:
+            return []  # the action has deleted the folder
+
+    def find(self, filename: str) -> Path | None:
+        """Return the file of that name, or None; names that lead out of the folder find nothing."""
+        return self.directory / filename if filename in self.names() else None

@@ -1,4 +1,4 @@
-"""The HTTP endpoints of invocations, for any FastAPI app; the only web code of this room.
+"""The HTTP endpoints of invocations, for any FastAPI app; the only web code of this package.
 
 Every endpoint answers from memory on the event loop: none needs a worker thread, so status, cancel
 and listing never wait for user code.
@@ -7,6 +7,7 @@ and listing never wait for user code.
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import TYPE_CHECKING, Annotated, Any, Final
 from uuid import UUID
 
@@ -22,27 +23,30 @@ from labthings_fastapi.exceptions import (
     OutputNotReadyError,
 )
 from labthings_fastapi.messages.message import InvocationStatus
-from labthings_fastapi.messages.sse import COMMENT, KEEP_ALIVE_SECONDS, encode
+from labthings_fastapi.messages.sse import COMMENT, encode
+from labthings_fastapi.messages.stream import MessageStream
 from labthings_fastapi.messages.topic import Topic
 from labthings_fastapi.outputs.blob import Blob
 from labthings_fastapi.outputs.routes import blob_response, file_response
 from labthings_fastapi.routes import ProblemRoute
 
 from .invocation_model import ACTION_INVOCATIONS_PATH, InvocationModel
-from .prefer import applied, wait_seconds
-from .recorded_invocation import RecordedInvocation, find_invocation
-from .rendering import InvocationUrls, in_full, status_news, summary
+from .recorded_invocation import find_invocation
+from .rendering import InvocationUrls, invocation_json, status_json, summary
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable
 
-    from .invocation import Invocation
-    from .invocation_collection import Invocations
-    from .protocols import App
-    from .rendering import AnyInvocation
+    from labthings_fastapi.journal.record import InvocationRecord
 
-INVOCATIONS_AT_ONCE: Final = 10
-"""How many runs a listing writes before others have their turn: about a fifth of a millisecond."""
+    from .invocation import Invocation
+    from .protocols import App, Invocations, KnownInvocation
+
+RENDERED_AT_ONCE: Final = 10
+"""How many invocations a listing renders before other requests continue: some 0.2 ms."""
+LONGEST_WAIT: Final = 60.0
+"""Seconds that `Prefer: wait` may ask for."""
+_WAIT = re.compile(r"""(?:^|[,;])\s*wait\s*(?:=\s*"?(\d{1,9})"?)?\s*(?=$|[,;])""", re.IGNORECASE)
 
 Responses = dict[int | str, dict[str, Any]]
 _NOT_FOUND: Responses = {404: {"description": "No such invocation"}}
@@ -70,7 +74,7 @@ def attach(manager: Invocations, app: App, prefix: str = "") -> None:
 
 
 def urls_of(request: Request, prefix: str = "") -> InvocationUrls:
-    """Return where this request reached the server."""
+    """Return the URLs of invocations for the client of a request."""
     # Not `base_url`, which for an app that is mounted in another ends at the outer app.
     root = request.scope.get("root_path", "").rstrip("/")
     return InvocationUrls(f"{request.url.scheme}://{request.url.netloc}{root}", prefix)
@@ -80,46 +84,54 @@ def _json(body: bytes, headers: dict[str, str] | None = None) -> Response:
     return Response(body, media_type="application/json", headers=headers)
 
 
-async def written(
-    invocations: Iterable[AnyInvocation], write: Callable[[AnyInvocation], bytes]
+async def render_each(
+    invocations: Iterable[Invocation], render: Callable[[InvocationRecord], bytes]
 ) -> list[bytes]:
-    """Write many runs, a few at a time: whoever asks for ten thousand must not keep others waiting.
+    """Render many invocations, a few at a time, so that other requests need not wait.
 
-    A run that goes on meanwhile is written as it is then.
+    An invocation that goes on meanwhile is rendered as it is then.
     """
-    found: list[bytes] = []
+    rendered: list[bytes] = []
     for invocation in invocations:
-        if len(found) % INVOCATIONS_AT_ONCE == INVOCATIONS_AT_ONCE - 1:
+        if len(rendered) % RENDERED_AT_ONCE == RENDERED_AT_ONCE - 1:
             await asyncio.sleep(0)
-        found.append(write(invocation))
-    return found
+        rendered.append(render(invocation.snapshot()))
+    return rendered
 
 
-async def summaries(invocations: Iterable[AnyInvocation], place: InvocationUrls) -> bytes:
-    """Write a listing in LabThings words."""
-    return (
-        b"["
-        + b",".join(await written(invocations, lambda invocation: summary(invocation, place)))
-        + b"]"
-    )
+async def summaries(invocations: Iterable[Invocation], urls: InvocationUrls) -> bytes:
+    """Render a listing in LabThings words."""
+    rendered = await render_each(invocations, lambda record: summary(record, urls))
+    return b"[" + b",".join(rendered) + b"]"
 
 
-async def wait_for_end(invocation: Invocation | RecordedInvocation, seconds: float | None) -> None:
-    """Wait until the end of a run is told, at most so many seconds, without holding a thread."""
-    if invocation.committed.state.finished or (seconds is not None and seconds <= 0):
+async def wait_for_end(invocation: KnownInvocation, seconds: float | None) -> None:
+    """Wait until clients may see the end, at most `seconds`, without holding a thread."""
+    if not invocation.snapshot().is_open or (seconds is not None and seconds <= 0):
         return
-    bell = ThreadsafeEvent()
-    forget = invocation.committed.on_end(bell.ring)
+    event = ThreadsafeEvent()
+    forget = invocation.on_end(event.ring)
     try:
-        await bell.wait(seconds)
+        await event.wait(seconds)
     finally:
         forget()
 
 
+def wait_seconds(header: str | None, default: float) -> float | None:
+    """Return how long a `Prefer` header asks to wait (RFC 7240, 4.3), at most 60 s; None: not.
+
+    A bare `Prefer: wait` means `default` seconds.
+    """
+    found = _WAIT.search(header) if header else None
+    if found is None:
+        return None
+    return min(float(found[1]) if found[1] is not None else default, LONGEST_WAIT)
+
+
 async def honour_prefer(
-    invocation: Invocation | RecordedInvocation, prefer: str | None, default: float
+    invocation: KnownInvocation, prefer: str | None, default: float
 ) -> dict[str, str]:
-    """Wait for the end of a run as a `Prefer` header asks, and return the header that says so.
+    """Wait for the end as a `Prefer` header asks; return the header `Preference-Applied`.
 
     A bare `wait` means `default` seconds.
     """
@@ -127,17 +139,18 @@ async def honour_prefer(
     if seconds is None:
         return {}
     await wait_for_end(invocation, seconds)
-    return applied(seconds)
+    return {"Preference-Applied": f"wait={seconds:g}"}
 
 
 def _selection(
     thing: str | None, action: str | None, status: InvocationStatus | None
 ) -> Callable[[Invocation], bool]:
     def wanted(invocation: Invocation) -> bool:
+        record = invocation.snapshot()
         return (
-            (thing is None or invocation.thing_name == thing)
-            and (action is None or action in (invocation.action_name, invocation.action_path))
-            and (status is None or invocation.committed.state.status is status)
+            (thing is None or record.thing == thing)
+            and (action is None or action in (record.action, record.action_path))
+            and (status is None or record.status is status)
         )
 
     return wanted
@@ -155,7 +168,7 @@ def _add_listing(router: APIRouter, manager: Invocations, prefix: str) -> None:
         thing: Annotated[str | None, Query(description="Only runs on this Thing.")] = None,
         action: Annotated[str | None, Query(description="Only runs of this action.")] = None,
         status: Annotated[InvocationStatus | None, Query(description="Only these.")] = None,
-        limit: Annotated[int | None, Query(ge=1, description="Only the newest so many.")] = None,
+        limit: Annotated[int | None, Query(ge=1, description="Only the newest n.")] = None,
         before: Annotated[UUID | None, Query(description="Only older than this run.")] = None,
     ) -> Response:
         """List the runs that are retained, newest last, in short."""
@@ -179,7 +192,8 @@ def _add_invocation(router: APIRouter, manager: Invocations, prefix: str) -> Non
             # The header may come more than once (RFC 7240, section 2).
             prefer = ", ".join(request.headers.getlist("prefer"))
         headers = await honour_prefer(invocation, prefer, invocation.response_timeout)
-        return _json(in_full(invocation, urls_of(request, prefix)), headers)
+        body = invocation_json(invocation.snapshot(log=True), urls_of(request, prefix))
+        return _json(body, headers)
 
     @router.delete(
         f"{ACTION_INVOCATIONS_PATH}/{{id}}",
@@ -192,7 +206,7 @@ def _add_invocation(router: APIRouter, manager: Invocations, prefix: str) -> Non
         """Ask a run to stop; it does so at its next cancellation point."""
         invocation = await find_invocation(manager, id, prefix)
         if not invocation.cancel():
-            raise InvocationFinishedError(id, invocation.status.value)
+            raise InvocationFinishedError(id, invocation.snapshot().status.value)
         return Response(status_code=204)
 
 
@@ -206,16 +220,16 @@ def _add_output(router: APIRouter, manager: Invocations) -> None:
     async def get_output(id: UUID) -> Response:
         """Give the bare output of a finished run, binary ones as their own media type."""
         invocation = await find_invocation(manager, id)
-        state = invocation.committed.state
-        if not state.finished:
-            raise OutputNotReadyError(id, state.status.value)
-        if isinstance(invocation, RecordedInvocation) and invocation.output_reference is not None:
-            raise OutputNotKeptError(id, **invocation.output_reference)
-        if state.output_json is None:
-            raise NoOutputError(id, state.status.value)
-        if isinstance(state.output, Blob):
-            return blob_response(state.output)
-        return _json(state.output_json)
+        record = invocation.snapshot()
+        if record.is_open:
+            raise OutputNotReadyError(id, record.status.value)
+        if record.output_reference is not None:
+            raise OutputNotKeptError(id, **record.output_reference)
+        if record.output is None:
+            raise NoOutputError(id, record.status.value)
+        if isinstance(invocation.output, Blob):
+            return blob_response(invocation.output)
+        return _json(record.output)
 
 
 def _add_files(router: APIRouter, manager: Invocations) -> None:
@@ -262,30 +276,26 @@ def _add_events(router: APIRouter, manager: Invocations) -> None:
 
 
 async def _events_of(
-    invocation: Invocation | RecordedInvocation, manager: Invocations, last_event_id: str | None
+    invocation: KnownInvocation, manager: Invocations, last_event_id: str | None
 ) -> AsyncIterator[bytes]:
-    """Yield what a subscriber missed or, for a new one, the state as it is; then what follows."""
-    bell = ThreadsafeEvent()
-    with manager.broker.subscribe(
-        Topic(invocation=invocation.id), wake=bell.ring, after=last_event_id
-    ) as subscription:
-        state = invocation.committed.state
-        missed = subscription.take()
+    """Yield the messages that a subscriber missed, or the present status; then what follows."""
+    topic = Topic(invocation=invocation.id)
+    with MessageStream(manager.broker, topic, last_event_id) as messages:
+        record = invocation.snapshot()
+        missed = messages.subscription.take()
         ended = any(message.final for message in missed)
-        if last_event_id is None or (state.finished and not ended):
-            yield b"event: status\ndata: %b\n\n" % status_news(
-                invocation,
-                state,
-                InvocationUrls(prefix=manager.prefix),
-                journaled=invocation.committed.journaled,
-            )
-            ended = ended or state.finished
+        if last_event_id is None or not (record.is_open or ended):
+            urls = InvocationUrls(prefix=manager.prefix)
+            yield b"event: status\ndata: %b\n\n" % status_json(record, urls)
+            ended = ended or not record.is_open
         for message in missed:
             yield encode(message)
-        while not ended and not subscription.over:
-            waiting = subscription.take()
-            for message in waiting:
+        if ended:
+            return
+        async for batch in messages:
+            for message in batch:
                 yield encode(message)
-                ended = ended or message.final
-            if not waiting and not await bell.wait(KEEP_ALIVE_SECONDS):
+            if any(message.final for message in batch):
+                return
+            if not batch:
                 yield COMMENT

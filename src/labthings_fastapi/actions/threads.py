@@ -16,16 +16,31 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from uuid import UUID
 
+    from .protocols import Files, Log, Meter
+
 
 class InnerInvocation(InvocationContext):
     """A run inside another, which did the asking."""
 
-    __slots__ = ("outer",)
-
     def __init__(self, id: UUID, cancel: CancelEvent, outer: InvocationContext) -> None:
         """Share the log, the progress and the files of `outer`."""
-        super().__init__(id, cancel, outer.log, outer.progress, outer.files)
+        super().__init__(id, cancel)
         self.outer = outer
+
+    @property
+    def log(self) -> Log | None:  # type: ignore[override] # not the None of the class
+        """The log of the outer invocation."""
+        return self.outer.log
+
+    @property
+    def progress(self) -> Meter | None:  # type: ignore[override]
+        """The progress of the outer invocation."""
+        return self.outer.progress
+
+    @property
+    def files(self) -> Files | None:  # type: ignore[override]
+        """The files of the outer invocation."""
+        return self.outer.files
 
     def enter_thing(self, thing: Any) -> None:
         """Remember it with the run that clients know, which will make it safe."""

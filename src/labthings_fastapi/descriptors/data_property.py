@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-from datetime import UTC, datetime
-from functools import partial
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from pydantic import ValidationError
@@ -12,7 +10,7 @@ from pydantic import ValidationError
 from labthings_fastapi.exceptions import AffordanceDefinitionError, describe_exception
 
 from .property import BaseProperty
-from .property_messages import NUMBER_BYTES, NumberMessages, OrderedStore, is_number
+from .property_messages import OrderedStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -48,7 +46,7 @@ class DataProperty(BaseProperty[V]):
         super().__init__(**options)
         self._default = default
         self._factory = default_factory
-        self._storing = OrderedStore(self._teller)
+        self._store = OrderedStore()
 
     def check(self, namespace: Mapping[str, Any]) -> None:
         """Refuse a missing hint, both or no default, and a default that is not valid itself."""
@@ -146,15 +144,6 @@ class DataProperty(BaseProperty[V]):
         return value
 
     def set_valid(self, thing: Any, value: V) -> None:
-        """Store a value that has been checked, and tell observers."""
-        tell = self._teller(thing, value) if self.is_observable else None
-        self._storing.store(thing, self.name, value, tell)
-
-    def _teller(self, thing: Any, value: V) -> Callable[[], object] | None:
-        """Return what tells observers of a value; None if that cannot be told."""
-        broker = thing._thing_server_interface.broker
-        if not broker.is_heard and is_number(value) and self.schema.is_plain:
-            draft = NUMBER_BYTES, NumberMessages(thing.name, self), value, datetime.now(UTC)
-            return partial(broker.publish_draft, draft)
-        news = self.news(thing, value)
-        return None if news is None else partial(broker.publish, news)
+        """Store a value that has been checked, and publish it."""
+        message = self.message(thing, value) if self.is_observable else None
+        self._store.store(thing, self.name, value, message)

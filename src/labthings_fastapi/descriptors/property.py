@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
 V = TypeVar("V")
-_TELLINGS = "labthings tellings"  # among a Thing's attributes, where no name can be like it
+_ORDERS = "labthings order of readings"  # among a Thing's attributes, where no name can be like it
 
 
 class BaseProperty(BaseDescriptor, Generic[V]):
@@ -167,23 +167,23 @@ class BaseProperty(BaseDescriptor, Generic[V]):
         return self.to_json(self.get(thing), context)
 
     def publish(self, thing: Any, value: V) -> None:
-        """Tell observers a value, whether or not it has changed; any thread."""
-        news = self.news(thing, value)
-        if news is not None:
-            thing._thing_server_interface.publish(news)
+        """Publish a value, whether or not it has changed; any thread."""
+        message = self.message(thing, value)
+        if message is not None:
+            thing._thing_server_interface.publish(message)
 
     def publish_reading(self, thing: Any) -> None:
-        """Read the value and tell it; any thread: who has begun to read last is heard last."""
-        tellings: dict[BaseProperty[Any], OrderedPublish]
-        tellings = thing.__dict__.get(_TELLINGS) or thing.__dict__.setdefault(_TELLINGS, {})
-        telling = tellings.get(self) or tellings.setdefault(self, OrderedPublish())
-        reading = next(telling.readings)
-        news = self.news(thing, self.get(thing))
-        if news is not None:
-            telling.tell(reading, thing._thing_server_interface.publish, news)
+        """Read the value and publish it; any thread. The reading that began last is the last."""
+        orders: dict[BaseProperty[Any], OrderedPublish]
+        orders = thing.__dict__.get(_ORDERS) or thing.__dict__.setdefault(_ORDERS, {})
+        order = orders.get(self) or orders.setdefault(self, OrderedPublish())
+        reading = next(order.readings)
+        message = self.message(thing, self.get(thing))
+        if message is not None:
+            order.publish(thing._thing_server_interface.broker, reading, message)
 
-    def news(self, thing: Any, value: V) -> Message | None:
-        """Write a change for observers; one that has no JSON form is logged instead."""
+    def message(self, thing: Any, value: V) -> Message | None:
+        """Return the message of a value; a value without a JSON form is logged instead."""
         try:
             payload = self.to_json(value)
         except UnserialisableValueError as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -45,7 +44,7 @@ class PropertyDescriptor(BaseProperty[Any]):
         self.initial_value = initial_value
         self.getter = getter
         self._setter = setter
-        self._storing = OrderedStore(self._teller)
+        self._store = OrderedStore()
         if getter is not None and setter is None:
             self.readonly = True
 
@@ -138,10 +137,5 @@ class PropertyDescriptor(BaseProperty[Any]):
         elif self.getter is not None:
             raise self.read_only_error(thing)
         else:
-            tell = self._teller(thing, value) if self.is_observable else None
-            self._storing.store(thing, self.name, value, tell)
-
-    def _teller(self, thing: Any, value: Any) -> Callable[[], object] | None:
-        """Return what tells observers of a value; None if that cannot be told."""
-        news = self.news(thing, value)
-        return None if news is None else partial(thing._thing_server_interface.publish, news)
+            message = self.message(thing, value) if self.is_observable else None
+            self._store.store(thing, self.name, value, message)

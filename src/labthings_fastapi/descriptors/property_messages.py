@@ -1,132 +1,63 @@
-"""News of a property's value: written once somebody reads it, and told in order."""
+"""The order in which the values of a property are published."""
 
 from __future__ import annotations
 
 import threading
 from itertools import count
-from typing import TYPE_CHECKING, Any, Protocol
-
-from pydantic_core import to_json
-
-from labthings_fastapi.exceptions import UnserialisableValueError
-from labthings_fastapi.messages.message import Message
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from datetime import datetime
-    from uuid import UUID
-
-    from labthings_fastapi.messages.message import MessageKind
-
-NUMBER_BYTES = 24
-"""About how many bytes of JSON a number takes."""
-_LARGE = 2**63
-PATIENCE_SECONDS = 0.1
-"""How long one waits for others that store: far longer than storing takes."""
-
-
-class Written(Protocol):
-    """A property, as far as its values are written."""
-
-    @property
-    def name(self) -> str:
-        """The name of the property."""
-
-    def to_json(self, value: Any, context: Any = None) -> bytes:
-        """Write a value as clients see it."""
-
-
-def is_number(value: Any) -> bool:
-    """Whether this is a plain number, and no larger than any JSON has it."""
-    kind = type(value)
-    return kind is float or kind is bool or (kind is int and -_LARGE < value < _LARGE)
-
-
-class NumberMessages:
-    """Writes the numbers that a property is set to; any thread may use it.
-
-    A number cannot change, and can always be written: nothing has to be done before somebody
-    reads it. It keeps the name of the Thing and not the Thing, which may go before its news does.
-    """
-
-    __slots__ = ("_property", "affordance", "thing")
-
-    kind: MessageKind = "property"
-    invocation: UUID | None = None
-
-    def __init__(self, thing: str, property: Written) -> None:
-        """Tell of a property of this Thing."""
-        self._property = property
-        self.thing = thing
-        self.affordance = property.name
-
-    def write(self, value: Any, time: datetime) -> Message:
-        """Return the message that tells of a value."""
-        try:
-            payload = self._property.to_json(value)
-        except UnserialisableValueError:  # set from Python, unchecked, where it has no place
-            payload = to_json(value, inf_nan_mode="strings")
-        return Message(self.kind, self.thing, self.affordance, payload, value, time=time)
+    from labthings_fastapi.messages.broker import Broker
+    from labthings_fastapi.messages.message import Message
 
 
 class OrderedStore:
-    """Stores the values of a property so that their last news is of the value that is there.
+    """Stores the values of a property and publishes them in the same order. Any thread may use it.
 
-    Any thread may use it, also a finaliser that the garbage collector runs in the middle of it.
+    The lock is re-entrant because the garbage collector may run a finaliser that sets a property
+    while this thread holds it. Nothing under it blocks, so threads never wait for one another.
     """
 
-    __slots__ = ("_lock", "_teller")
+    __slots__ = ("_lock",)
 
-    def __init__(self, teller: Callable[[Any, Any], Callable[[], object] | None]) -> None:
-        """Let `teller` return what tells a value of a Thing."""
-        self._teller = teller
+    def __init__(self) -> None:
         self._lock = threading.RLock()
 
-    def store(self, thing: Any, name: str, value: Any, tell: Callable[[], object] | None) -> None:
-        """Store a value and, with `tell`, tell it: in one order for all threads.
-
-        A finaliser may come while its own thread publishes, and wait here for one that waits to
-        publish: it goes on after a moment. So whoever has told a value looks whether it is still
-        there, and tells what has come in its place.
-        """
+    def store(self, thing: Any, name: str, value: Any, message: Message | None) -> None:
+        """Store a value as the attribute `name` and, with a message, publish it."""
+        broker: Broker = thing._thing_server_interface.broker
         values = thing.__dict__
-        alone = self._lock.acquire(True, PATIENCE_SECONDS)
-        try:
+        with self._lock:
+            # Kept until the message is in its place: its finaliser may set this property.
+            before = values.get(name)
             values[name] = value
-            while tell is not None:
-                tell()
-                if values[name] is value:
-                    break
-                value = values[name]
-                tell = self._teller(thing, value)
-        finally:
-            if alone:
-                self._lock.release()
+            if message is not None:
+                broker.put(message)
+        del before
+        if message is not None:
+            broker.deliver()
 
 
 class OrderedPublish:
-    """Lets one value of one Thing's property be told after another as they were read.
+    """Publishes the readings of one property of one Thing in the order in which they began.
 
-    Any thread may use it. Who began to read before another whose value is told already has nothing
-    to tell: the other has seen all that he could have seen.
+    Any thread may use it. A reading that began before another published one is dropped: the later
+    one includes every change that the earlier one could have seen.
     """
 
-    __slots__ = ("_lock", "_told", "readings")
+    __slots__ = ("_lock", "_published", "readings")
 
     def __init__(self) -> None:
-        """Nothing has been told yet."""
-        self._lock = threading.RLock()
+        self._lock = threading.RLock()  # re-entrant, as in `OrderedStore`
         self.readings = count(1)
         """Gives the number of a reading, before it begins."""
-        self._told = 0
+        self._published = 0
 
-    def tell(self, reading: int, publish: Callable[[Message], object], news: Message) -> None:
-        """Publish what was read, unless a later reading was told."""
-        alone = self._lock.acquire(True, PATIENCE_SECONDS)  # as in `OrderedStore`
-        try:
-            if reading > self._told:
-                self._told = reading
-                publish(news)
-        finally:
-            if alone:
-                self._lock.release()
+    def publish(self, broker: Broker, reading: int, message: Message) -> None:
+        """Publish a reading, unless a later one was published."""
+        with self._lock:
+            if reading <= self._published:
+                return
+            self._published = reading
+            broker.put(message)
+        broker.deliver()

@@ -5,9 +5,10 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import math
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any, Literal
+from datetime import datetime
+from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
 from labthings_fastapi.exceptions import RequestError
@@ -20,19 +21,19 @@ OUTPUT_LIMIT = 64 * 1024
 """The largest output, in bytes of JSON, that is kept in full."""
 
 
-_TIMES = ("time_requested", "time_started", "time_ended")
+class InvocationRecord(NamedTuple):
+    """One invocation at one moment; replaced as a whole, never changed. Times are aware UTC.
 
+    The journal, HTTP, server-sent events and WebSockets all render from this. The journal stores
+    everything above `action_path`.
 
-@dataclass(frozen=True, slots=True)
-class InvocationRecord:
-    """One run, as it stood when the record was written; times are aware UTC.
-
-    A mutation is recorded in the same form: `action` is the affordance or the path that it went to,
-    and `request` says what it was. `requested_by` is the actor's name and `address` the network
+    A mutation is recorded in the same form: `action` is the affordance or the path of the request,
+    and `request` describes it. `requested_by` is the actor's name and `address` the network
     address that the request came from; both are None for what the server's own code did.
 
-    `input` and `output` are JSON. An output that is too large or binary is None here, and
-    `output_reference` says its `size` (bytes) and `media_type` instead: see `stored_output`.
+    `input` and `output` are JSON. Of an output that is too large for the journal or binary, the
+    journal keeps `output_reference` instead, with its `size` (bytes) and `media_type`: see
+    `for_journal`.
     """
 
     id: UUID
@@ -50,22 +51,52 @@ class InvocationRecord:
     log: tuple[dict[str, Any], ...] = ()
     progress: dict[str, Any] | None = None
     boot_id: str = ""
-    """Which life of the server ran it: an open record of another life was interrupted."""
+    """Which start of the server ran it: an open record of another start was interrupted."""
     kind: RecordKind = "run"
     address: str | None = None
     request: dict[str, Any] | None = None
     """Of a mutation: its `method`, `path`, `status`, and the `count` of those alike in a row."""
-
-    def __post_init__(self) -> None:
-        for name in _TIMES:
-            time = getattr(self, name)
-            if time is not None and time.tzinfo is not UTC:
-                _refuse_naive(f"Run {self.id}: {name}", time)
+    action_path: str = ""
+    """The path of the action's URL, with the server's prefix."""
+    phase: str = "finished"
+    """More than the status says: queued, starting, running, cancelling, finished."""
+    log_dropped: int = 0
+    cancel_requested: bool = False
+    overdue: bool = False
+    """Whether it was cancelled and has not stopped in time."""
+    queue_position: int | None = None
+    """1 for the next in line."""
+    journaled: bool = True
+    """Whether the journal could take the final state."""
 
     @property
     def is_open(self) -> bool:
-        """Whether the run had not ended when this was written."""
+        """Whether the invocation had not ended at this moment."""
         return not is_final(self.status)
+
+    @property
+    def percent(self) -> float | None:
+        """Percent done, 0 to 100; None when unknown."""
+        progress = self.progress or {}
+        return percent_done(progress.get("done"), progress.get("total"))
+
+    def for_journal(self) -> InvocationRecord:
+        """Return this record with an output that the journal keeps."""
+        output, reference = stored_output(self.output) if self.output else (None, None)
+        if reference is None or self.output_reference is not None:
+            return self
+        return self._replace(output=output, output_reference=reference)
+
+
+def percent_done(done: Any, total: Any) -> float | None:
+    """Return 0 to 100; None when the total is unknown."""
+    if not isinstance(done, int | float) or not isinstance(total, int | float) or total <= 0:
+        return None
+    try:
+        percent = 100 * (done / total)
+    except OverflowError:
+        return None
+    return round(min(max(percent, 0.0), 100.0), 2) if math.isfinite(percent) else None
 
 
 def stored_output(

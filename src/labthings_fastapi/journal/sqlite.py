@@ -6,7 +6,6 @@ import os
 import sqlite3
 import time
 from contextlib import closing
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
@@ -228,7 +227,7 @@ def interrupted(record: InvocationRecord, now: datetime) -> InvocationRecord:
         500,
         f"The server stopped while this run {what}. It was not run again.",
     )
-    return replace(record, status=InvocationStatus.ERROR, time_ended=now, error=problem.members())
+    return record._replace(status=InvocationStatus.ERROR, time_ended=now, error=problem.members())
 
 
 def _refuse_odd_limits(keep_days: float, keep_bytes: int, synchronous: str) -> None:

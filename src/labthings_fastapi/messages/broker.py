@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections import deque
+from queue import SimpleQueue
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -16,27 +16,47 @@ from .topic import TopicIndex
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .draft import Author, WaitingDraft
-    from .mailbox import Waiting
+    from .mailbox import Mailbox
     from .message import Message
     from .topic import Topic
 
 _BOOT_ID = re.compile(r"[A-Za-z0-9._-]+")
 _SEQ = re.compile(r"(.+)-([0-9]{1,18})")
-_MOST_DRAFTS = 256
-"""So many wait for their numbers at most where nobody listens."""
+_MAX_UNNUMBERED = 256
+
+
+class _Delivered:
+    """What a delivery leaves to be done without the lock."""
+
+    __slots__ = ("discarded", "woken")
+
+    def __init__(self) -> None:
+        self.woken: list[Subscription] = []
+        self.discarded: list[Message] = []
+        """Superseded messages; their last reference may run a finaliser of a user's object."""
+
+    def notify(self) -> None:
+        """Release the discarded messages and wake the subscribers."""
+        self.discarded.clear()
+        for subscription in self.woken:
+            subscription.notify()
 
 
 class Broker:
-    """Tells subscribers what happens, in one order that is the same for all.
+    """Delivers messages to subscribers, in one order that is the same for all.
 
-    Every message gets the next number, is remembered for a while, and is put in the mailbox of
-    each subscription that it concerns. The broker starts no thread and needs no event loop; a
-    subscriber that never reads costs nobody else anything, and a bounded amount of memory.
+    Every message gets the next number, is kept in a replay buffer, and is put in the mailbox of
+    each matching subscription. The broker starts no thread and needs no event loop. A subscriber
+    that never reads costs others nothing, and a bounded amount of memory.
 
     All methods may be called from any thread, also from a finaliser or a signal handler that
     interrupts a call of the same thread.
     """
+
+    # How a message gets from a publisher to the mailboxes:
+    # Publishers put it in the inbox, which never blocks and is re-entrant. Then they deliver what
+    # the inbox holds, one thread at a time: where the lock is taken, its holder looks at the inbox
+    # again after it has released the lock. So publishing never waits, and no message is left.
 
     def __init__(
         self,
@@ -45,23 +65,21 @@ class Broker:
         *,
         replay_bytes: int = 64 * 1024 * 1024,
     ) -> None:
-        """Make a broker that remembers at most `replay` messages and `replay_bytes` of JSON."""
+        """Make a broker that keeps at most `replay` messages and `replay_bytes` of JSON."""
         boot_id = uuid4().hex[:12] if boot_id is None else boot_id
         if not _BOOT_ID.fullmatch(boot_id):
             raise ValueError(
-                f"incarnation is {boot_id!r}, which has no place in an event's id: "
+                f"boot_id is {boot_id!r}, which has no place in an event's id: "
                 "use letters, digits, dots, dashes and underscores."
             )
         self.boot_id = boot_id
+        self._inbox: SimpleQueue[Message] = SimpleQueue()
         # One lock for numbers, replay, index and mailboxes: they must agree. It is re-entrant
-        # because the garbage collector may run a finaliser that publishes while we hold it.
+        # because the garbage collector may run a finaliser that subscribes while we hold it.
         self._lock = threading.RLock()
-        self._busy = False  # inside `publish` or `subscribe`; true for the lock's holder only
-        self._deferred: deque[Message] = deque()  # published while busy, by the same thread
-        # Published and not numbered yet; added to without the lock, taken from under it.
-        self._drafts: deque[WaitingDraft] = deque()
+        self._delivering = False  # true only for the thread that holds the lock
         self._number = 0
-        self._replay = ReplayBuffer(replay, replay_bytes, boot_id)
+        self._replay = ReplayBuffer(replay, replay_bytes)
         self._index: TopicIndex[Subscription] = TopicIndex()
         self._subscriptions: set[Subscription] = set()
         self._closed = False
@@ -69,98 +87,62 @@ class Broker:
     @property
     def position(self) -> str:
         """The sequence number of the latest message: subscribing `after` it misses nothing."""
-        if self._drafts:
-            self._catch_up_on_drafts()
+        self.deliver()
         return f"{self.boot_id}-{self._number}"
 
-    @property
-    def is_heard(self) -> bool:
-        """Whether anybody subscribes to anything now; if not, a draft costs less than a message."""
-        return bool(self._subscriptions)
+    def publish(self, message: Message) -> None:
+        """Deliver a message to every matching subscription; never blocks."""
+        self._inbox.put(message)
+        if message.value is None:
+            self.deliver_soon()
+        else:  # the inbox must not keep user objects alive
+            self.deliver()
 
-    def publish(self, message: Message) -> Message:
-        """Hand a message to everyone whom it concerns; return it with its number.
+    def put(self, message: Message) -> None:
+        """Accept a message in its place in the order; follow it by `deliver`, without a lock.
 
-        Never waits for a subscriber. A message that a finaliser publishes in the middle of another
-        call of the same thread is delivered at the end of that call; it is returned as it came.
+        For publishers whose own lock decides the order: waking subscribers under it could
+        deadlock.
         """
-        woken: list[Subscription] = []
-        discarded: list[Waiting] = []  # let go when this returns, without the lock
-        with self._lock:
-            if self._busy:
-                self._deferred.append(message)
-                return message
-            self._busy = True
+        self._inbox.put(message)
+
+    def deliver_soon(self) -> None:
+        """Deliver what was put; without subscribers, only when much waits to be numbered."""
+        if self._subscriptions or self._inbox.qsize() > _MAX_UNNUMBERED:
+            self.deliver()
+
+    def deliver(self) -> None:
+        """Number and deliver what was put; returns at once if another thread does it now."""
+        while not self._inbox.empty():
+            if not self._lock.acquire(blocking=False):
+                return  # the holder delivers these messages after it has released the lock
+            delivered = _Delivered()
             try:
-                if self._drafts:
-                    self._deliver_deferred(woken, discarded)
-                published = self._deliver(message, woken, discarded)
-                self._deliver_deferred(woken, discarded)
+                if self._delivering:  # a finaliser interrupted this thread's own delivery
+                    return
+                self._deliver_inbox(delivered)
             finally:
-                self._busy = False
-        for subscription in woken:
-            subscription.notify()
-        return published
+                self._lock.release()
+            delivered.notify()
 
-    def publish_draft(self, draft: WaitingDraft) -> None:
-        """Publish a message that its author writes once somebody reads it.
-
-        For what is told often and read seldom: changes of runs, the lines that they log, numbers.
-        A draft is `(size, author, *content)`: about how many bytes of JSON it will be, and the
-        arguments of the author's `write`, at least one. These must never change, and should hold
-        nothing but text and numbers: they are kept for the replay.
-        """
-        # Where nobody listens nothing is locked, numbered or looked up until somebody does: this is
-        # on the path of every log call. Who subscribes meanwhile is in the set before he looks at
-        # the drafts for the last time, and we look at the set after this one is there.
-        drafts = self._drafts
-        drafts.append(draft)
-        if self._subscriptions or len(drafts) >= _MOST_DRAFTS:
-            self._catch_up_on_drafts()
-
-    def _catch_up_on_drafts(self) -> None:
-        woken: list[Subscription] = []
-        discarded: list[Waiting] = []  # as in `publish`
-        with self._lock:
-            if not self._busy:
-                self._busy = True
-                try:
-                    self._deliver_deferred(woken, discarded)
-                finally:
-                    self._busy = False
-        for subscription in woken:
-            subscription.notify()
-
-    def _deliver(
-        self, message: Message, woken: list[Subscription], discarded: list[Waiting]
-    ) -> Message:
-        self._number += 1
-        message = message.numbered(self.boot_id, self._number)
-        self._replay.append(message)
-        key = coalescing_key(message)
-        for subscription in self._index.matching(message):
-            mailbox = subscription.mailbox
-            if mailbox.offer(message, key, discarded):
-                woken.append(subscription)
-            if mailbox.full:
-                self._end(subscription)
-        return message
-
-    def _deliver_deferred(self, woken: list[Subscription], discarded: list[Waiting]) -> None:
-        """Number and deliver what was published without: drafts, and what came while busy."""
-        drafts, deferred = self._drafts, self._deferred
-        if not self._subscriptions:
-            self._number += self._replay.append_drafts(drafts)
-        while drafts:
-            draft = drafts.popleft()
-            author: Author = draft[1]
-            if self._index.matching(author):
-                self._deliver(author.write(*draft[2:]), woken, discarded)
-            else:
+    def _deliver_inbox(self, delivered: _Delivered) -> None:
+        """Deliver all that is in the inbox; under the lock."""
+        inbox = self._inbox
+        self._delivering = True
+        try:
+            while not inbox.empty():
+                message = inbox.get_nowait()
                 self._number += 1
-                self._replay.append_draft(draft)
-        while deferred:
-            self._deliver(deferred.popleft(), woken, discarded)
+                message.number, message.boot_id = self._number, self.boot_id
+                self._replay.append(message)
+                for subscription in self._index.matching(message):
+                    mailbox = subscription.mailbox
+                    if mailbox.offer(message, coalescing_key(message), delivered.discarded):
+                        delivered.woken.append(subscription)
+                    if mailbox.full:  # its subscriber was woken when it was empty
+                        self._remove(subscription)
+        finally:
+            self._delivering = False
 
     def subscribe(
         self,
@@ -174,45 +156,36 @@ class Broker:
 
         `wake` is called once each time that there is something to take and there was nothing
         before, and when the subscription is closed while nothing waits. It is called on the
-        publisher's thread (for what is replayed: on this one), so it must not block; called late,
-        it may find that a take came first. What it raises is logged.
+        publisher's thread (for replayed messages: on the caller's), so it must not block. If it is
+        called late, another `take` may have come first. Exceptions of it are logged.
 
-        `after` is the sequence number of the last message seen (`Last-Event-ID`): what came since
-        is replayed. If that is not known for certain, the first message is a `gap`, followed by
-        what is remembered. `capacity` is how many messages may wait; see `Mailbox`.
+        `after` is the sequence number of the last message seen (`Last-Event-ID`): later messages
+        are replayed. If it is not certain which are missing, the first message is a `gap`,
+        followed by those that are kept. `capacity` is how many messages may wait; see `Mailbox`.
 
         Once the broker is closed the subscription is closed too, but still replays.
         """
         if capacity < 1:
             raise ValueError(f"capacity is {capacity}, but at least one message must fit.")
-        subscription = Subscription(
-            topic,
-            capacity,
-            boot_id=self.boot_id,
-            lock=self._lock,
-            wake=wake,
-            leave=self._forget,
-        )
-        woken: list[Subscription] = []
+        subscription = Subscription(self, topic, capacity, wake)
+        delivered = _Delivered()
         with self._lock:
-            reentered, self._busy = self._busy, True
-            try:
-                if not reentered:
-                    self._deliver_deferred(woken, [])  # before it was there
-                if after:
-                    self._catch_up(subscription, after)
-                self._admit(subscription)
-                if subscription.mailbox:
-                    woken.append(subscription)
-                if not reentered:
-                    self._deliver_deferred(woken, [])
-            finally:
-                self._busy = reentered
-        for each in woken:
-            each.notify()
+            if not self._delivering:  # what was published before is not for this subscription
+                self._deliver_inbox(delivered)
+            if after:
+                self._replay_into(subscription, after)
+            if self._closed or subscription.mailbox.full:
+                subscription.closed = True
+            else:
+                self._subscriptions.add(subscription)
+                self._index.add(subscription.topic, subscription)
+            if subscription.mailbox:
+                delivered.woken.append(subscription)
+        delivered.notify()
+        self.deliver()
         return subscription
 
-    def _catch_up(self, subscription: Subscription, after: str) -> None:
+    def _replay_into(self, subscription: Subscription, after: str) -> None:
         mailbox = subscription.mailbox
         number = self._number_of(after)
         if number is None:
@@ -226,33 +199,43 @@ class Broker:
                     break
 
     def _number_of(self, seq: str) -> int | None:
-        """Return the number in a sequence number, or None if we never gave it."""
+        """Return the number in a sequence number, or None if this broker never gave it."""
         found = _SEQ.fullmatch(seq)
         if found is None or found[1] != self.boot_id:
             return None
         number = int(found[2])
         return number if number <= self._number else None
 
-    def _admit(self, subscription: Subscription) -> None:
-        if self._closed or subscription.mailbox.full:
-            subscription.closed = True
-            return
-        self._subscriptions.add(subscription)
-        self._index.add(subscription.topic, subscription)
-
-    def _forget(self, subscription: Subscription) -> None:
+    def _remove(self, subscription: Subscription) -> None:
+        subscription.closed = True
         self._subscriptions.discard(subscription)
         self._index.remove(subscription.topic, subscription)
 
-    def _end(self, subscription: Subscription) -> None:
-        """End a subscription whose mailbox is full; it has been woken when it was empty."""
-        subscription.closed = True
-        self._forget(subscription)
+    # --- for subscriptions ----------------------------------------------------------------
+
+    def take_mailbox(self, subscription: Subscription) -> Mailbox:
+        """Return the mailbox of a subscription, and put an empty one in its place."""
+        with self._lock:
+            full, subscription.mailbox = subscription.mailbox, subscription.mailbox.emptied()
+        self.deliver()
+        return full
+
+    def remove(self, subscription: Subscription) -> bool:
+        """Close a subscription; return whether its subscriber must be woken to see that."""
+        with self._lock:
+            if subscription.closed:
+                return False
+            self._remove(subscription)
+            # If something waits to be taken, the subscriber was woken for it.
+            must_wake = not subscription.mailbox
+        self.deliver()
+        return must_wake
 
     def end_streams(self) -> None:
-        """Close every subscription there is now; later ones are welcome."""
+        """Close every present subscription; later ones are welcome."""
         with self._lock:
             subscriptions = list(self._subscriptions)
+        self.deliver()
         for subscription in subscriptions:
             subscription.close()
 
@@ -260,6 +243,4 @@ class Broker:
         """Close every subscription, so that all streams end; what waits can still be taken."""
         with self._lock:
             self._closed = True
-            subscriptions = list(self._subscriptions)
-        for subscription in subscriptions:
-            subscription.close()
+        self.end_streams()

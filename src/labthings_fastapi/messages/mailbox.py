@@ -8,18 +8,15 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
-    from .draft import Draft
     from .message import Message
-
-    Waiting = Message | Draft
 
 GapReason = Literal["slow", "expired", "unknown", "closed"]
 """Why messages were missed.
 
-- `slow`: the subscriber took less than came;
-- `expired`: it was away for longer than the replay buffer reaches;
-- `unknown`: its last number was given by another life of the server, or by nobody;
-- `closed`: so many messages waited that the subscription was ended.
+- `slow`: the subscriber took fewer messages than came;
+- `expired`: the replay buffer no longer holds what came while the subscriber was disconnected;
+- `unknown`: the subscriber's last number was not given by this start of the server;
+- `closed`: too many messages waited, so the subscription was closed.
 """
 
 # Dropped oldest first, one row after the other; status messages and events are not.
@@ -27,7 +24,7 @@ _DROPPABLE = (("log", "result"), ("progress", "property"))
 _HARD_FACTOR = 10
 
 
-def coalescing_key(message: Waiting) -> Hashable:
+def coalescing_key(message: Message) -> Hashable:
     """Say what a message is the newest of: messages with the same key supersede one another."""
     if message.kind == "property":
         return message.thing, message.affordance
@@ -37,7 +34,7 @@ def coalescing_key(message: Waiting) -> Hashable:
 
 
 class Mailbox:
-    """Waiting messages in order, superseded ones left out.
+    """Message messages in order, superseded ones left out.
 
     More than `capacity` may wait for a moment (dropping is done in batches, so that it costs
     little per message), or if they are messages that must not be dropped. Once these alone are
@@ -51,7 +48,7 @@ class Mailbox:
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
         self._limit = 2 * capacity  # how many may wait before dropping begins
-        self._pending: dict[Hashable, Waiting] = {}
+        self._pending: dict[Hashable, Message] = {}
         self.full = False
         self.gap: GapReason | None = None
         self.missed: int | None = 0
@@ -62,7 +59,11 @@ class Mailbox:
     def __bool__(self) -> bool:
         return bool(self._pending) or self.gap is not None
 
-    def offer(self, message: Waiting, key: Hashable, discarded: list[Waiting]) -> bool:
+    def emptied(self) -> Mailbox:
+        """Return an empty mailbox of the same capacity."""
+        return Mailbox(self._capacity)
+
+    def offer(self, message: Message, key: Hashable, discarded: list[Message]) -> bool:
         """Add a message; return whether the mailbox was empty.
 
         What goes is added to `discarded`, so that the caller can let go of it outside its lock:
@@ -83,7 +84,7 @@ class Mailbox:
         self.missed = None
         self.missed_up_to = up_to
 
-    def shed(self, discarded: list[Waiting]) -> None:
+    def shed(self, discarded: list[Message]) -> None:
         """Drop what may be dropped until no more than the capacity waits."""
         excess = len(self._pending) - self._capacity
         for kinds in _DROPPABLE if excess > 0 else ():
@@ -95,7 +96,7 @@ class Mailbox:
         self._limit = (multiple + 2) * self._capacity
         self.full = len(self._pending) > _HARD_FACTOR * self._capacity
 
-    def _drop(self, key: Hashable, discarded: list[Waiting]) -> None:
+    def _drop(self, key: Hashable, discarded: list[Message]) -> None:
         message = self._pending.pop(key)
         discarded.append(message)
         self.gap = self.gap or "slow"
@@ -103,6 +104,6 @@ class Mailbox:
         if self.missed is not None:
             self.missed += 1
 
-    def contents(self) -> list[Waiting]:
+    def contents(self) -> list[Message]:
         """Return the waiting messages, oldest first."""
         return list(self._pending.values())

@@ -1,20 +1,20 @@
-"""One thing that happened, as subscribers of every protocol are told of it."""
+"""One thing that happened, in the form in which every protocol publishes it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from uuid import UUID
 
 MessageKind = Literal["status", "progress", "log", "result", "property", "event", "gap"]
 
 
 class InvocationStatus(Enum):
-    """Where a run stands; the five words that every client may see."""
+    """The status of an invocation: the five words that every client may see."""
 
     PENDING = "pending"
     """Not yet started."""
@@ -23,7 +23,7 @@ class InvocationStatus(Enum):
     COMPLETED = "completed"
     """Finished without an error."""
     CANCELLED = "cancelled"
-    """Stopped because somebody asked for it."""
+    """Stopped after a cancel request."""
     ERROR = "error"
     """Stopped by an error, or rejected before it began."""
 
@@ -32,84 +32,108 @@ _PENDING, _RUNNING = InvocationStatus.PENDING, InvocationStatus.RUNNING
 
 
 def is_final(status: InvocationStatus) -> bool:
-    """Whether a run never leaves this state; asked some thirty times for each run."""
-    # To look for a member of an enumeration in a set runs Python code, and up to Python 3.11 the
-    # look for one by its name costs five times what that for a variable does.
+    """Return whether an invocation with this status has ended."""
     return status is not _PENDING and status is not _RUNNING
 
 
-FINAL_STATUSES = frozenset(
-    {InvocationStatus.COMPLETED, InvocationStatus.CANCELLED, InvocationStatus.ERROR}
-)
-"""The states that a run never leaves."""
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
-# Immutable by the type checker's word: `frozen=True` would make each message cost five times as
-# much, and every line that a run logs is one.
-@dataclass(slots=True, unsafe_hash=True)
 class Message:
-    """A change of a run, a property or an event, or (kind `gap`) the news that some were missed.
+    """A change of an invocation, a property or an event, or (kind `gap`) a notice of a loss.
 
-    `payload` is the JSON form, made once by the publisher for all subscribers. `value` is the
-    Python value, for observers in the same process only: it takes no part in comparison, and a
-    replayed message has none, because the replay buffer must not keep user objects alive.
+    `payload` is the JSON form. The publisher gives it as bytes, or as a function that renders it
+    when a subscriber first reads it; then `size` estimates its length in bytes. A function must
+    refer to immutable values only, and must not run code of a Thing.
 
-    Immutable, so every thread may read it.
+    `value` is the Python value, for observers in the same process only. It takes no part in
+    comparison, and a replayed message has none: the replay buffer must not keep user objects
+    alive.
+
+    Any thread may read a message. `number` and `boot_id` are set once, by the broker.
     """
 
-    kind: Final[MessageKind]
-    thing: Final[str]
-    affordance: Final[str]
-    payload: Final[bytes]
-    value: Final[Any] = field(default=None, compare=False, repr=False)
-    invocation: Final[UUID | None] = None
-    final: Final[bool] = False
-    """Whether this is the terminal status of a run."""
-    time: Final[datetime] = field(default_factory=_now)
-    """Aware UTC."""
-    number: Final[int] = 0
-    """The broker's rising number; 0 before publishing."""
-    boot_id: Final[str] = ""
-    """Which life of the server gave the number; empty before publishing."""
+    __slots__ = (
+        "_payload",
+        "affordance",
+        "boot_id",
+        "final",
+        "invocation",
+        "kind",
+        "number",
+        "size",
+        "thing",
+        "time",
+        "value",
+    )
+
+    def __init__(
+        self,
+        kind: MessageKind,
+        thing: str,
+        affordance: str,
+        payload: bytes | Callable[[], bytes],
+        value: Any = None,
+        invocation: UUID | None = None,
+        final: bool = False,
+        time: datetime | None = None,
+        number: int = 0,
+        boot_id: str = "",
+        size: int | None = None,
+    ) -> None:
+        """Describe what happened to an affordance of a Thing.
+
+        `final` marks the last status of an invocation. `time` is aware UTC, by default now.
+        """
+        self.kind: MessageKind = kind
+        self.thing = thing
+        self.affordance = affordance
+        self._payload = payload
+        self.value = value
+        self.invocation = invocation
+        self.final = final
+        self.time = datetime.now(UTC) if time is None else time
+        self.number = number
+        """The rising number that the broker gives; 0 before."""
+        self.boot_id = boot_id
+        """Which start of the server gave the number; empty before."""
+        self.size = len(payload) if size is None and isinstance(payload, bytes) else size or 0
+
+    @property
+    def payload(self) -> bytes:
+        """The JSON form; rendered once. Two threads that read it at once may both render it."""
+        payload = self._payload
+        if not isinstance(payload, bytes):
+            payload = self._payload = payload()
+        return payload
 
     @property
     def seq(self) -> str:
-        """The sequence number `<incarnation>-<n>` of the wire; empty before publishing."""
+        """The sequence number `<boot id>-<n>` of the wire; empty before publishing."""
         return f"{self.boot_id}-{self.number}" if self.boot_id else ""
 
-    def numbered(self, boot_id: str, number: int) -> Message:
-        """Return this message as number `number` of that incarnation."""
-        # Spelt out, and not `dataclasses.replace`, because every publish passes through here.
+    def with_payload(self, payload: bytes) -> Message:
+        """Return this message with another JSON form, and without the Python value."""
         return Message(
-            self.kind,
-            self.thing,
-            self.affordance,
-            self.payload,
-            self.value,
-            self.invocation,
-            self.final,
-            self.time,
-            number,
-            boot_id,
+            *(self.kind, self.thing, self.affordance, payload, None, self.invocation),
+            *(self.final, self.time, self.number, self.boot_id),
         )
 
     def without_value(self) -> Message:
-        """Return this message as it may be kept for long: the JSON, not the Python value."""
+        """Return this message as it may be kept for long: without the Python value."""
         if self.value is None:
             return self
         return Message(
-            self.kind,
-            self.thing,
-            self.affordance,
-            self.payload,
-            None,
-            self.invocation,
-            self.final,
-            self.time,
-            self.number,
-            self.boot_id,
+            *(self.kind, self.thing, self.affordance, self._payload, None, self.invocation),
+            *(self.final, self.time, self.number, self.boot_id, self.size),
         )
+
+    def _compared(self) -> tuple[Any, ...]:
+        head = (self.kind, self.thing, self.affordance, self.payload, self.invocation)
+        return (*head, self.final, self.time, self.number, self.boot_id)
+
+    def __eq__(self, other: object) -> bool:
+        return self._compared() == other._compared() if isinstance(other, Message) else False
+
+    def __hash__(self) -> int:
+        return hash(self._compared())
+
+    def __repr__(self) -> str:
+        return f"<Message {self.seq} {self.kind} {self.thing}.{self.affordance} {self.payload!r}>"

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from labthings_fastapi.own_log import own_logger
 
-from .draft import Draft
 from .mailbox import Mailbox
 from .message import Message
 
@@ -23,34 +22,35 @@ if TYPE_CHECKING:
 _logger = own_logger("messages.subscription")
 
 
+class MailboxOwner(Protocol):
+    """The `Broker`, as far as subscriptions are concerned."""
+
+    boot_id: str
+
+    def take_mailbox(self, subscription: Subscription) -> Mailbox:
+        """Return the mailbox, and put an empty one in its place."""
+
+    def remove(self, subscription: Subscription) -> bool:
+        """Close a subscription; return whether its subscriber must be woken to see that."""
+
+
 class Subscription:
     """The messages of a topic, waiting to be taken; made by `Broker.subscribe`.
 
-    All methods may be called from any thread. The state is guarded by the broker's lock.
+    All methods may be called from any thread.
     """
 
     def __init__(
-        self,
-        topic: Topic,
-        capacity: int,
-        *,
-        boot_id: str,
-        lock: threading.RLock,
-        wake: Callable[[], None] | None,
-        leave: Callable[[Subscription], None],
+        self, broker: MailboxOwner, topic: Topic, capacity: int, wake: Callable[[], None] | None
     ) -> None:
         self.topic = topic
         self.mailbox = Mailbox(capacity)
-        """For the broker, which holds its lock while it touches it."""
+        """Guarded by the broker's lock."""
         self.closed = False
         """Whether nothing more will come; what waits can still be taken."""
-        self._capacity = capacity
-        self._boot_id = boot_id
-        self._lock = lock
+        self._broker = broker
         self._wake = wake
-        self._leave = leave
-        self._arrived = threading.Condition(lock)
-        self._waiting = 0  # threads in `wait`
+        self._arrived: threading.Event | None = None  # made by the first thread that waits
 
     @property
     def over(self) -> bool:
@@ -61,18 +61,14 @@ class Subscription:
         """Return what has come since the last take, in the order of its numbers.
 
         A message of kind `gap` says that some were missed: its payload is the JSON object
-        `{"missed": <how many, or null>, "reason": <a GapReason>}`, and its number is one from which
-        a later subscription may resume.
+        `{"missed": <how many, or null>, "reason": <a GapReason>}`, and a later subscription may
+        resume from its number.
         """
-        fresh = Mailbox(self._capacity)
-        with self._lock:
-            mailbox, self.mailbox = self.mailbox, fresh
-        # The mailbox is ours alone now, so the work of emptying it needs no lock.
+        # This thread alone has the mailbox from here on, so emptying it needs no lock.
+        mailbox = self._broker.take_mailbox(self)
         overrun = mailbox.full
         mailbox.shed([])
-        messages = [
-            each.written() if isinstance(each, Draft) else each for each in mailbox.contents()
-        ]
+        messages = mailbox.contents()
         if mailbox.gap is not None:
             number = messages[0].number - 1 if messages else mailbox.missed_up_to
             messages.insert(0, self._gap(number, mailbox.missed, mailbox.gap))
@@ -88,27 +84,26 @@ class Subscription:
             json.dumps({"missed": missed, "reason": reason}, separators=(",", ":")).encode(),
             invocation=self.topic.invocation,
             number=number,
-            boot_id=self._boot_id,
+            boot_id=self._broker.boot_id,
         )
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until there is something to take, at most `timeout` seconds; say whether there is.
 
-        Ends early, and usually with False, when the subscription is closed.
+        Ends early, and usually with False, when the subscription is closed. For one thread.
         """
-        with self._lock:
-            self._waiting += 1
-            try:
-                self._arrived.wait_for(lambda: self.mailbox or self.closed, timeout)
-            finally:
-                self._waiting -= 1
-            return bool(self.mailbox)
+        if self._arrived is None:
+            self._arrived = threading.Event()
+        while not (self.mailbox or self.closed):
+            if not self._arrived.wait(timeout):
+                break
+            self._arrived.clear()
+        return bool(self.mailbox)
 
     def notify(self) -> None:
-        """Tell whoever waits that there is something to take; for the broker, without its lock."""
-        if self._waiting:
-            with self._lock:
-                self._arrived.notify_all()
+        """Wake the subscriber; for the broker, which holds no lock then."""
+        if self._arrived is not None:
+            self._arrived.set()
         if self._wake is None:
             return
         try:
@@ -117,15 +112,8 @@ class Subscription:
             _logger.exception("The wake-up of a subscriber to %s failed.", self.topic)
 
     def close(self) -> None:
-        """Let nothing more come; wake whoever waits. Harmless twice."""
-        with self._lock:
-            if self.closed:
-                return
-            self.closed = True
-            self._leave(self)
-            # If something waits to be taken, the wake-up for it is on its way already.
-            told = bool(self.mailbox)
-        if not told:
+        """Let nothing more come, and wake the subscriber. Idempotent."""
+        if self._broker.remove(self):
             self.notify()
 
     def __enter__(self) -> Self:

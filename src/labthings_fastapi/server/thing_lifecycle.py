@@ -204,5 +204,5 @@ async def cancel_invocations(manager: ActionManager, timeout: float) -> None:
         for invocation in going:
             group.create_task(wait_for_end(invocation, max(deadline - time.monotonic(), 0)))
     for invocation in going:
-        if not invocation.state.finished:
-            LOGGER.warning("%s did not stop within %s s.", invocation.action_path, timeout)
+        if invocation.record.is_open:
+            LOGGER.warning("%s did not stop within %s s.", invocation.record.action_path, timeout)

@@ -41,7 +41,9 @@ class Observation:
     def __init__(self, broker: Broker, topic: Topic, callback: Callable[[Any], Any]) -> None:
         """Call `callback` with the value of each message of a topic, from now on."""
         self._callback = callback
-        self._lock = threading.Lock()  # guards the two below; never held while others are called
+        # Guards the two below; never held while other code is called. Re-entrant, because the
+        # garbage collector may run a finaliser that publishes while this thread holds it.
+        self._lock = threading.RLock()
         self._busy = True  # a worker is in `run`, or on its way there; or nothing is in place yet
         self._again = False
         self._closed = False

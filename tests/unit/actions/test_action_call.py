@@ -91,13 +91,13 @@ def checked(invocation: Invocation) -> dict[str, Any]:
     """See that a run ended as an error and that every view of it can be given."""
     assert invocation.status is InvocationStatus.ERROR
     assert invocation.output is None
-    assert invocation.state.output_json is None
+    assert invocation.record.output is None
     assert invocation.state.expires is not None
     assert in_full(invocation, PLACE)
     assert summary(invocation, PLACE)
     assert invocation.response().model_dump_json()
-    assert invocation.state.problem is not None
-    return invocation.state.problem
+    assert invocation.record.error is not None
+    return invocation.record.error
 
 
 @pytest.mark.usefixtures("_no_other_handlers")
@@ -210,8 +210,8 @@ def test_a_cancel_that_nobody_asked_for_still_counts_as_one(
 
     invocation = run(code)
     assert invocation.status is InvocationStatus.CANCELLED
-    assert invocation.state.problem is not None
-    assert invocation.state.problem["detail"] == "The run was cancelled."
+    assert invocation.record.error is not None
+    assert invocation.record.error["detail"] == "The run was cancelled."
 
 
 # --- outputs ------------------------------------------------------------------------------
@@ -222,7 +222,7 @@ def test_a_falsy_output_is_an_output(run: Callable[..., Invocation], value: Any)
     invocation = run(lambda: value)
     assert invocation.status is InvocationStatus.COMPLETED
     assert invocation.output == value
-    assert invocation.state.output_json is not None
+    assert invocation.record.output is not None
 
 
 def deep() -> list[Any]:
@@ -251,7 +251,7 @@ def test_an_output_that_cannot_be_written_is_an_error_that_says_why(
 
 def test_numbers_that_json_has_not_are_written_as_words(run: Callable[..., Invocation]) -> None:
     invocation = run(lambda: [float("nan"), {"most": float("-inf")}])
-    assert invocation.state.output_json == b'["NaN",{"most":"-Infinity"}]'
+    assert invocation.record.output == b'["NaN",{"most":"-Infinity"}]'
 
 
 class Promising(Thing):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from labthings_fastapi.actions.context import get_invocation_directory
-from labthings_fastapi.actions.files import InvocationFiles
+from labthings_fastapi.actions.results import InvocationFiles
 
 if TYPE_CHECKING:
     from collections.abc import Callable

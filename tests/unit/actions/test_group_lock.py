@@ -128,12 +128,12 @@ def test_runs_of_a_group_wait_their_turn_in_order(manager: ActionManager, stage:
     third = start(manager, Stage.home, stage)
     assert [run.status for run in (second, third)] == [InvocationStatus.PENDING] * 2
     assert [run.phase for run in (second, third)] == ["queued"] * 2
-    assert [run.state.queue_position for run in (second, third)] == [1, 2]
+    assert [run.record.queue_position for run in (second, third)] == [1, 2]
     assert second.ident is None
     assert second.is_alive()
     stage.go.release()
     begun(stage)
-    assert third.state.queue_position == 1
+    assert third.record.queue_position == 1
     for _ in range(2):
         stage.go.release()
     for run in (first, second, third):
@@ -150,7 +150,7 @@ def test_reject_answers_at_once_and_names_the_holder(manager: ActionManager, sta
         start(manager, Stage.calibrate, stage)
     rejected = manager.invocations[-1]
     assert rejected.status is InvocationStatus.ERROR
-    assert rejected.state.started is None
+    assert rejected.record.time_started is None
     stage.go.release()
     holder.join(30)
     stage.go.release()
@@ -278,7 +278,7 @@ def test_a_call_inside_a_run_waits_for_the_place_and_keeps_it(
     other.join(30)
     begun(stage)
     intruder = start(manager, Stage.move, stage, name="intruder")
-    assert intruder.state.queue_position == 1
+    assert intruder.record.queue_position == 1
     for _ in range(3):
         stage.go.release()
     run.join(30)
@@ -471,14 +471,14 @@ def test_a_run_that_does_not_stop_in_time_is_overdue_and_says_so() -> None:
         while b"overdue" not in told:
             assert news.wait(30)
             told += b"".join(message.payload for message in news.take())
-    assert run.state.overdue
+    assert run.record.overdue
     assert b"overdue" in in_full(run, InvocationUrls())
     assert any("has not stopped" in record.getMessage() for record in run.log)
     stuck.go.set()
     run.join(30)
     assert run.status is InvocationStatus.COMPLETED
     assert run.output == "done all the same"
-    assert run.state.cancel_requested
+    assert run.record.cancel_requested
 
 
 class Slow(Stage):

@@ -294,9 +294,9 @@ def test_if_the_record_cannot_be_committed_nothing_moves(thing: Bench) -> None:
     ended(invocation)
     assert moved == []
     assert invocation.status is InvocationStatus.ERROR
-    assert invocation.state.problem is not None
-    assert invocation.state.problem["status"] == 507
-    assert invocation.state.started is None
+    assert invocation.record.error is not None
+    assert invocation.record.error["status"] == 507
+    assert invocation.record.time_started is None
 
 
 def test_a_log_handler_that_raises_keeps_the_news_of_a_commit_from_nobody(
@@ -347,8 +347,8 @@ def test_a_hook_that_is_given_is_the_one_that_is_set(thing: Bench) -> None:
     assert invocation.status is InvocationStatus.CANCELLED
     assert invocation.output is None
     assert isinstance(invocation.exception, InvocationCancelledError)
-    assert invocation.state.problem is not None
-    assert invocation.state.problem["type"].endswith("cancelled")
+    assert invocation.record.error is not None
+    assert invocation.record.error["type"].endswith("cancelled")
 
 
 def test_cancelling_shows_at_once_whether_or_not_the_code_reacts(
@@ -361,7 +361,7 @@ def test_cancelling_shows_at_once_whether_or_not_the_code_reacts(
     holding.join(30)
     assert holding.status is InvocationStatus.COMPLETED
     assert holding.output == "held"
-    assert holding.state.cancel_requested
+    assert holding.record.cancel_requested
     assert not holding.cancel()
 
 
@@ -373,8 +373,8 @@ def test_cancelled_before_it_began_it_never_begins(thing: Bench) -> None:
     ended(invocation)
     assert moved == []
     assert invocation.status is InvocationStatus.CANCELLED
-    assert invocation.state.started is None
-    assert invocation.state.ended is not None
+    assert invocation.record.time_started is None
+    assert invocation.record.time_ended is not None
 
 
 def test_a_request_that_comes_twice_is_delivered_once(begin: Callable[..., Invocation]) -> None:
@@ -498,8 +498,8 @@ def test_an_input_that_cannot_be_written_is_described(thing: Bench) -> None:
         value: Any
 
     invocation = Invocation(Bench.add, thing, Odd(value=object()))
-    assert b"unserialisable" in invocation.input_json
-    assert Invocation(Bench.add, thing, Odd(value="\ud800")).input_json
+    assert b"unserialisable" in invocation.record.input
+    assert Invocation(Bench.add, thing, Odd(value="\ud800")).record.input
 
 
 def test_numbers_that_json_has_not_are_written_as_words(thing: Bench) -> None:
@@ -507,7 +507,7 @@ def test_numbers_that_json_has_not_are_written_as_words(thing: Bench) -> None:
         most: float
 
     invocation = Invocation(Bench.add, thing, Range(most=float("inf")))
-    assert invocation.input_json == b'{"most":"Infinity"}'
+    assert invocation.record.input == b'{"most":"Infinity"}'
 
 
 # --- what a retained run shares with others -------------------------------------------------
@@ -518,7 +518,7 @@ def test_runs_without_arguments_share_their_input(thing: Bench) -> None:
         Invocation(Bench.hold, thing, input=Bench.hold.input_model()) for _ in range(2)
     )
     assert first.input is second.input
-    assert first.input_json == b"{}"
+    assert first.record.input == b"{}"
 
 
 def test_inputs_that_hold_something_are_each_runs_own(thing: Bench) -> None:
@@ -553,10 +553,10 @@ def test_a_thread_that_outlives_its_run_reports_to_nobody(
 def test_many_may_wait_for_one_end_and_some_may_leave(thing: Bench) -> None:
     waiting = Invocation(Bench.hold, thing)
     told: list[int] = []
-    forgets = [waiting.committed.on_end(lambda n=n: told.append(n)) for n in range(3)]  # type: ignore[misc]
+    forgets = [waiting.on_end(lambda n=n: told.append(n)) for n in range(3)]  # type: ignore[misc]
     forgets[1]()
     waiting.cancel()
-    waiting.committed.on_end(lambda: told.append(9))
+    waiting.on_end(lambda: told.append(9))
     forgets[0]()
     assert told == [0, 2, 9]
     assert waiting.wait(0)

@@ -82,7 +82,7 @@ def test_a_run_ends_once(life: Lifecycle, heard: list[InvocationState]) -> None:
     assert not life.begin()
     assert not life.starting()
     assert life.state.status is InvocationStatus.ERROR
-    assert life.state.problem == {"detail": "x"}
+    assert life.record.error == {"detail": "x"}
     assert len(heard) == 3
 
 
@@ -100,8 +100,8 @@ def test_a_cancel_before_the_beginning_ends_the_run(life: Lifecycle) -> None:
     before = life.ask_cancel(CANCELLED)
     assert not before.finished
     assert life.state.status is InvocationStatus.CANCELLED
-    assert life.state.cancel_requested
-    assert life.state.started is None
+    assert life.record.cancel_requested
+    assert life.record.time_started is None
     assert not life.begin()
 
 
@@ -120,7 +120,7 @@ def test_a_run_that_finishes_all_the_same_says_that_a_cancel_was_asked(life: Lif
     life.finish(COMPLETED)
     assert life.state.status is InvocationStatus.COMPLETED
     assert life.state.output == 5
-    assert life.state.cancel_requested
+    assert life.record.cancel_requested
 
 
 def test_a_cancel_after_the_end_changes_nothing(
@@ -129,7 +129,7 @@ def test_a_cancel_after_the_end_changes_nothing(
     life.begin()
     life.finish(COMPLETED)
     assert life.ask_cancel(CANCELLED).finished
-    assert not life.state.cancel_requested
+    assert not life.record.cancel_requested
     assert len(heard) == 3
 
 

@@ -137,7 +137,7 @@ def test_a_run_that_is_asked_for_while_work_comes_to_be_refused_never_begins(
     invocation = manager.invoke_action(Bench.call, thing)
     invocation.join(30)
     assert invocation.status is InvocationStatus.CANCELLED
-    assert invocation.state.started is None
+    assert invocation.record.time_started is None
 
 
 def test_an_unknown_id_is_a_key_error(manager: ActionManager) -> None:
@@ -379,7 +379,7 @@ def test_the_journal_has_the_run_before_and_after(thing: Bench) -> None:
     assert seen == [InvocationStatus.RUNNING]
     assert record is not None
     assert (record.status, record.output) == (InvocationStatus.COMPLETED, b"5")
-    assert record.time_ended == invocation.state.ended
+    assert record.time_ended == invocation.record.time_ended
 
 
 class BrokenJournal(MemoryJournal):
@@ -395,8 +395,8 @@ def test_if_the_journal_cannot_take_a_start_nothing_moves(thing: Bench) -> None:
     invocation = ended(manager, thing, lambda: moved.append(1))
     assert moved == []
     assert invocation.status is InvocationStatus.ERROR
-    assert invocation.state.problem is not None
-    assert invocation.state.problem["status"] == 507
+    assert invocation.record.error is not None
+    assert invocation.record.error["status"] == 507
 
 
 def test_a_poisoned_run_breaks_no_listing(thing: Bench) -> None:

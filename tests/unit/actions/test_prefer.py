@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from labthings_fastapi.actions.prefer import applied, wait_seconds
+from labthings_fastapi.actions.routes import applied, wait_seconds
 
 
 @pytest.mark.parametrize(

@@ -92,7 +92,7 @@ def test_the_w3c_words(
     assert json.loads(summary(invocation, PLACE))["status"] == status
     found = json.loads(action_status(invocation, PLACE))
     assert found["status"] == word
-    assert found["href"] == f"http://lab:5000{invocation.action_path}/{invocation.id}"
+    assert found["href"] == f"http://lab:5000{invocation.record.action_path}/{invocation.id}"
     assert ("error" in found) is (word == "failed")
     assert ("output" in found) is (word == "completed")
     assert None not in found.values()
@@ -163,7 +163,7 @@ def test_the_journal_keeps_the_log_of_a_finished_run(run: Callable[..., Invocati
     invocation = run(failing)
     record = journal_record(invocation, invocation.state, "life")
     assert [line["levelname"] for line in record.log] == ["ERROR"]
-    assert record.error == invocation.state.problem
+    assert record.error == invocation.record.error
 
 
 JAMMED = failure("jämmed")

@@ -161,7 +161,7 @@ def test_the_output_is_the_list_of_the_values(
     invocation = ended(manager, scanner, name, n=3)
     assert invocation.output == [0, 1, 2]
     assert invocation.results == [0, 1, 2]
-    assert invocation.state.output_json == b"[0,1,2]"
+    assert invocation.record.output == b"[0,1,2]"
 
 
 @pytest.mark.parametrize("name", ["points", "async_points"])
@@ -210,7 +210,7 @@ def test_a_generator_that_finishes_all_the_same_is_completed(
     invocation = cancelled(manager, scanner, "stubborn")
     assert invocation.status is InvocationStatus.COMPLETED
     assert invocation.output[-1] == 2
-    assert invocation.state.cancel_requested
+    assert invocation.record.cancel_requested
 
 
 @pytest.mark.parametrize(

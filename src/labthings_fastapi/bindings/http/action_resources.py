@@ -18,9 +18,8 @@ from .idempotency import KEY_HEADER, KeyedInvocations, idempotency_key
 from .property_resources import NO_METHODS
 
 if TYPE_CHECKING:
-    from labthings_fastapi.actions.invocation import Invocation
     from labthings_fastapi.actions.manager import ActionManager
-    from labthings_fastapi.actions.recorded_invocation import RecordedInvocation
+    from labthings_fastapi.actions.protocols import KnownInvocation
     from labthings_fastapi.bindings.interaction.actions import ActionInteraction
     from labthings_fastapi.descriptors.action import ActionDescriptor
     from labthings_fastapi.thing import Thing
@@ -48,7 +47,7 @@ class Answer:
 
 
 async def answer_to(
-    invocation: Invocation | RecordedInvocation,
+    invocation: KnownInvocation,
     action: ActionDescriptor[Any, Any, Any],
     place: InvocationUrls,
     prefer: str | None,
@@ -58,7 +57,7 @@ async def answer_to(
     201 with its status; for a synchronous action, 200 with the bare output, or 204 without one.
     """
     await when_begun(invocation, action)
-    href = place.of_action_invocation(invocation)
+    href = place.of_action_invocation(invocation.snapshot())
     if action.synchronous:
         output = output_of(invocation, href)
         if isinstance(output, Problem):
@@ -66,7 +65,7 @@ async def answer_to(
         return Answer(204) if output == b"null" else Answer(200, output)
     headers = {"Location": href}
     headers |= await honour_prefer(invocation, prefer, action.response_timeout)
-    return Answer(201, action_status(invocation, place), headers)
+    return Answer(201, action_status(invocation.snapshot(log=True), place), headers)
 
 
 class ActionResource:
@@ -101,7 +100,7 @@ class ActionResource:
         # Clients that have nothing to say send nothing, or null.
         text = b"{}" if body.strip() in (b"", b"null") else body
         key = asked.header(KEY_HEADER)
-        invocation: Invocation | RecordedInvocation
+        invocation: KnownInvocation
         # An emergency stop asks no journal first; to stop twice does no harm.
         if key is None or self.descriptor.stop:
             invocation = await self._action.invoke(text, **handles)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pydantic_core import to_json
@@ -52,7 +51,7 @@ def _with_origin(message: Message) -> bytes:
         exclude_none=True,
     )
     payload = b'%b,"data":%b}' % (origin[:-1], message.payload)
-    return encode(replace(message, payload=payload, value=None), message.kind)
+    return encode(message.with_payload(payload), message.kind)
 
 
 class EventResource:

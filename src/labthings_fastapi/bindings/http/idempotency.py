@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from labthings_fastapi.actions.invocation import Invocation
     from labthings_fastapi.actions.manager import ActionManager
-    from labthings_fastapi.actions.recorded_invocation import RecordedInvocation
+    from labthings_fastapi.actions.protocols import KnownInvocation
 
 KEY_HEADER = b"idempotency-key"
 LONGEST_KEY = 255
@@ -66,7 +66,7 @@ class KeyedInvocations:
 
     async def invocation_for(
         self, key: IdempotencyKey, start: Callable[[], Awaitable[Invocation]]
-    ) -> Invocation | RecordedInvocation:
+    ) -> KnownInvocation:
         """Return the run that a key stands for; if there is none, that which `start` gives.
 
         Raises:
@@ -82,7 +82,7 @@ class KeyedInvocations:
 
     async def _invocation_for(
         self, key: IdempotencyKey, start: Callable[[], Awaitable[Invocation]]
-    ) -> Invocation | RecordedInvocation:
+    ) -> KnownInvocation:
         journal = self._manager.journal
         async with self._alone(key.name):
             kept = await outcome(journal.remember_key(key))

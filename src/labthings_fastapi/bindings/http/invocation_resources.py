@@ -9,7 +9,7 @@ from uuid import UUID
 from pydantic import TypeAdapter, ValidationError
 
 from labthings_fastapi.actions.recorded_invocation import find_invocation
-from labthings_fastapi.actions.rendering import InvocationUrls, action_status, in_full
+from labthings_fastapi.actions.rendering import InvocationUrls, action_status, invocation_json
 from labthings_fastapi.actions.routes import honour_prefer
 from labthings_fastapi.bindings.interaction.failures import InvalidMembers
 from labthings_fastapi.exceptions import InvocationFinishedError, InvocationNotFoundError
@@ -17,9 +17,9 @@ from labthings_fastapi.exceptions import InvocationFinishedError, InvocationNotF
 from .property_resources import NO_METHODS
 
 if TYPE_CHECKING:
-    from labthings_fastapi.actions.invocation import Invocation
     from labthings_fastapi.actions.manager import ActionManager
-    from labthings_fastapi.actions.recorded_invocation import RecordedInvocation
+    from labthings_fastapi.actions.protocols import KnownInvocation
+    from labthings_fastapi.journal.record import InvocationRecord
 
     from .request_response import HttpResponse
 
@@ -38,12 +38,12 @@ class _InvocationResource(ABC):
         self._prefix = prefix
 
     @abstractmethod
-    async def _run(self, exchange: HttpResponse) -> Invocation | RecordedInvocation:
+    async def _run(self, exchange: HttpResponse) -> KnownInvocation:
         """Return the run that a request is about."""
 
     @staticmethod
     @abstractmethod
-    def _written(invocation: Invocation | RecordedInvocation, place: InvocationUrls) -> bytes:
+    def _written(record: InvocationRecord, urls: InvocationUrls) -> bytes:
         """Write it in the words of this resource."""
 
     async def get(self, exchange: HttpResponse) -> None:
@@ -53,13 +53,15 @@ class _InvocationResource(ABC):
             invocation, exchange.joined(b"prefer"), invocation.response_timeout
         )
         place = InvocationUrls(exchange.origin, self._prefix)
-        await exchange.reply(200, self._written(invocation, place), headers=headers)
+        await exchange.reply(
+            200, self._written(invocation.snapshot(log=True), place), headers=headers
+        )
 
     async def delete(self, exchange: HttpResponse) -> None:
         """Ask a run to stop; it does so at its next cancellation point."""
         invocation = await self._run(exchange)
         if not invocation.cancel():
-            raise InvocationFinishedError(invocation.id, invocation.status.value)
+            raise InvocationFinishedError(invocation.id, invocation.snapshot().status.value)
         await exchange.reply(204)
 
 
@@ -70,14 +72,14 @@ class ActionInvocationResource(_InvocationResource):
         """Serve the runs of one action, which `action` names for people."""
         super().__init__(f"A run of {action[0].lower()}{action[1:]}", manager, prefix)
 
-    async def _run(self, exchange: HttpResponse) -> Invocation | RecordedInvocation:
+    async def _run(self, exchange: HttpResponse) -> KnownInvocation:
         path, _, text = exchange.path.rpartition("/")
         try:
             id = UUID(text)
         except ValueError as error:
             raise InvocationNotFoundError(text) from error
         invocation = await find_invocation(self._manager, id, self._prefix)
-        if invocation.action_path != path:
+        if invocation.snapshot().action_path != path:
             raise InvocationNotFoundError(invocation.id)
         return invocation
 
@@ -95,7 +97,7 @@ class InvocationResource(_InvocationResource):
         """Serve the runs of one manager."""
         super().__init__("The run", manager, prefix)
 
-    async def _run(self, exchange: HttpResponse) -> Invocation | RecordedInvocation:
+    async def _run(self, exchange: HttpResponse) -> KnownInvocation:
         text = exchange.path.rpartition("/")[2]
         try:
             id = _ID.validate_python(text)
@@ -104,4 +106,4 @@ class InvocationResource(_InvocationResource):
             raise InvalidMembers([{**item, "loc": ("path", "id")} for item in found]) from error
         return await find_invocation(self._manager, id, self._prefix)
 
-    _written = staticmethod(in_full)
+    _written = staticmethod(invocation_json)

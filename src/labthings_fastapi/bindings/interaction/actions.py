@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from labthings_fastapi.actions.rendering import action_status
-from labthings_fastapi.actions.routes import wait_for_end, written
+from labthings_fastapi.actions.routes import render_each, wait_for_end
 from labthings_fastapi.concurrency.threadsafe_event import outcome
 from labthings_fastapi.messages.message import InvocationStatus
 from labthings_fastapi.problems import Problem, message_problem
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from labthings_fastapi.actions.invocation import Invocation
     from labthings_fastapi.actions.manager import ActionManager
-    from labthings_fastapi.actions.recorded_invocation import RecordedInvocation
+    from labthings_fastapi.actions.protocols import KnownInvocation
     from labthings_fastapi.actions.rendering import InvocationUrls
     from labthings_fastapi.concurrency.bounded_executor import BoundedExecutor
     from labthings_fastapi.descriptors.action import ActionDescriptor
@@ -73,9 +73,7 @@ class ActionInteraction:
         return self._manager.invoke_action(self.descriptor, self.thing, **handles)
 
 
-async def when_begun(
-    invocation: Invocation | RecordedInvocation, action: ActionDescriptor[Any, Any, Any]
-) -> None:
+async def when_begun(invocation: KnownInvocation, action: ActionDescriptor[Any, Any, Any]) -> None:
     """Wait until the record of a run is committed and, for a synchronous action, until its end.
 
     An emergency stop has begun, whatever the journal says.
@@ -86,18 +84,18 @@ async def when_begun(
         await wait_for_end(invocation, None)
 
 
-def output_of(invocation: Invocation | RecordedInvocation, href: str) -> bytes | Problem:
+def output_of(invocation: KnownInvocation, href: str) -> bytes | Problem:
     """Return the output of a run that has ended, as JSON, or the problem why there is none."""
-    state = invocation.committed.state
-    if state.status is InvocationStatus.COMPLETED:
-        return state.output_json or b"null"
-    detail = (state.problem or {}).get("detail", "The run ended without an output.")
-    cancelled = state.status is InvocationStatus.CANCELLED
-    if state.problem and state.started is None and not cancelled:
+    record = invocation.snapshot()
+    if record.status is InvocationStatus.COMPLETED:
+        return record.output or b"null"
+    error = record.error or {}
+    detail = error.get("detail", "The run ended without an output.")
+    cancelled = record.status is InvocationStatus.CANCELLED
+    if error and record.time_started is None and not cancelled:
         # Refused before it began: the request failed, not the action.
-        said = state.problem
         return Problem(
-            said["status"], said["type"], said["title"], said["detail"], extra={"href": href}
+            error["status"], error["type"], error["title"], error["detail"], extra={"href": href}
         )
     return message_problem(
         "cancelled" if cancelled else "action-failed",
@@ -111,15 +109,15 @@ def output_of(invocation: Invocation | RecordedInvocation, href: str) -> bytes |
 async def invocations_by_action(
     thing: Thing, manager: ActionManager, place: InvocationUrls
 ) -> bytes:
-    """Write the runs of a Thing in short, by action and newest first (queryallactions)."""
+    """Render the invocations of a Thing in short, by action and newest first (queryallactions)."""
     invocations = manager.newest(lambda invocation: invocation.belongs_to(thing=thing))
     invocations.reverse()
     by_action: dict[str, list[bytes]] = {name: [] for name in thing.action_descriptors}
-    texts = await written(
-        invocations, lambda invocation: action_status(invocation, place, short=True)
+    rendered = await render_each(
+        invocations, lambda record: action_status(record, place, short=True)
     )
-    for invocation, text in zip(invocations, texts, strict=True):
-        by_action[invocation.action_name].append(text)
+    for invocation, text in zip(invocations, rendered, strict=True):
+        by_action[invocation.record.action].append(text)
     members = [
         b'"%b":[%b]' % (name.encode(), b",".join(listed)) for name, listed in by_action.items()
     ]

@@ -82,8 +82,9 @@ def _ending(message: Message, served: SocketState) -> bytes:
         invocation = served.manager.get_invocation(message.invocation)  # type: ignore[arg-type]
     except InvocationNotFoundError:
         return b""  # it has expired since: the journal has it
-    progress = to_json(invocation.progress, inf_nan_mode="strings")
-    output = invocation.committed.state.output_json
+    record = invocation.snapshot()
+    progress = to_json(record.percent, inf_nan_mode="strings")
+    output = record.output
     return b',"progress":%b%b' % (progress, b',"output":%b' % output if output else b"")
 
 

@@ -30,8 +30,7 @@ from .requests import Answer
 if TYPE_CHECKING:
     from starlette.types import Scope
 
-    from labthings_fastapi.actions.invocation import Invocation
-    from labthings_fastapi.actions.recorded_invocation import RecordedInvocation
+    from labthings_fastapi.actions.protocols import KnownInvocation
     from labthings_fastapi.bindings.interaction.actions import ActionInteraction
 
     from .requests import Request
@@ -94,7 +93,7 @@ class Operations:
         await when_begun(invocation, action.descriptor)
         if not action.descriptor.synchronous:
             return self._told(invocation, 201)
-        output = output_of(invocation, self._place.of_action_invocation(invocation))
+        output = output_of(invocation, self._place.of_action_invocation(invocation.snapshot()))
         if isinstance(output, Problem):
             raise Refused(output)
         return _with_output(output)
@@ -130,18 +129,18 @@ class Operations:
         """Ask a run to stop."""
         invocation = await self.find(request)
         if not invocation.cancel():
-            raise InvocationFinishedError(invocation.id, invocation.status.value)
+            raise InvocationFinishedError(invocation.id, invocation.snapshot().status.value)
         return Answer(204, {"actionID": str(invocation.id)})
 
-    async def find(self, request: Request) -> Invocation | RecordedInvocation:
+    async def find(self, request: Request) -> KnownInvocation:
         """Return the run that a message is about; it must be one of its Thing and action."""
         invocation = await find_invocation(
             self._served.manager, request.invocation_id, self._served.prefix
         )
-        used = request.used
-        if used is not None and invocation.thing_name != used.thing.name:
+        used, record = request.used, invocation.snapshot()
+        if used is not None and record.thing != used.thing.name:
             raise InvocationNotFoundError(invocation.id)
-        if "name" in request.members and invocation.action_name != request.name:
+        if "name" in request.members and record.action != request.name:
             if used is not None and request.name not in used.actions:
                 raise AffordanceNotFoundError(
                     used.thing.name, "action", request.name, list(used.actions)
@@ -149,11 +148,12 @@ class Operations:
             raise InvocationNotFoundError(invocation.id)
         return invocation
 
-    def _told(self, invocation: Invocation | RecordedInvocation, status: int) -> Answer:
-        members = {"actionID": str(invocation.id), "state": w3c_word(invocation)}
-        return Answer(status, members, {"status": action_status(invocation, self._place)})
+    def _told(self, invocation: KnownInvocation, status: int) -> Answer:
+        record = invocation.snapshot(log=True)
+        members = {"actionID": str(record.id), "state": w3c_word(record)}
+        return Answer(status, members, {"status": action_status(record, self._place)})
 
-    def status_of(self, invocation: Invocation | RecordedInvocation) -> Answer:
+    def status_of(self, invocation: KnownInvocation) -> Answer:
         """Say how a run is, to a client that begins to follow it."""
         return self._told(invocation, 200)
 

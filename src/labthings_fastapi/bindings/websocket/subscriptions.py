@@ -99,7 +99,7 @@ class Subscriptions:
         topic = Topic(invocation=invocation.id, kinds=_kinds(request, RUN_KINDS))
         feed = self._begin(request, topic, extension=True, one_invocation=True)
         # Read after the subscription has begun, so that nothing falls between the two.
-        if invocation.committed.state.finished:
+        if not invocation.snapshot().is_open:
             feed.finish()
         return self._interacting.status_of(invocation)
 

@@ -47,6 +47,6 @@ class RequestTargets:
 
     def _thing_of_invocation(self, id: str) -> str | None:
         try:
-            return self._manager.get_invocation(UUID(id)).thing_name
+            return self._manager.get_invocation(UUID(id)).record.thing
         except (ValueError, InvocationNotFoundError):
             return None

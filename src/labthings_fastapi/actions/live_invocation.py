@@ -1,0 +1,324 @@
+"""The life of an invocation: the only place where its record changes.
+
+::
+
+    pending ─→ running ─→ completed | error | cancelled
+       └────→ cancelled (before it began) | error (rejected, or the server stopped first)
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import suppress
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol
+
+from labthings_fastapi.messages.message import InvocationStatus
+from labthings_fastapi.outputs.blob import Blob
+from labthings_fastapi.own_log import own_logger
+
+from .context import InvocationContext
+from .invocation_log import InvocationLog
+from .progress import ProgressMeter
+from .results import InvocationFiles, InvocationResults
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from concurrent.futures import Future
+
+    from labthings_fastapi.journal.record import InvocationRecord
+
+    from .action_call import Ending
+    from .cancellation import CancelEvent
+    from .publisher import InvocationPublisher
+    from .start_gate import StartGate
+
+LOGGER = own_logger("actions")
+_PENDING, _RUNNING = InvocationStatus.PENDING, InvocationStatus.RUNNING
+
+
+class Owner(Protocol):
+    """The `Invocation` of a `LiveInvocation`."""
+
+    def cancel(self) -> bool:
+        """Ask the code to stop; return False if it has ended."""
+
+    def retire(self, live: LiveInvocation) -> None:
+        """Keep the final record and what the code left."""
+
+
+class LiveInvocation(InvocationContext):
+    """One invocation until it has ended; any thread may use it.
+
+    One lock guards all of it. `record` is immutable and replaced as a whole, so it may be read
+    without the lock. Every change is reported once, and in order. The log, the progress, the
+    results and the files are made on first use: most invocations have none of them.
+    """
+
+    def __init__(
+        self,
+        record: InvocationRecord,
+        cancel: CancelEvent | None,
+        dependencies: dict[str, Any],
+        log_length: int,
+        owner: Owner,
+    ) -> None:
+        """Begin with a record; `owner` keeps what is left when all is over."""
+        super().__init__(record.id, cancel)
+        self.record = record
+        self.shown = record
+        """What clients may see: the final record only once the journal has it."""
+        self.output: Any = None
+        self.exception: BaseException | None = None
+        self.dependencies = dependencies
+        self.publisher: InvocationPublisher | None = None
+        self.commit: Future[None] | None = None
+        """Done when the journal has the invocation; its code starts after that."""
+        self.asked = False
+        """Whether `start` was called."""
+        self.thread_over = False
+        """Whether the code has stopped, or will never start."""
+        self.gate: StartGate | None = None
+        self.subjects: tuple[Any, Any] | None = None
+        """The action and the Thing, which must live as long as the code runs."""
+        self.started_at = 0.0
+        """When the code began, by the monotonic clock."""
+        self._owner = owner
+        self._on_end: tuple[Callable[[], None], ...] = ()
+        self._on_shown_end: tuple[Callable[[], None], ...] = ()
+        self._log_length = log_length
+        self._log: InvocationLog | None = None
+        self._progress: ProgressMeter | None = None
+        self._results: InvocationResults | None = None
+        self._files: InvocationFiles | None = None
+
+    @property
+    def log(self) -> InvocationLog:  # type: ignore[override] # never None here
+        """The log."""
+        if self._log is None:
+            with self.lock:
+                if self._log is None:
+                    self._log = InvocationLog(
+                        self._log_length, self.lock, partial(self._report, "line"), self.deliver
+                    )
+        return self._log
+
+    @property
+    def progress(self) -> ProgressMeter:  # type: ignore[override] # never None here
+        """The progress."""
+        if self._progress is None:
+            with self.lock:
+                if self._progress is None:
+                    self._progress = ProgressMeter(
+                        partial(self._report, "progress"),
+                        deliver=self.deliver,
+                        lock=self.lock,
+                        started=self.started_at or time.monotonic(),
+                    )
+        return self._progress
+
+    @property
+    def results(self) -> InvocationResults:
+        """The values that a generator has yielded."""
+        if self._results is None:
+            with self.lock:
+                if self._results is None:
+                    self._results = InvocationResults(
+                        self.lock, partial(self._report, "result"), self.deliver
+                    )
+        return self._results
+
+    @property
+    def files(self) -> InvocationFiles:  # type: ignore[override] # never None here
+        """The files, in a folder of this invocation alone."""
+        if self._files is None:
+            with self.lock:
+                if self._files is None:
+                    self._files = InvocationFiles()
+        return self._files
+
+    def _report(self, what: str, *content: Any) -> None:
+        publisher = self.publisher
+        if publisher is not None and not self.thread_over:
+            getattr(publisher, what)(self.record, *content)
+
+    def deliver(self) -> None:
+        """Deliver what was reported; called without the lock."""
+        if self.publisher is not None:
+            self.publisher.deliver()
+
+    def request_cancel(self) -> None:
+        """Ask the invocation to stop, as a client would."""
+        self._owner.cancel()
+
+    def parts(
+        self,
+    ) -> tuple[InvocationLog | None, InvocationResults | None, InvocationFiles | None]:
+        """Return what was made of log, results and files."""
+        return self._log, self._results, self._files
+
+    def progress_detail(self) -> dict[str, Any] | None:
+        """Return the newest progress report as clients see it; None if there was none."""
+        latest = self._progress.latest if self._progress is not None else None
+        return latest.detail() if latest is not None else None
+
+    # --- changes --------------------------------------------------------------------------
+
+    def report_to(self, publisher: InvocationPublisher) -> None:
+        """Report every change from now on, the present record first."""
+        with self.lock:
+            self.publisher = publisher
+            self.record = self.shown = record = self.record._replace(boot_id=publisher.boot_id)
+            if self.commit is None:
+                self.commit = publisher.record(record)
+            publisher.status(record)
+        self.deliver()
+
+    def change(self, only_if: str, **changes: Any) -> bool:
+        """Change the record if its status or phase is `only_if`; return whether it was."""
+        with self.lock:
+            record = self.record
+            if only_if not in (record.phase, record.status.value) or not record.is_open:
+                return False
+            self.record = self.shown = changed = record._replace(**changes)
+            publisher = self.publisher
+            if publisher is not None:
+                if changed.status is not record.status:
+                    publisher.record(changed)
+                publisher.status(changed)
+        self.deliver()
+        return True
+
+    def begin(self) -> bool:
+        """Go from pending to running; return False if it was cancelled before."""
+        self.started_at = time.monotonic()
+        now = datetime.now(UTC)
+        return self.change("pending", status=_RUNNING, phase="running", time_started=now)
+
+    def request_stop(self) -> bool:
+        """Deliver a cancel request to the code; return False if one was made before."""
+        if self.record.cancel_requested or not self.change(
+            "running", phase="cancelling", cancel_requested=True
+        ):
+            return False
+        self.cancel.set()
+        return True
+
+    def finish(self, ending: Ending, *, only_pending: bool = False) -> bool:
+        """Set status, output and end in one step; return False if it had ended before.
+
+        `only_pending`: do nothing, and return False, if its code has begun.
+        """
+        with self.lock:
+            record = self.record
+            if not record.is_open or (only_pending and record.status is not _PENDING):
+                return False
+            if self._progress is not None:
+                self._progress.finish()
+            self.output, self.exception = ending.output, ending.exception
+            self.record = record = record._replace(
+                status=ending.status,
+                phase="finished",
+                time_ended=datetime.now(UTC),
+                error=ending.problem,
+                output=ending.output_json,
+                progress=self.progress_detail(),
+                log_dropped=0 if self._log is None else self._log.dropped,
+                cancel_requested=record.cancel_requested or only_pending,
+                queue_position=None,
+                overdue=False,
+            )
+            waiters, self._on_end = self._on_end, ()
+            publisher = self.publisher
+            commit = None if publisher is None else publisher.record(self._for_journal())
+        if publisher is not None:
+            publisher.ended(record)
+        _call_all(waiters)
+        if commit is None:
+            self._show_end()
+        else:
+            commit.add_done_callback(self._show_end)
+        return True
+
+    def _for_journal(self) -> InvocationRecord:
+        record, output = self.record, self.output
+        if isinstance(output, Blob):  # its link leads nowhere once the server has ended
+            size: int | None = None
+            with suppress(OSError):
+                size = output.size
+            reference = {"size": size, "media_type": output.media_type}
+            record = record._replace(output=None, output_reference=reference)
+        return record if self._log is None else record._replace(log=self._log.members())
+
+    def _show_end(self, commit: Future[None] | None = None) -> None:
+        """Let clients see the final record, once the journal has it or has refused it."""
+        journaled = commit is None or (not commit.cancelled() and commit.exception() is None)
+        with self.lock:
+            record = self.record if journaled else self.record._replace(journaled=False)
+            self.record = self.shown = record
+            waiters, self._on_shown_end = self._on_shown_end, ()
+            if self.publisher is not None:
+                self.publisher.status(record)
+            self._retire_if_over()
+        self.deliver()
+        _call_all(waiters)
+
+    def stop_holding(self) -> StartGate | None:
+        """Forget what the code needed, which has stopped or will never start. Idempotent.
+
+        Returns what the caller must release, without the lock.
+        """
+        with self.lock:
+            gate, self.gate = self.gate, None
+            self.thread_over = True
+            self.subjects = None
+            self.dependencies = {}
+            self._retire_if_over()
+        return gate
+
+    def _retire_if_over(self) -> None:
+        if self.thread_over and not self.shown.is_open:
+            self._owner.retire(self)
+
+    # --- waiting --------------------------------------------------------------------------
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Block until the invocation has ended; return False after `timeout` seconds."""
+        ended = threading.Event()
+        with self.lock:
+            if not self.record.is_open:
+                return True
+            self._on_end = (*self._on_end, ended.set)
+        try:
+            return ended.wait(timeout)
+        finally:
+            with self.lock:
+                self._on_end = tuple(each for each in self._on_end if each != ended.set)
+
+    def on_end(self, waiter: Callable[[], None]) -> Callable[[], None]:
+        """Call `waiter` once clients may see the end, at once if they may now.
+
+        Returns a function that removes the waiter, which must not block.
+        """
+        with self.lock:
+            waits = self.shown.is_open
+            if waits:
+                self._on_shown_end = (*self._on_shown_end, waiter)
+        if not waits:
+            waiter()
+
+        def forget() -> None:
+            with self.lock:
+                self._on_shown_end = tuple(e for e in self._on_shown_end if e is not waiter)
+
+        return forget
+
+
+def _call_all(waiters: tuple[Callable[[], None], ...]) -> None:
+    for waiter in waiters:
+        try:
+            waiter()
+        except Exception:
+            LOGGER.exception("Code that waited for the end of an invocation could not be called.")

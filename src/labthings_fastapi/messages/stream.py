@@ -1,0 +1,55 @@
+"""The messages of a topic for one coroutine: the loop that every stream shares."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from labthings_fastapi.concurrency.threadsafe_event import ThreadsafeEvent
+
+from .sse import KEEP_ALIVE_SECONDS
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from types import TracebackType
+    from typing import Self
+
+    from .broker import Broker
+    from .message import Message
+    from .topic import Topic
+
+
+class MessageStream:
+    """The messages of a topic, in batches, as they come; for one coroutine.
+
+    A context manager, which subscribes from its creation on and closes at its end. Iterating gives
+    each time what has come, and an empty list after `KEEP_ALIVE_SECONDS` without a message. It ends
+    when the subscription is closed.
+    """
+
+    def __init__(
+        self, broker: Broker, topic: Topic, after: str | None = None, capacity: int = 1000
+    ) -> None:
+        """Subscribe; `after` is the sequence number of the last message seen."""
+        self._event = ThreadsafeEvent()
+        self.subscription = broker.subscribe(
+            topic, wake=self._event.ring, after=after, capacity=capacity
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.subscription.close()
+
+    async def __aiter__(self) -> AsyncIterator[list[Message]]:
+        while not self.subscription.over:
+            messages = self.subscription.take()
+            if messages:
+                yield messages
+            elif not await self._event.wait(KEEP_ALIVE_SECONDS):
+                yield []
