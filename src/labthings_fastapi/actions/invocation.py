@@ -72,11 +72,12 @@ class Invocation(threading.Thread):
 
     __slots__ = (
         "_action",
+        "_asked",
         "_blobs",
         "_exception",
-        "_failed_commit",
         "_limit",
         "_live",
+        "_open_commit",
         "_output",
         "_parts",
         "_record",
@@ -131,8 +132,9 @@ class Invocation(threading.Thread):
         )
         if requester is not None:
             requester.made_invocation = True
+        self._asked = False  # whether `start` was called
         self._limit: StartLimit = NoLimits()
-        self._failed_commit: Future[None] | None = None
+        self._open_commit: Future[None] | None = None
         self._blobs: Any = None
         self._live: LiveInvocation | None = LiveInvocation(
             self._record, cancel_hook, dict(dependencies or {}), log_len, self
@@ -143,8 +145,9 @@ class Invocation(threading.Thread):
         self._record = live.record
         self._output, self._exception = live.output, live.exception
         self._parts = live.parts()
-        if live.commit is not None and live.commit.exception() is not None:
-            self._failed_commit = live.commit
+        commit = live.commit
+        if commit is not None and not (commit.done() and commit.exception() is None):
+            self._open_commit = commit
         self._live = None
 
     # --- what it is -----------------------------------------------------------------------
@@ -306,7 +309,7 @@ class Invocation(threading.Thread):
     def commit(self) -> Future[None] | None:
         """Done when the journal has this invocation; None if nothing is to be waited for."""
         live = self._live
-        return self._failed_commit if live is None else live.commit
+        return self._open_commit if live is None else live.commit
 
     # --- starting -------------------------------------------------------------------------
 
@@ -319,12 +322,12 @@ class Invocation(threading.Thread):
             RuntimeError: it was started before, or no thread can be made.
         """
         live = self._live
-        if live is None or self.ident is not None:
+        if self._asked or self.ident is not None:
             raise RuntimeError("threads can only be started once")
+        self._asked = True
+        if live is None:
+            return  # it was cancelled
         with live.lock:
-            if live.asked:
-                raise RuntimeError("threads can only be started once")
-            live.asked = True
             try:
                 action, thing = live.subjects = self.action, self.thing
             except LabThingsError as error:
@@ -340,9 +343,8 @@ class Invocation(threading.Thread):
             live.finish(failed_ending(error))
             _release(live)
             raise
-        failure = live.exception
-        if failure is not None and self.ident is None and self.status is InvocationStatus.ERROR:
-            raise failure
+        if live.no_thread is not None:
+            raise live.no_thread
 
     def _queued(self, position: int) -> None:
         live = self._live
@@ -384,6 +386,7 @@ class Invocation(threading.Thread):
             threading.Thread.start(self)
         except (RuntimeError, MemoryError) as error:
             # It must not stay pending for ever, nor keep what others wait for.
+            live.no_thread = error
             live.finish(failed_ending(error))
             _release_in_turn(live)
 
@@ -469,13 +472,12 @@ class Invocation(threading.Thread):
         live = self._live
         # A thread that is being started has an ident and is not alive yet.
         return threading.Thread.is_alive(self) or (
-            live is not None and live.asked and live.record.is_open
+            live is not None and self._asked and live.record.is_open
         )
 
     def join(self, timeout: float | None = None) -> None:
         """Wait until it has ended, at most `timeout` seconds; also for a queued one."""
-        live = self._live
-        if live is not None and not live.asked and self.ident is None:
+        if not self._asked and self.ident is None:
             raise RuntimeError("cannot join thread before it is started")
         if threading.current_thread() is self:
             raise RuntimeError("cannot join current thread")

@@ -160,6 +160,10 @@ class InvocationLog:
         if self._deliver is not None:
             self._deliver()
 
+    def detach(self) -> None:
+        """Publish nothing from now on."""
+        self._publish = self._deliver = None
+
     def lines(self) -> list[Line]:
         """Return a copy of what is kept, oldest first."""
         with self._lock:

@@ -76,8 +76,8 @@ class LiveInvocation(InvocationContext):
         self.publisher: InvocationPublisher | None = None
         self.commit: Future[None] | None = None
         """Done when the journal has the invocation; its code starts after that."""
-        self.asked = False
-        """Whether `start` was called."""
+        self.no_thread: Exception | None = None
+        """Why no thread could be started."""
         self.thread_over = False
         """Whether the code has stopped, or will never start."""
         self.gate: StartGate | None = None
@@ -280,6 +280,10 @@ class LiveInvocation(InvocationContext):
 
     def _retire_if_over(self) -> None:
         if self.thread_over and not self.shown.is_open:
+            # A thread that outlives the invocation may add to these, but reports no more.
+            for part in (self._log, self._results, self._progress):
+                if part is not None:
+                    part.detach()
             self._owner.retire(self)
 
     # --- waiting --------------------------------------------------------------------------

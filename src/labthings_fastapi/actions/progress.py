@@ -177,6 +177,10 @@ class ProgressMeter:
         if due:
             self._deliver()
 
+    def detach(self) -> None:
+        """Publish nothing from now on."""
+        self._publish, self._deliver = _nowhere, _nothing
+
     def finish(self) -> None:
         """Publish the last report, if it was not: the last one always arrives."""
         with self._lock:

@@ -51,6 +51,10 @@ class InvocationResults:
         if self._deliver is not None:
             self._deliver()
 
+    def detach(self) -> None:
+        """Publish nothing from now on."""
+        self._publish = self._deliver = None
+
     def values(self) -> list[Any]:
         """Return the values kept, oldest first."""
         with self._lock:

@@ -20,7 +20,9 @@ from typing import (
     overload,
 )
 
-from labthings_fastapi.actions.invocation_model import GenericInvocationModel
+from pydantic import create_model
+
+from labthings_fastapi.actions.invocation_model import InvocationModel
 from labthings_fastapi.actions.python_calls import (
     group_lock_held,
     group_lock_held_async,
@@ -264,8 +266,11 @@ class ActionDescriptor(BaseDescriptor, Generic[OwnerT, P, R]):
         return ValueSchema(self._returns.yielded, where=self.where)
 
     @cached_property
-    def invocation_model(self) -> type[BaseModel]:
+    def invocation_model(self) -> type[InvocationModel]:
         """The model of a run of this action, with its input and output typed."""
         output = self.output_model
-        wanted: Any = Any if output is Any else output | None
-        return GenericInvocationModel[self.input_model, wanted]  # type: ignore[name-defined]
+        fields: Any = {
+            "input": (self.input_model, ...),
+            "output": (Any if output is Any else output | None, ...),
+        }
+        return create_model(f"{self.name}_invocation", __base__=InvocationModel, **fields)

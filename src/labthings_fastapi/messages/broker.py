@@ -139,6 +139,8 @@ class Broker:
                     mailbox = subscription.mailbox
                     if mailbox.offer(message, coalescing_key(message), delivered.discarded):
                         delivered.woken.append(subscription)
+                    if subscription.mailbox is not mailbox:  # a finaliser took it meanwhile
+                        subscription.mailbox.offer(message, coalescing_key(message), [])
                     if mailbox.full:  # its subscriber was woken when it was empty
                         self._remove(subscription)
         finally:
@@ -170,15 +172,20 @@ class Broker:
         subscription = Subscription(self, topic, capacity, wake)
         delivered = _Delivered()
         with self._lock:
-            if not self._delivering:  # what was published before is not for this subscription
+            nested = self._delivering
+            if not nested:  # what was published before is not for this subscription
                 self._deliver_inbox(delivered)
-            if after:
-                self._replay_into(subscription, after)
-            if self._closed or subscription.mailbox.full:
-                subscription.closed = True
-            else:
-                self._subscriptions.add(subscription)
-                self._index.add(subscription.topic, subscription)
+            self._delivering = True  # a finaliser's messages wait until the subscription is there
+            try:
+                if after:
+                    self._replay_into(subscription, after)
+                if self._closed or subscription.mailbox.full:
+                    subscription.closed = True
+                else:
+                    self._subscriptions.add(subscription)
+                    self._index.add(subscription.topic, subscription)
+            finally:
+                self._delivering = nested
             if subscription.mailbox:
                 delivered.woken.append(subscription)
         delivered.notify()
