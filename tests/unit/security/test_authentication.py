@@ -16,7 +16,7 @@ from labthings_fastapi.security.authentication import (
 )
 from labthings_fastapi.security.credentials import new_password, new_token
 from labthings_fastapi.security.sessions import (
-    MOST_OF_ONE,
+    MOST_PER_CREDENTIAL,
     MOST_SESSIONS,
     SESSION_SECONDS,
     Sessions,
@@ -148,7 +148,7 @@ class TestSessions:
 def test_who_begins_many_sessions_ends_only_the_oldest_of_its_own():
     sessions = Sessions()
     other = sessions.begin("another's hash")
-    ids = [sessions.begin("a hash") for _ in range(MOST_OF_ONE + 1)]
+    ids = [sessions.begin("a hash") for _ in range(MOST_PER_CREDENTIAL + 1)]
     assert sessions.find(ids[0]) is None
     assert all(sessions.find(id) == "a hash" for id in ids[1:])
     assert sessions.find(other) == "another's hash"
