@@ -112,7 +112,7 @@ def test_its_default_is_fresh_each_time(stage):
     trail.default.append(2)
     assert trail.default == [1]
     assert (stage.properties["x"].default, Stage.properties["speed"].default) == (0, 1.0)
-    with pytest.raises(AttributeError, match=r"'z' of Stage has no default"):
+    with pytest.raises(AttributeError, match=r"'z' of Thing 'Stage' has no default"):
         _ = stage.properties["z"].default
 
 

@@ -99,5 +99,5 @@ def test_an_initial_value_that_is_not_valid_is_refused_with_the_class():
 
 def test_what_has_no_initial_value_cannot_go_back_to_it():
     thing = Stored()
-    with pytest.raises(ReadOnlyPropertyError, match="has no default"):
+    with pytest.raises(ReadOnlyPropertyError, match="no default"):
         Stored.unset.reset(thing)
