@@ -48,7 +48,7 @@ def test_a_focus_beyond_the_sweep_is_said_in_the_log_and_is_no_event(bench, capl
     with caplog.at_level(logging.WARNING):
         curve = bench["autofocus"].autofocus(range_um=4, steps=3)
     assert curve.best_z == 10
-    assert "try a wider range" in caplog.text
+    assert "Use a larger range_um" in caplog.text
     bench["autofocus"].focused.emit(0)  # had there been another, it would come first
     wait_until(lambda: heights)
     assert heights == [0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -186,7 +187,15 @@ def test_the_backlash_is_kept_when_the_server_starts_again(tmp_path):
     assert start().backlash == 5
 
 
-@pytest.mark.parametrize("speed", [0, -1, 5001])
+@pytest.mark.parametrize("distance", [math.inf, math.nan])
+def test_a_distance_that_is_no_finite_number_moves_nothing(stage, distance):
+    for move in (stage.move_to, stage.move_by, stage.jog):
+        with pytest.raises(ValueError, match=r"out of reach|finite number"):
+            move(distance)
+    assert (stage.position, stage.moving) == (Position(), False)
+
+
+@pytest.mark.parametrize("speed", [0, -1, 5001, math.nan, math.inf])
 def test_an_impossible_speed_is_refused(stage, speed):
     with pytest.raises(ValidationError):
         stage.speed = speed

@@ -174,7 +174,7 @@ def test_an_app_without_a_server_says_so():
     def ask(request: Request, states: GetThingStates) -> None:
         """Never begin."""
 
-    with pytest.raises(ServerNotRunningError, match="belongs to no ThingServer"):
+    with pytest.raises(ServerNotRunningError, match="app has no ThingServer"):
         TestClient(app).get("/")
 
 
