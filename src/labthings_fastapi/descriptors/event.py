@@ -5,6 +5,8 @@ from __future__ import annotations
 from types import NoneType
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, get_args, get_origin, overload
 
+from pydantic import ValidationError
+
 from labthings_fastapi.messages.message import Message
 from labthings_fastapi.schemas.values import ValueSchema
 
@@ -41,7 +43,11 @@ class Event(BoundAffordance["EventDescriptor"], Generic[V]):
             UnserialisableValueError: `data` has no JSON form; nothing is published.
         """
         schema = self.descriptor.schema
-        value = schema.validate(data)
+        try:
+            value = schema.validate(data)
+        except ValidationError as error:
+            error.add_note(f"The data is for event {self.name!r} of Thing {self._thing.name!r}.")
+            raise
         self._thing._thing_server_interface.publish(
             Message(
                 kind="event",

@@ -156,8 +156,8 @@ class PropertyInfo(BoundAffordance[BaseProperty[Any]]):
         return observation
 
     def validate(self, value: Any) -> Any:
-        """Return the value converted to the property's type, or raise `ValidationError`."""
-        return self.descriptor.schema.validate(value)
+        """Return the value converted to the property's type; `ValidationError` if invalid."""
+        return self.descriptor.validate(self._thing, value)
 
     def publish(self) -> None:
         """Publish the present value to observers, for instance after the hardware changed it."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
+from pydantic import ValidationError
+
 from labthings_fastapi.actions.logs import thing_log
 from labthings_fastapi.exceptions import ReadOnlyPropertyError, UnserialisableValueError
 from labthings_fastapi.messages.message import Message
@@ -110,8 +112,20 @@ class BaseProperty(BaseDescriptor, Generic[V]):
         """
         with self.guard(thing):
             if thing._class_settings.get("validate_properties_on_set", True):
-                value = self.schema.validate(value)
+                value = self.validate(thing, value)
             self.set_valid(thing, value)
+
+    def validate(self, thing: Any, value: Any) -> V:
+        """Return the value converted to the property's type.
+
+        Raises:
+            pydantic.ValidationError: with a note that names the property and the Thing.
+        """
+        try:
+            return self.schema.validate(value)
+        except ValidationError as error:
+            error.add_note(f"The value is for property {self.name!r} of Thing {thing.name!r}.")
+            raise
 
     def guard(self, thing: Any) -> AbstractContextManager[None]:
         """Hold the server's global lock, if there is one and this property uses it."""

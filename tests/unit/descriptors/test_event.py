@@ -57,8 +57,9 @@ def test_an_event_is_emitted_with_its_data(oven, news):
 @pytest.mark.parametrize("name", ["overheated", "plain"])
 def test_data_is_validated_before_anybody_is_told(oven, news, name):
     oven.events[name].emit("80")
-    with pytest.raises(ValidationError):
+    with pytest.raises(ValidationError) as caught:
         oven.events[name].emit("hot")
+    assert caught.value.__notes__ == [f"The data is for event {name!r} of Thing 'Oven'."]
     with pytest.raises(ValidationError):
         oven.events[name].emit()
     assert [message.value for message in news.take()] == [80.0]

@@ -100,6 +100,15 @@ def test_it_checks_without_setting(stage):
     assert stage.speed == 1.0
 
 
+@pytest.mark.parametrize("name", ["speed", "x"])
+def test_an_invalid_value_from_python_is_refused_with_the_name_of_property_and_thing(stage, name):
+    info = stage.properties[name]
+    for act in (lambda: setattr(stage, name, -1), lambda: info.set(-1), lambda: info.validate(-1)):
+        with pytest.raises(ValidationError) as caught:
+            act()
+        assert caught.value.__notes__ == [f"The value is for property {name!r} of Thing 'Stage'."]
+
+
 def test_its_model_has_the_constraints(stage):
     model = stage.properties["speed"].model
     assert model(3).root == 3.0
