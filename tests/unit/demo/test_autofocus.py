@@ -40,7 +40,7 @@ def test_the_height_that_was_found_is_an_event(bench, wait_until):
     assert heights == [curve.best_z]
 
 
-def test_a_focus_beyond_the_sweep_is_said_in_the_log_and_is_no_event(bench, caplog, wait_until):
+def test_a_focus_outside_the_range_is_logged_and_is_no_event(bench, caplog, wait_until):
     # Close enough to the focus that sharpness rises far above the noise of the pictures.
     bench["stage"].move_to(z=8)
     heights = []

@@ -1,4 +1,4 @@
-"""The stage moves in real time, keeps to its limits, and stops when it is told to."""
+"""The simulated stage moves in real time, keeps to its limits, and can be stopped."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def test_once_released_the_stage_moves_again(stage, moving):
 
 @pytest.fixture
 def cancelled(stage):
-    """A run that was cancelled, and has left the stage on its way."""
+    """An invocation that was cancelled during a move."""
     stage.speed = 1
     with fake_invocation_context():
         get_cancel_event().set()
@@ -126,7 +126,7 @@ def test_the_safe_state_is_at_rest(stage, cancelled):
     assert stage.position == resting
 
 
-def test_a_run_that_fails_does_not_stop_the_move_of_another(stage, cancelled):
+def test_a_failed_invocation_does_not_stop_the_move_of_another(stage, cancelled):
     with fake_invocation_context():
         stage.safe_state()
     assert stage.moving

@@ -33,7 +33,7 @@ def test_it_is_checked_kept_and_published():
     assert thing.count == 5
 
 
-def test_an_initial_value_is_shared_with_nobody():
+def test_each_thing_has_its_own_copy_of_the_initial_value():
     one, other = Old(), Old()
     one.fixed.append(2)
     assert other.fixed == [1]

@@ -66,7 +66,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
         PNGBlob.from_file(tmp_path / "nothing.png")
 
 
-def test_a_temporary_folder_lives_as_long_as_its_blob() -> None:
+def test_a_temporary_folder_exists_as_long_as_its_blob() -> None:
     folder = tempfile.TemporaryDirectory()
     path = Path(folder.name) / "a.bin"
     path.write_bytes(b"abc")
