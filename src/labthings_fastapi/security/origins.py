@@ -1,7 +1,7 @@
-"""Which web pages may do what: origins, cross-site requests and CORS; pure.
+"""Rules for web pages of other origins: cross-site requests and CORS.
 
-Browsers say in `Origin` (RFC 6454) and `Sec-Fetch-Site` where a request comes from, and a page
-cannot change either. Programs that are no browsers send neither.
+Browsers send the origin of the page in `Origin` (RFC 6454) and `Sec-Fetch-Site`; a page cannot
+change these headers. Programs that are not browsers send neither.
 """
 
 from __future__ import annotations
@@ -28,53 +28,57 @@ Headers = Mapping[bytes, bytes]
 
 
 def checked_origin(text: str) -> str:
-    """Return an origin as browsers write it, for the list of those that are allowed.
+    """Return an origin in the form that browsers send.
 
     Raises:
-        ValueError: it is a wildcard, or has a path, or is none.
+        ValueError: the text is not an origin: it is a wildcard, or has a path, for example.
     """
     origin = text.strip().lower().removesuffix("/")
     if not _ORIGIN.fullmatch(origin):
         raise ValueError(
-            f"{text!r} is no origin: write scheme, host and, if it is unusual, port, as "
-            "'https://lab.example' or 'http://localhost:3000'; wildcards are not accepted"
+            f"{text!r} is not an origin: write scheme, host and, if it is not the default, "
+            "port, as in 'https://lab.example' or 'http://localhost:3000'; wildcards are not "
+            "accepted"
         )
     scheme, _, rest = origin.partition("://")
     return f"{scheme}://{rest.removesuffix(':' + _DEFAULT_PORTS[scheme])}"
 
 
 def is_own(origin: str, host: str, scheme: str) -> bool:
-    """Whether an `Origin` has the host and port that the `Host` header has."""
-    if not _ORIGIN.fullmatch(origin):  # with a path or a user, say, which no browser sends
+    """Return True if an `Origin` has the same host and port as the `Host` header."""
+    if not _ORIGIN.fullmatch(origin):
         return False
     try:
         parts = urlsplit(origin)
         port = str(parts.port) if parts.port is not None else None
     except ValueError:
         return False
-    ours = split_host(host)
-    if ours is None or not parts.hostname:
+    own = split_host(host)
+    if own is None or not parts.hostname:
         return False
+    own_name, own_port = own
     name = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    theirs = name.rstrip("."), port or _DEFAULT_PORTS.get(parts.scheme)
-    # Behind a proxy that ends TLS the page is https and we are http: both defaults are "no port".
-    return theirs in (
-        (ours[0], ours[1] or _DEFAULT_PORTS.get(scheme)),
-        (ours[0], ours[1] or _DEFAULT_PORTS.get(parts.scheme)),
+    if name.rstrip(".") != own_name:
+        return False
+    # Behind a proxy that ends TLS, the page is https and this server is http: a missing port means
+    # the default of either scheme.
+    return (port or _DEFAULT_PORTS.get(parts.scheme)) in (
+        own_port or _DEFAULT_PORTS.get(scheme),
+        own_port or _DEFAULT_PORTS.get(parts.scheme),
     )
 
 
 class OriginRule:
-    """Tells what a browser may do for a page; immutable."""
+    """Decides which requests of web pages are accepted; immutable."""
 
     def __init__(self, allowed: frozenset[str] = frozenset()) -> None:
-        """Allow pages of our own origin, and of these."""
+        """Accept pages of this server's own origin, and of the origins in `allowed`."""
         self.allowed = allowed
 
     def is_foreign(self, headers: Headers, scheme: str) -> bool:
-        """Whether a request comes from a page that is neither ours nor allowed.
+        """Return True if a request comes from a page of an origin that is not allowed.
 
-        Without an `Origin`, `Sec-Fetch-Site` tells; without both it comes from no page.
+        Without `Origin`, `Sec-Fetch-Site` decides. Without both, no page sent the request.
         """
         origin = headers.get(b"origin")
         if origin is None:
@@ -85,7 +89,7 @@ class OriginRule:
         return not is_own(text, headers.get(b"host", b"").decode("latin-1"), scheme)
 
     def is_from_elsewhere(self, headers: Headers, scheme: str) -> bool:
-        """Whether it comes from a page of another origin, allowed or not."""
+        """Return True if a request comes from a page of another origin, allowed or not."""
         origin = headers.get(b"origin")
         if origin is None:
             return headers.get(b"sec-fetch-site") in (b"cross-site", b"same-site")
@@ -94,14 +98,18 @@ class OriginRule:
         )
 
     def refuses(self, kind: str, method: str, headers: Headers, scheme: str) -> bool:
-        """Whether a request must be refused: what changes something, and what keeps a line open."""
+        """Return True if a request must be refused.
+
+        Requests of foreign pages that change something or open a stream or socket are refused;
+        `kind` is the type of the ASGI scope.
+        """
         if b"origin" not in headers and b"sec-fetch-site" not in headers:
             return False
         if method in SAFE_METHODS and kind == "http":
             if headers.get(b"sec-fetch-mode") == b"no-cors":
-                # As an image or a script of that page, from which the browser would keep it.
+                # An image or a script: without CORS, the browser would show it in the page.
                 return headers.get(b"sec-fetch-site") in (b"cross-site", b"same-site")
-            # The browser keeps the answer from the page; a stream would go on all the same.
+            # The browser hides the response from the page, but a stream would stay open.
             if b"text/event-stream" not in headers.get(b"accept", b""):
                 return False
             if b"origin" not in headers:
@@ -109,7 +117,7 @@ class OriginRule:
         return self.is_foreign(headers, scheme)
 
     def sharing(self, headers: Headers) -> list[tuple[bytes, bytes]]:
-        """Return the headers that let an allowed page read the answer (Fetch, section 3.3)."""
+        """Return the headers that let an allowed page read the response (Fetch, section 3.3)."""
         if not self.allowed:
             return []
         found = [(b"vary", b"Origin")]
@@ -121,7 +129,7 @@ class OriginRule:
 
     @staticmethod
     def is_preflight(method: str, headers: Headers) -> bool:
-        """Whether a browser asks what a page may send."""
+        """Return True for a CORS preflight request (Fetch, section 3.3)."""
         return (
             method == "OPTIONS"
             and b"origin" in headers
@@ -129,7 +137,7 @@ class OriginRule:
         )
 
     def preflight(self, headers: Headers) -> list[tuple[bytes, bytes]] | None:
-        """Return what an allowed page is told beside `sharing`; None for any other."""
+        """Return the headers for an allowed page, beside those of `sharing`; None for others."""
         if headers.get(b"origin", b"").decode("latin-1").lower() not in self.allowed:
             return None
         return [

@@ -9,7 +9,7 @@ from labthings_fastapi.actions.requester import Requester, request_context
 from labthings_fastapi.exceptions import NotAllowedError, TooBusyError
 from labthings_fastapi.problems import PROBLEM_MEDIA_TYPE, Problem, problem_from
 from labthings_fastapi.security.origins import SAFE_METHODS
-from labthings_fastapi.security.roles import needed_role
+from labthings_fastapi.security.roles import required_role
 
 from .authenticated_connections import AuthenticatedConnection, CredentialRevokedError
 from .login_page import login_page, wants_page
@@ -190,7 +190,7 @@ class AccessMiddleware:
             return send(message)
 
         if actor is not None and not access.is_open(scope, method):
-            needed = needed_role(method)
+            needed = required_role(method)
             if not actor.may(thing, needed):
                 role = actor.role_for(thing)
                 refusal = NotAllowedError(actor.name, role, needed, thing)
