@@ -74,11 +74,6 @@ def data_schema(json_schema: Schema) -> dict[str, Any]:
     return _convert(finite(json_schema), finite(definitions), ())
 
 
-def type_to_dataschema(hint: Any, **extra: Any) -> dict[str, Any]:
-    """Return the data schema of a Python type; `extra` members are added to it."""
-    return data_schema_of(TypeAdapter(hint), hint, "validation") | extra
-
-
 def data_schema_of(adapter: TypeAdapter[Any], hint: Any, mode: Mode) -> dict[str, Any]:
     """Return the data schema of a compiled type, without its class's name for a title."""
     described = data_schema(json_schema(adapter, mode))
