@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pydantic import TypeAdapter, ValidationError
 
 from labthings_fastapi.exceptions import CredentialError
-from labthings_fastapi.thing_host.operating_system import taking_turns, write_durably
+from labthings_fastapi.thing_host.operating_system import exclusive_file_access, write_durably
 
 from .credentials import Credential
 
@@ -123,7 +123,7 @@ class CredentialFile:
     def _changing(self) -> Iterator[None]:
         """Keep other processes from changing the file meanwhile: they might undo a revocation."""
         try:
-            with taking_turns(self.path):
+            with exclusive_file_access(self.path):
                 yield
         except OSError as error:
             raise CredentialError(

@@ -47,28 +47,23 @@ def write_durably(path: Path, content: bytes, *, private: bool = False) -> None:
 
 
 @contextlib.contextmanager
-def taking_turns(path: Path) -> Iterator[None]:
-    """Let one process at a time change a file: others wait here until it is done.
+def exclusive_file_access(path: Path) -> Iterator[None]:
+    """Wait until no other process changes the file, and exclude them inside of the `with` block.
 
-    The lock is on a file beside it, which stays: were it removed, two might hold different ones.
-    The system lets go of it when a process ends. File systems without locks have no turns.
+    The lock is on a file beside it, which is never removed: two processes could otherwise lock
+    different files. A file system without locks excludes nobody.
 
     Raises:
-        OSError: nothing can be written beside the file.
+        OSError: no file can be made beside `path`.
     """
+    from filelock import lock_descriptor
+
     path = path.resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
     handle = os.open(path.with_name(f".{path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o600)
     try:
         with contextlib.suppress(OSError):
-            if sys.platform == "win32":
-                import msvcrt
-
-                msvcrt.locking(handle, msvcrt.LK_LOCK, 1)  # which waits for ten seconds
-            else:
-                import fcntl
-
-                fcntl.flock(handle, fcntl.LOCK_EX)
+            lock_descriptor(handle)
         yield
     finally:
         os.close(handle)
