@@ -37,9 +37,7 @@ PROFILES = [
     "https://www.w3.org/2022/wot/profile/http-basic/v1",
     "https://www.w3.org/2022/wot/profile/http-sse/v1",
 ]
-_ACTION_ID = {
-    "actionID": {"type": "string", "description": "The id of an invocation."}
-}
+_ACTION_ID = {"actionID": {"type": "string", "description": "The id of an invocation."}}
 
 
 def describe(
