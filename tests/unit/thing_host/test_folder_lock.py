@@ -12,7 +12,7 @@ import pytest
 from labthings_fastapi.exceptions import FolderInUseError, ServerNotRunningError
 from labthings_fastapi.thing_host.folder_lock import LOCK_FILE, FolderLock
 
-# Claims a folder, says so, and keeps it until it is told to end or is killed.
+# Claims a folder, prints "held", and holds it until its stdin is closed or it is killed.
 HOLDER = """
 import sys
 from pathlib import Path
@@ -32,7 +32,7 @@ assert lock.claim()
 lock.secure()
 child = os.fork()
 if child == 0:
-    print(os.getpid(), flush=True)  # it has begun, so it has let go of what it was born with
+    print(os.getpid(), flush=True)  # after the fork handlers, which drop the inherited lock
     os.close(1)
     sys.stdin.read()
     os._exit(0)
