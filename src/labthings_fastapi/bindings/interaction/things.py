@@ -87,6 +87,8 @@ class Interactions:
             # By identity: a Thing's class may define equality. The value keeps the Thing alive.
             found = self._known.get(id(thing))
             if found is None:
-                executor = BoundedExecutor(self.workers, thing.name, limit=self._calls_per_thing)
+                executor = BoundedExecutor(
+                    self.workers, f"Thing {thing.name!r}", limit=self._calls_per_thing
+                )
                 found = self._known[id(thing)] = ThingInteraction(thing, executor, self.manager)
         return found

@@ -73,8 +73,8 @@ class Session:
         self._receive = receive
         self._send = send
         self._bell = ThreadsafeEvent()
-        self._outbox = Outbox(self._bell.ring)
-        self._feeds = SubscriptionStreams(served.broker, self._bell.ring)
+        self._outbox = Outbox(self._bell.set)
+        self._feeds = SubscriptionStreams(served.broker, self._bell.set)
         interacting = Operations(served, scope)
         self._operations = operations(interacting, Subscriptions(served, self._feeds, interacting))
         self._labthings = LabThingsMessages(served, self._feeds, writer)
