@@ -10,10 +10,10 @@ import pytest
 from websockets.exceptions import InvalidStatus
 
 import labthings_fastapi as lt
-from labthings_fastapi.bindings.websocket import outbox, session
-from labthings_fastapi.bindings.websocket.frames import MAX_FRAME_BYTES
+from labthings_fastapi.bindings.websocket import connection, dispatcher, subscriptions
+from labthings_fastapi.bindings.websocket.connection import MAX_FRAME_BYTES
 from labthings_fastapi.bindings.websocket.requests import MAX_ID_CHARACTERS
-from labthings_fastapi.bindings.websocket.subscription_streams import MAX_FEEDS
+from labthings_fastapi.bindings.websocket.subscriptions import MAX_SUBSCRIPTIONS
 
 GATE = threading.Event()
 DONE = threading.Event()
@@ -138,7 +138,7 @@ def test_a_stuck_driver_holds_up_no_other_request(socket):
 
 
 def test_so_many_requests_may_wait_and_a_stop_comes_through(socket, monkeypatch):
-    monkeypatch.setattr(session, "MOST_OUTSTANDING", 3)
+    monkeypatch.setattr(dispatcher, "MAX_PENDING_REQUESTS", 3)
     stuck = [socket.request("readproperty", name="stuck") for _ in range(3)]
     refused = socket.ask("readproperty", name="x")["error"]
     assert (refused["status"], refused["type"]) == (503, "urn:labthings:problem:too-busy")
@@ -164,10 +164,8 @@ def test_a_thing_takes_so_many_reads_from_all_sockets_together(dial):
 
 
 def test_a_socket_has_so_many_subscriptions(dial, monkeypatch):
-    from labthings_fastapi.bindings.websocket import subscription_streams as feeds
-
-    assert MAX_FEEDS >= 100
-    monkeypatch.setattr(feeds, "MAX_FEEDS", 2)
+    assert MAX_SUBSCRIPTIONS >= 100
+    monkeypatch.setattr(subscriptions, "MAX_SUBSCRIPTIONS", 2)
     socket = dial("/stage/ws")
     for operation, members in [("observeproperty", {"name": "x"}), ("observeallproperties", {})]:
         assert "error" not in socket.ask(operation, **members)
@@ -214,7 +212,7 @@ def test_a_client_that_never_reads_delays_nobody_and_misses_no_event(dial, stage
 
 
 def test_a_client_that_does_not_take_its_answers_is_read_no_further(dial, monkeypatch):
-    monkeypatch.setattr(outbox, "MOST_CHARACTERS", 1_000_000)
+    monkeypatch.setattr(connection, "MAX_CHARACTERS", 1_000_000)
     slow = dial("/stage/ws", **SLOW)
     slow.ask("writeproperty", name="text", value="x" * 500_000)
     asked = [slow.request("readproperty", name="text") for _ in range(100)]
@@ -284,14 +282,14 @@ def test_an_id_that_would_swell_every_notification_is_refused(dial, member):
 @pytest.mark.parametrize("distinct", [False, True])
 def test_a_message_that_names_more_than_a_socket_may_follow_is_one_mistake(dial, stage, distinct):
     socket = dial("/stage/ws")
-    names = [f"x{number}" if distinct else "x" for number in range(MAX_FEEDS + 1)]
+    names = [f"x{number}" if distinct else "x" for number in range(MAX_SUBSCRIPTIONS + 1)]
     socket.send(messageType="addPropertyObservation", data=names)
     socket.ask("readproperty", name="x")
     stage.x = 1
     told = socket.next()
     if distinct:
         assert told["messageType"] == "error"
-        assert str(MAX_FEEDS) in told["data"]["detail"]
+        assert str(MAX_SUBSCRIPTIONS) in told["data"]["detail"]
     else:
         assert told["data"] == {"x": 1}
 

@@ -1,4 +1,4 @@
-"""The messages that LabThings clients have always sent over a socket."""
+"""The messages of older LabThings clients: `addPropertyObservation`, `addActionObservation`."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 from labthings_fastapi.exceptions import RequestError
 from labthings_fastapi.messages.topic import Topic
 
-from .frames import text_in, written
-from .subscription_streams import MAX_FEEDS
-from .subscriptions import require_observable
+from .encoders import LegacyEncoder
+from .requests import text_member
+from .selections import PROPERTY_KINDS, require_observable
+from .subscriptions import MAX_SUBSCRIPTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,75 +18,64 @@ if TYPE_CHECKING:
     from labthings_fastapi.bindings.interaction.things import ThingInteraction
     from labthings_fastapi.messages.message import MessageKind
 
-    from .encoders import LabThingsWriter
     from .socket_state import SocketState
-    from .subscription_streams import SubscriptionStreams
+    from .subscriptions import Subscriptions
 
 OBSERVE_PROPERTY, OBSERVE_ACTION = "addPropertyObservation", "addActionObservation"
-LABTHINGS_MESSAGES = (OBSERVE_PROPERTY, OBSERVE_ACTION)
+LEGACY_MESSAGES = (OBSERVE_PROPERTY, OBSERVE_ACTION)
 
-_PROPERTY: frozenset[MessageKind] = frozenset({"property"})
-_ACTION: frozenset[MessageKind] = frozenset({"status", "progress"})
+_ACTION_KINDS: frozenset[MessageKind] = frozenset({"status", "progress"})
 
 
-class LabThingsMessages:
-    """Answers the messages of LabThings for one socket; used on the server's event loop."""
+class LegacyMessages:
+    """Executes the legacy messages of one socket; used on the server's event loop."""
 
-    def __init__(
-        self, served: SocketState, feeds: SubscriptionStreams, writer: LabThingsWriter
-    ) -> None:
-        """Keep the subscriptions among the socket's feeds."""
-        self._served = served
-        self._feeds = feeds
-        self._writer = writer
+    def __init__(self, state: SocketState, subscriptions: Subscriptions) -> None:
+        """Add to these subscriptions."""
+        self._state = state
+        self._subscriptions = subscriptions
+        self._encode = LegacyEncoder(state)
 
     def names(self, members: Mapping[str, Any]) -> list[str]:
-        """Return the names of affordances in a message, each once.
+        """Return the names of affordances in a message, without duplicates.
 
         Raises:
-            RequestError: there are none, or more than a socket may follow.
+            RequestError: there are no names, or more than a socket may have subscriptions.
         """
-        data = members.get("data")
-        found = [data] if isinstance(data, str) else data
+        kind, data = members["messageType"], members.get("data")
+        listed = [data] if isinstance(data, str) else data
         if (
-            not isinstance(found, dict | list)
-            or not found
-            or not all(isinstance(name, str) and name for name in found)
+            not isinstance(listed, dict | list)
+            or not listed
+            or not all(isinstance(name, str) and name for name in listed)
         ):
             raise RequestError(
-                f"'data' of {members['messageType']!r} must name what to observe, as "
+                f"'data' of {kind!r} must name properties or actions, as "
                 '{"name": true}, ["name"] or "name".'
             )
-        names = list(dict.fromkeys(found))
-        if len(names) > MAX_FEEDS:  # each costs time, in which nobody else is answered
+        names = list(dict.fromkeys(listed))
+        if len(names) > MAX_SUBSCRIPTIONS:
             raise RequestError(
-                f"'data' of {members['messageType']!r} names {len(names)} affordances, but a "
-                f"socket may follow {MAX_FEEDS} at most."
+                f"'data' of {kind!r} names {len(names)} affordances; a socket may have "
+                f"{MAX_SUBSCRIPTIONS} subscriptions at most."
             )
         return names
 
-    def observe(self, used: ThingInteraction, members: Mapping[str, Any], name: str) -> None:
-        """Follow one property, or the runs of one action, from now on.
-
-        As always, nothing is answered: the client hears of the first change.
+    def observe(self, thing: ThingInteraction, members: Mapping[str, Any], name: str) -> None:
+        """Subscribe to one property, or to all invocations of one action; there is no response.
 
         Raises:
-            AffordanceNotFoundError: there is no such property or action.
+            AffordanceNotFoundError: the Thing has no such property or action.
+            RequestRefused: the property is not observable (status 406).
         """
         kind, after = members["messageType"], None
         if members.get("lastNotificationID") is not None:
-            after = self._served.ids.read(text_in(members, "lastNotificationID"))
+            after = self._state.ids.seq_of(text_member(members, "lastNotificationID"))
         if kind == OBSERVE_PROPERTY:
-            require_observable(used, name)
-            kinds, write = _PROPERTY, self._writer.property_status
+            require_observable(thing, name)
+            kinds = PROPERTY_KINDS
         else:
-            used.action(name)
-            kinds, write = _ACTION, self._writer.action_status
-        topic = Topic(used.thing.name, name, kinds=kinds)
-        self._feeds.begin((kind, used.thing.name, name), topic, write, after)
-
-
-def error_message(members: Mapping[str, Any], problem: Mapping[str, Any]) -> str:
-    """Write the answer to a message that failed."""
-    found = {name: members[name] for name in ("correlationID",) if name in members}
-    return written({"messageType": "error", "data": problem, **found})
+            thing.action(name)
+            kinds = _ACTION_KINDS
+        topic = Topic(thing.name, name, kinds=kinds)
+        self._subscriptions.subscribe((kind, thing.name, name), topic, self._encode, after)
