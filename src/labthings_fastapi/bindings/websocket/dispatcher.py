@@ -16,10 +16,10 @@ from labthings_fastapi.own_log import own_logger
 from labthings_fastapi.thing_description.websocket_forms import SUBPROTOCOL
 
 from .encoders import encode_error, encode_legacy_error, encode_response
-from .legacy_messages import LEGACY_MESSAGES, LegacyMessages
 from .operations import OPERATIONS, Operations
 from .permission import RequestRefused, audit, require_operator
-from .requests import Request, read_message, text_member
+from .requests import Request, observed_names, read_message, text_member
+from .selections import LEGACY_MESSAGES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,7 +61,6 @@ class Dispatcher:
         self._scope = scope
         self._respond = respond
         self._operations = Operations(state, scope, subscriptions)
-        self._legacy = LegacyMessages(state, subscriptions)
         self._has_subprotocol = SUBPROTOCOL in scope.get("subprotocols", ())
         self._pending = {True: 0, False: 0}  # by whether the request runs code of a Thing
         self._reads: set[asyncio.Task[None]] = set()
@@ -107,15 +106,15 @@ class Dispatcher:
         return thing, label
 
     def _observe(self, members: Members) -> None:
+        kind = members["messageType"]
         thing, _ = self._target(members)
         if thing is None:
-            raise RequestError(
-                f"{members['messageType']!r} needs the member 'thing' on the socket of the server."
-            )
+            raise RequestError(f"{kind!r} needs the member 'thing' on the socket of the server.")
         self._state.require_started(thing)
-        for name in self._legacy.names(members):
+        for name in observed_names(members):
             try:
-                self._legacy.observe(thing, members, name)
+                request = Request(kind, {**members, "name": name}, thing, None)
+                self._operations.observe_legacy(request)
             except (LabThingsError, RequestRefused) as error:
                 self._refuse(members, error, f"Thing {thing.name!r}")
 

@@ -23,7 +23,7 @@ from labthings_fastapi.exceptions import (
 from labthings_fastapi.problems import Problem
 
 from . import internal_request
-from .encoders import NotificationEncoder, Response
+from .encoders import LegacyEncoder, NotificationEncoder, Response
 from .permission import RequestRefused
 from .selections import SELECTIONS, SUBSCRIBED_BY, selected_topic, subscription_key
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from .requests import Request
     from .socket_state import SocketState
-    from .subscriptions import SocketSubscription, Subscriptions
+    from .subscriptions import Encoder, SocketSubscription, Subscriptions
 
 
 class Operations:
@@ -155,12 +155,19 @@ class Operations:
         self._subscriptions.unsubscribe(subscription_key(request))
         return Response()
 
-    def _subscribe(self, request: Request, *, one_invocation: bool = False) -> SocketSubscription:
+    def observe_legacy(self, request: Request) -> None:
+        """Begin a subscription of a legacy message, which has no response."""
+        self._subscribe(request, LegacyEncoder(self._state))
+
+    def _subscribe(
+        self, request: Request, encode: Encoder | None = None, *, one_invocation: bool = False
+    ) -> SocketSubscription:
         last = request.last_notification_id
+        number = self._subscriptions.next_number()
         return self._subscriptions.subscribe(
             subscription_key(request),
             selected_topic(request),
-            NotificationEncoder(self._state, request, self._subscriptions.next_number()),
+            encode or NotificationEncoder(self._state, request, number),
             self._state.ids.seq_of(last) if last is not None else None,
             one_invocation=one_invocation,
         )

@@ -1,4 +1,4 @@
-"""Messages from clients, and those among them that are requests of the Web Thing Protocol."""
+"""The messages of clients: requests of the Web Thing Protocol, and legacy messages."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from labthings_fastapi.exceptions import (
     RequestError,
     UnsupportedMediaTypeError,
 )
+
+from .subscriptions import MAX_SUBSCRIPTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,6 +58,32 @@ def read_message(text: str | None) -> Members:
     return members
 
 
+def observed_names(members: Mapping[str, Any]) -> list[str]:
+    """Return the names of affordances in a legacy message, without duplicates.
+
+    Raises:
+        RequestError: there are no names, or more than a socket may have subscriptions.
+    """
+    kind, data = members["messageType"], members.get("data")
+    listed = [data] if isinstance(data, str) else data
+    if (
+        not isinstance(listed, dict | list)
+        or not listed
+        or not all(isinstance(name, str) and name for name in listed)
+    ):
+        raise RequestError(
+            f"'data' of {kind!r} must name properties or actions, as "
+            '{"name": true}, ["name"] or "name".'
+        )
+    names = list(dict.fromkeys(listed))
+    if len(names) > MAX_SUBSCRIPTIONS:
+        raise RequestError(
+            f"'data' of {kind!r} names {len(names)} affordances; a socket may have "
+            f"{MAX_SUBSCRIPTIONS} subscriptions at most."
+        )
+    return names
+
+
 def text_member(members: Mapping[str, Any], name: str) -> str:
     """Return a member that must be a text with at least one character.
 
@@ -71,7 +99,7 @@ def text_member(members: Mapping[str, Any], name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A message of type `request`."""
+    """A message of type `request`, or one observation of a legacy message."""
 
     operation: str
     members: Mapping[str, Any]

@@ -1,4 +1,4 @@
-"""Which messages each subscribing operation selects."""
+"""Which messages each subscribing operation, and each legacy message, selects."""
 
 from __future__ import annotations
 
@@ -43,6 +43,13 @@ SELECTIONS = {
 }
 
 
+LEGACY_MESSAGES = {
+    "addPropertyObservation": Selection(PROPERTY_KINDS, "property"),
+    "addActionObservation": Selection(frozenset({"status", "progress"}), "action"),
+}
+"""The messages of older LabThings clients, by their `messageType`."""
+
+
 def _opposite(operation: str) -> str:
     prefix, colon, verb = operation.rpartition(":")
     return f"{prefix}{colon}un{verb}"
@@ -55,7 +62,7 @@ SUBSCRIBED_BY = {_opposite(operation): operation for operation in SELECTIONS}
 def subscription_key(request: Request) -> tuple[str, ...]:
     """Return what distinguishes the subscription of a request from others of the socket."""
     operation = SUBSCRIBED_BY.get(request.operation, request.operation)
-    selection = SELECTIONS[operation]
+    selection = _selection(operation)
     if selection.names == "invocation":
         return operation, str(request.invocation_id)
     if selection.names is not None:
@@ -71,7 +78,7 @@ def selected_topic(request: Request) -> Topic:
         RequestRefused: the property is not observable (status 406).
         RequestError: a member of the request is missing or not valid.
     """
-    selection = SELECTIONS[request.operation]
+    selection = _selection(request.operation)
     if selection.names == "invocation":
         return Topic(invocation=request.invocation_id, kinds=_kinds(request, selection))
     name = None
@@ -82,25 +89,19 @@ def selected_topic(request: Request) -> Topic:
     return Topic(thing, name, kinds=_kinds(request, selection))
 
 
-def require_observable(thing: ThingInteraction, name: str) -> None:
-    """Raise an error if a property does not exist or publishes no changes.
-
-    Raises:
-        AffordanceNotFoundError: the Thing has no such property.
-        RequestRefused: the property is not observable (status 406).
-    """
-    interaction = thing.properties.named(name)
-    if not interaction.descriptor.is_observable:
-        raise RequestRefused(not_observable(interaction.what))
+def _selection(operation: str) -> Selection:
+    return SELECTIONS.get(operation) or LEGACY_MESSAGES[operation]
 
 
 def _require_affordance(thing: ThingInteraction, kind: str, name: str) -> None:
-    if kind == "property":
-        require_observable(thing, name)
-    elif kind == "event":
+    if kind == "event":
         thing.require_event(name)
-    else:
+    elif kind == "action":
         thing.action(name)
+    else:
+        interaction = thing.properties.named(name)
+        if not interaction.descriptor.is_observable:
+            raise RequestRefused(not_observable(interaction.what))
 
 
 def _thing_name(request: Request, selection: Selection) -> str | None:

@@ -11,11 +11,12 @@ from labthings_fastapi.messages.topic import Topic
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
+    from typing import TypeAlias
 
     from labthings_fastapi.messages.broker import Broker
     from labthings_fastapi.messages.message import Message
 
-    Encoder = Callable[[Message], str]
+    Encoder: TypeAlias = Callable[[Message], str]
 
 MAX_SUBSCRIPTIONS = 1000
 """The most subscriptions of one socket; each keeps a bounded number of messages."""
