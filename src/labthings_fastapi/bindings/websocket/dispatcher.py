@@ -172,7 +172,9 @@ class Dispatcher:
             if shows_tracebacks(self._scope):
                 problem = with_traceback(problem, error)
         kind = members.get("messageType")
-        is_legacy = kind in LEGACY_MESSAGES or (kind != "request" and not self._has_subprotocol)
+        is_legacy = kind in list(LEGACY_MESSAGES)  # a list, because `kind` may be unhashable
+        if kind != "request" and not self._has_subprotocol:
+            is_legacy = True
         encode = encode_legacy_error if is_legacy else encode_error
         self._respond(encode(members, problem.members()))
         return problem
