@@ -110,7 +110,7 @@ async def wait_for_end(invocation: KnownInvocation, seconds: float | None) -> No
     if not invocation.snapshot().is_open or (seconds is not None and seconds <= 0):
         return
     event = ThreadsafeEvent()
-    forget = invocation.on_end(event.ring)
+    forget = invocation.on_end(event.set)
     try:
         await event.wait(seconds)
     finally:

@@ -53,12 +53,12 @@ class Advertiser:
     def add(self, service: Service) -> None:
         """Announce one more service."""
         self._new.append(service)
-        self._side.ring()
+        self._side.wake()
 
     def withdraw(self) -> None:
         """Say goodbye for all services; does not wait for it, and is harmless twice."""
         self._withdrawn = True
-        self._side.ring()
+        self._side.wake()
 
     def join(self, timeout: float) -> bool:
         """Wait, at most so many seconds, until all has been withdrawn; tell whether it has."""

@@ -32,7 +32,7 @@ class MessageStream:
         """Subscribe; `after` is the sequence number of the last message seen."""
         self._event = ThreadsafeEvent()
         self.subscription = broker.subscribe(
-            topic, wake=self._event.ring, after=after, capacity=capacity
+            topic, wake=self._event.set, after=after, capacity=capacity
         )
 
     def __enter__(self) -> Self:

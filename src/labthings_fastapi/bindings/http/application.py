@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from labthings_fastapi.bindings.interaction.failures import (
+    interaction_problem,
     is_expected,
-    problem_of,
     with_traceback,
 )
 from labthings_fastapi.bindings.interaction.origins import path_of
@@ -67,7 +67,7 @@ async def _answer(resource: Resource, exchange: HttpResponse) -> None:
     except Exception as error:
         if not is_expected(error):
             LOGGER.exception("%s: %s failed.", resource.what, method)
-        problem = problem_of(error, resource.what, exchange.path)
+        problem = interaction_problem(error, resource.what, exchange.path)
         if problem.status == 405:
             problem.headers["Allow"] = _allowed(resource)
         if shows_tracebacks(exchange.scope):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
 from labthings_fastapi.actions.recorded_invocation import find_invocation
-from labthings_fastapi.concurrency.threadsafe_event import outcome
+from labthings_fastapi.concurrency.threadsafe_event import wait_for_future
 from labthings_fastapi.exceptions import (
     IdempotencyKeyError,
     InvocationNotFoundError,
@@ -85,12 +85,12 @@ class KeyedInvocations:
     ) -> KnownInvocation:
         journal = self._manager.journal
         async with self._alone(key.name):
-            kept = await outcome(journal.remember_key(key))
+            kept = await wait_for_future(journal.remember_key(key))
             if kept.invocation == key.invocation:
                 try:
                     invocation = await start()
                     if invocation.commit is not None:
-                        await outcome(invocation.commit)
+                        await wait_for_future(invocation.commit)
                 except Exception:
                     # Nobody was told of this run, and the next try may be luckier.
                     journal.forget_key(key)
@@ -115,7 +115,7 @@ class KeyedInvocations:
         mine: Future[None] = Future()
         mine.set_running_or_notify_cancel()  # so that nobody who waits for it can cancel it
         while (first := self._busy.setdefault(name, mine)) is not mine:
-            await outcome(first)
+            await wait_for_future(first)
         try:
             yield
         finally:

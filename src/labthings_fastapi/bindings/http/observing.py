@@ -83,7 +83,7 @@ class Observed:
             ClientGoneError: whatever came was not received.
         """
         bell = ThreadsafeEvent()
-        with self._broker.subscribe(self._topic, wake=bell.ring, after=after) as subscription:
+        with self._broker.subscribe(self._topic, wake=bell.set, after=after) as subscription:
             coming = asyncio.create_task(_first(subscription, bell))
             leaving = asyncio.create_task(exchange.client_left())
             try:

@@ -36,7 +36,7 @@ async def stream(
     """
     bell = ThreadsafeEvent()
     with broker.subscribe(
-        topic, wake=bell.ring, after=exchange.header(b"last-event-id")
+        topic, wake=bell.set, after=exchange.header(b"last-event-id")
     ) as subscription:
         await exchange.begin_stream("text/event-stream")
         if exchange.scope["method"] == "HEAD":

@@ -1,4 +1,4 @@
-"""Where a client reached the server: what its absolute URLs begin with, and the path below."""
+"""The origin and the path of a request, from its ASGI scope."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ _HTTP = {"ws": "http", "wss": "https"}
 
 
 def origin_of(scope: Mapping[str, Any], host: str | None) -> str:
-    """Return scheme, host and root path of an ASGI scope; `host` is the header, if there is one.
+    """Return scheme, host and root path of an ASGI scope; `host` is the header, or None.
 
-    HTTP's scheme also for a WebSocket: what the URLs lead to is read over HTTP.
+    The scheme is that of HTTP for a WebSocket too, because the URLs are for HTTP.
     """
     if host is None:
         server = scope.get("server") or ("localhost", None)
@@ -24,7 +24,7 @@ def origin_of(scope: Mapping[str, Any], host: str | None) -> str:
 
 
 def path_of(scope: Mapping[str, Any]) -> str:
-    """Return the path of an ASGI scope without the root path, whether or not it begins with it."""
+    """Return the path of an ASGI scope without its root path; servers differ in including it."""
     root: str = scope.get("root_path", "")
     path: str = scope["path"]
     return path[len(root) :] if root and f"{path}/".startswith(f"{root}/") else path
