@@ -17,7 +17,8 @@ from uuid import UUID
 
 import pytest
 
-from labthings_fastapi.journal.record import InvocationRecord, JournalQuery
+from labthings_fastapi.journal.query import JournalQuery
+from labthings_fastapi.journal.record import InvocationRecord
 from labthings_fastapi.journal.sqlite import SqliteJournal
 from labthings_fastapi.messages.message import InvocationStatus
 

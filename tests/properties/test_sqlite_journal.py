@@ -18,7 +18,8 @@ from hypothesis.stateful import RuleBasedStateMachine, rule
 
 from labthings_fastapi.journal.journal import Journal, MemoryJournal
 from labthings_fastapi.journal.keys import IdempotencyKey
-from labthings_fastapi.journal.record import InvocationRecord, JournalQuery
+from labthings_fastapi.journal.query import JournalQuery
+from labthings_fastapi.journal.record import InvocationRecord
 from labthings_fastapi.journal.sqlite import SqliteJournal
 from labthings_fastapi.messages.message import InvocationStatus
 

@@ -19,7 +19,7 @@ def _held_up(writer: Writer) -> Iterator[None]:
         held.set()
         go.wait(60)
 
-    writer.ask(hold)
+    writer.submit(hold)
     held.wait(60)
     yield
     go.set()

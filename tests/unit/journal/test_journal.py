@@ -6,7 +6,8 @@ from uuid import UUID
 import pytest
 
 from labthings_fastapi.journal.journal import MemoryJournal
-from labthings_fastapi.journal.record import InvocationRecord, JournalQuery
+from labthings_fastapi.journal.query import JournalQuery
+from labthings_fastapi.journal.record import InvocationRecord
 from labthings_fastapi.messages.message import InvocationStatus
 
 

@@ -18,9 +18,9 @@ import pytest
 
 from labthings_fastapi.exceptions import ServerConfigurationError
 from labthings_fastapi.journal.keys import IdempotencyKey
-from labthings_fastapi.journal.record import InvocationRecord, JournalQuery
-from labthings_fastapi.journal.rows import record_row
-from labthings_fastapi.journal.schema import MIGRATIONS, VERSION
+from labthings_fastapi.journal.query import JournalQuery
+from labthings_fastapi.journal.record import InvocationRecord
+from labthings_fastapi.journal.schema import VERSION
 from labthings_fastapi.journal.sqlite import SqliteJournal
 from labthings_fastapi.messages.message import InvocationStatus
 
@@ -106,28 +106,6 @@ def test_a_file_that_vanishes_while_it_is_used_is_made_anew(
     again = opened(path)
     assert again.get(second.id) == second
     again.close(TIMEOUT)
-
-
-def test_a_file_of_the_first_version_keeps_its_runs_and_takes_mutations(path: Path) -> None:
-    path.parent.mkdir()
-    first = sqlite3.connect(path)
-    first.executescript(MIGRATIONS[0])
-    first.execute("PRAGMA user_version = 1")
-    old = ended()
-    columns = "id, requested, closed, thing, action, status, incarnation, requested_by, ended, "
-    first.execute(
-        f"INSERT INTO runs ({columns} input, log, text) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",  # noqa: S608 - constants
-        (*record_row(old)[:8], record_row(old)[9], old.input, "[]", "stage move ada"),
-    )
-    first.commit()
-    first.close()
-    journal = opened(path)
-    mutation = ended(kind="mutation", address="127.0.0.1", request={"method": "PUT", "count": 3})
-    keep(journal, mutation)
-    assert journal.get(old.id) == old
-    assert journal.get(mutation.id) == mutation
-    assert journal.search(JournalQuery(kind="run", actor="ada")).records == (old,)
-    journal.close(TIMEOUT)
 
 
 def test_a_file_of_a_later_version_is_left_as_it_is(

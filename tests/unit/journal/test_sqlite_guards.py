@@ -19,6 +19,7 @@ import pytest
 
 from labthings_fastapi.exceptions import ServerNotRunningError, TooBusyError
 from labthings_fastapi.journal import writer as module
+from labthings_fastapi.journal.batch_writer import BatchWriter
 from labthings_fastapi.journal.database import Database
 from labthings_fastapi.journal.keys import IdempotencyKey, utc_now
 from labthings_fastapi.journal.record import InvocationRecord
@@ -125,8 +126,8 @@ def test_a_thread_that_cannot_be_started_is_told_and_tried_again(
         patch.setattr(threading.Thread, "start", refuse)
         refused: list[Future[Any]] = [
             writer.put(run(1)),
-            writer.remember(key),
-            writer.ask(lambda: None),
+            writer.put_key(key),
+            writer.submit(lambda: None),
         ]
     for future in refused:
         with pytest.raises(TooBusyError, match=r"journal.sqlite .* can't start new thread journal"):
@@ -156,7 +157,7 @@ def test_a_failure_while_waiting_for_records_ends_nothing(
         assert writer.put(run(number)).result(TIMEOUT) is None
     assert writer.close(TIMEOUT)
     assert clock.failures == 0
-    assert caplog.text.count("goes on after") == 2
+    assert caplog.text.count("unexpected error, continuing") == 2
 
 
 def test_without_a_clock_records_are_written_and_nothing_spins(
@@ -188,11 +189,11 @@ def test_whatever_a_batch_dies_of_everybody_in_it_is_told(
     key = IdempotencyKey("k1", "stage", "move", "f00", UUID(int=1), utc_now())
     with monkeypatch.context() as patch:
         with held_up(writer):
-            patch.setattr(writer, "_write_all", die)
+            patch.setattr(BatchWriter, "write", die)
             futures: list[Future[Any]] = [
-                writer.remember(key),
+                writer.put_key(key),
                 *(writer.put(run(number)) for number in (1, 1, 2)),
-                writer.ask(lambda: None),
+                writer.submit(lambda: None),
             ]
         assert [type(future.exception(TIMEOUT)) for future in futures] == [told] * 5
     assert writer.put(run(1)).result(TIMEOUT) is None
@@ -209,17 +210,17 @@ def test_a_thread_that_ends_all_the_same_leaves_nobody_waiting(
         raise RecursionError("nobody foresaw this")
 
     writer.put(run(1)).result(TIMEOUT)
-    monkeypatch.setattr(writer, "_handle", hold)
+    monkeypatch.setattr(writer, "_process", hold)
     writer.put(run(2))
     held.wait(TIMEOUT)
-    waiting = [writer.put(run(3)), writer.ask(lambda: None)]
+    waiting = [writer.put(run(3)), writer.submit(lambda: None)]
     go.set()
     for future in waiting:
         with pytest.raises(ServerNotRunningError, match=r"nobody foresaw this.*start the server"):
             future.result(TIMEOUT)
     assert isinstance(writer.put(run(4)).exception(TIMEOUT), ServerNotRunningError)
     assert writer.close(TIMEOUT)
-    assert "ends by" in caplog.text
+    assert "has ended" in caplog.text
 
 
 def test_a_sweep_that_fails_again_and_again_does_not_spin(

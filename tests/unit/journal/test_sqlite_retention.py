@@ -11,7 +11,8 @@ from uuid import UUID, uuid4
 import pytest
 
 from labthings_fastapi.journal.keys import KEY_LIFETIME, IdempotencyKey
-from labthings_fastapi.journal.record import InvocationRecord, JournalQuery
+from labthings_fastapi.journal.query import JournalQuery
+from labthings_fastapi.journal.record import InvocationRecord
 from labthings_fastapi.journal.sqlite import SqliteJournal
 from labthings_fastapi.journal.writer import SWEEP_SECONDS
 from labthings_fastapi.messages.message import InvocationStatus

@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 
 from labthings_fastapi.journal.record import InvocationRecord
-from labthings_fastapi.journal.retry_queue import FIRST_PAUSE, LONGEST_PAUSE, RetryQueue
+from labthings_fastapi.journal.retry_queue import FIRST_PAUSE, MAX_PAUSE, RetryQueue
 from labthings_fastapi.messages.message import InvocationStatus
 
 NOON = datetime(2024, 5, 17, 12, tzinfo=UTC)
@@ -41,16 +41,16 @@ def test_the_pauses_grow_up_to_a_limit() -> None:
         pauses.append(pause)
         clock.now += pause
         assert unwritten.seconds_left == 0
-        unwritten.failed(end(1))
+        unwritten.postpone(end(1))
     assert pauses[:3] == [FIRST_PAUSE, 2 * FIRST_PAUSE, 4 * FIRST_PAUSE]
-    assert pauses[-1] == LONGEST_PAUSE
+    assert pauses[-1] == MAX_PAUSE
 
 
 def test_after_a_success_the_pauses_begin_anew() -> None:
     unwritten = RetryQueue(Clock())
     unwritten.add(end(1))
-    unwritten.failed(end(1))
-    unwritten.drop([UUID(int=1)])
+    unwritten.postpone(end(1))
+    unwritten.discard([UUID(int=1)])
     assert unwritten.seconds_left is None
     unwritten.add(end(2))
     assert unwritten.seconds_left == FIRST_PAUSE
@@ -61,7 +61,7 @@ def test_the_next_try_begins_with_another_record() -> None:
     unwritten = RetryQueue(Clock())
     for number in range(3):
         unwritten.add(end(number))
-    unwritten.failed(end(0))
+    unwritten.postpone(end(0))
     assert [record.id.int for record in unwritten.records()] == [1, 2, 0]
 
 

@@ -17,10 +17,11 @@ from uuid import UUID
 import pytest
 
 from labthings_fastapi.journal.database import Database
+from labthings_fastapi.journal.invocation_rows import read_invocation, select_invocation
+from labthings_fastapi.journal.key_rows import find_key
 from labthings_fastapi.journal.keys import IdempotencyKey, utc_now
 from labthings_fastapi.journal.record import InvocationRecord
 from labthings_fastapi.journal.retention import Retention
-from labthings_fastapi.journal.rows import find_key, read_record, record_with_id
 from labthings_fastapi.journal.writer import Writer
 from labthings_fastapi.messages.message import InvocationStatus
 
@@ -60,8 +61,8 @@ def together(held_up: Callable[[Writer], AbstractContextManager[None]]) -> Toget
 
 def stored(database: Database, number: int) -> InvocationRecord | None:
     with database.reading() as connection:
-        row = record_with_id(connection, UUID(int=number))
-    return None if row is None else read_record(row)
+        rows = select_invocation(connection, UUID(int=number))
+    return read_invocation(rows[0]) if rows else None
 
 
 @pytest.mark.parametrize("count", [1, 49, 50, 51, 1000])
@@ -109,7 +110,7 @@ def test_a_key_is_written_no_later_than_the_run_that_was_put_after_it(
     writer: Writer, database: Database
 ) -> None:
     key = IdempotencyKey("k1", "stage", "move", "f00", UUID(int=1), utc_now())
-    remembered = writer.remember(key)
+    remembered = writer.put_key(key)
     writer.put(run(1)).result(TIMEOUT)
     assert remembered.result(0) == key
     with database.reading() as connection:
@@ -121,13 +122,13 @@ def test_an_errand_that_fails_tells_whoever_sent_it_and_stops_nothing(writer: Wr
         raise LookupError("here")
 
     with pytest.raises(LookupError, match="here"):
-        writer.ask(fail).result(TIMEOUT)
+        writer.submit(fail).result(TIMEOUT)
     assert writer.put(run(1)).result(TIMEOUT) is None
 
 
 def test_closing_says_when_there_was_not_time_enough(writer: Writer) -> None:
     go = threading.Event()
-    writer.ask(lambda: go.wait(TIMEOUT))
+    writer.submit(lambda: go.wait(TIMEOUT))
     future = writer.put(run(1))
     assert not writer.close(0)
     go.set()
