@@ -36,7 +36,7 @@ def naive(name: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("status", InvocationStatus)
-def test_a_run_is_open_until_it_has_ended(status: InvocationStatus) -> None:
+def test_an_invocation_is_open_until_it_has_ended(status: InvocationStatus) -> None:
     unended = {InvocationStatus.PENDING, InvocationStatus.RUNNING}
     assert replace(RECORD, status=status).is_open == (status in unended)
 
@@ -98,7 +98,7 @@ def test_searchable_text_can_always_be_encoded() -> None:
 
 
 @given(st.datetimes(timezones=zones, allow_imaginary=False), st.uuids())
-def test_a_cursor_names_its_record(time: datetime, id: UUID) -> None:
+def test_a_cursor_has_the_sort_key_of_its_record(time: datetime, id: UUID) -> None:
     record = replace(RECORD, id=id, time_requested=time)
     assert decode_cursor(encode_cursor(record.sort_key)) == record.sort_key
 

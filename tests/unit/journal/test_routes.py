@@ -56,7 +56,7 @@ def ids(client, **query):
     return [str(found.id) for found in JournalPage.model_validate(answer.json()).records]
 
 
-def test_a_record_is_shown_whole(client, journal):
+def test_all_of_a_record_is_returned(client, journal):
     record = run()
     journal.put(record)
     answer = client.get(f"/api/journal/{record.id}")
@@ -72,7 +72,7 @@ def test_a_record_is_shown_whole(client, journal):
     assert client.get(shown["href"]).json() == shown
 
 
-def test_the_newest_comes_first_and_pages_follow_one_another(client, journal):
+def test_the_newest_comes_first_and_links_lead_to_all_pages(client, journal):
     records = [run(minutes) for minutes in range(5)]
     for record in records:
         journal.put(record)
@@ -97,7 +97,7 @@ def test_the_newest_comes_first_and_pages_follow_one_another(client, journal):
         {"text": "SMOKE"},
     ],
 )
-def test_every_filter_lets_only_its_own_through(client, journal, query):
+def test_every_filter_is_applied(client, journal, query):
     changes = {
         "thing": {"thing": "camera"},
         "action": {"action": "home"},
@@ -112,7 +112,7 @@ def test_every_filter_lets_only_its_own_through(client, journal, query):
     assert ids(client, **query) == [str(wanted.id)]
 
 
-def test_a_damaged_output_costs_only_itself(client, journal):
+def test_a_damaged_output_is_returned_as_text(client, journal):
     record = run(output=b"\xff{", input=b"{")
     journal.put(record)
     assert client.get(f"/api/journal/{record.id}").json()["input"] == "{"
@@ -130,7 +130,7 @@ def test_a_damaged_output_costs_only_itself(client, journal):
         ("/api/journal?status=done", 422),
     ],
 )
-def test_what_cannot_be_answered_is_a_problem(client, url, status):
+def test_invalid_requests_are_answered_with_problem_details(client, url, status):
     answer = client.get(url)
     assert answer.status_code == status
     assert answer.headers["content-type"] == "application/problem+json"
