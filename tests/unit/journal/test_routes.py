@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from labthings_fastapi.journal.journal import MemoryJournal
+from labthings_fastapi.journal.mutation import MutationRecord
 from labthings_fastapi.journal.reader import JournalReader
 from labthings_fastapi.journal.record import InvocationRecord
 from labthings_fastapi.journal.routes import JournaledInvocation, JournalPage
@@ -32,6 +33,24 @@ def run(minutes=0, **changes):
         time_ended=NOON + timedelta(minutes=minutes + 1),
         output=b"[1,2]",
         log=({"message": "moved"},),
+        boot_id="abc",
+    )
+    return replace(record, **changes)
+
+
+def mutation(minutes=0, **changes):
+    record = MutationRecord(
+        id=uuid4(),
+        time=NOON + timedelta(minutes=minutes),
+        last_time=NOON + timedelta(minutes=minutes, seconds=1),
+        actor="ada",
+        address="192.0.2.1",
+        thing="stage",
+        affordance="speed",
+        method="PUT",
+        path="/stage/speed",
+        status=204,
+        count=3,
         boot_id="abc",
     )
     return replace(record, **changes)
@@ -83,6 +102,48 @@ def test_the_newest_comes_first_and_links_lead_to_all_pages(client, journal):
         found += [each["id"] for each in page["records"]]
         url = answer.links["next"]["url"] if "next" in answer.links else None
         assert (url is None) == (page["next"] is None)
+    assert found == [str(record.id) for record in reversed(records)]
+
+
+def test_a_mutation_has_the_members_of_a_run(client, journal):
+    record = mutation()
+    journal.put_mutation(record)
+    answer = client.get(f"/api/journal/{record.id}")
+    assert JournaledInvocation.model_validate(answer.json()).id == record.id
+    summary = {
+        "id": str(record.id),
+        "thing": "stage",
+        "action": "speed",
+        "status": "completed",
+        "href": f"http://testserver/api/journal/{record.id}",
+        "kind": "mutation",
+        "requestedBy": "ada",
+        "address": "192.0.2.1",
+        "request": {"method": "PUT", "path": "/stage/speed", "status": 204, "count": 3},
+        "timeRequested": "2024-05-17T12:00:00+00:00",
+        "timeStarted": None,
+        "timeCompleted": "2024-05-17T12:00:01+00:00",
+        "error": None,
+        "progressDetail": None,
+        "incarnation": "abc",
+    }
+    rest = {"input": None, "output": None, "outputReference": None, "log": []}
+    assert answer.json() == summary | rest
+    page = client.get("/api/journal?kind=mutation").json()
+    assert page == {"records": [summary], "next": None}
+
+
+@pytest.mark.parametrize("limit", [1, 2, 5])
+def test_pages_of_runs_and_mutations_lead_to_all_records(client, journal, limit):
+    records = [run(0), mutation(1), mutation(2), run(3), mutation(4)]
+    for record in records:
+        (journal.put if isinstance(record, InvocationRecord) else journal.put_mutation)(record)
+    journal.put(run(5, requested_by="bob"))
+    found, url = [], f"/api/journal?actor=ada&limit={limit}"
+    while url is not None:
+        answer = client.get(url)
+        found += [each["id"] for each in answer.json()["records"]]
+        url = answer.links["next"]["url"] if "next" in answer.links else None
     assert found == [str(record.id) for record in reversed(records)]
 
 
