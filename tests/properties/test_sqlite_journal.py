@@ -1,4 +1,4 @@
-"""The journal in a file against the journal in memory: whatever is asked, they answer alike."""
+"""The journal in a file and the journal in memory give equal answers to random calls."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ from hypothesis.stateful import RuleBasedStateMachine, rule
 
 from labthings_fastapi.journal.journal import Journal, MemoryJournal
 from labthings_fastapi.journal.keys import IdempotencyKey
-from labthings_fastapi.journal.record import InvocationRecord, JournalQuery
+from labthings_fastapi.journal.mutation import MutationRecord
+from labthings_fastapi.journal.query import JournalQuery
+from labthings_fastapi.journal.record import InvocationRecord
 from labthings_fastapi.journal.sqlite import SqliteJournal
 from labthings_fastapi.messages.message import InvocationStatus
 
@@ -32,7 +34,7 @@ things = st.sampled_from(THINGS)
 actions = st.sampled_from(["move", "grab"])
 statuses = st.sampled_from(InvocationStatus)
 times = st.integers(-3, 3).map(lambda number: NOON + timedelta(seconds=number / 3))
-any_text = st.text(st.characters(), max_size=8)  # half surrogate pairs and NULs too
+any_text = st.text(st.characters(), max_size=8)  # also half surrogate pairs and NULs
 values: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | any_text,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(any_text, inner, max_size=3),
@@ -42,12 +44,10 @@ objects = st.dictionaries(any_text, values, max_size=3)
 payloads = values.map(lambda value: json.dumps(value).encode()) | st.binary(max_size=8)
 
 
-def of_one_run(record: InvocationRecord) -> InvocationRecord:
-    """Let all records of a run have the same Thing, actor and time of request, as journals may."""
+def of_one_invocation(record: InvocationRecord) -> InvocationRecord:
+    """Give all records of an invocation the same Thing, actor and time, as the port demands."""
     number = record.id.int % 16
-    return replace(
-        record,
-        thing=THINGS[number % 3],
+    return record._replace(thing=THINGS[number % 3],
         requested_by=ACTORS[number % 4],
         time_requested=NOON + timedelta(seconds=(number % 7 - 3) / 3),
     )
@@ -70,9 +70,25 @@ records = st.builds(
     log=st.lists(objects | any_text.map(lambda text: {"message": text}), max_size=3).map(tuple),
     progress=st.none() | objects,
     boot_id=st.just("one"),
-).map(of_one_run)
+).map(of_one_invocation)
+valid_text = st.text(st.characters(codec="utf-8"), max_size=8)
+mutations = st.builds(
+    MutationRecord,
+    ids,
+    time=times,
+    last_time=times,
+    actor=st.sampled_from(ACTORS),
+    address=st.none() | valid_text,
+    thing=things,
+    affordance=valid_text,
+    method=st.sampled_from(["PUT", "writeproperty", ""]),
+    path=valid_text,
+    status=st.sampled_from([204, 399, 400, 403]),
+    count=st.integers(1, 1000),
+)
 queries = st.builds(
     JournalQuery,
+    actor=st.sampled_from([None, *ACTORS]),
     thing=st.none() | things | any_text,
     action=st.none() | actions,
     status=st.none() | statuses,
@@ -85,7 +101,7 @@ key_names = st.tuples(st.sampled_from(["k1", "k2", "ü"]), things, actions)
 
 
 class JournalMachine(RuleBasedStateMachine):
-    """Put, look for, restart, in any order."""
+    """Random calls, among them restarts."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -121,19 +137,27 @@ class JournalMachine(RuleBasedStateMachine):
 
     @rule(record=records, count=st.integers(2, 120))
     def put_a_burst(self, record: InvocationRecord, count: int) -> None:
-        self.put([replace(record, progress={"done": done}) for done in range(count)])
+        self.put([record._replace(progress={"done": done}) for done in range(count)])
+
+    @rule(some=st.lists(mutations, min_size=1, max_size=5))
+    def put_mutations(self, some: list[MutationRecord]) -> None:
+        for record in some:
+            self.memory.put_mutation(record)
+            self.waiting.append(self.sqlite.put_mutation(record))
 
     @rule(id=ids)
     def get(self, id: UUID) -> None:
         self.settle()
         assert self.memory.get(id) == self.sqlite.get(id)
+        assert self.memory.get_mutation(id) == self.sqlite.get_mutation(id)
 
-    @rule(query=queries)
-    def search(self, query: JournalQuery) -> None:
+    @rule(query=queries, search=st.sampled_from(["search", "search_mutations", "search_all"]))
+    def search(self, query: JournalQuery, search: str) -> None:
         self.settle()
         cursor: str | None = None
         while True:
-            expected, found = (j.search(replace(query, cursor=cursor)) for j in self.both)
+            page_query = replace(query, cursor=cursor)
+            expected, found = (getattr(journal, search)(page_query) for journal in self.both)
             assert expected == found
             cursor = expected.next_cursor
             if cursor is None:
@@ -143,7 +167,7 @@ class JournalMachine(RuleBasedStateMachine):
     def remember(self, name: tuple[str, str, str], record: InvocationRecord) -> None:
         key = IdempotencyKey(*name, input_digest="f00", invocation=record.id, time=self.now)
         kept = self.sqlite.remember_key(key)
-        # At a restart, a key without a run would be forgotten.
+        # Without a record, the key would be deleted at a restart.
         self.put([record])
         assert kept.result(TIMEOUT) == self.memory.remember_key(key).result(TIMEOUT)
 

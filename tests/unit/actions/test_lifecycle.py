@@ -8,9 +8,9 @@ from datetime import UTC, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-
 from labthings_fastapi.actions.committed_state import CommittedState
 from labthings_fastapi.actions.lifecycle import Ending, InvocationState, Lifecycle
+
 from labthings_fastapi.messages.message import InvocationStatus
 
 if TYPE_CHECKING:
