@@ -40,7 +40,8 @@ def run(minutes: float = 0, **changes: Any) -> InvocationRecord:
 
 
 def finished(record: InvocationRecord, **changes: Any) -> InvocationRecord:
-    ended = record._replace(status=InvocationStatus.COMPLETED,
+    ended = record._replace(
+        status=InvocationStatus.COMPLETED,
         time_started=record.time_requested + timedelta(seconds=1),
         time_ended=record.time_requested + timedelta(seconds=2),
         output=b'["moved"]',

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -38,7 +39,7 @@ def mutation(minutes: float = 0, **changes: Any) -> MutationRecord:
         status=204,
         boot_id="abc",
     )
-    return record._replace(**changes)
+    return replace(record, **changes)
 
 
 def run(minutes: float = 0, **changes: Any) -> InvocationRecord:

@@ -52,7 +52,8 @@ def started(boot_id: str, **changes: Any) -> InvocationRecord:
 
 def ended(record: InvocationRecord, size: int = 40) -> InvocationRecord:
     """Return a final record whose contents depend on its id."""
-    return record._replace(status=InvocationStatus.COMPLETED,
+    return record._replace(
+        status=InvocationStatus.COMPLETED,
         time_ended=datetime.now(UTC),
         output=json.dumps(record.id.hex * size).encode(),
         log=tuple({"message": f"{record.id.hex} {line}"} for line in range(5)),

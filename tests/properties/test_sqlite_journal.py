@@ -47,7 +47,8 @@ payloads = values.map(lambda value: json.dumps(value).encode()) | st.binary(max_
 def of_one_invocation(record: InvocationRecord) -> InvocationRecord:
     """Give all records of an invocation the same Thing, actor and time, as the port demands."""
     number = record.id.int % 16
-    return record._replace(thing=THINGS[number % 3],
+    return record._replace(
+        thing=THINGS[number % 3],
         requested_by=ACTORS[number % 4],
         time_requested=NOON + timedelta(seconds=(number % 7 - 3) / 3),
     )

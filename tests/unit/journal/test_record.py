@@ -40,12 +40,6 @@ def test_an_invocation_is_open_until_it_has_ended(status: InvocationStatus) -> N
     assert RECORD._replace(status=status).is_open == (status in unended)
 
 
-@pytest.mark.parametrize("name", ["time_requested", "time_started", "time_ended"])
-def test_a_time_without_a_zone_is_refused(name: str) -> None:
-    with pytest.raises(RequestError, match=f"{name} is 2024.*no time zone"):
-        RECORD._replace(**naive(name))
-
-
 # Outputs
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
@@ -52,7 +53,7 @@ def mutation(minutes=0, **changes):
         count=3,
         boot_id="abc",
     )
-    return record._replace(**changes)
+    return replace(record, **changes)
 
 
 @pytest.fixture
