@@ -26,6 +26,7 @@ from labthings_fastapi.messages.sse import COMMENT, KEEP_ALIVE_SECONDS, encode
 from labthings_fastapi.messages.topic import Topic
 from labthings_fastapi.outputs.blob import Blob
 from labthings_fastapi.outputs.routes import blob_response, file_response
+from labthings_fastapi.request_location import base_url
 from labthings_fastapi.routes import ProblemRoute
 
 from .invocation_model import ACTION_INVOCATIONS_PATH, InvocationModel
@@ -67,13 +68,6 @@ def attach(manager: Invocations, app: App, prefix: str = "") -> None:
     _add_files(router, manager)
     _add_events(router, manager)
     app.include_router(router, prefix=prefix)
-
-
-def urls_of(request: Request, prefix: str = "") -> InvocationUrls:
-    """Return where this request reached the server."""
-    # Not `base_url`, which for an app that is mounted in another ends at the outer app.
-    root = request.scope.get("root_path", "").rstrip("/")
-    return InvocationUrls(f"{request.url.scheme}://{request.url.netloc}{root}", prefix)
 
 
 def _json(body: bytes, headers: dict[str, str] | None = None) -> Response:
@@ -160,7 +154,7 @@ def _add_listing(router: APIRouter, manager: Invocations, prefix: str) -> None:
     ) -> Response:
         """List the runs that are retained, newest last, in short."""
         invocations = manager.newest(_selection(thing, action, status), limit, before)
-        return _json(await summaries(invocations, urls_of(request, prefix)))
+        return _json(await summaries(invocations, InvocationUrls(base_url(request.scope), prefix)))
 
 
 def _add_invocation(router: APIRouter, manager: Invocations, prefix: str) -> None:
@@ -179,7 +173,7 @@ def _add_invocation(router: APIRouter, manager: Invocations, prefix: str) -> Non
             # The header may come more than once (RFC 7240, section 2).
             prefer = ", ".join(request.headers.getlist("prefer"))
         headers = await honour_prefer(invocation, prefer, invocation.response_timeout)
-        return _json(in_full(invocation, urls_of(request, prefix)), headers)
+        return _json(in_full(invocation, InvocationUrls(base_url(request.scope), prefix)), headers)
 
     @router.delete(
         f"{ACTION_INVOCATIONS_PATH}/{{id}}",

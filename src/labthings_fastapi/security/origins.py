@@ -1,6 +1,6 @@
-"""Which web pages may do what: origins, cross-site requests and CORS; pure.
+"""What web pages of other origins may do; pure.
 
-Browsers say in `Origin` (RFC 6454) and `Sec-Fetch-Site` where a request comes from, and a page
+Browsers send in `Origin` (RFC 6454) and `Sec-Fetch-Site` which page made a request, and the page
 cannot change either. Programs that are no browsers send neither.
 """
 
@@ -17,12 +17,6 @@ SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 """Methods that change nothing (RFC 9110, section 9.2.1)."""
 _DEFAULT_PORTS: Final = {"http": "80", "https": "443", "ws": "80", "wss": "443"}
 _ORIGIN: Final = re.compile(r"https?://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:[0-9]{1,5})?")
-_EXPOSED: Final = (
-    "Allow, ETag, Last-Event-ID, Link, Location, Preference-Applied, Retry-After, WWW-Authenticate"
-)
-_ACCEPTED: Final = (
-    "Authorization, Content-Type, Idempotency-Key, If-None-Match, Last-Event-ID, Prefer"
-)
 
 Headers = Mapping[bytes, bytes]
 
@@ -65,16 +59,16 @@ def is_own(origin: str, host: str, scheme: str) -> bool:
 
 
 class OriginRule:
-    """Tells what a browser may do for a page; immutable."""
+    """Decides which requests of web pages are refused; immutable."""
 
     def __init__(self, allowed: frozenset[str] = frozenset()) -> None:
-        """Allow pages of our own origin, and of these."""
+        """Allow pages of the server's own origin, and of these."""
         self.allowed = allowed
 
     def is_foreign(self, headers: Headers, scheme: str) -> bool:
-        """Whether a request comes from a page that is neither ours nor allowed.
+        """Return True if the page is neither of the server's own origin nor allowed.
 
-        Without an `Origin`, `Sec-Fetch-Site` tells; without both it comes from no page.
+        Without `Origin`, `Sec-Fetch-Site` decides. A request without both comes from no page.
         """
         origin = headers.get(b"origin")
         if origin is None:
@@ -84,8 +78,8 @@ class OriginRule:
             return False
         return not is_own(text, headers.get(b"host", b"").decode("latin-1"), scheme)
 
-    def is_from_elsewhere(self, headers: Headers, scheme: str) -> bool:
-        """Whether it comes from a page of another origin, allowed or not."""
+    def is_cross_origin(self, headers: Headers, scheme: str) -> bool:
+        """Return True if the page is of another origin, allowed or not."""
         origin = headers.get(b"origin")
         if origin is None:
             return headers.get(b"sec-fetch-site") in (b"cross-site", b"same-site")
@@ -94,46 +88,21 @@ class OriginRule:
         )
 
     def refuses(self, kind: str, method: str, headers: Headers, scheme: str) -> bool:
-        """Whether a request must be refused: what changes something, and what keeps a line open."""
+        """Return True for a foreign page that wants to change something, or to follow a stream.
+
+        `kind` is the type of the ASGI scope, `http` or `websocket`.
+        """
         if b"origin" not in headers and b"sec-fetch-site" not in headers:
             return False
+        if method == "OPTIONS" and b"access-control-request-method" in headers:
+            return self.is_foreign(headers, scheme)
         if method in SAFE_METHODS and kind == "http":
             if headers.get(b"sec-fetch-mode") == b"no-cors":
-                # As an image or a script of that page, from which the browser would keep it.
+                # As an image or a script of that page. The page cannot read it.
                 return headers.get(b"sec-fetch-site") in (b"cross-site", b"same-site")
-            # The browser keeps the answer from the page; a stream would go on all the same.
+            # The page cannot read the response, but a stream would stay open.
             if b"text/event-stream" not in headers.get(b"accept", b""):
                 return False
             if b"origin" not in headers:
                 return False
         return self.is_foreign(headers, scheme)
-
-    def sharing(self, headers: Headers) -> list[tuple[bytes, bytes]]:
-        """Return the headers that let an allowed page read the answer (Fetch, section 3.3)."""
-        if not self.allowed:
-            return []
-        found = [(b"vary", b"Origin")]
-        origin = headers.get(b"origin", b"")
-        if origin.decode("latin-1").lower() in self.allowed:
-            found.append((b"access-control-allow-origin", origin))
-            found.append((b"access-control-expose-headers", _EXPOSED.encode()))
-        return found
-
-    @staticmethod
-    def is_preflight(method: str, headers: Headers) -> bool:
-        """Whether a browser asks what a page may send."""
-        return (
-            method == "OPTIONS"
-            and b"origin" in headers
-            and b"access-control-request-method" in headers
-        )
-
-    def preflight(self, headers: Headers) -> list[tuple[bytes, bytes]] | None:
-        """Return what an allowed page is told beside `sharing`; None for any other."""
-        if headers.get(b"origin", b"").decode("latin-1").lower() not in self.allowed:
-            return None
-        return [
-            (b"access-control-allow-methods", b"GET, HEAD, POST, PUT, DELETE"),
-            (b"access-control-allow-headers", _ACCEPTED.encode()),
-            (b"access-control-max-age", b"600"),
-        ]

@@ -200,6 +200,7 @@ def _tls(args: argparse.Namespace, settings_folder: Path) -> Tls | None:
 
 
 def _run_server(args: argparse.Namespace) -> None:
+    from labthings_fastapi.server.access.exposure import check_listen_host
     from labthings_fastapi.server.address import ListenAddress
     from labthings_fastapi.server.web.sockets import check_address
 
@@ -212,7 +213,7 @@ def _run_server(args: argparse.Namespace) -> None:
         given["security"] = insecure(given.get("security"))
     check_address(args.host, args.port)
     server = ThingServer(given, debug=args.debug, tolerant=args.tolerant)
-    server.access.check_exposure(args.host)
+    check_listen_host(server.access, args.host)
     tls = _tls(args, server.settings_folder)
     names = ", ".join(server.things) or "no Things"
     url = ListenAddress(args.host, args.port, tls is not None).url.removesuffix("/")

@@ -20,7 +20,7 @@ from labthings_fastapi.problems import well_formed
 from labthings_fastapi.routes import problem_response
 from labthings_fastapi.security.hosts import HostRule, own_names
 from labthings_fastapi.server.access.client_address import ClientAddresses
-from labthings_fastapi.server.access.rejections import unknown_host
+from labthings_fastapi.server.access.refusals import unknown_host
 
 DEFAULT_TEMPLATE = """<!DOCTYPE html>
 <html lang="en">
@@ -89,7 +89,7 @@ class FallbackApp(FastAPI):
         self._context = {**self._context, **{name: str(value) for name, value in given.items()}}
 
     async def _page(self, request: Request) -> Response:
-        peer = self._peers.of(request.scope)
+        peer = self._peers.find(request.scope)
         host = request.headers.get("host", "").encode("latin-1")
         if peer.address is not None and not self._hosts.allows(host):
             return problem_response(unknown_host(host))

@@ -38,11 +38,9 @@ if TYPE_CHECKING:
 
     from fastapi import FastAPI
     from starlette.testclient import TestClient
-    from starlette.types import ASGIApp
 
     from labthings_fastapi.bindings.binding import Binding
-    from labthings_fastapi.server.access.middleware import AccessMiddleware
-    from labthings_fastapi.server.access.policy import AccessPolicy
+    from labthings_fastapi.server.access.audit import Audit
     from labthings_fastapi.server.address import ListenAddress
     from labthings_fastapi.server.openapi.document import ThingsAPI
     from labthings_fastapi.server.web.tls import TlsChoice
@@ -82,6 +80,7 @@ class ThingServer(ThingRegistry):
         """
         from labthings_fastapi.server.config.validation import validated
 
+        from .access.checks import AccessChecks
         from .journal_lifecycle import JournalLifecycle
         from .mdns import MdnsAnnouncement
 
@@ -98,8 +97,9 @@ class ThingServer(ThingRegistry):
         self._announcing = MdnsAnnouncement(self.config.discovery, self._server_id.get)
         self.blobs = BlobStore(self.api_prefix)
         self.action_manager = self._make_manager()
-        self._subjects = RequestTargets(self.action_manager, self.api_prefix)
-        self.access = self._make_entrance()
+        self._targets = RequestTargets(self.action_manager, self.api_prefix)
+        self._audit = self._make_audit()
+        self.access = AccessChecks(self.config)
         self._recording = JournalLifecycle(
             self.action_manager, self.config.journal, self.settings_folder
         )
@@ -112,7 +112,6 @@ class ThingServer(ThingRegistry):
         self.app = self._make_app()
         self._bind()
         self._attach()
-        self.app.guard(self._enter_by)
         self._build()
 
     @classmethod
@@ -147,34 +146,25 @@ class ThingServer(ThingRegistry):
             max_queued_runs=self.config.max_queued_runs,
         )
 
-    def _make_entrance(self) -> AccessPolicy:
+    def _make_audit(self) -> Audit:
         from labthings_fastapi.server.access.audit import Audit
-        from labthings_fastapi.server.access.policy import AccessPolicy
 
         audit = Audit(lambda: self.action_manager.journal, self.broker.boot_id)
         self.action_manager.records.before = audit.write
-        return AccessPolicy(self.config, audit, self._subjects)
+        return audit
 
     def _make_app(self) -> ThingsAPI:
         from labthings_fastapi.dependencies.server import STATE_NAME
+        from labthings_fastapi.server.access.middleware import with_access
         from labthings_fastapi.server.openapi.document import ThingsAPI
 
         app = ThingsAPI(
             self, lifespan=self._lifespan, openapi_url=f"{self.api_prefix}/openapi.json"
         )
         setattr(app.state, STATE_NAME, self)
+        origins = self.config.cors_origins
+        app.wrap(lambda inner: with_access(inner, self.access, self._targets, self._audit, origins))
         return app
-
-    def _enter_by(self, whole: ASGIApp) -> AccessMiddleware:
-        """Put the door before the app, and behind the door the short way to the Things."""
-        from labthings_fastapi.server.access.middleware import AccessMiddleware
-
-        from .short_cut import ShortCut
-
-        things = self.http.in_front_of(whole)
-        return AccessMiddleware(
-            ShortCut(self.app, things, whole, lambda: self._thing_lifecycle.failures), self.access
-        )
 
     def _bind(self) -> None:
         """Offer Things in each protocol."""
@@ -184,6 +174,7 @@ class ThingServer(ThingRegistry):
 
         from .unavailable_things import UnavailableThings
 
+        unavailable = self._thing_lifecycle.unavailable
         interactions = Interactions(
             self.action_manager,
             self._workers,
@@ -191,10 +182,10 @@ class ThingServer(ThingRegistry):
         )
         self.http = HttpBinding(self.app, interactions, prefix=self.api_prefix)
         self.websocket = WebSocketBinding(
-            self.app, interactions, prefix=self.api_prefix, failures=self._failures_by_path
+            self.app, interactions, prefix=self.api_prefix, failures=lambda: unavailable
         )
         self.bindings: tuple[Binding, ...] = (self.http, self.websocket)
-        self.app.add_middleware(UnavailableThings, failures=self._failures_by_path)
+        self.app.add_middleware(UnavailableThings, unavailable=unavailable)
 
     def _attach(self) -> None:
         """Put the server's own resources on the app."""
@@ -205,9 +196,9 @@ class ThingServer(ThingRegistry):
         self.http.descriptions.offer(self.bindings)
         self.http.directory.server_id = self._server_id.get
         self.http.directory.schemes = lambda: self.security_schemes
-        use_problem_details(self, self.app)
-        routes.attach(self, self.app, self.api_prefix)
-        session_routes.attach(self.access, self.app, self.api_prefix)
+        use_problem_details(self.app, self.http.router, self.api_prefix)
+        routes.attach(self, self.http.descriptions, self.app, self.api_prefix)
+        session_routes.attach(self.access.authentication, self.app, self.api_prefix)
         docs_page.attach(self.app, self.api_prefix)
         self.action_manager.attach_to_app(self.app, self.api_prefix)
         self.action_manager.records.attach_to_app(self.app, self.api_prefix)
@@ -219,7 +210,7 @@ class ThingServer(ThingRegistry):
     def _expose(self, thing: Thing) -> None:
         for binding in self.bindings:
             binding.expose(thing)
-        self._subjects.add(thing)
+        self._targets.add(thing)
         self.app.describe_anew()
 
     # --- what it holds --------------------------------------------------------------------
@@ -262,6 +253,11 @@ class ThingServer(ThingRegistry):
         """
         self._recording.claim_folder()
 
+    def security_summary(self) -> dict[str, Any]:
+        """Return how the server is protected."""
+        schemes = self.access.authentication.schemes
+        return {"authentication": schemes or None, "insecure": self.access.insecure}
+
     def thing_health(self) -> dict[str, dict[str, str]]:
         """Return the class and the state of each Thing, by name."""
         states, failures = self._thing_lifecycle.states, self._thing_lifecycle.failures
@@ -272,13 +268,6 @@ class ThingServer(ThingRegistry):
                 **({"error": failures[name]} if name in failures else {}),
             }
             for name, thing in self._things.items()
-        }
-
-    def _failures_by_path(self) -> Mapping[str, str]:
-        failures = self._thing_lifecycle.failures
-        return {
-            self._things[name].path: f"Thing {name!r} was not started: {reason}."
-            for name, reason in failures.items()
         }
 
     def add_thing(self, thing: T, path: str) -> T:
@@ -392,8 +381,10 @@ class ThingServer(ThingRegistry):
         """
         from labthings_fastapi.server.web.run import serve
 
-        self.access.check_exposure(host)
-        self.access.warn_of_exposure(host, tls=bool(tls))
+        from .access.exposure import check_listen_host, warn_of_exposure
+
+        check_listen_host(self.access, host)
+        warn_of_exposure(self.access, host, tls=bool(tls))
         serve(self, host, port, tls)
 
     @contextmanager

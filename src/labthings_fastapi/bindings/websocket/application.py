@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from labthings_fastapi.bindings.interaction.origins import path_of
 from labthings_fastapi.problems import Problem, message_problem
+from labthings_fastapi.request_location import request_path
 from labthings_fastapi.routes import problem_response
 
 from .encoders import LabThingsWriter
@@ -40,7 +40,7 @@ class SocketsApplication:
         if kind != "websocket" and not (kind == "http" and path.endswith("/ws")):
             await self._app(scope, receive, send)
             return
-        path = path_of(scope)
+        path = request_path(scope)
         used = self._served.at_socket(path)
         if used is None and path != f"{self._served.prefix}/ws":
             await self._app(scope, receive, send)

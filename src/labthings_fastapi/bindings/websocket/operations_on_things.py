@@ -14,7 +14,6 @@ from labthings_fastapi.bindings.interaction.actions import (
     output_of,
     when_begun,
 )
-from labthings_fastapi.bindings.interaction.origins import origin_of
 from labthings_fastapi.exceptions import (
     AffordanceNotFoundError,
     InvocationFinishedError,
@@ -22,6 +21,7 @@ from labthings_fastapi.exceptions import (
     RequestError,
 )
 from labthings_fastapi.problems import Problem
+from labthings_fastapi.request_location import base_url
 
 from . import internal_request
 from .permission import Refused
@@ -45,10 +45,7 @@ class Operations:
         """Act for the client that opened the socket of this ASGI scope."""
         self._served = served
         self._scope = scope
-        headers = dict(scope["headers"])
-        host: bytes | None = headers.get(b"host")
-        origin = origin_of(scope, host.decode("latin-1") if host is not None else None)
-        self._place = InvocationUrls(origin, served.prefix)
+        self._place = InvocationUrls(base_url(scope), served.prefix)
 
     async def read(self, request: Request) -> Answer:
         """Read one property."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-    from labthings_fastapi.server.access.policy import AccessPolicy
+    from labthings_fastapi.server.access.checks import AccessChecks
     from labthings_fastapi.thing import Thing
 
 Json = dict[str, Any]
@@ -38,7 +38,7 @@ class Holder(Protocol):
         """What comes before every path."""
 
     @property
-    def access(self) -> AccessPolicy:
+    def access(self) -> AccessChecks:
         """Whom the server lets in."""
 
 
@@ -57,19 +57,15 @@ class ThingsAPI(FastAPI):
         self._holder = holder
         self._lock = threading.Lock()  # guards the next, and the document that goes with it
         self._additions = 0
-        self._entered: ASGIApp = super().__call__
+        self._wrapped: ASGIApp = super().__call__
 
-    def guard(self, door: Callable[[ASGIApp], ASGIApp]) -> None:
-        """Let everything that comes in pass `door` first, also before middleware added later.
-
-        `door` is given the app as it was, and returns what to call in its place.
-        """
-        self._entered = door(super().__call__)
+    def wrap(self, middleware: Callable[[ASGIApp], ASGIApp]) -> None:
+        """Put a middleware around the app, outside of all that `add_middleware` ever adds."""
+        self._wrapped = middleware(self._wrapped)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection."""
-        # A coroutine, by which servers know ASGI 3: what is entered is a plain function.
-        await self._entered(scope, receive, send)
+        await self._wrapped(scope, receive, send)
 
     def describe_anew(self) -> None:
         """Have the document written anew when somebody asks next; any thread."""
@@ -105,9 +101,9 @@ class ThingsAPI(FastAPI):
         return document
 
 
-def security_schemes(document: Json, access: AccessPolicy, prefix: str) -> None:
+def security_schemes(document: Json, access: AccessChecks, prefix: str) -> None:
     """Say how clients prove who they are; nothing is said where nobody is asked."""
-    if not access.required:
+    if not access.authentication.required:
         return
     found: Json = {
         scheme: {"type": "http", "scheme": scheme} for scheme in access.authentication.schemes
