@@ -1,7 +1,7 @@
 """LabThings: laboratory hardware on the network.
 
-`import labthings_fastapi as lt` is the front door: everything that most users need is here, under
-the name that the documentation uses. Rooms load when something of theirs is first used.
+Use it as `import labthings_fastapi as lt`: it has every name that most users need. The modules
+behind a name are imported when the name is first used.
 """
 
 from importlib import import_module
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from .thing import Thing, ThingClassSettings
     from .thing_host.interface import ThingServerInterface
 
-_WHERE = {
+_DEFINED_IN = {
     "DataProperty": "descriptors.data_property",
     "DataSetting": "descriptors.setting",
     "Event": "descriptors.event",
@@ -87,13 +87,13 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in _MODULES:
-        found: Any = import_module(f"{__name__}.{_MODULES[name]}")
-    elif name in _WHERE:
-        found = getattr(import_module(f"{__name__}.{_WHERE[name]}"), name)
+        value: Any = import_module(f"{__name__}.{_MODULES[name]}")
+    elif name in _DEFINED_IN:
+        value = getattr(import_module(f"{__name__}.{_DEFINED_IN[name]}"), name)
     else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    globals()[name] = found
-    return found
+    globals()[name] = value
+    return value
 
 
 def __dir__() -> list[str]:

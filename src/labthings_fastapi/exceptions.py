@@ -1,9 +1,9 @@
 """Every public error of the package.
 
-The tree. Beside the common base stands the builtin that a stranger would catch::
+Each class also derives from the builtin exception that code without LabThings would catch::
 
     LabThingsError (Exception)
-    ├── AffordanceDefinitionError (TypeError)      a class declares something that cannot work
+    ├── AffordanceDefinitionError (TypeError)      a declaration in a class is wrong
     ├── AffordanceNotFoundError (KeyError)
     ├── ThingNameError (ValueError)                a name or path that cannot be served
     ├── ThingNotFoundError (KeyError)
@@ -15,8 +15,8 @@ The tree. Beside the common base stands the builtin that a stranger would catch:
     ├── ServerNotRunningError (RuntimeError)
     ├── FolderInUseError (RuntimeError)            another process serves from this settings folder
     ├── CredentialError (ValueError)               tokens or passwords that cannot be made or read
-    ├── UnprotectedError (RuntimeError)            a network could reach a server that asks nobody
-    ├── NotAllowedError (PermissionError)          an actor whose role does not reach
+    ├── UnprotectedError (RuntimeError)            a network could reach a server without tokens
+    ├── NotAllowedError (PermissionError)          the role of an actor does not allow it
     ├── ReadOnlyPropertyError (AttributeError)
     ├── SettingsWriteError (OSError)
     ├── UnserialisableValueError (ValueError)
@@ -25,19 +25,20 @@ The tree. Beside the common base stands the builtin that a stranger would catch:
     ├── InvocationFinishedError (RuntimeError)
     ├── OutputNotReadyError (RuntimeError)
     ├── NoOutputError (LookupError)
-    │   └── OutputNotKeptError                     large or binary, and the run is history
-    ├── IdempotencyKeyError (ValueError)           a key stands for another request
+    │   └── OutputNotKeptError                     large or binary, from before a restart
+    ├── IdempotencyKeyError (ValueError)           a key was used for another request
     ├── InvocationError (RuntimeError)             an anticipated failure, raised by user code
     ├── ActionBusyError (RuntimeError)
     ├── TooBusyError (RuntimeError)
     ├── GlobalLockBusyError (TimeoutError)
-    ├── RequestError (ValueError)                  a request that cannot be read
+    ├── RequestError (ValueError)                  a request that is not understood
     │   ├── MalformedBodyError, UnsupportedMediaTypeError, BodyTooLargeError
-    └── ClientError (RuntimeError)                 seen by a client
-        ├── FailedToInvokeActionError, ServerActionError, ClientPropertyError
-    InvocationCancelledError (BaseException)       so that `except Exception` cannot eat a cancel
+    ├── FailedToInvokeActionError (RuntimeError)   these three are for clients
+    ├── ServerActionError (RuntimeError)
+    └── ClientPropertyError (RuntimeError)
+    InvocationCancelledError (BaseException)       so that `except Exception` cannot stop a cancel
 
-Constructors take facts and build the message. HTTP status codes live in `problems.py` alone.
+Constructors take values and build the message. HTTP status codes are in `problems.py` alone.
 """
 
 from __future__ import annotations
@@ -50,51 +51,51 @@ if TYPE_CHECKING:
 
 
 class LabThingsError(Exception):
-    """The base of every error that this package raises, cancellation excepted."""
+    """The base of every error of this package, except `InvocationCancelledError`."""
 
     def __str__(self) -> str:
-        # KeyError shows the repr of its argument; people want the sentence.
+        # KeyError shows the repr of its argument; the message alone is easier to read.
         return str(self.args[0]) if self.args else ""
 
 
 class InvocationCancelledError(BaseException):
-    """A run was asked to stop.
+    """An invocation was asked to stop.
 
-    Not an `Exception`, so that `except Exception` in laboratory code cannot swallow it. Code that
-    must tidy up should use `finally`, or catch this and raise it again.
+    It is not an `Exception`, so that `except Exception` in the code of a Thing does not catch it.
+    Code that must clean up uses `finally`, or catches this error and raises it again.
     """
 
 
 class AffordanceDefinitionError(LabThingsError, TypeError):
-    """A class declares an affordance that cannot work; raised when the class is made."""
+    """A class declares an affordance wrongly; raised when the class is made."""
 
 
 class AffordanceNotFoundError(LabThingsError, KeyError):
     """A Thing has no affordance of that name."""
 
     def __init__(self, thing: str, kind: str, name: str, known: Sequence[str] = ()) -> None:
-        """Say which Thing, what kind of affordance, and which names there are."""
+        """Name the Thing, the kind of affordance, and the names that exist."""
         known_text = f" It has: {', '.join(known)}." if known else ""
         super().__init__(f"Thing {thing!r} has no {kind} called {name!r}.{known_text}")
 
 
 class ThingNameError(LabThingsError, ValueError):
-    """A Thing's name or path cannot be used in a URL, or is taken."""
+    """A Thing's name or path cannot be used in a URL, or another Thing has it."""
 
 
 class ThingNotFoundError(LabThingsError, KeyError):
-    """The server has no such Thing."""
+    """The server has no Thing of this name, path or class."""
 
 
 class ThingDescriptionError(LabThingsError, ValueError):
-    """A Thing Description breaks the W3C standard; the message lists every violation by path."""
+    """A Thing Description breaks W3C TD 1.1; the message lists every violation with its path."""
 
 
 class ThingSlotError(LabThingsError, RuntimeError):
-    """A slot names no Thing, a wrong one or several, so the server cannot be built."""
+    """The server found no Thing for a slot, a wrong one or several, and cannot be built."""
 
     def __init__(self, thing: str, slot: str, reason: str) -> None:
-        """Name the slot as `<thing>.<slot>` and say why."""
+        """Name the slot as `<thing>.<slot>`, with the reason."""
         super().__init__(f"{thing}.{slot}: {reason}")
 
 
@@ -106,7 +107,7 @@ class ThingStartError(LabThingsError, RuntimeError):
     """A Thing could not be started: its `__enter__` failed."""
 
     def __init__(self, thing: str, reason: BaseException) -> None:
-        """Keep the failing Thing's name as `thing` beside the message."""
+        """Name the Thing; its name is also the attribute `thing`."""
         self.thing = thing
         super().__init__(f"Thing {thing!r} could not start: {describe_exception(reason)}")
 
@@ -116,141 +117,144 @@ class ServerConfigurationError(LabThingsError, ValueError):
 
 
 class ServerNotRunningError(LabThingsError, RuntimeError):
-    """Something was asked of a server that is not running."""
+    """This needs a running server."""
 
 
 class FolderInUseError(LabThingsError, RuntimeError):
-    """The server of another process keeps its settings and its journal in the same folder."""
+    """The server of another process uses the same settings folder."""
 
     def __init__(self, folder: str, process: str = "") -> None:
         """Name the folder and, if it is known, the id of the process."""
-        who = f"process {process}" if process else "another process"
+        owner = f"process {process}" if process else "another process"
         super().__init__(
-            f"The settings folder {folder!r} is in use by the server of {who}: stop that one, or "
-            "give this one a `settings_folder` of its own."
+            f"The settings folder {folder!r} is in use by the server of {owner}. Stop that "
+            "server, or set another `settings_folder` for this one."
         )
 
 
 class CredentialError(LabThingsError, ValueError):
-    """A token or a password cannot be made, or those that there are cannot be read."""
+    """A token or password cannot be made, or the file of credentials cannot be read."""
 
 
 class UnprotectedError(LabThingsError, RuntimeError):
-    """A server that asks nobody for a token would be reached from the network."""
+    """A server without credentials would be reachable from the network."""
 
     def __init__(self, host: str) -> None:
-        """Name the address and what to do."""
+        """Name the address and the remedies."""
         super().__init__(
-            f"{host!r} can be reached from the network, and this server asks nobody who they are, "
-            "so anybody could move the instruments. Make a token with `labthings-server token "
-            "create --role operator`, or serve on 127.0.0.1, or say --insecure if that is meant."
+            f"{host!r} can be reached from the network, and this server has no tokens or "
+            "passwords: everyone on the network could move the instruments. Make a token with "
+            "`labthings-server token create --role operator`, or serve on 127.0.0.1, or add "
+            "--insecure to allow it."
         )
 
 
 class NotAllowedError(LabThingsError, PermissionError):
-    """An actor asked for what its role does not allow."""
+    """The role of an actor does not allow a request."""
 
-    def __init__(self, actor: str, role: str, needed: str, thing: str | None = None) -> None:
-        """Say who it is, what the role is, and which one it takes."""
-        where = f" on Thing {thing!r}" if thing else ""
+    def __init__(self, actor: str, role: str, required: str, thing: str | None = None) -> None:
+        """Name the actor, its role, the required role and, if there is one, the Thing."""
+        where = f" on {thing!r}" if thing else ""
         super().__init__(
-            f"{actor!r} is {role}{where}, and this needs {needed}: use a token with that role."
+            f"Forbidden: {actor!r} has role {role!r}{where}; {required!r} is required."
         )
 
 
 class ReadOnlyPropertyError(LabThingsError, AttributeError):
-    """A property that clients may not write was written by one, or has no setter."""
+    """A property was written that is read-only for clients, or that has no setter."""
 
 
 class SettingsWriteError(LabThingsError, OSError):
-    """A setting could not be saved, so neither memory nor disk was changed."""
+    """A setting could not be saved; the values in memory and on disk are as before."""
 
 
 class UnserialisableValueError(LabThingsError, ValueError):
     """A value has no JSON form."""
 
     def __init__(self, where: str, value_type: type, reason: str) -> None:
-        """Say which value, of what type, and what stood in the way."""
+        """Name the affordance, the type of the value and the reason."""
         super().__init__(
             f"{where}: a value of type {value_type.__name__!r} cannot be written as JSON: {reason}"
         )
 
 
 class OutputMismatchError(LabThingsError, TypeError):
-    """An action returned something that its return hint does not allow."""
+    """An action returned or yielded a value that breaks its return hint."""
 
 
 class InvocationNotFoundError(LabThingsError, KeyError):
-    """No run has this id, or it ended so long ago that it was dropped."""
+    """No invocation has this id, or it has expired."""
 
     def __init__(self, id: UUID | str) -> None:
-        """Name the id that was asked for."""
-        super().__init__(f"There is no invocation with id {id}: unknown, or expired and dropped.")
+        """Name the id."""
+        super().__init__(f"There is no invocation with id {id}: the id is unknown, or expired.")
 
 
 class InvocationFinishedError(LabThingsError, RuntimeError):
-    """A run has already ended, so it cannot be cancelled."""
+    """An invocation has already finished and cannot be cancelled."""
 
     def __init__(self, id: UUID, status: str) -> None:
-        """Say how the run ended."""
-        super().__init__(f"Invocation {id} has already finished ({status}): nothing to cancel.")
+        """Name the invocation and its final status."""
+        super().__init__(
+            f"Invocation {id} has already finished ({status}) and cannot be cancelled."
+        )
 
 
 class OutputNotReadyError(LabThingsError, RuntimeError):
-    """The output of a run was asked for before it ended."""
+    """An invocation has no output yet."""
 
     def __init__(self, id: UUID, status: str) -> None:
-        """Say where the run stands."""
-        super().__init__(f"Invocation {id} has no output yet: it is {status}. Ask again later.")
+        """Name the invocation and its status."""
+        super().__init__(f"Invocation {id} has no output yet: it is {status}. Try again later.")
 
 
 class NoOutputError(LabThingsError, LookupError):
-    """A run ended without an output, because it failed or was cancelled."""
+    """An invocation ended without an output, because it failed or was cancelled."""
 
     def __init__(self, id: UUID, status: str) -> None:
-        """Say how the run ended."""
+        """Name the invocation and its final status."""
         super().__init__(f"Invocation {id} has no output: it ended as {status!r}.")
 
 
 class OutputNotKeptError(NoOutputError):
-    """The output of a run of an earlier life of the server was too large or binary."""
+    """An invocation completed before a restart, and its output was too large or binary."""
 
     def __init__(self, id: UUID, size: int | None, media_type: str) -> None:
-        """Say how large it was, in bytes, and of what type."""
+        """Name the invocation, and the size (bytes) and media type of its output."""
         LabThingsError.__init__(
             self,
-            f"Invocation {id} completed before the server was restarted, and the journal keeps no "
-            f"output that is large or binary; this one was {media_type}, {size} bytes.",
+            f"Invocation {id} completed before the server was restarted. The journal does not "
+            f"keep large or binary outputs; this one was {media_type}, {size} bytes.",
         )
 
 
 class IdempotencyKeyError(LabThingsError, ValueError):
-    """An `Idempotency-Key` was sent with another request before."""
+    """An `Idempotency-Key` was used before, with another request."""
 
 
 class InvocationError(LabThingsError, RuntimeError):
-    """An anticipated failure of an action: logged as one line, without a traceback."""
+    """An anticipated failure; raise it in an action to log one line without a traceback."""
 
 
 class ActionBusyError(LabThingsError, RuntimeError):
-    """Another run holds the place that this action needs."""
+    """Another invocation of the same group is in progress."""
 
 
 class TooBusyError(LabThingsError, RuntimeError):
-    """The server or a Thing has as much waiting work as it accepts."""
+    """The server or a Thing has reached the limit of its waiting work."""
 
 
 class GlobalLockBusyError(LabThingsError, TimeoutError):
-    """The server-wide lock is held by someone else."""
+    """Another task holds the server's global lock."""
 
     def __init__(self, message: str = "The global lock is held.", log_level: int = 30) -> None:
-        """Keep the level (of `logging`) at which a run that could not start says so."""
+        """Set the message, and the level (of `logging`) of the record about it."""
         self.log_level = log_level
         super().__init__(message)
 
 
 class RequestError(LabThingsError, ValueError):
-    """A request could not be read."""
+    """A request is not understood."""
 
 
 class MalformedBodyError(RequestError):
@@ -258,38 +262,33 @@ class MalformedBodyError(RequestError):
 
 
 class UnsupportedMediaTypeError(RequestError):
-    """The body of a request is of a media type that is not accepted here."""
+    """The body of a request has a media type that is not accepted here."""
 
 
 class BodyTooLargeError(RequestError):
     """The body of a request is larger than the server accepts."""
 
 
-class ClientError(LabThingsError, RuntimeError):
-    """A client could not do what it was asked to."""
-
-
-class FailedToInvokeActionError(ClientError):
+class FailedToInvokeActionError(LabThingsError, RuntimeError):
     """The server refused to start an action."""
 
 
-class ServerActionError(ClientError):
+class ServerActionError(LabThingsError, RuntimeError):
     """An action ended in an error on the server."""
 
 
-class ClientPropertyError(ClientError):
+class ClientPropertyError(LabThingsError, RuntimeError):
     """A property could not be read or written."""
 
 
 def describe_exception(error: BaseException) -> str:
-    """Say what an exception is in one line, whatever its `__str__` does.
+    """Return `Name: message`; works also if the exception's `__str__` raises.
 
-    Laboratory code raises anything, also exceptions whose own text raises; a record of a failure
-    must not fail itself.
+    The code of a Thing may raise any exception. A report of a failure must not fail itself.
     """
     name = type(error).__name__
     try:
         text = str(error)
-    except BaseException:  # noqa: BLE001 - a hostile __str__ may raise anything
+    except BaseException:  # noqa: BLE001 - `__str__` may be user code
         return f"{name} (its message could not be read)"
     return f"{name}: {text}" if text else name

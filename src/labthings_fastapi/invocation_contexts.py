@@ -1,4 +1,4 @@
-"""Which run is this? The documented names for what `actions` holds."""
+"""The invocation that the running code belongs to: documented names, defined in `actions`."""
 
 from labthings_fastapi.actions.cancellation import CancelEvent
 from labthings_fastapi.actions.context import (

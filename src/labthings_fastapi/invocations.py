@@ -1,4 +1,4 @@
-"""How a run looks on the wire: documented names for what `actions` holds."""
+"""Invocations as clients see them: documented names, defined in `actions`."""
 
 from labthings_fastapi.actions.invocation_model import (
     GenericInvocationModel,

@@ -1,4 +1,4 @@
-"""Log records and runs: the documented names for what `actions` holds."""
+"""Logs of Things and invocations: documented names, defined in `actions`."""
 
 from labthings_fastapi.actions.logs import (
     THINGS_LOGGER,

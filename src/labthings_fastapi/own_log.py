@@ -1,4 +1,4 @@
-"""The framework's own loggers, which never raise."""
+"""Loggers of the framework itself, whose methods never raise."""
 
 from __future__ import annotations
 
@@ -13,31 +13,30 @@ if TYPE_CHECKING:
 
 
 class OwnLogger(logging.LoggerAdapter[logging.Logger]):
-    """A logger whose calls return, whatever the handlers and filters of the user do.
+    """A logger whose methods return even if a handler or filter of the user raises.
 
-    They run in the thread that logs. An exception out of them, or a `sys.exit()`, would end the
-    thread that writes the journal or keeps the deadlines, leave requests without an answer, and
-    keep whoever comes next from being told. Any thread may use it.
+    Handlers and filters run in the thread that logs. An exception from them, also `SystemExit`,
+    would end that thread, for example the writer of the journal. Any thread may use it.
     """
 
     def process(
         self, msg: object, kwargs: MutableMapping[str, Any]
     ) -> tuple[object, MutableMapping[str, Any]]:
-        """Leave everything as it is, `extra` among it."""
+        """Return the message and its keywords unchanged; the base class would replace `extra`."""
         return msg, kwargs
 
     def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
-        """Log; if that fails, tell it and the message on stderr, as handlers of `logging` do."""
-        # One frame more, so that a record names the code that logs, not this.
+        """Log; if that fails, write the error and the message to stderr, as `logging` does."""
+        # One more frame, so that the record names the code that logs and not this method.
         kwargs["stacklevel"] = kwargs.get("stacklevel", 1) + 1
         try:
             super().log(level, msg, *args, **kwargs)
-        except BaseException:  # noqa: BLE001 - see above
-            with contextlib.suppress(BaseException):  # there may be no stderr, or no memory
+        except BaseException:  # noqa: BLE001 - handlers and filters are user code
+            with contextlib.suppress(BaseException):  # without stderr, or memory
                 text = str(msg) % args if args else msg
                 sys.stderr.write(f"Logging failed at {text!r}:\n{traceback.format_exc()}")
 
 
 def own_logger(name: str) -> OwnLogger:
-    """Return the logger `labthings_fastapi.<name>`, for what the framework itself has to say."""
+    """Return the logger `labthings_fastapi.<name>` for messages of the framework itself."""
     return OwnLogger(logging.getLogger(f"labthings_fastapi.{name}"))

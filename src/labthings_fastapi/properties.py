@@ -1,4 +1,4 @@
-"""Properties and settings: documented names for what `descriptors` and `decorators` hold."""
+"""Properties and settings: documented names, defined in `descriptors` and `decorators`."""
 
 from labthings_fastapi.decorators import property, setting
 from labthings_fastapi.descriptors.data_property import DataProperty

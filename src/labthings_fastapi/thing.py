@@ -1,4 +1,4 @@
-"""The base class of everything that a server offers."""
+"""The base class of all Things."""
 
 from __future__ import annotations
 
@@ -30,22 +30,33 @@ if TYPE_CHECKING:
 
 
 class ThingClassSettings(TypedDict, total=False):
-    """How a class of Thing behaves; assigned to `_class_settings`."""
+    """The keys of `Thing._class_settings`."""
 
     validate_properties_on_set: bool
-    """Whether values set from Python are checked, as those from clients always are; True."""
+    """True (the default): values that Python code sets are validated, like those of clients."""
 
 
 class Thing:
-    """A piece of hardware, or of software, with properties, actions and events.
+    """An instrument or a piece of software with properties, actions and events.
 
-    Subclass it, and declare what clients may use with `lt.property`, `lt.action` and their like.
-    Define `__enter__` and `__exit__` to open and close the hardware: a server calls them in worker
-    threads when it starts and stops.
+    Subclass it, and declare what clients can use::
+
+        class Stage(lt.Thing):
+            speed: float = lt.property(default=1.0, gt=0, unit="mm/s")
+
+            @lt.action
+            def move(self, distance: float) -> None: ...
+
+    Define `__enter__` and `__exit__` to open and close the hardware. Both may be `async`. A server
+    calls them in worker threads when it starts and stops, also several times. A Thing also works
+    without a server, for example in a notebook: `Stage().move(3)`.
+
+    Clients call actions and getters from many threads at the same time. A Thing protects its own
+    attributes with a lock; properties that are declared as attributes need none.
     """
 
     title: str
-    """What people call it; by default the first line of the docstring, or the class's name."""
+    """A short text for people; by default the first line of the docstring, or the class's name."""
 
     _affordances: ClassVar[Mapping[str, BaseDescriptor]] = {}
 
@@ -53,7 +64,7 @@ class Thing:
     """Name → property, on the class and on an instance."""
 
     settings = AffordanceMap(Setting, PropertyInfo)
-    """Name → setting: the properties that are saved."""
+    """Name → setting (a property that is saved), on the class and on an instance."""
 
     actions = AffordanceMap(ActionDescriptor)
     """Name → action, on the class and on an instance."""
@@ -62,21 +73,20 @@ class Thing:
     """Name → event, on the class and on an instance."""
 
     _class_settings: ClassVar[ThingClassSettings] = {}
-    """How the class behaves: `validate_properties_on_set`."""
+    """Options of the class; see `ThingClassSettings`. An unknown key is an error."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Check every affordance, so that mistakes show when the class is made."""
+        """Check every affordance, so that a wrong declaration fails when the class is made."""
         super().__init_subclass__(**kwargs)
         if "title" not in vars(cls):
             cls.title = summary(vars(cls).get("__doc__")) or cls.__name__
-        caller = inspect.currentframe()
-        around = caller.f_back if caller is not None else None
-        namespace = (
-            dict(around.f_locals) if around is not None and "<locals>" in cls.__qualname__ else {}
-        )
-        found = dict(descriptors_of(cls))
-        for name, descriptor in found.items():
-            # A base that is no Thing has not checked what it brings along.
+        # Type hints of a class in a function may use local names of that function.
+        frame = inspect.currentframe()
+        function = frame.f_back if frame is not None and "<locals>" in cls.__qualname__ else None
+        namespace = dict(function.f_locals) if function is not None else {}
+        affordances = dict(descriptors_of(cls))
+        for name, descriptor in affordances.items():
+            # Those of a Thing above are checked, those of another base class are not.
             if not descriptor.checked:
                 descriptor.check(namespace)
             if name in RESERVED_AFFORDANCES and not isinstance(descriptor, ThingSlot):
@@ -84,29 +94,30 @@ class Thing:
                     f"{cls.__name__}.{name}: the name {name!r} is used by the server itself. "
                     "Give this affordance another name."
                 )
-        cls._affordances = found
+        cls._affordances = affordances
         _check_paths(cls)
         unknown = sorted(cls._class_settings.keys() - ThingClassSettings.__annotations__.keys())
         if unknown:
             raise AffordanceDefinitionError(
-                f"{cls.__name__}._class_settings has no setting {unknown[0]!r}; there is: "
-                f"{', '.join(ThingClassSettings.__annotations__)}."
+                f"{cls.__name__}._class_settings: the key {unknown[0]!r} is unknown. "
+                f"Known keys: {', '.join(ThingClassSettings.__annotations__)}."
             )
 
     def __init__(self, thing_server_interface: ThingServerInterface | None = None) -> None:
-        """Live in the given house; without one, in an empty one."""
+        """Attach to the server's interface; without one, use a standalone interface."""
         if thing_server_interface is not None:
             self._thing_server_interface = thing_server_interface
 
     @property
     def _thing_server_interface(self) -> ThingServerInterface:
-        # Looked up, and not set in `__init__`, for subclasses that do not call it.
-        found: ThingServerInterface | None = self.__dict__.get("_thing_server_interface")
-        if found is None:
-            made = interface_without_server(type(self).__name__)
-            found = self.__dict__.setdefault("_thing_server_interface", made)
-            assert found is not None  # noqa: S101 - for type checkers
-        return found
+        # Not set in `__init__`, because a subclass may not call `super().__init__()`.
+        interface: ThingServerInterface | None = self.__dict__.get("_thing_server_interface")
+        if interface is None:
+            # `setdefault`: two threads may come here at the same time.
+            standalone = interface_without_server(type(self).__name__)
+            interface = self.__dict__.setdefault("_thing_server_interface", standalone)
+            assert interface is not None  # noqa: S101 - for type checkers
+        return interface
 
     @_thing_server_interface.setter
     def _thing_server_interface(self, value: ThingServerInterface) -> None:
@@ -116,34 +127,38 @@ class Thing:
 
     @property
     def name(self) -> str:
-        """The name on the server; without one, the name of the class."""
+        """The name on the server; without a server, the name of the class."""
         return self._thing_server_interface.name
 
     @property
     def path(self) -> str:
-        """The path in URLs, with a slash at both ends."""
+        """The path in URLs, with a slash at both ends, as in `/stage/`."""
         return self._thing_server_interface.path
 
     @property
     def logger(self) -> logging.Logger:
-        """Where this Thing logs; records logged in a run belong to that run."""
+        """The logger `labthings_fastapi.things.<name>`.
+
+        Records that are logged in an invocation belong to its log, which clients can read.
+        """
         return logging.getLogger(f"{THINGS_LOGGER}.{self.name}")
 
     @property
     def _settings_file(self) -> SettingsFile | None:
-        found: SettingsFile | None = self.__dict__.get("_settings_file")
-        house = self._thing_server_interface
-        path = house.settings_file_path
-        if found is None and path is not None:
-            found = self.__dict__.setdefault(
-                "_settings_file", SettingsFile(path, self.logger, house.claim_folder)
+        file: SettingsFile | None = self.__dict__.get("_settings_file")
+        interface = self._thing_server_interface
+        path = interface.settings_file_path
+        if file is None and path is not None:
+            file = self.__dict__.setdefault(
+                "_settings_file", SettingsFile(path, self.logger, interface.claim_folder)
             )
-        return found
+        return file
 
     def load_settings(self) -> None:
-        """Give the settings the values in their file; a bad value costs only itself.
+        """Set the settings to the values in their file.
 
-        The server calls this after `__init__` and before `__enter__`.
+        A value that is invalid is logged, and this setting keeps its default. The server calls
+        this method after `__init__` and before `__enter__`.
         """
         file = self._settings_file
         if file is None:
@@ -156,7 +171,7 @@ class Thing:
                 info.descriptor.restore(self, saved)
             except (Exception, SystemExit) as error:  # noqa: BLE001 - setters are user code
                 self.logger.warning(
-                    "Setting %r keeps its default: the value %r in %s is not valid: %s",
+                    "Setting %r keeps its default: the value %r in %s is invalid: %s",
                     name,
                     saved,
                     file.path,
@@ -164,16 +179,16 @@ class Thing:
                 )
 
     def save_settings(self) -> None:
-        """Write all settings to their file; each is also saved whenever it is set.
+        """Write all settings to their file; each setting is also saved when it is set.
 
         Raises:
-            SettingsWriteError: the file is as it was.
+            SettingsWriteError: the file could not be written, and is as before.
         """
         file = self._settings_file
         if file is None:
             return
         if not file.loaded:
-            file.load()  # for the keys that nobody knows
+            file.load()  # so that unknown keys in the file are kept
         settings = self.settings.items()
         file.save_latest(
             lambda: {name: info.descriptor.saved_form(self) for name, info in settings}
@@ -181,37 +196,37 @@ class Thing:
 
     @property
     def thing_state(self) -> Mapping[str, Any]:
-        """Metadata that describes the Thing now, to go with data; override it."""
+        """Metadata of the present state, to be stored with data; override it."""
         return {}
 
     @property
     def property_descriptors(self) -> Mapping[str, BaseProperty[Any]]:
-        """The declarations of the properties, by name."""
+        """Name → descriptor of a property."""
         return type(self).properties
 
     @property
     def action_descriptors(self) -> Mapping[str, ActionDescriptor[Any, Any, Any]]:
-        """The declarations of the actions, by name."""
+        """Name → descriptor of an action."""
         return type(self).actions
 
     @property
     def event_descriptors(self) -> Mapping[str, EventDescriptor]:
-        """The declarations of the events, by name."""
+        """Name → descriptor of an event."""
         return type(self).events
 
     def thing_description(
         self, path: str | None = None, base: str | None = None
     ) -> ThingDescription:
-        """Return the Thing Description as a checked model; see `thing_description_dict`."""
+        """Return the Thing Description as a model; see `thing_description_dict`."""
         from labthings_fastapi.thing_description.validation import parse
 
         return parse(self.thing_description_dict(path, base))
 
     def validate_thing_description(self) -> None:
-        """Check the Thing Description against the W3C standard.
+        """Validate the Thing Description (W3C TD 1.1).
 
         Raises:
-            ThingDescriptionError: listing every violation by its path.
+            ThingDescriptionError: with every violation and its path.
         """
         from labthings_fastapi.thing_description.validation import validate
 
@@ -220,9 +235,12 @@ class Thing:
     def thing_description_dict(
         self, path: str | None = None, base: str | None = None
     ) -> dict[str, Any]:
-        """Return the Thing Description (W3C TD 1.1) for a client that reaches the server at `base`.
+        """Return the Thing Description (W3C TD 1.1).
 
-        `path` is where the Thing is served, by default its own; without a base, hrefs are relative.
+        Args:
+            path: the path of the Thing in URLs; by default its own.
+            base: the URL of the server, as in "http://microscope.local:5000". Without it, the
+                hrefs of forms are relative.
         """
         server_id = self._thing_server_interface.server_id
         return describe(
@@ -234,29 +252,31 @@ class Thing:
         )
 
     def get_current_invocation_logs(self) -> list[logging.LogRecord]:
-        """Return what the run that this code belongs to has logged so far; empty outside a run."""
-        run = current_invocation()
-        return run.log.records if run is not None and run.log is not None else []
+        """Return the log records of the present invocation so far; empty outside of one."""
+        invocation = current_invocation()
+        if invocation is None or invocation.log is None:
+            return []
+        return invocation.log.records
 
 
 def _check_paths(cls: type[Thing]) -> None:
-    """Refuse an endpoint whose requests something else would answer."""
-    taken: dict[str, BaseDescriptor] = {
-        name: found
-        for name, found in cls._affordances.items()
-        if not isinstance(found, (ThingSlot, EndpointDescriptor))
+    """Raise an error for an endpoint whose path belongs to another affordance or the server."""
+    affordances: dict[str, BaseDescriptor] = {
+        name: descriptor
+        for name, descriptor in cls._affordances.items()
+        if not isinstance(descriptor, (ThingSlot, EndpointDescriptor))
     }
     routes: dict[tuple[str, str], str] = {}
     for name, endpoint in endpoints_of(cls).items():
         path = endpoint.path.strip("/")
         first, _, rest = path.partition("/")
-        other = taken.get(first)
+        other = affordances.get(first)
         if not path or path in RESERVED_AFFORDANCES:
             reason = "is used by the server itself"
         elif other is not None and (not rest or isinstance(other, ActionDescriptor)):
             reason = f"belongs to {other.kind} {first!r}"
         elif other is not None and rest == "reset" and isinstance(other, BaseProperty):
-            reason = f"is where {other.kind} {first!r} is reset"
+            reason = f"resets {other.kind} {first!r}"
         elif (endpoint.http_method, path) in routes:
             reason = f"belongs to endpoint {routes[endpoint.http_method, path]!r}"
         else:
@@ -270,13 +290,17 @@ def _check_paths(cls: type[Thing]) -> None:
 
 def slots_of(cls: type[Thing]) -> dict[str, ThingSlot[Any]]:
     """Return the slots of a class by name."""
-    return {name: found for name, found in cls._affordances.items() if isinstance(found, ThingSlot)}
+    return {
+        name: descriptor
+        for name, descriptor in cls._affordances.items()
+        if isinstance(descriptor, ThingSlot)
+    }
 
 
 def endpoints_of(cls: type[Thing]) -> dict[str, EndpointDescriptor]:
     """Return the endpoints of a class by name."""
     return {
-        name: found
-        for name, found in cls._affordances.items()
-        if isinstance(found, EndpointDescriptor)
+        name: descriptor
+        for name, descriptor in cls._affordances.items()
+        if isinstance(descriptor, EndpointDescriptor)
     }

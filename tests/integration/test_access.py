@@ -218,7 +218,7 @@ class TestOrigins:
 
     @pytest.mark.parametrize("origins", [["*"], ["https://a.example/x"], ["a.example"]])
     def test_what_is_no_exact_origin_is_a_mistake_in_the_configuration(self, origins):
-        with pytest.raises(ValueError, match=r"cors_origins\.0: .* is no origin"):
+        with pytest.raises(ValueError, match=r"cors_origins\.0: .* is not an origin"):
             lt.ThingServer({"cors_origins": origins})
 
 

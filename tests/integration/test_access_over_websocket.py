@@ -67,7 +67,7 @@ def test_a_viewer_of_one_thing_may_be_operator_of_another(open_as, server):
     write = {"name": "speed", "value": 2}
     error = socket.ask("writeproperty", thingID="stage", **write)["error"]
     assert error["status"] == 403
-    assert "'victor' is viewer on Thing 'stage'" in error["detail"]
+    assert "'victor' has role 'viewer' on 'stage'" in error["detail"]
     assert socket.ask("readproperty", thingID="stage", name="speed")["value"] == 1.0
     assert "error" not in socket.ask("writeproperty", thingID="camera", **write)
     assert (server.things["stage"].speed, server.things["camera"].speed) == (1.0, 2.0)

@@ -261,6 +261,11 @@ def test_a_second_scan_waits_for_the_first(client):
 def test_wrong_input_is_refused_before_a_run_begins(client):
     assert client.post("/scan/scan", json={"columns": 0}).status_code == 422
     assert client.post("/stage/move_to", json={"w": 1}).status_code == 422
+    for path, name in (("move_to", "x"), ("move_by", "dx"), ("jog", "dy")):
+        assert client.post(f"/stage/{path}", json={name: "NaN"}).status_code == 422
+        assert client.post(f"/stage/{path}", json={name: "Infinity"}).status_code == 422
+    for value in ("NaN", "Infinity"):
+        assert client.put("/stage/speed", json=value).status_code == 422
     assert client.put("/camera/exposure", json=0).status_code == 422
 
 

@@ -146,8 +146,8 @@ class TestRoles:
             ("DELETE", "/stage/move/5f0c0e3c-3f7b-4b53-9d5a-0c8d6a0f0b9b"),
         ):
             problem = assert_problem(client.request(method, path, headers=victor, json={}), 403)
-            assert (
-                "'victor' is viewer on Thing 'stage', and this needs operator" in problem["detail"]
+            assert problem["detail"] == (
+                "Forbidden: 'victor' has role 'viewer' on 'stage'; 'operator' is required."
             )
 
     def test_a_role_for_one_thing_holds_there_only(self, client, victor):

@@ -1,6 +1,9 @@
-"""The words with which a class declares its affordances."""
+"""The decorators and functions that declare affordances."""
 
 from __future__ import annotations
+
+import inspect
+import re
 
 import pytest
 
@@ -11,6 +14,7 @@ from labthings_fastapi.descriptors.data_property import DataProperty
 from labthings_fastapi.descriptors.endpoint import EndpointDescriptor
 from labthings_fastapi.descriptors.functional_property import FunctionalProperty
 from labthings_fastapi.exceptions import AffordanceDefinitionError
+from labthings_fastapi.schemas.constraints import CONSTRAINTS
 
 
 class Stage(lt.Thing):
@@ -52,7 +56,7 @@ class Stage(lt.Thing):
         ("store", EndpointDescriptor),
     ],
 )
-def test_each_word_makes_its_kind_of_descriptor(name, kind):
+def test_each_declaration_makes_its_kind_of_descriptor(name, kind):
     assert type(getattr(Stage, name)) is kind
 
 
@@ -85,6 +89,48 @@ def test_an_unknown_method_of_an_endpoint_is_refused():
         lt.endpoint("fetch")(lambda self: None)
 
 
-def test_older_names_are_the_same_words():
+def test_names_of_older_code_are_the_same_functions():
     assert decorators.thing_action is lt.action
     assert decorators.thing_property is lt.property
+    assert decorators.fastapi_endpoint is lt.endpoint
+
+
+def test_every_constraint_is_an_option_of_properties():
+    assert decorators.PropertyOptions.__annotations__.keys() >= CONSTRAINTS
+
+
+def option_names(declare):
+    """The names that people can write: those of a TypedDict in place of its `**options`."""
+    names = {
+        name
+        for name, parameter in inspect.signature(declare).parameters.items()
+        if parameter.annotation != "Unpack[PropertyOptions]"
+    }
+    if declare in (lt.property, lt.setting):
+        names |= decorators.PropertyOptions.__annotations__.keys()
+    return names
+
+
+@pytest.mark.parametrize(
+    "declare", [lt.action, lt.property, lt.setting, lt.event, lt.thing_slot, lt.endpoint]
+)
+def test_help_describes_every_option_with_its_default_and_an_example(declare):
+    text = inspect.getdoc(declare).partition("\nArgs:\n")[2].partition("\nRaises:")[0]
+    entries = re.split(r"(?m)^    (\w+): ", text)
+    described = dict(zip(entries[1::2], entries[2::2], strict=True))
+    assert described.keys() == option_names(declare)
+    for name, entry in described.items():
+        if name not in ("func", "getter"):
+            assert "Example: `" in entry, name
+
+
+def test_help_shows_the_type_of_every_option():
+    for declare in (lt.action, lt.property, lt.setting, lt.event, lt.thing_slot):
+        for name, parameter in inspect.signature(declare).parameters.items():
+            if name != "default":
+                assert parameter.annotation not in ("Any", inspect.Parameter.empty), name
+
+
+def test_an_unknown_option_of_an_action_is_an_error_where_it_is_written():
+    with pytest.raises(TypeError, match="retries"):
+        lt.action(retries=3)

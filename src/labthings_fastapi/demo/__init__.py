@@ -1,6 +1,6 @@
-"""The demo bench: a microscope with a real specimen and a simulated stage.
+"""The demo bench: a simulated microscope with a picture of a real specimen.
 
-The Things here are ordinary ones, written to be read and copied. Start with `stage`.
+Its Things are ordinary ones, written as examples. Start with `stage`.
 """
 
 from __future__ import annotations

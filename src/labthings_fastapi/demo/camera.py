@@ -1,4 +1,4 @@
-"""A camera that looks through the microscope at a real specimen."""
+"""A simulated camera with a picture of a real specimen."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class JPEGBlob(lt.blob.Blob):
 class Camera(lt.Thing):
     """Microscope camera.
 
-    It sees the piece of the specimen that the stage has brought under the objective.
+    It shows the part of the specimen at the present position of the stage.
     """
 
     stage: Stage = lt.thing_slot()
@@ -35,20 +35,21 @@ class Camera(lt.Thing):
     exposure: float = lt.property(default=20.0, ge=1, le=1000, unit="ms")
     """Exposure time.
 
-    How long the camera collects light for a picture: too short is dark, too long is white.
+    The time for which the camera collects light: too short gives a dark picture, too long a white
+    one.
     """
 
     gain: float = lt.property(default=1.0, ge=1, le=16)
     """Gain.
 
-    How much the signal is amplified: the picture becomes brighter, and its noise stronger.
+    The amplification of the signal: a higher gain gives a brighter picture with more noise.
     """
 
     def __init__(self, seed: int | None = None, **kwargs: Any) -> None:
-        """Make a camera; with a `seed`, the noise is the same each time."""
+        """Set up the camera; with a `seed`, the noise is reproducible."""
         super().__init__(**kwargs)
         self._random = np.random.default_rng(seed)
-        self._random_lock = threading.Lock()  # a random generator serves one thread at a time
+        self._random_lock = threading.Lock()  # the generator is not thread-safe
 
     @lt.property(unit="px")
     def resolution(self) -> tuple[int, int]:
@@ -57,17 +58,17 @@ class Camera(lt.Thing):
 
     @lt.property(unit="µm")
     def field_of_view(self) -> tuple[float, float]:
-        """Width and height of what a picture shows."""
+        """Width and height of the area in a picture."""
         width, height = RESOLUTION
         return width * PIXEL_SIZE, height * PIXEL_SIZE
 
-    @lt.action
+    @lt.action(safe=True)
     def capture(self) -> JPEGBlob:
         """Take a picture."""
         return JPEGBlob.from_bytes(optics.to_jpeg(self.grab_array()))
 
     def grab_array(self) -> optics.Picture:
-        """Take a picture for other Things: an array of height × width × 3 values, 0 to 255."""
+        """Return a picture for other Things: an array (height, width, 3) of values 0 to 255."""
         exposure, gain = self.exposure, self.gain
         lt.cancellable_sleep(exposure / 1000)
         here = self.stage.position

@@ -1,4 +1,4 @@
-"""A clear message when the libraries that only the demo needs are missing."""
+"""A clear error message if the libraries for the demo are not installed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def demo_extra() -> Iterator[None]:
-    """Import libraries of the `demo` extra: a missing one is an error that says how to get it."""
+    """Add to the error of a missing import how to install the `demo` extra."""
     try:
         yield
     except ImportError as error:

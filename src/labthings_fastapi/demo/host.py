@@ -1,4 +1,4 @@
-"""The computer that the bench runs on: real readings, there on any machine."""
+"""The computer that the server runs on: real readings on any machine."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ with demo_extra():
     import psutil
 
 CPU_WINDOW = 0.2
-"""How long the processor is watched for one reading (s)."""
+"""The time over which one reading averages (s)."""
 
 
 class Usage(BaseModel, use_attribute_docstrings=True):
-    """How full a memory or a disk is."""
+    """The usage of a memory or a disk."""
 
     used: int
     """Bytes in use."""
 
     total: int
-    """Bytes there are."""
+    """Bytes in total."""
 
     percent: float
-    """Share that is in use."""
+    """Percentage in use."""
 
 
 class Host(lt.Thing):
@@ -43,8 +43,8 @@ class Host(lt.Thing):
     @lt.property(unit="%")
     def cpu_load_per_core(self) -> list[float]:
         """Load of each core of the processor."""
-        # Without an interval, psutil compares with the last call *of the same thread*: a server
-        # calls from many threads, and the first answer in each of them would be 0.
+        # Without an interval, psutil compares with the last call in the same thread. A server uses
+        # many threads, and the first reading in each of them would be 0.
         return psutil.cpu_percent(interval=CPU_WINDOW, percpu=True)
 
     @lt.property(unit="°C")
@@ -59,20 +59,20 @@ class Host(lt.Thing):
 
     @lt.property(observable=2.0)
     def memory(self) -> Usage:
-        """How full the memory is."""
+        """Usage of the memory."""
         memory = psutil.virtual_memory()
         used = memory.total - memory.available
         return Usage(used=used, total=memory.total, percent=memory.percent)
 
     @lt.property
     def disk(self) -> Usage:
-        """How full the disk is."""
+        """Usage of the disk."""
         disk = psutil.disk_usage(".")
         return Usage(used=disk.used, total=disk.total, percent=disk.percent)
 
     @lt.property(unit="s")
     def uptime(self) -> float:
-        """Time since the computer was started."""
+        """Time since the computer started."""
         return time.time() - psutil.boot_time()
 
     @lt.property

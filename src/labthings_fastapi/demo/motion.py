@@ -1,32 +1,36 @@
-"""Where a stage may be, and where it is during a move: values without any hardware or threads."""
+"""Positions, limits and moves of a stage: immutable values, without hardware or threads."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Annotated
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 import labthings_fastapi as lt
 
+Length = Annotated[float, Field(allow_inf_nan=False)]
+"""A length or coordinate (µm). NaN and infinity are refused, because it moves hardware."""
+
 
 class OutOfReachError(lt.exceptions.InvocationError, ValueError):
-    """A position lies outside the limits of the stage."""
+    """A position is outside the limits of the stage."""
 
 
 class Position(BaseModel, frozen=True):
     """A point that the stage can move to (µm)."""
 
-    x: float = 0.0
-    y: float = 0.0
-    z: float = 0.0
+    x: Length = 0.0
+    y: Length = 0.0
+    z: Length = 0.0
 
     def with_axes(self, **axes: float | None) -> Position:
-        """Return this position with the given axes changed; an axis that is None stays."""
+        """Return a copy with other values of some axes; None leaves an axis as it is."""
         return self.model_copy(update={axis: v for axis, v in axes.items() if v is not None})
 
     def shifted(self, dx: float = 0.0, dy: float = 0.0, dz: float = 0.0) -> Position:
-        """Return the position that lies this far away."""
+        """Return the position at this distance."""
         return Position(x=self.x + dx, y=self.y + dy, z=self.z + dz)
 
     def distance(self, other: Position) -> float:
@@ -35,14 +39,14 @@ class Position(BaseModel, frozen=True):
 
 
 class Limits(BaseModel, frozen=True):
-    """How far each axis can move: (lowest, highest) position in µm."""
+    """The range of each axis: (lowest, highest) position in µm."""
 
     x: tuple[float, float] = (-500.0, 500.0)
     y: tuple[float, float] = (-500.0, 500.0)
     z: tuple[float, float] = (-100.0, 100.0)
 
     def check(self, target: Position) -> None:
-        """Raise `OutOfReachError` if a position lies outside the limits."""
+        """Raise `OutOfReachError` if a position is outside the limits, or NaN."""
         for axis, value in target:
             lowest, highest = getattr(self, axis)
             if not lowest <= value <= highest:
@@ -63,20 +67,20 @@ class Move:
 
     @property
     def length(self) -> float:
-        """How far the whole move goes (µm)."""
+        """The length of the move (µm)."""
         return self.start.distance(self.target)
 
     @property
     def duration(self) -> float:
-        """How long the whole move takes (s)."""
+        """The duration of the move (s)."""
         return self.length / self.speed
 
     def remaining(self, now: float) -> float:
-        """Return the time that is left (s), 0 once the target is reached."""
+        """Return the remaining time (s); 0 at the target."""
         return max(self.began + self.duration - now, 0.0)
 
     def position(self, now: float) -> Position:
-        """Return where the stage is at a time between start and target."""
+        """Return the position at a time (s) between start and target."""
         left = self.remaining(now)
         if left == 0:
             return self.target

@@ -1,4 +1,4 @@
-"""What a microscope does to light: field of view, focus, exposure and noise.
+"""A model of the microscope's optics: field of view, focus, exposure and noise.
 
 Plain functions without state: any thread may call them. Lengths are in µm, times in ms.
 """
@@ -23,28 +23,28 @@ Picture: TypeAlias = "npt.NDArray[np.uint8]"
 """A colour picture: an array of shape (height, width, 3), values 0 to 255."""
 
 GLASS = (245, 245, 245)
-"""Colour of the slide where there is no tissue."""
+"""Colour of the slide without tissue."""
 
 NUMERICAL_APERTURE = 0.25
-"""Of the objective, a 10×. The larger it is, the thinner the layer that is in focus."""
+"""Numerical aperture of the objective (10×). A larger one has a smaller depth of field."""
 
 SATURATION_EXPOSURE = 25.0
-"""Exposure (ms) at which a perfectly clear slide just reaches full white."""
+"""Exposure (ms) at which a clear slide just becomes white."""
 
 FULL_WELL = 20_000.0
-"""Electrons that a pixel of the sensor can hold. They are counted, hence shot noise."""
+"""Electrons that a pixel of the sensor can hold; counting them gives shot noise."""
 
 READ_NOISE = 20.0
 """Random error of reading a pixel, in electrons (standard deviation)."""
 
 
 def focal_height(x: float, y: float) -> float:
-    """Return the z at which the specimen is sharp: the slide lies a little tilted."""
+    """Return the z (µm) at which the specimen is sharp; the slide is slightly tilted."""
     return 12.0 + 0.006 * x - 0.004 * y
 
 
 def blur(x: float, y: float, z: float) -> float:
-    """Return how far a point of the specimen is smeared out (µm, standard deviation).
+    """Return the blur of a point of the specimen (µm, standard deviation).
 
     A point that is out of focus becomes a disc, as wide as the cone of light that the objective
     accepts. A Gaussian of half the disc's radius looks much like it.
@@ -64,7 +64,7 @@ def view(
     x, y, z = position
     width, height = size
     sigma = float(blur(x, y, z) / PIXEL_SIZE)
-    margin = math.ceil(3 * sigma)  # light also comes from what lies just outside the field
+    margin = math.ceil(3 * sigma)  # blur brings light in from just outside the field
     left = (slide.width - width) / 2 + x / PIXEL_SIZE - margin
     top = (slide.height - height) / 2 + y / PIXEL_SIZE - margin
     sharp = slide.transform(
@@ -81,10 +81,10 @@ def view(
 def expose(
     scene: Image.Image, exposure: float, gain: float, random: np.random.Generator
 ) -> Picture:
-    """Return what the sensor records of a scene: brightness, noise, and white where it is full."""
+    """Return the picture that the sensor records of a scene, with noise and saturation."""
     light = np.asarray(scene, dtype=np.float32) / 255
     electrons = light * (FULL_WELL * exposure / SATURATION_EXPOSURE)
-    # The shot noise of n electrons is √n; with this many, a normal distribution describes it well.
+    # The shot noise of n electrons is √n. For large n a normal distribution is accurate.
     noise = np.sqrt(electrons + READ_NOISE**2)
     electrons += noise * random.standard_normal(electrons.shape, dtype=np.float32)
     recorded = electrons.clip(0, FULL_WELL) * (gain / FULL_WELL)
@@ -106,7 +106,7 @@ def best_height(heights: Sequence[float], sharpnesses: Sequence[float]) -> float
     if top in (0, len(heights) - 1):
         return heights[top]
     below, peak, above = sharpnesses[top - 1 : top + 2]
-    # Written with differences, which are exact for nearly equal values: never beyond half a step.
+    # Differences are exact for nearly equal values, so the shift is never more than half a step.
     left, right = peak - below, peak - above
     shift = (left - right) / (2 * (left + right))
     return heights[top] + shift * (heights[top + 1] - heights[top])

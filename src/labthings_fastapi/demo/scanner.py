@@ -1,4 +1,4 @@
-"""Scanning: one picture beside the other, until a piece of the specimen is covered."""
+"""Scan an area of the specimen: take pictures side by side."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ class Tile(BaseModel, use_attribute_docstrings=True):
     """One picture of a scan."""
 
     column: int
-    """From 0 at the left."""
+    """Column, from 0 at the left."""
 
     row: int
-    """From 0 at the top."""
+    """Row, from 0 at the top."""
 
     x: float
-    """Stage position of the middle of the picture (µm)."""
+    """x position of the stage (µm), at the middle of the picture."""
 
     y: float
-    """Stage position of the middle of the picture (µm)."""
+    """y position of the stage (µm), at the middle of the picture."""
 
     image: JPEGBlob
 
@@ -37,10 +37,10 @@ Count = Annotated[int, Field(ge=1, le=100)]
 
 
 def snake(columns: int, rows: int) -> Iterator[tuple[int, int]]:
-    """Yield the (column, row) of all tiles row by row, there and back, to keep moves short."""
+    """Yield (column, row) of all tiles; every second row runs backwards, to keep moves short."""
     for row in range(rows):
-        there = range(columns)
-        for column in there if row % 2 == 0 else reversed(there):
+        forward = range(columns)
+        for column in forward if row % 2 == 0 else reversed(forward):
             yield column, row
 
 
@@ -59,7 +59,7 @@ class TileScan(lt.Thing):
         self,
         columns: Count = 3,
         rows: Count = 3,
-        overlap: Annotated[float, Field(ge=0, lt=1)] = 0.1,
+        overlap: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] = 0.1,
         focus: bool = False,
     ) -> Iterator[Tile]:
         """Take pictures side by side.
@@ -67,36 +67,42 @@ class TileScan(lt.Thing):
         The tiles lie around the present position, and the stage comes back to it.
 
         Args:
-            columns: how many tiles in x
-            rows: how many tiles in y
-            overlap: the share of a picture that the next one shows again (0 to below 1)
+            columns: the number of tiles in x
+            rows: the number of tiles in y
+            overlap: the fraction of a picture that the next one shows again (0 to below 1)
             focus: whether to focus on each tile first
 
         Returns:
             The tiles, each as soon as it is taken.
         """
         if focus and self.autofocus is None:
-            raise lt.exceptions.InvocationError("There is no autofocus here: scan without.")
-        start = self.stage.move_by()  # goes nowhere, but waits until the stage is free
+            raise lt.exceptions.InvocationError(
+                "There is no autofocus on this server. Scan with focus=false."
+            )
+        start = self.stage.move_by()  # a move by 0 waits until the stage is free
         width, height = (side * (1 - overlap) for side in self.camera.field_of_view)
 
-        def place(column: int, row: int) -> Position:
+        def tile_position(column: int, row: int) -> Position:
             dx = (column - (columns - 1) / 2) * width
             dy = (row - (rows - 1) / 2) * height
             return start.shifted(dx, dy)
 
-        # Look before moving: if two opposite corners are within reach, so is the rest.
-        self.stage.limits.check(place(0, 0))
-        self.stage.limits.check(place(columns - 1, rows - 1))
+        # Check before moving. If two opposite corners are within the limits, all tiles are.
+        self.stage.limits.check(tile_position(0, 0))
+        self.stage.limits.check(tile_position(columns - 1, rows - 1))
 
         for stop in lt.track([*snake(columns, rows), None], message="scanning"):
-            target = start if stop is None else place(*stop)
+            target = start if stop is None else tile_position(*stop)
             self.stage.move_to(x=target.x, y=target.y)
             if stop is not None:
                 yield self._take(*stop, focus=focus)
 
     def _take(self, column: int, row: int, *, focus: bool) -> Tile:
-        """Take a picture here, wherever that is: between two moves, others may move the stage."""
+        """Take a picture at the present position.
+
+        Another client may move the stage between two moves of a scan, so the tile has the real
+        position.
+        """
         if focus and self.autofocus:
             self.autofocus.autofocus()
         here = self.stage.position

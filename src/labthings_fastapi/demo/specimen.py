@@ -1,7 +1,8 @@
-"""The specimen on the bench: a real micrograph that comes with scikit-image.
+"""The specimen: a real micrograph from scikit-image.
 
-Glands of the colon, the FHL2 protein stained brown and the nuclei blue, recorded at the Center for
-Microscopy and Molecular Imaging (CMMI). The picture is part of the library: nothing is downloaded.
+It shows glands of the colon, with the FHL2 protein in brown and the nuclei in blue, recorded at
+the Center for Microscopy and Molecular Imaging (CMMI). The picture is part of the library, so
+nothing is downloaded.
 """
 
 from __future__ import annotations
@@ -16,18 +17,18 @@ with demo_extra():
     from skimage import data
 
 PIXEL_SIZE = 0.5
-"""Width of one pixel of the specimen (µm): it makes the nuclei about 10 µm long, as they are."""
+"""Width of one pixel of the specimen (µm), chosen so that the nuclei are about 10 µm long."""
 
 SLIDE_SIZE = 1000.0
-"""Width and height of the tissue on the slide (µm). Around it is blank glass."""
+"""Width and height of the tissue on the slide (µm); around it there is clear glass."""
 
 
 @cache
 def slide() -> Image.Image:
-    """Return the whole slide in perfect focus: RGB, its middle at stage position (0, 0).
+    """Return the whole slide in focus (RGB); its middle is at stage position (0, 0).
 
-    The micrograph is a quarter of a millimetre wide; mirror images of it fill the rest.
-    Callers share one picture, so they must not change it.
+    The micrograph is 0.25 mm wide; mirror images of it fill the rest. All callers get the same
+    picture and must not change it.
     """
     tissue = data.immunohistochemistry()  # type: ignore[no-untyped-call]
     missing = round(SLIDE_SIZE / PIXEL_SIZE) - tissue.shape[0]

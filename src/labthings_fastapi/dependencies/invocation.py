@@ -1,7 +1,6 @@
-"""What an action can have injected: its run's id, cancel hook and logger.
+"""Dependencies for the parameters of an action: the invocation's id, cancel hook and logger.
 
-They are handles of the same run as `lt.cancellable_sleep`, `lt.raise_if_cancelled` and
-`thing.logger`; those need no parameter and also work deep in a call stack.
+`lt.cancellable_sleep`, `lt.raise_if_cancelled` and `thing.logger` do the same without a parameter.
 """
 
 from __future__ import annotations
@@ -20,55 +19,55 @@ from labthings_fastapi.exceptions import InvocationCancelledError
 
 
 def invocation_id() -> UUID:
-    """Return a fresh id; FastAPI makes it once for each request."""
+    """Return a new id; FastAPI calls this once for each request."""
     return uuid4()
 
 
 InvocationID = Annotated[UUID, Depends(invocation_id)]
-"""The id of the run."""
+"""The id of the invocation."""
 
 
 def invocation_cancel_hook(id: InvocationID) -> CancelEvent:
-    """Return the cancel event of the run that this request starts."""
+    """Return the cancel event of the invocation that this request starts."""
     return CancelEvent(id)
 
 
 CancelHook = Annotated[CancelEvent, Depends(invocation_cancel_hook)]
-"""`cancel.sleep(seconds)` and `cancel.raise_if_set()` stop the run when a client cancels it."""
+"""`cancel.sleep(seconds)` and `cancel.raise_if_set()` raise when a client cancels."""
 
 
-class RunLogger(logging.LoggerAdapter[logging.Logger]):
-    """Logs into one run, also from threads that do not know which run they belong to.
+class InvocationLoggerAdapter(logging.LoggerAdapter[logging.Logger]):
+    """Logs into one invocation, from any thread.
 
-    One logger serves all runs: Python never frees loggers.
+    All invocations share one logger, because Python never frees loggers.
     """
 
     def __init__(self, id: UUID) -> None:
-        """Log into the run with this id, once it has begun."""
+        """Log into the invocation with this id, once it has started."""
         super().__init__(logging.getLogger(INVOCATIONS_LOGGER))
         self.id = id
-        self._run: InvocationContext | None = None
+        self._invocation: InvocationContext | None = None
 
     def enter_invocation(self, invocation: InvocationContext) -> None:
-        """Learn the run, just before the action's function is called."""
-        self._run = invocation
+        """Set the invocation; called just before the action's function."""
+        self._invocation = invocation
 
     def process(
         self, msg: Any, kwargs: MutableMapping[str, Any]
     ) -> tuple[Any, MutableMapping[str, Any]]:
-        """Name the run in the record."""
-        if self._run is not None:
-            kwargs["extra"] = {**(kwargs.get("extra") or {}), INVOCATION_MEMBER: self._run}
+        """Add the invocation to the record."""
+        if self._invocation is not None:
+            kwargs["extra"] = {**(kwargs.get("extra") or {}), INVOCATION_MEMBER: self._invocation}
         return msg, kwargs
 
 
 def invocation_logger(id: InvocationID) -> logging.LoggerAdapter[logging.Logger]:
-    """Return a logger whose records belong to the run."""
-    return RunLogger(id)
+    """Return a logger whose records belong to the invocation."""
+    return InvocationLoggerAdapter(id)
 
 
 InvocationLogger = Annotated[logging.LoggerAdapter[logging.Logger], Depends(invocation_logger)]
-"""A logger whose records belong to the run."""
+"""A logger whose records belong to the invocation."""
 
 __all__ = [
     "CancelEvent",

@@ -1,4 +1,4 @@
-"""Have the metadata of all Things injected."""
+"""A dependency that gives the metadata of all Things."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ThingStates = Mapping[str, Mapping[str, Any]]
 
 
 def thing_states_getter(request: Request) -> Callable[[], ThingStates]:
-    """Return a function that reads the metadata of every Thing at the moment when it is called."""
+    """Return a function that returns the present metadata of every Thing."""
     return find_thing_server(request).thing_states
 
 

@@ -1,4 +1,4 @@
-"""Have another Thing injected as it is (the older way; `lt.thing_slot` is the newer)."""
+"""A dependency that gives another Thing; new code uses `lt.thing_slot`."""
 
 from __future__ import annotations
 
@@ -25,5 +25,5 @@ def find_thing_by_class(cls: type[T]) -> Any:
 def raw_thing_dependency(cls: type[T]) -> type[T]:
     """Return an annotation with which FastAPI injects the server's only Thing of class `cls`."""
     annotated: Any = Annotated[cls, Depends(find_thing_by_class(cls))]
-    found: type[T] = annotated
-    return found
+    dependency: type[T] = annotated
+    return dependency

@@ -1,4 +1,4 @@
-"""From a request to the server that answers it."""
+"""Find the server of a request."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class HasThings(Protocol):
-    """A `ThingServer`, as dependencies see it."""
+    """The members of a `ThingServer` that dependencies use."""
 
     @property
     def things(self) -> Mapping[str, Thing]:
@@ -29,18 +29,21 @@ class HasThings(Protocol):
 
 
 STATE_NAME = "thing_server"
-"""The attribute of `app.state` under which a server is found."""
+"""The attribute of `app.state` that holds the server."""
 
 
 def shows_tracebacks(scope: Mapping[str, Any]) -> bool:
-    """Tell whether the server that a request (its ASGI scope) came to was started for debugging."""
+    """Return True if the server of a request (an ASGI scope) runs with `debug`."""
     state = getattr(scope.get("app"), "state", None)
     return bool(getattr(getattr(state, STATE_NAME, None), "debug", False))
 
 
 def find_thing_server(request: Request) -> HasThings:
-    """Return the server that this request came to."""
+    """Return the server of a request; `ServerNotRunningError` in an app without one."""
     server: HasThings | None = getattr(request.app.state, STATE_NAME, None)
     if server is None:
-        raise ServerNotRunningError("This FastAPI app belongs to no ThingServer.")
+        raise ServerNotRunningError(
+            "This FastAPI app has no ThingServer, which this dependency needs. Use the `app` of a "
+            "ThingServer."
+        )
     return server

@@ -1,4 +1,4 @@
-"""Have another Thing injected as a client would see it, but called directly."""
+"""A dependency that gives another Thing with the members that a client has, without HTTP."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ _REQUEST = "labthings_request"
 
 
 class DirectThingClient:
-    """Calls a Thing of the same server without HTTP; its actions run in the caller's run.
+    """Calls a Thing of the same server; its actions run in the invocation of the caller.
 
-    Made by FastAPI for each request; the actions' own dependencies were injected with it.
+    FastAPI makes one for each request, with the dependencies of the Thing's actions.
     """
 
     _path: str
 
     def __init__(self, thing: Thing, dependencies: dict[str, Any]) -> None:
-        """Speak for `thing`."""
+        """Wrap a Thing; `dependencies` are arguments of its actions."""
         self._wrapped_thing = thing
         self._dependencies = dependencies
 
     def enter_invocation(self, invocation: Any) -> None:
-        """Tell what was injected for the actions, such as loggers, to which run it belongs."""
+        """Pass the invocation on to the dependencies that need it, such as loggers."""
         for value in self._dependencies.values():
             if isinstance(value, BelongsToInvocation):
                 value.enter_invocation(invocation)
@@ -44,29 +44,34 @@ class DirectThingClient:
 def direct_thing_client_class(
     thing_class: type[Thing], thing_path: str, actions: Sequence[str] | None = None
 ) -> type[DirectThingClient]:
-    """Return a class with the properties of a Thing's class and the actions named, or all.
+    """Return a class with the properties and actions of a class of Thing.
+
+    Args:
+        thing_class: the class of the Thing.
+        thing_path: the path or the name of the Thing on the server.
+        actions: the names of the actions to include; None: all.
 
     Raises:
-        AffordanceNotFoundError: the Thing has no such action.
+        AffordanceNotFoundError: the class has no action of one of these names.
     """
     for name in actions or ():
         if name not in thing_class.actions:
             raise AffordanceNotFoundError(
                 thing_class.__name__, "action", name, list(thing_class.actions)
             )
-    wanted = {
+    included = {
         name: action
         for name, action in thing_class.actions.items()
         if actions is None or name in actions
     }
     members: dict[str, Any] = {"__doc__": thing_class.__doc__, "_path": thing_path}
-    members |= {name: _method(action) for name, action in wanted.items()}
-    members |= {name: _attribute(found) for name, found in thing_class.properties.items()}
+    members |= {name: _method(action) for name, action in included.items()}
+    members |= {name: _attribute(each) for name, each in thing_class.properties.items()}
     cls = type(f"{thing_class.__name__}DirectClient", (DirectThingClient,), members)
-    # Two actions may give the same name to different dependencies.
+    # Two actions may use the same name for different dependencies.
     injected = [
         parameter.replace(name=_injected_name(action.name, name))
-        for action in wanted.values()
+        for action in included.values()
         for name, parameter in action.dependency_params.items()
     ]
     _make_injectable(cls, thing_class, thing_path, injected)
@@ -83,7 +88,7 @@ def _make_injectable(
     path: str,
     injected: Sequence[inspect.Parameter],
 ) -> None:
-    """Give the class a signature from which FastAPI learns what to inject."""
+    """Give the class an `__init__` whose signature lists the dependencies for FastAPI."""
 
     def initialise(self: DirectThingClient, **values: Any) -> None:
         request: Request = values.pop(_REQUEST)
@@ -102,9 +107,9 @@ def _make_injectable(
 
 def _thing_at(request: Request, path: str, thing_class: type[Thing]) -> Thing:
     things = find_thing_server(request).things
-    wanted = path.strip("/")
+    name_or_path = path.strip("/")
     for name, thing in things.items():
-        if wanted in (name, thing.path.strip("/")):
+        if name_or_path in (name, thing.path.strip("/")):
             if isinstance(thing, thing_class):
                 return thing
             raise ThingNotFoundError(
@@ -118,7 +123,7 @@ def _thing_at(request: Request, path: str, thing_class: type[Thing]) -> Thing:
 def _method(action: ActionDescriptor[Any, Any, Any]) -> Any:
     names = tuple(action.dependency_params)
     signature = inspect.signature(action.func)
-    open_to_callers = signature.replace(
+    caller_signature = signature.replace(
         parameters=[
             parameter for name, parameter in signature.parameters.items() if name not in names
         ]
@@ -127,24 +132,24 @@ def _method(action: ActionDescriptor[Any, Any, Any]) -> Any:
     def call(self: DirectThingClient, *args: Any, **kwargs: Any) -> Any:
         injected = {name: self._dependencies[_injected_name(action.name, name)] for name in names}
         injected |= {name: kwargs.pop(name) for name in names if name in kwargs}
-        # Injected parameters may stand between the others.
-        given = _by_name(open_to_callers.bind(self, *args, **kwargs))
-        return getattr(self._wrapped_thing, action.name)(**given, **injected)
+        # By name, because injected parameters may stand between the others.
+        arguments = _by_name(caller_signature.bind(self, *args, **kwargs))
+        return getattr(self._wrapped_thing, action.name)(**arguments, **injected)
 
     call.__name__ = action.name
     call.__doc__ = action.description
-    call.__signature__ = open_to_callers  # type: ignore[attr-defined]
+    call.__signature__ = caller_signature  # type: ignore[attr-defined]
     return call
 
 
 def _by_name(bound: inspect.BoundArguments) -> dict[str, Any]:
-    """Return all arguments but `self`; actions have no positional-only ones and no `*args`."""
+    """Return all arguments except `self`; actions have no positional-only ones and no `*args`."""
     _, *others = bound.signature.parameters.values()
-    given = {p.name: bound.arguments[p.name] for p in others if p.name in bound.arguments}
+    arguments = {p.name: bound.arguments[p.name] for p in others if p.name in bound.arguments}
     for parameter in others:
         if parameter.kind is inspect.Parameter.VAR_KEYWORD:
-            given |= given.pop(parameter.name, {})
-    return given
+            arguments |= arguments.pop(parameter.name, {})
+    return arguments
 
 
 def _attribute(descriptor: BaseProperty[Any]) -> property:
@@ -162,8 +167,11 @@ def _attribute(descriptor: BaseProperty[Any]) -> property:
 def direct_thing_client_dependency(
     thing_class: type[Thing], thing_path: str, actions: Sequence[str] | None = None
 ) -> type[Any]:
-    """Return an annotation with which FastAPI injects a direct client of the Thing at a path."""
+    """Return an annotation with which FastAPI injects a `DirectThingClient`.
+
+    The arguments are those of `direct_thing_client_class`.
+    """
     cls = direct_thing_client_class(thing_class, thing_path, actions)
     annotated: Any = Annotated[cls, Depends(cls)]
-    found: type[Any] = annotated
-    return found
+    dependency: type[Any] = annotated
+    return dependency

@@ -1,4 +1,4 @@
-"""What a Thing declares."""
+"""Descriptors: what `lt.property`, `lt.action` and others put in a class of Thing."""
 
 from .action import ActionDescriptor
 from .base import BaseDescriptor

@@ -1,4 +1,4 @@
-"""Declare that a method can be run by clients."""
+"""Declare that clients can run a method."""
 
 from __future__ import annotations
 
@@ -57,7 +57,8 @@ CONCURRENCIES = ("parallel", "queue", "reject", "replace")
 class ActionDescriptor(BaseDescriptor, Generic[OwnerT, P, R]):
     """A method that clients can invoke; on an instance it is the plain bound method.
 
-    Its models are built when they are first needed: a server with hundreds of actions starts fast.
+    Any thread may use it. The models are built on first use, so that a server with hundreds of
+    actions starts fast.
     """
 
     kind = "action"
@@ -78,23 +79,23 @@ class ActionDescriptor(BaseDescriptor, Generic[OwnerT, P, R]):
         on_cancel: str | None = None,
         title: str | None = None,
     ) -> None:
-        """Wrap a method; both times are in seconds.
+        """Wrap a method; `lt.action` describes the options. Both times are in seconds.
 
         Raises:
-            AffordanceDefinitionError: arguments that have no name, or an unknown option.
+            AffordanceDefinitionError: a parameter has no name, or an option an impossible value.
         """
         super().__init__(title)
         check_signature(func)
         if concurrency not in CONCURRENCIES:
             raise AffordanceDefinitionError(
-                f"{func.__qualname__}: concurrency is {concurrency!r}; "
-                f"it must be one of {', '.join(CONCURRENCIES)}."
+                f"{func.__qualname__}: concurrency={concurrency!r} is unknown. "
+                f"Use one of {', '.join(CONCURRENCIES)}."
             )
         if group is not None and concurrency == "parallel":
             raise AffordanceDefinitionError(
                 f"{func.__qualname__}: group={group!r} has no effect on an action that runs in "
-                "parallel. Say what happens while another run of the group is in progress: "
-                "concurrency='queue', 'reject' or 'replace'."
+                "parallel. Set what happens while another invocation of the group is in "
+                "progress: concurrency='queue', 'reject' or 'replace'."
             )
         self.func = func
         self.response_timeout = response_timeout
@@ -122,7 +123,7 @@ class ActionDescriptor(BaseDescriptor, Generic[OwnerT, P, R]):
         return super().where if self._owner else self.func.__qualname__
 
     def doc(self) -> str | None:
-        """The method's docstring."""
+        """Return the method's docstring."""
         return function_doc(self.func)
 
     @overload
@@ -134,20 +135,21 @@ class ActionDescriptor(BaseDescriptor, Generic[OwnerT, P, R]):
     def __get__(self, obj: object, owner: type | None = None) -> Self | Callable[P, R]:
         if obj is None:
             return self
-        house = getattr(obj, "__dict__", {}).get("_thing_server_interface")
-        locked = house is not None and house.global_lock is not None
+        interface = getattr(obj, "__dict__", {}).get("_thing_server_interface")
+        locked = interface is not None and interface.global_lock is not None
         return MethodType(self._locked if locked or needs_group_lock(self) else self.func, obj)
 
     def __call__(self, thing: OwnerT, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Call the method through its class, as `Base.move(self, 1)` in a subclass."""
+        """Call the method through its class, as in `Base.move(self, 1)` in a subclass."""
         bound: Callable[P, R] = self.__get__(thing)
         return bound(*args, **kwargs)
 
     @cached_property
     def _locked(self) -> Callable[..., Any]:
-        """The function as Python code calls it where a place or a lock has to be held.
+        """The method for calls from Python that must hold the group lock or the global lock.
 
-        The global lock cannot be held for a call that only makes what will run later.
+        Calling a generator or coroutine function runs no code yet, so only plain functions hold
+        the global lock.
         """
         func: Callable[..., Any] = self.func
         plain = inspect.unwrap(func)
@@ -177,12 +179,12 @@ class ActionDescriptor(BaseDescriptor, Generic[OwnerT, P, R]):
         return functools.update_wrapper(wrapper, func)
 
     def guard(self, thing: Any) -> AbstractContextManager[None]:
-        """Hold the server's global lock, where there is one that this action obeys.
+        """Hold the server's global lock, if there is one and this action uses it.
 
-        What an emergency stop does passes the lock altogether, also where it sets properties.
+        An emergency stop ignores the lock, also where its code sets properties.
         """
-        house = getattr(thing, "_thing_server_interface", None)
-        lock = getattr(house, "global_lock", None)
+        interface = getattr(thing, "_thing_server_interface", None)
+        lock = getattr(interface, "global_lock", None)
         if lock is None or (self.use_global_lock is False and not self.stop):
             return nullcontext()
         if self.stop:
@@ -195,34 +197,34 @@ class ActionDescriptor(BaseDescriptor, Generic[OwnerT, P, R]):
 
     @cached_property
     def dependency_params(self) -> Mapping[str, inspect.Parameter]:
-        """The parameters that FastAPI injects when the action is invoked over HTTP."""
+        """The parameters that FastAPI injects when a client invokes the action over HTTP."""
         return injected_parameters(self.func, resolved_hints(self.func, self.scope))
 
     @cached_property
     def input_model(self) -> type[BaseModel]:
-        """The model of the arguments that clients give."""
+        """The pydantic model of the input that clients send."""
         name = f"{self.name}_input"
         return input_model(self.func, name=name, skip=self.dependency_params, owner=self.scope)
 
     @cached_property
     def input_schema(self) -> ValueSchema[BaseModel]:
-        """Checks the arguments, straight from the bytes of a request."""
+        """Validates the input, from the bytes of a request."""
         return ValueSchema(self.input_model, where=self.where)
 
     @property
     def takes_input(self) -> bool:
-        """Whether clients can give anything at all."""
+        """True if clients can send an input."""
         model = self.input_model
         return bool(model.model_fields) or model.model_config.get("extra") == "allow"
 
     @property
     def requires_input(self) -> bool:
-        """Whether clients must give something: an argument has no default."""
+        """True if clients must send an input: a parameter has no default."""
         return any(field.is_required() for field in self.input_model.model_fields.values())
 
     @cached_property
     def quick_input(self) -> bool:
-        """Whether checking the arguments runs no user code, so that an event loop may do it."""
+        """True if validating the input runs no user code, so that an event loop may do it."""
         model = self.input_model
         if model.model_config.get("extra") == "allow" and "__pydantic_extra__" in vars(model).get(
             "__annotations__", {}
@@ -231,7 +233,7 @@ class ActionDescriptor(BaseDescriptor, Generic[OwnerT, P, R]):
         return all(map(self._is_quick, model.model_fields.values()))
 
     def _is_quick(self, field: FieldInfo) -> bool:
-        # The metadata hold validators as well as constraints.
+        # The metadata contain validators as well as constraints.
         hint: Any = field.annotation
         for item in field.metadata:
             hint = Annotated[hint, item]
@@ -248,24 +250,24 @@ class ActionDescriptor(BaseDescriptor, Generic[OwnerT, P, R]):
 
     @property
     def collects_results(self) -> bool:
-        """Whether a generator's output is the list of what it yielded, not what it returned."""
+        """True if the output is the list of the yielded values, False if the returned value."""
         return self._returns.collects or self._returns.yielded is None
 
     @cached_property
     def output_schema(self) -> ValueSchema[Any]:
-        """Checks and writes the output."""
+        """Validates and serialises the output."""
         return ValueSchema(self.output_model, where=self.where)
 
     @cached_property
     def result_schema(self) -> ValueSchema[Any] | None:
-        """Checks and writes each value that a generator yields; None for other methods."""
+        """Validates and serialises each value that a generator yields; None for others."""
         if self._returns.yielded is None:
             return None
         return ValueSchema(self._returns.yielded, where=self.where)
 
     @cached_property
     def invocation_model(self) -> type[BaseModel]:
-        """The model of a run of this action, with its input and output typed."""
+        """The model of an invocation of this action, with the types of input and output."""
         output = self.output_model
-        wanted: Any = Any if output is Any else output | None
-        return GenericInvocationModel[self.input_model, wanted]  # type: ignore[name-defined]
+        optional: Any = Any if output is Any else output | None
+        return GenericInvocationModel[self.input_model, optional]  # type: ignore[name-defined]

@@ -1,6 +1,7 @@
-"""The string after an attribute is its documentation.
+"""The documentation of an attribute: the string that follows it in the class.
 
-Python drops it, so it is read from the source, once for each class and only when somebody asks.
+Python does not keep this string, so it is read from the source, once for each class, when it is
+first needed.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from itertools import pairwise
 def attribute_docs(owner: type) -> dict[str, str]:
     """Return attribute name → the string that follows it in the body of `owner`.
 
-    Empty where there is no source, as in a plain Python prompt.
+    Empty without a source file, as in a plain Python prompt.
     """
     try:
         tree = ast.parse(textwrap.dedent(inspect.getsource(owner)))
@@ -24,14 +25,14 @@ def attribute_docs(owner: type) -> dict[str, str]:
         return {}
     if not tree.body or not isinstance(tree.body[0], ast.ClassDef):
         return {}
-    found: dict[str, str] = {}
+    docs: dict[str, str] = {}
     body = tree.body[0].body
     for statement, following in pairwise(body):
         name = _assigned_name(statement)
         text = _string(following)
         if name and text:
-            found[name] = inspect.cleandoc(text)
-    return found
+            docs[name] = inspect.cleandoc(text)
+    return docs
 
 
 def _assigned_name(statement: ast.stmt) -> str | None:

@@ -1,4 +1,4 @@
-"""What every affordance's descriptor shares: a name, an owner, a title and a description."""
+"""The base of all descriptors: name, owner, title and description."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ if TYPE_CHECKING:
 
 
 class _Doc:
-    """The `__doc__` of a class of descriptors, and of each descriptor what it declares."""
+    """`__doc__`: on a class of descriptors its docstring, on a descriptor its description."""
 
-    def __init__(self, of_class: str | None) -> None:
-        self._of_class = of_class
+    def __init__(self, class_doc: str | None) -> None:
+        self._class_doc = class_doc
 
     def __get__(self, obj: BaseDescriptor | None, owner: type) -> str | None:
-        return self._of_class if obj is None else obj.description
+        return self._class_doc if obj is None else obj.description
 
 
 class BaseDescriptor:
     """Declares one affordance of a Thing, as a class attribute.
 
-    Knows no URL and no web framework: bindings ask it. Made and named while the class is made;
-    read-only afterwards, so any thread may use it.
+    It has no URLs: bindings add them. It changes only while the class is made, so any thread may
+    read it afterwards.
     """
 
     kind: ClassVar[str] = "affordance"
 
     def __init__(self, title: str | None = None, description: str | None = None) -> None:
-        """Keep what was said explicitly; the rest comes from docstrings."""
+        """Set title and description; without them, the documentation in the source is used."""
         self._name: str | None = None
         self._owner: type | None = None
         self._other_name: str | None = None
@@ -45,11 +45,11 @@ class BaseDescriptor:
         self._description = description
         self._namespace: Mapping[str, Any] = {}
         self.checked = False
-        """Whether `check` has let it pass."""
+        """True after `check` has passed."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        # So that `help()` on a class of Thing shows the documentation of its affordances.
+        # `help()` on a class of Thing then shows the documentation of its affordances.
         cls.__doc__ = _Doc(cls.__doc__)  # type: ignore[assignment]
 
     def __set_name__(self, owner: type, name: str) -> None:
@@ -57,7 +57,7 @@ class BaseDescriptor:
             self._name = name
             self._owner = owner
         elif self._name != name:
-            # Raised in `check`: an error from here would reach people wrapped in another.
+            # `check` raises: Python would wrap an error from here in another one.
             self._other_name = name
 
     @property
@@ -71,7 +71,7 @@ class BaseDescriptor:
 
     @property
     def owner(self) -> type:
-        """The class that declares it."""
+        """The class that declares this affordance."""
         if self._owner is None:
             raise AffordanceDefinitionError(f"This {self.kind} belongs to no class.")
         return self._owner
@@ -83,14 +83,14 @@ class BaseDescriptor:
         return f"{owner}.{self._name or '?'}"
 
     def doc(self) -> str | None:
-        """The documentation in the source: of the function, or the string after the attribute."""
+        """Return the documentation in the source: the string after the attribute."""
         if self._owner is None or self._name is None:
             return None
         return attribute_docs(self._owner).get(self._name)
 
     @property
     def title(self) -> str:
-        """A short text for people: as given, else the first line of the documentation."""
+        """A short text for people: as set, else the first line of the documentation."""
         if self._title:
             return self._title
         return summary(self.doc()) or (self._name or self.kind)
@@ -101,7 +101,7 @@ class BaseDescriptor:
 
     @property
     def description(self) -> str | None:
-        """The whole documentation, or None if there is none."""
+        """The whole documentation, or None."""
         return self._description or whole_text(self.doc())
 
     @description.setter
@@ -109,9 +109,10 @@ class BaseDescriptor:
         self._description = value
 
     def check(self, namespace: Mapping[str, Any]) -> None:
-        """Refuse what cannot work, when the class is made.
+        """Raise `AffordanceDefinitionError` if the declaration is wrong.
 
-        `namespace` holds the names around the class, where its type hints may come from.
+        Called when the class is made. `namespace` holds the names around the class, which its type
+        hints may use.
         """
         if self._other_name is not None:
             raise AffordanceDefinitionError(
@@ -123,13 +124,13 @@ class BaseDescriptor:
 
     @property
     def scope(self) -> Any:
-        """The names that type hints may use beside those of their module, as `vars()` sees them."""
+        """An object whose attributes are the names that type hints may use, beside their module."""
         owner = self._owner
-        own = {owner.__name__: owner, **vars(owner)} if owner else {}
-        return SimpleNamespace(**{**self._namespace, **own})
+        class_names = {owner.__name__: owner, **vars(owner)} if owner else {}
+        return SimpleNamespace(**{**self._namespace, **class_names})
 
     def hint(self) -> Any:
-        """The type hint of the attribute in the class that declares it; an error without one."""
+        """Return the type hint of the attribute, resolved."""
         annotations = inspect.get_annotations(self.owner)
         if self.name not in annotations:
             raise AffordanceDefinitionError(
@@ -139,7 +140,7 @@ class BaseDescriptor:
         return self.resolve(annotations[self.name])
 
     def resolve(self, hint: Any) -> Any:
-        """Look up the names in a hint, where it or a part of it is a string."""
+        """Resolve a hint that is a string, or contains one."""
         module = inspect.getmodule(self.owner)
         carrier: Any = SimpleNamespace(
             __annotations__={"hint": hint},
@@ -151,16 +152,16 @@ class BaseDescriptor:
 
 def descriptors_of(cls: type) -> Iterator[tuple[str, BaseDescriptor]]:
     """Yield the affordances of a class and of its bases, in the order of their declaration."""
-    seen: dict[str, Any] = {}
+    attributes: dict[str, Any] = {}
     for base in reversed(cls.__mro__):
         for name, value in vars(base).items():
-            seen.pop(name, None)
-            seen[name] = value
-    for name, value in seen.items():
+            attributes.pop(name, None)  # so that an overriding attribute takes its new position
+            attributes[name] = value
+    for name, value in attributes.items():
         if isinstance(value, BaseDescriptor):
             yield name, value
 
 
 def function_doc(func: Callable[..., Any]) -> str | None:
-    """Return a function's documentation without its indentation."""
+    """Return a function's docstring without its indentation."""
     return inspect.cleandoc(func.__doc__) if func.__doc__ else None

@@ -1,4 +1,4 @@
-"""An affordance of one Thing: its declaration, bound to the instance."""
+"""An affordance of one Thing: a descriptor, bound to an instance."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ if TYPE_CHECKING:
 D = TypeVar("D", bound="BaseDescriptor")
 
 
-class ListenAddress(Generic[D]):
-    """What the properties and the events of a Thing have in common; safe from any thread."""
+class BoundAffordance(Generic[D]):
+    """Base of the properties and events of one Thing; any thread may use it."""
 
     def __init__(self, descriptor: D, thing: Any) -> None:
-        """Bind a declaration to a Thing."""
+        """Bind a descriptor to a Thing."""
         self.descriptor = descriptor
         self._thing = thing
 

@@ -17,9 +17,9 @@ METHODS = ("get", "post", "put", "delete")
 
 
 class EndpointDescriptor(BaseDescriptor):
-    """A method that answers HTTP requests by itself, as a FastAPI path operation does.
+    """A method that is a FastAPI path operation.
 
-    An `async` endpoint runs on the server's event loop, so it must not block; a plain one runs in
+    An `async` method runs on the server's event loop and must not block; any other method runs in
     a worker thread of its Thing.
     """
 
@@ -32,12 +32,12 @@ class EndpointDescriptor(BaseDescriptor):
         path: str | None = None,
         **kwargs: Any,
     ) -> None:
-        """Answer `http_method` at `path` (the method's name by default) below the Thing."""
+        """Serve `http_method` at `path` (by default the method's name) below the Thing."""
         super().__init__()
         if http_method not in METHODS:
             raise AffordanceDefinitionError(
-                f"{func.__qualname__}: {http_method!r} is not a method of endpoints; "
-                f"use one of {', '.join(METHODS)}."
+                f"{func.__qualname__}: {http_method!r} is not an HTTP method of endpoints. "
+                f"Use one of {', '.join(METHODS)}."
             )
         self.func = func
         self.http_method = http_method
@@ -49,15 +49,15 @@ class EndpointDescriptor(BaseDescriptor):
 
     @property
     def path(self) -> str:
-        """The path below the Thing, without a slash at its beginning."""
+        """The path below the Thing, without a leading slash."""
         return (self._path if self._path is not None else self.name).lstrip("/")
 
     def doc(self) -> str | None:
-        """The method's docstring."""
+        """Return the method's docstring."""
         return function_doc(self.func)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Call the method through its class: the Thing comes first."""
+        """Call the method through its class; the first argument is the Thing."""
         return self.func(*args, **kwargs)
 
     def __get__(self, obj: Any, owner: type | None = None) -> Any:

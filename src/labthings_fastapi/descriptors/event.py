@@ -1,15 +1,17 @@
-"""Declare that something can happen that clients want to hear of."""
+"""Declare an event that a Thing can emit."""
 
 from __future__ import annotations
 
 from types import NoneType
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, get_args, get_origin, overload
 
+from pydantic import ValidationError
+
 from labthings_fastapi.messages.message import Message
 from labthings_fastapi.schemas.values import ValueSchema
 
 from .base import BaseDescriptor
-from .bound import ListenAddress
+from .bound import BoundAffordance
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -19,8 +21,8 @@ if TYPE_CHECKING:
 V = TypeVar("V")
 
 
-class Event(ListenAddress["EventDescriptor"], Generic[V]):
-    """One event of one Thing: emit it, or subscribe to it; safe from any thread."""
+class Event(BoundAffordance["EventDescriptor"], Generic[V]):
+    """One event of one Thing: emit it, or subscribe to it; any thread may use it."""
 
     @property
     def value_type(self) -> Any:
@@ -34,14 +36,18 @@ class Event(ListenAddress["EventDescriptor"], Generic[V]):
     def emit(self, data: V) -> None: ...
 
     def emit(self, data: Any = None) -> None:
-        """Tell everybody who listens; never waits for them.
+        """Publish the event to all subscribers; never waits for them.
 
         Raises:
-            pydantic.ValidationError: `data` does not fit the event's type; nobody is told.
-            UnserialisableValueError: `data` has no JSON form.
+            pydantic.ValidationError: `data` does not fit the event's type; nothing is published.
+            UnserialisableValueError: `data` has no JSON form; nothing is published.
         """
         schema = self.descriptor.schema
-        value = schema.validate(data)
+        try:
+            value = schema.validate(data)
+        except ValidationError as error:
+            error.add_note(f"The data is for event {self.name!r} of Thing {self._thing.name!r}.")
+            raise
         self._thing._thing_server_interface.publish(
             Message(
                 kind="event",
@@ -55,30 +61,30 @@ class Event(ListenAddress["EventDescriptor"], Generic[V]):
     def subscribe(self, callback: Callable[[V], Any]) -> Observation:
         """Call `callback(data)` at each event from now on, in a worker thread, in order.
 
-        What it raises is logged, never raised into the sender. `close()` on the result ends it.
+        Errors of the callback are logged. Call `close()` on the result to end the subscription.
         """
-        found: Observation = self._thing._thing_server_interface.observe(
+        observation: Observation = self._thing._thing_server_interface.observe(
             "event", self.name, callback
         )
-        return found
+        return observation
 
 
 class EventDescriptor(BaseDescriptor):
-    """An event that a Thing emits; the type hint says what data it carries.
+    """An event that a Thing emits; the type hint is the type of its data.
 
-    `name: lt.Event[float] = lt.event()` is understood by type checkers too; `name: float` means
-    the same. `None` is an event without data.
+    `name: lt.Event[float]` and `name: float` mean the same; type checkers understand the first.
+    `None` declares an event without data.
     """
 
     kind = "event"
 
     def __init__(self, title: str | None = None, description: str | None = None) -> None:
-        """Keep the texts; the type is read when the class is complete."""
+        """Set title and description; the type hint is read when the class is complete."""
         super().__init__(title, description)
         self._schema: ValueSchema[Any] | None = None
 
     def check(self, namespace: Mapping[str, Any]) -> None:
-        """Refuse an event whose type is missing or has no JSON form."""
+        """Raise an error if the type hint is missing, or has no JSON form."""
         super().check(namespace)
         self.schema.compile()
 
@@ -92,7 +98,7 @@ class EventDescriptor(BaseDescriptor):
 
     @property
     def schema(self) -> ValueSchema[Any]:
-        """Checks and writes the data."""
+        """Validates and serialises the data."""
         if self._schema is None:
             self._schema = ValueSchema(self.value_type, where=self.where)
         return self._schema
@@ -108,6 +114,6 @@ class EventDescriptor(BaseDescriptor):
 
     def __set__(self, obj: Any, value: Any) -> None:
         raise AttributeError(
-            f"{obj.name}.{self.name} is an event and cannot be assigned: "
-            f"call self.{self.name}.emit(data)."
+            f"{obj.name}.{self.name} is an event and cannot be assigned. "
+            f"To emit it, call self.{self.name}.emit(data)."
         )

@@ -1,4 +1,4 @@
-"""A Thing's affordances by name: `thing.properties["speed"].get()`."""
+"""The affordances of a Thing by name, as in `thing.properties["speed"].get()`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic import RootModel
 from labthings_fastapi.exceptions import AffordanceDefinitionError, AffordanceNotFoundError
 from labthings_fastapi.schemas.constraints import constrained
 
-from .bound import ListenAddress
+from .bound import BoundAffordance
 from .property import BaseProperty
 
 if TYPE_CHECKING:
@@ -20,54 +20,55 @@ if TYPE_CHECKING:
 
 
 class AffordanceMap:
-    """Gives the affordances of one kind: descriptors on the class, bound ones on an instance."""
+    """A class attribute: the descriptors of one kind on the class, bound ones on an instance."""
 
-    def __init__(self, kind: Any, bound: Any = None) -> None:
-        """Show descriptors of class `kind`; on an instance each is wrapped in `bound`."""
-        self._kind = kind
-        self._bound = bound
+    def __init__(self, descriptor_class: Any, bound_class: Any = None) -> None:
+        """Select descriptors of one class; on an instance, wrap each in `bound_class`."""
+        self._descriptor_class = descriptor_class
+        self._bound_class = bound_class
 
     def __get__(self, obj: Any, owner: type) -> Mapping[str, Any]:
-        found = {
+        kind = self._descriptor_class.kind
+        descriptors = {
             name: descriptor
             for name, descriptor in getattr(owner, "_affordances", {}).items()
-            if isinstance(descriptor, self._kind)
+            if isinstance(descriptor, self._descriptor_class)
         }
-        if obj is None or self._bound is None:
-            return Affordances(owner.__name__, self._kind.kind, found)
-        bound = {name: self._bound(descriptor, obj) for name, descriptor in found.items()}
-        return Affordances(obj.name, self._kind.kind, bound)
+        if obj is None or self._bound_class is None:
+            return Affordances(owner.__name__, kind, descriptors)
+        bound = {name: self._bound_class(found, obj) for name, found in descriptors.items()}
+        return Affordances(obj.name, kind, bound)
 
 
 class Affordances(Mapping[str, Any]):
-    """A read-only mapping whose KeyError says what there is."""
+    """A read-only mapping of affordances by name; its KeyError lists the names."""
 
-    def __init__(self, thing: str, kind: str, found: dict[str, Any]) -> None:
-        """Hold what was found on `thing`."""
+    def __init__(self, thing: str, kind: str, affordances: dict[str, Any]) -> None:
+        """Hold the affordances; `thing` and `kind` are for the error message."""
         self._thing = thing
         self._kind = kind
-        self._found = found
+        self._affordances = affordances
 
     def __getitem__(self, name: str) -> Any:
         try:
-            return self._found[name]
+            return self._affordances[name]
         except KeyError:
             raise AffordanceNotFoundError(
-                self._thing, self._kind, name, list(self._found)
+                self._thing, self._kind, name, list(self._affordances)
             ) from None
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._found)
+        return iter(self._affordances)
 
     def __len__(self) -> int:
-        return len(self._found)
+        return len(self._affordances)
 
     def __repr__(self) -> str:
-        return repr(self._found)
+        return repr(self._affordances)
 
 
-class PropertyInfo(ListenAddress[BaseProperty[Any]]):
-    """One property of one Thing; safe from any thread."""
+class PropertyInfo(BoundAffordance[BaseProperty[Any]]):
+    """One property of one Thing; any thread may use it."""
 
     @property
     def value_type(self) -> Any:
@@ -76,33 +77,39 @@ class PropertyInfo(ListenAddress[BaseProperty[Any]]):
 
     @property
     def unit(self) -> str | None:
-        """The unit of the value."""
+        """The unit of the value, or None."""
         return self.descriptor.unit
 
     @property
     def readonly(self) -> bool:
-        """Whether clients may not write it."""
+        """True if clients cannot set the value."""
         return self.descriptor.readonly
 
     @property
     def is_observable(self) -> bool:
-        """Whether clients are told of changes."""
+        """True if clients can follow changes of the value."""
         return self.descriptor.is_observable
 
     def get(self) -> Any:
-        """Return the value now."""
+        """Return the present value; calls the getter, if there is one."""
         return self.descriptor.get(self._thing)
 
     def set(self, value: Any) -> None:
-        """Check and set a value."""
+        """Validate and set a value.
+
+        Raises:
+            pydantic.ValidationError: the value breaks the type or a constraint.
+            ReadOnlyPropertyError: the property has a getter and no setter.
+            GlobalLockBusyError: another task holds the server's global lock.
+        """
         self.descriptor.set(self._thing, value)
 
     @property
     def default(self) -> Any:
-        """The default value; an error if there is none."""
+        """The default value, a fresh copy; `AttributeError` if there is none."""
         if not self.descriptor.has_default:
             raise AttributeError(
-                f"Property {self.name!r} of {type(self._thing).__name__} has no default."
+                f"Property {self.name!r} of Thing {self._thing.name!r} has no default."
             )
         return self.descriptor.make_default()
 
@@ -112,41 +119,46 @@ class PropertyInfo(ListenAddress[BaseProperty[Any]]):
         schema = self.descriptor.schema
         hint: Any = constrained(schema.hint, schema.constraints, schema.where)
         model: Any = RootModel[hint]
-        found: type[RootModel[Any]] = model
-        return found
+        root_model: type[RootModel[Any]] = model
+        return root_model
 
     @property
     def is_resettable(self) -> bool:
-        """Whether clients can ask for the default back."""
+        """True if clients can reset the value to its default."""
         return self.descriptor.is_resettable
 
     def reset(self) -> None:
-        """Give the property its default value back."""
+        """Set the default value, or call the resetter.
+
+        Raises:
+            ReadOnlyPropertyError: there is neither a resetter nor a default that can be set.
+            GlobalLockBusyError: another task holds the server's global lock.
+        """
         self.descriptor.reset(self._thing)
 
     def observe(self, callback: Callable[[Any], Any]) -> Observation:
         """Call `callback(value)` at each change from now on, in a worker thread, in order.
 
-        A slow callback gets the latest value only. What it raises is logged. `close()` on the
-        result ends it.
+        A slow callback gets the latest value only. Errors of the callback are logged. Call
+        `close()` on the result to end the observation.
 
         Raises:
-            AffordanceDefinitionError: the property does not tell of its changes.
+            AffordanceDefinitionError: the property is not observable.
         """
         if not self.is_observable:
             raise AffordanceDefinitionError(
-                f"Property {self.name!r} of Thing {self._thing.name!r} is not observable: declare "
+                f"Property {self.name!r} of Thing {self._thing.name!r} is not observable. Declare "
                 "it with `observable=True`, and publish its changes."
             )
-        found: Observation = self._thing._thing_server_interface.observe(
+        observation: Observation = self._thing._thing_server_interface.observe(
             "property", self.name, callback
         )
-        return found
+        return observation
 
     def validate(self, value: Any) -> Any:
-        """Return the value as the property would have it, or raise `pydantic.ValidationError`."""
-        return self.descriptor.schema.validate(value)
+        """Return the value converted to the property's type; `ValidationError` if invalid."""
+        return self.descriptor.validate(self._thing, value)
 
     def publish(self) -> None:
-        """Tell observers the value as it is now, for instance after the hardware changed it."""
+        """Publish the present value to observers, for instance after the hardware changed it."""
         self.descriptor.publish_reading(self._thing)

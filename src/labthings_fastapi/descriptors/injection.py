@@ -1,7 +1,7 @@
-"""Which parameters of an action are filled by FastAPI and not by the client.
+"""The parameters of an action that FastAPI injects, and that are no input of clients.
 
-The only module of the room that may know `fastapi.params.Depends`; and it looks only if FastAPI
-has been loaded, because no parameter can be a dependency before.
+Only this module of the package imports FastAPI, and only if FastAPI was loaded before: without it
+no parameter can be a dependency.
 """
 
 from __future__ import annotations

@@ -1,9 +1,11 @@
-"""Declare that a value can be read, and perhaps written, by clients."""
+"""Declare that clients can read, and perhaps write, a value."""
 
 from __future__ import annotations
 
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+
+from pydantic import ValidationError
 
 from labthings_fastapi.actions.logs import thing_log
 from labthings_fastapi.exceptions import ReadOnlyPropertyError, UnserialisableValueError
@@ -22,11 +24,11 @@ _TELLINGS = "labthings tellings"  # among a Thing's attributes, where no name ca
 
 
 class BaseProperty(BaseDescriptor, Generic[V]):
-    """What data properties and functional properties share."""
+    """Base of data properties and functional properties; any thread may use it."""
 
     kind = "property"
     is_setting: ClassVar[bool] = False
-    """Whether the value is saved."""
+    """True if the value is saved."""
 
     def __init__(
         self,
@@ -39,7 +41,7 @@ class BaseProperty(BaseDescriptor, Generic[V]):
         description: str | None = None,
         constraints: Mapping[str, Any] | None = None,
     ) -> None:
-        """Keep the options; the type is read when the class is complete."""
+        """Set the options; `lt.property` describes them."""
         super().__init__(title, description)
         self.readonly = readonly
         self.observable = observable
@@ -50,7 +52,7 @@ class BaseProperty(BaseDescriptor, Generic[V]):
 
     @property
     def schema(self) -> ValueSchema[V]:
-        """Checks and writes values; built on first use."""
+        """Validates and serialises values; built on first use."""
         if self._schema is None:
             self._schema = ValueSchema(self.value_type, self.constraints, where=self.where)
         return self._schema
@@ -62,94 +64,97 @@ class BaseProperty(BaseDescriptor, Generic[V]):
 
     @property
     def is_observable(self) -> bool:
-        """Whether clients are told of changes."""
+        """True if clients can follow changes."""
         return bool(self.observable)
 
     @property
     def poll_interval(self) -> float | None:
-        """Seconds between two looks of a running server at the value; None: nobody looks."""
+        """Interval (s) at which a running server reads the value; None: it does not."""
         return None
 
     @property
     def has_default(self) -> bool:
-        """Whether there is a value to describe as the default."""
+        """True if there is a default value."""
         return False
 
     def make_default(self) -> V:
-        """Return the default value, where `has_default` says that there is one."""
+        """Return a fresh default value, if `has_default` is True."""
         raise NotImplementedError
 
     @property
     def is_resettable(self) -> bool:
-        """Whether clients can ask for the default value back."""
+        """True if clients can reset the value to its default."""
         return False
 
     @property
     def quick(self) -> bool:
-        """Whether reading runs no user code and waits for nothing.
-
-        Only then may a binding do it on its event loop.
-        """
+        """True if reading runs no user code and does not block: allowed on an event loop."""
         return False
 
     @property
     def quick_to_write(self) -> bool:
-        """Whether the same holds for writing, as long as there is no global lock."""
+        """True if writing runs no user code and does not block, without a global lock."""
         return self.quick
 
     def prepare(self, thing: Any) -> None:
-        """Do now what a first read would do, so that later ones are as quick as `quick` says."""
+        """Do the work of a first read, so that `quick` is true of all later ones."""
 
     def get(self, thing: Any) -> V:
-        """Return the value now; runs the Thing's code where it has a getter."""
+        """Return the present value; calls the getter, if there is one."""
         raise NotImplementedError
 
     def set(self, thing: Any, value: Any) -> None:
-        """Check a value, then set it and tell observers; invalid: nothing changes.
+        """Validate a value, set it, and publish it to observers.
 
         Raises:
-            pydantic.ValidationError: the value breaks the type or a constraint.
+            pydantic.ValidationError: the value breaks the type or a constraint; nothing changes.
             GlobalLockBusyError: another task holds the server's global lock.
         """
         with self.guard(thing):
             if thing._class_settings.get("validate_properties_on_set", True):
-                value = self.schema.validate(value)
+                value = self.validate(thing, value)
             self.set_valid(thing, value)
 
+    def validate(self, thing: Any, value: Any) -> V:
+        """Return the value converted to the property's type.
+
+        Raises:
+            pydantic.ValidationError: with a note that names the property and the Thing.
+        """
+        try:
+            return self.schema.validate(value)
+        except ValidationError as error:
+            error.add_note(f"The value is for property {self.name!r} of Thing {thing.name!r}.")
+            raise
+
     def guard(self, thing: Any) -> AbstractContextManager[None]:
-        """Hold the server's global lock, where there is one that this property obeys."""
-        house = thing._thing_server_interface
-        if self.use_global_lock is False or house.global_lock is None:
+        """Hold the server's global lock, if there is one and this property uses it."""
+        lock = thing._thing_server_interface.global_lock
+        if self.use_global_lock is False or lock is None:
             return nullcontext()
-        held: AbstractContextManager[None] = house.global_lock.held(
+        held: AbstractContextManager[None] = lock.held(
             f"Setting property {self.name!r} of Thing {thing.name!r}"
         )
         return held
 
-    def set_json(self, thing: Any, body: bytes) -> None:
-        """Set the value that a client sent, straight from its bytes."""
-        if self.readonly:
-            raise self.read_only_error(thing)
-        with self.guard(thing):
-            self.set_valid(thing, self.schema.validate_json(body))
-
     def set_checked(self, thing: Any, value: V) -> None:
-        """Set a value that has been checked, under the server's global lock."""
+        """Set a validated value, under the server's global lock."""
         with self.guard(thing):
             self.set_valid(thing, value)
 
     def reset(self, thing: Any) -> None:
-        """Give the property its default value back.
+        """Set the default value, or call the resetter.
 
         Raises:
-            ReadOnlyPropertyError: it has none, or cannot be set.
+            ReadOnlyPropertyError: there is neither a resetter nor a default that can be set.
         """
         raise ReadOnlyPropertyError(
-            f"Property {self.name!r} of Thing {thing.name!r} has no default to go back to."
+            f"Property {self.name!r} of Thing {thing.name!r} cannot be reset: it has no default "
+            "value and no resetter."
         )
 
     def set_valid(self, thing: Any, value: V) -> None:
-        """Set a value that has been checked."""
+        """Set a validated value, and publish it to observers."""
         raise NotImplementedError
 
     def read_only_error(self, thing: Any) -> ReadOnlyPropertyError:
@@ -159,11 +164,11 @@ class BaseProperty(BaseDescriptor, Generic[V]):
         )
 
     def to_json(self, value: V, context: Any = None) -> bytes:
-        """Write a value as clients see it."""
+        """Serialise a value for clients."""
         return self.schema.to_json(value, context)
 
     def read_json(self, thing: Any, context: Any = None) -> bytes:
-        """Read the value and write it for a client."""
+        """Read the value and serialise it for clients."""
         return self.to_json(self.get(thing), context)
 
     def publish(self, thing: Any, value: V) -> None:

@@ -1,4 +1,4 @@
-"""The older way to declare a property: the type is an argument, not a hint."""
+"""A property of older code, whose type is an argument and not a hint."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 class PropertyDescriptor(BaseProperty[Any]):
     """A property of type `model`: kept by the Thing, or computed by a getter.
 
-    Constraints are written in the type, as `Annotated[int, Field(gt=0)]`. Without an initial value
-    it is None until it is set. Setting it is safe from any thread; its functions run in the thread
-    that reads or writes.
+    Constraints are part of the type, as in `Annotated[int, Field(gt=0)]`. Without an initial value
+    the property is None until it is set. Any thread may use it; getter and setter run in the
+    thread that reads or writes.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class PropertyDescriptor(BaseProperty[Any]):
         getter: Callable[[Any], Any] | None = None,
         setter: Callable[[Any, Any], None] | None = None,
     ) -> None:
-        """Take the type and either an initial value or a getter."""
+        """Set the type, and either an initial value or a getter."""
         super().__init__(
             readonly=readonly, observable=observable, description=description, title=title
         )
@@ -51,13 +51,13 @@ class PropertyDescriptor(BaseProperty[Any]):
 
     def __set_name__(self, owner: type, name: str) -> None:
         if self._name not in (None, name) and name == getattr(self._setter, "__name__", None):
-            # A setter of another name stays what it is: a method.
+            # A setter with another name remains a method.
             setattr(owner, name, self._setter)
             return
         super().__set_name__(owner, name)
 
     def check(self, namespace: Mapping[str, Any]) -> None:
-        """Refuse an initial value that is not valid itself."""
+        """Raise `AffordanceDefinitionError` if the initial value is invalid."""
         super().check(namespace)
         try:
             if self.has_default:
@@ -71,7 +71,7 @@ class PropertyDescriptor(BaseProperty[Any]):
 
     @property
     def value_type(self) -> Any:
-        """The type that was given."""
+        """The type of the value."""
         return self.resolve(self.model)
 
     @property
@@ -86,31 +86,31 @@ class PropertyDescriptor(BaseProperty[Any]):
 
     @property
     def has_default(self) -> bool:
-        """Whether it is kept by the Thing and an initial value was given."""
+        """True with an initial value and without a getter."""
         return self.getter is None and self.initial_value is not None
 
     def make_default(self) -> Any:
-        """Return a copy of the initial value, of the property's own type."""
+        """Return a copy of the initial value, converted to the property's type."""
         return self.schema.validate(copy.deepcopy(self.initial_value))
 
     @property
     def is_resettable(self) -> bool:
-        """Whether clients can ask for the initial value back: whenever they can write."""
+        """True if there is an initial value and clients can write."""
         return self.has_default and not self.readonly
 
     def reset(self, thing: Any) -> None:
-        """Give the property its initial value back."""
+        """Set the initial value."""
         if not self.has_default:
             super().reset(thing)
         with self.guard(thing):
             self.set_valid(thing, self.make_default())
 
     def doc(self) -> str | None:
-        """The getter's docstring, or the string after the attribute."""
+        """Return the getter's docstring, or the string after the attribute."""
         return function_doc(self.getter) if self.getter is not None else super().doc()
 
     def setter(self, func: Callable[[Any, Any], None]) -> PropertyDescriptor:
-        """Make the property writable; a decorator, for a method of the same or another name."""
+        """Decorate the method that sets the value; its name may differ from the getter's."""
         self._setter = func
         self.readonly = False
         return self
@@ -122,7 +122,7 @@ class PropertyDescriptor(BaseProperty[Any]):
         self.set(obj, value)
 
     def get(self, thing: Any) -> Any:
-        """Return the value now."""
+        """Return the present value."""
         if self.getter is not None:
             return self.getter(thing)
         if self.name not in thing.__dict__:

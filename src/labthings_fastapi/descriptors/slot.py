@@ -1,10 +1,10 @@
-"""Declare that a Thing needs another Thing, which the server will find for it."""
+"""Declare that a Thing uses other Things, which the server connects."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType, NoneType, UnionType
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, Union, get_args, get_origin
 
 from labthings_fastapi.exceptions import (
     AffordanceDefinitionError,
@@ -21,7 +21,7 @@ V = TypeVar("V")
 
 
 class _Unset:
-    """Stands where nobody has chosen a Thing by name."""
+    """The type of `UNSET`, which means that no name is set; None means that no Thing is wanted."""
 
     def __repr__(self) -> str:
         return "<not set>"
@@ -30,43 +30,57 @@ class _Unset:
 UNSET: Any = _Unset()
 
 
-class ThingSlot(BaseDescriptor, Generic[V]):
-    """A place for another Thing of the server: one, perhaps one (`| None`), or a `Mapping`.
+class WantedThings(NamedTuple):
+    """The Things that fit a slot, from its type hint."""
 
-    Filled when the server is built, before any `__enter__`; read-only afterwards.
+    classes: tuple[type, ...]
+    optional: bool
+    """True if the slot may stay empty."""
+    many: bool
+    """True for a mapping."""
+
+    @property
+    def text(self) -> str:
+        """The names of the classes, for error messages."""
+        return " or ".join(option.__name__ for option in self.classes)
+
+
+class ThingSlot(BaseDescriptor, Generic[V]):
+    """An attribute for another Thing of the server: one, optional (`| None`), or a `Mapping`.
+
+    The server fills it when it is built, before any `__enter__`. It is read-only afterwards, so
+    any thread may read it.
     """
 
     kind = "slot"
 
     def __init__(self, default: str | Iterable[str] | None = UNSET) -> None:
-        """Connect to the Thing or Things of that name unless the configuration says otherwise."""
+        """Set the name or names of the Things; the configuration may set others."""
         super().__init__()
         self.default: Any = default
 
     def check(self, namespace: Mapping[str, Any]) -> None:
-        """Refuse a slot without a type hint."""
+        """Raise `AffordanceDefinitionError` if there is no type hint."""
         super().check(namespace)
         self.hint_text()
 
     def hint_text(self) -> Any:
-        """Return the hint as it is written: it may name a class that is defined later."""
+        """Return the hint unresolved, because it may name a class that is defined later."""
         annotations = vars(self.owner).get("__annotations__", {})
         if self.name not in annotations:
             raise AffordanceDefinitionError(
                 f"{self.where}: this slot has no type hint. Write `{self.name}: OtherThing = "
-                "lt.thing_slot()`, so that the server knows what belongs there."
+                "lt.thing_slot()`, so that the server can find a Thing that fits."
             )
         return annotations[self.name]
 
-    def wanted(self) -> tuple[tuple[type, ...], bool, bool]:
-        """Return the classes that fit, whether the slot may stay empty, and whether it is many."""
+    def wanted(self) -> WantedThings:
+        """Return which Things fit."""
         hint = self.hint()
-        if get_origin(hint) is not None and _is_mapping(get_origin(hint)):
-            inner = get_args(hint)[1]
-            return self._classes(inner), True, True
-        classes = self._classes(hint)
+        if _is_mapping(get_origin(hint)):
+            return WantedThings(self._classes(get_args(hint)[1]), optional=True, many=True)
         optional = get_origin(hint) in (Union, UnionType) and NoneType in get_args(hint)
-        return classes, optional, False
+        return WantedThings(self._classes(hint), optional, many=False)
 
     def _classes(self, hint: Any) -> tuple[type, ...]:
         hint = self.resolve(hint)
@@ -74,8 +88,8 @@ class ThingSlot(BaseDescriptor, Generic[V]):
         classes = tuple(self.resolve(option) for option in options if option is not NoneType)
         if not all(isinstance(option, type) for option in classes):
             raise AffordanceDefinitionError(
-                f"{self.where}: {hint!r} is not a class of Thing; a slot's type hint is a class, "
-                "`Class | None`, or `Mapping[str, Class]`."
+                f"{self.where}: {hint!r} is not a class of Thing. The type hint of a slot is "
+                "`Class`, `Class | None` or `Mapping[str, Class]`."
             )
         return classes
 
@@ -83,37 +97,35 @@ class ThingSlot(BaseDescriptor, Generic[V]):
         if obj is None:
             return self
         try:
-            found: V = obj.__dict__[self._name]
+            value: V = obj.__dict__[self._name]
         except KeyError:
             raise ThingNotConnectedError(
                 obj.name,
                 self.name,
-                "this slot is not connected yet. Slots are filled when a server is built: "
-                "use them in `__enter__` or later, not in `__init__`.",
+                "this slot is not connected yet. A server fills slots after `__init__`: use them "
+                "in `__enter__` or later. In a test, use `manually_connect_thing_slot`.",
             ) from None
-        return found
+        return value
 
     def __set__(self, obj: Any, value: Any) -> None:
         raise AttributeError(
-            f"{obj.name}.{self.name} is a slot: the server fills it. "
-            "Choose the Thing by `thing_slots` in the configuration."
+            f"{obj.name}.{self.name} is a slot and cannot be assigned: the server fills it. "
+            "Set the name of the Thing with `thing_slots` in the configuration."
         )
 
     def fill(self, host: Any, things: Mapping[str, Any], chosen: Any = UNSET) -> None:
         """Connect `host` to the Things named by `chosen`, else by the default, else by class.
 
         Raises:
-            ThingSlotError: a name is unknown, of the wrong class, missing or ambiguous.
+            ThingSlotError: a Thing is missing or of the wrong class, or several fit.
         """
         names = self.default if chosen is UNSET else chosen
-        classes, optional, many = self.wanted()
-        if many:
-            host.__dict__[self.name] = self._many(host, things, classes, names)
-        else:
-            host.__dict__[self.name] = self._one(host, things, classes, names, optional)
+        wanted = self.wanted()
+        fill = self._many if wanted.many else self._one
+        host.__dict__[self.name] = fill(host, things, wanted, names)
 
     def connect(self, host: Any, value: Any) -> None:
-        """Put a value in the slot as it is; for tests."""
+        """Put any value in the slot; for tests."""
         host.__dict__[self.name] = value
 
     def targets(self, host: Any) -> list[Any]:
@@ -123,57 +135,46 @@ class ThingSlot(BaseDescriptor, Generic[V]):
             return []
         return list(value.values()) if isinstance(value, Mapping) else [value]
 
-    def _one(
-        self,
-        host: Any,
-        things: Mapping[str, Any],
-        classes: tuple[type, ...],
-        name: Any,
-        optional: bool,
-    ) -> Any:
-        expected = " or ".join(option.__name__ for option in classes)
+    def _one(self, host: Any, things: Mapping[str, Any], wanted: WantedThings, name: Any) -> Any:
         if name is None:
-            if optional:
+            if wanted.optional:
                 return None
-            raise self._error(host, f"it is set to None, but needs a {expected}.")
+            raise self._error(host, f"it is set to None, but needs a {wanted.text}.")
         if name is not UNSET:
             if not isinstance(name, str):
                 raise self._error(host, f"it takes one name, not {name!r}.")
-            return self._named(host, things, classes, name)
-        found = _fitting(host, things, classes)
-        if len(found) == 1:
-            return next(iter(found.values()))
-        if found:
+            return self._named(host, things, wanted, name)
+        fitting = _fitting(host, things, wanted.classes)
+        if len(fitting) == 1:
+            return next(iter(fitting.values()))
+        if fitting:
             raise self._error(
                 host,
-                f"several Things could fill it: {', '.join(found)}. "
+                f"several Things could fill it: {', '.join(fitting)}. "
                 "Choose one by name in `thing_slots`.",
             )
-        if optional:
+        if wanted.optional:
             return None
-        raise self._error(host, f"it needs a {expected}, and the server has none.")
+        raise self._error(host, f"it needs a {wanted.text}, and the server has none.")
 
     def _many(
-        self, host: Any, things: Mapping[str, Any], classes: tuple[type, ...], names: Any
+        self, host: Any, things: Mapping[str, Any], wanted: WantedThings, names: Any
     ) -> Mapping[str, Any]:
         if names is UNSET:
-            return MappingProxyType(_fitting(host, things, classes))
-        wanted = [] if names is None else [names] if isinstance(names, str) else list(names)
-        return MappingProxyType({name: self._named(host, things, classes, name) for name in wanted})
+            return MappingProxyType(_fitting(host, things, wanted.classes))
+        listed = [] if names is None else [names] if isinstance(names, str) else list(names)
+        return MappingProxyType({name: self._named(host, things, wanted, name) for name in listed})
 
-    def _named(
-        self, host: Any, things: Mapping[str, Any], classes: tuple[type, ...], name: str
-    ) -> Any:
+    def _named(self, host: Any, things: Mapping[str, Any], wanted: WantedThings, name: str) -> Any:
         if name not in things:
             known = ", ".join(things) or "none"
             raise self._error(host, f"there is no Thing called {name!r}; there are: {known}.")
-        found = things[name]
-        if not isinstance(found, classes):
-            expected = " or ".join(option.__name__ for option in classes)
+        thing = things[name]
+        if not isinstance(thing, wanted.classes):
             raise self._error(
-                host, f"{name!r} is a {type(found).__name__}, but the slot needs a {expected}."
+                host, f"{name!r} is a {type(thing).__name__}, but the slot needs a {wanted.text}."
             )
-        return found
+        return thing
 
     def _error(self, host: Any, reason: str) -> ThingSlotError:
         return ThingSlotError(host.name, self.name, reason)

@@ -1,4 +1,4 @@
-"""Things that fail, so that it can be seen what happens then."""
+"""Things that fail, to test how a server and its clients report errors."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class ThingWithBrokenAffordances(lt.Thing):
 
     @lt.property
     def broken_property(self) -> None:
-        """Raise an error whenever it is read."""
+        """Raise an error at each reading."""
         raise RuntimeError("This is a broken property.")
 
     @lt.action
@@ -23,17 +23,17 @@ class ThingWithBrokenAffordances(lt.Thing):
 
 
 class ThingThatCantInstantiate(lt.Thing):
-    """A Thing that cannot be made."""
+    """A Thing whose `__init__` raises."""
 
     def __init__(self, **_kwargs: Any) -> None:
         raise RuntimeError("This Thing cannot be instantiated.")
 
 
 class ThingThatCantStart(lt.Thing):
-    """A Thing that cannot be opened."""
+    """A Thing whose `__enter__` raises."""
 
     def __enter__(self) -> Self:
-        """Fail, as hardware does that is switched off."""
+        """Raise an error, like the driver of hardware that is switched off."""
         raise RuntimeError("This Thing cannot be started.")
 
     def __exit__(
@@ -42,4 +42,4 @@ class ThingThatCantStart(lt.Thing):
         exc_value: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Close nothing."""
+        """Do nothing."""

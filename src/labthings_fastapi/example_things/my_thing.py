@@ -1,4 +1,4 @@
-"""A Thing that has a bit of everything."""
+"""A small Thing with properties and actions of several kinds."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class MyThing(lt.Thing):
             list[str] | None, Field(description="Names of attempts; none by default.")
         ] = None,
     ) -> dict[str, str]:
-        """Increase the counter several times and say that it is done.
+        """Increase the counter several times.
 
-        Every parameter but one is described, so that documentation has something to show.
+        All parameters except one have a description, to show both in the documentation.
         """
         self.logger.info(
             "%s: %d repeats, undocumented %d, attempts %s", title, repeats, undocumented, attempts
@@ -43,11 +43,11 @@ class MyThing(lt.Thing):
     def make_a_dict(
         self, extra_key: str | None = None, extra_value: str | None = None
     ) -> dict[str, str | None]:
-        """Return a dictionary, with one more entry if it is asked for."""
-        made: dict[str, str | None] = {"key": "value"}
+        """Return a dictionary, with one more entry if `extra_key` is set."""
+        result: dict[str, str | None] = {"key": "value"}
         if extra_key is not None:
-            made[extra_key] = extra_value
-        return made
+            result[extra_key] = extra_value
+        return result
 
     @lt.action
     def increment_counter(self) -> None:
@@ -56,16 +56,16 @@ class MyThing(lt.Thing):
 
     @lt.action
     def slowly_increase_counter(self, increments: int = 60, delay: float = 1) -> None:
-        """Add one to the counter again and again, waiting `delay` seconds before each time."""
+        """Add one to the counter `increments` times, each time after `delay` seconds."""
         for _ in lt.track(range(increments)):
             lt.cancellable_sleep(delay)
             self.increment_counter()
 
     @lt.action
     def action_without_arguments(self) -> None:
-        """Do nothing, and take nothing."""
+        """Do nothing, without parameters."""
 
     @lt.action
     def action_with_only_kwargs(self, **kwargs: Any) -> None:
-        """Do nothing, whatever is given."""
+        """Accept any parameters, and log them."""
         self.logger.info("Called with %s.", kwargs)

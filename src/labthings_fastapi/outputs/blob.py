@@ -1,4 +1,4 @@
-"""Binary values: an image, a data file."""
+"""Binary values, such as an image or a data file."""
 
 from __future__ import annotations
 
@@ -21,8 +21,17 @@ if TYPE_CHECKING:
 class Blob:
     """A binary value with a media type; subclass it and set `media_type`.
 
-    In JSON a blob is a link, `{href, media_type, rel: "output", size, description}`, from which
-    clients download the content. Never changed once made, so any thread may read it.
+    An action returns a blob, and clients download its content from a link. In JSON a blob is this
+    link: `{href, media_type, rel: "output", size, description}`::
+
+        class JPEGBlob(lt.blob.Blob):
+            media_type = "image/jpeg"
+
+        @lt.action
+        def capture(self) -> JPEGBlob:
+            return JPEGBlob.from_bytes(self.camera.read())
+
+    A blob does not change after it was made, so any thread may read it.
     """
 
     media_type: str = "application/octet-stream"
@@ -37,9 +46,9 @@ class Blob:
         keep_alive: Any = None,
         media_type: str | None = None,
     ) -> None:
-        """Hold bytes or the path of a file; use the `from_…` methods instead."""
+        """Hold bytes or the path of a file; the `from_…` methods are easier to use."""
         if (content is None) == (path is None):
-            raise TypeError(f"{type(self).__name__} takes either content or a path.")
+            raise TypeError(f"{type(self).__name__} needs either `content` or `path`.")
         self.id = uuid.uuid4().hex
         self._content = content
         self.path = path
@@ -50,49 +59,53 @@ class Blob:
 
     @classmethod
     def from_bytes(cls, content: bytes) -> Self:
-        """Make a blob that holds `content` in memory."""
-        return cls(content=bytes(memoryview(content)))  # `bytes(5)` would be five zeros
+        """Return a blob that holds a copy of `content` in memory."""
+        return cls(content=bytes(memoryview(content)))  # refuses a number: `bytes(5)` is 5 zeros
 
     @classmethod
     def from_file(cls, path: str | os.PathLike[str]) -> Self:
-        """Make a blob of a file, which stays where it is and must not change."""
-        found = Path(path)
-        if not found.is_file():
-            raise FileNotFoundError(f"{cls.__name__}.from_file: there is no file {str(found)!r}.")
-        return cls(path=found)
+        """Return a blob of a file, which must neither change nor move.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+        """
+        file = Path(path)
+        if not file.is_file():
+            raise FileNotFoundError(f"{cls.__name__}.from_file: there is no file {str(file)!r}.")
+        return cls(path=file)
 
     @classmethod
     def from_temporary_directory(cls, folder: tempfile.TemporaryDirectory[str], file: str) -> Self:
-        """Make a blob of a file in a temporary folder, which lives as long as the blob."""
+        """Return a blob of a file in a temporary folder, which is deleted after the blob."""
         blob = cls.from_file(Path(folder.name) / file)
         blob._keep_alive = folder
         return blob
 
     @property
     def size(self) -> int:
-        """The number of bytes."""
+        """The size of the content in bytes."""
         if self._content is not None:
             return len(self._content)
         return self._file().stat().st_size
 
     @property
     def content(self) -> bytes:
-        """All the bytes."""
+        """The whole content."""
         return self._content if self._content is not None else self._file().read_bytes()
 
     def _file(self) -> Path:
         if self.path is None:
-            raise FileNotFoundError("This blob has no file.")
+            raise FileNotFoundError(f"Blob {self.id} has no file.")
         return self.path
 
     def open(self) -> IO[bytes]:
-        """Open the content for reading, as a binary file."""
+        """Open the content as a binary file for reading."""
         if self._content is not None:
             return io.BytesIO(self._content)
         return self._file().open("rb")
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the content to a file."""
+        """Write the content to a file; an existing file is overwritten."""
         with self.open() as source, Path(path).open("wb") as target:
             shutil.copyfileobj(source, target)
 
@@ -126,7 +139,7 @@ class Blob:
     def __get_pydantic_core_schema__(
         cls, _source: Any, _handler: GetCoreSchemaHandler
     ) -> core_schema.CoreSchema:
-        """Validate by class; write as a link."""
+        """Validate an instance of this class; serialise it as a link."""
         return core_schema.no_info_plain_validator_function(
             cls._checked,
             serialization=core_schema.plain_serializer_function_ser_schema(
@@ -138,7 +151,7 @@ class Blob:
     def __get_pydantic_json_schema__(
         cls, _schema: core_schema.CoreSchema, _handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
-        """Describe the link."""
+        """Return the JSON schema of the link."""
         media_type: dict[str, Any] = {"type": "string"}
         if "*" not in cls.media_type:
             media_type["const"] = cls.media_type

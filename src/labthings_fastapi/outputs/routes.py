@@ -20,25 +20,25 @@ if TYPE_CHECKING:
     from .blob import Blob
     from .store import BlobStore
 
-# Content comes from user code: it must never be active on the origin of the API.
+# Blobs come from user code: a browser must not run them as pages of this server.
 SAFE_HEADERS = {"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "sandbox"}
-_SHOWN_IN_PLACE = ("image/jpeg", "image/png", "image/gif", "image/webp", "text/plain")
+_INLINE_MEDIA_TYPES = ("image/jpeg", "image/png", "image/gif", "image/webp", "text/plain")
 
 
 def blob_response(blob: Blob) -> Response:
-    """Answer with a blob's content as its own media type."""
+    """Return a response with a blob's content and media type."""
     headers = dict(SAFE_HEADERS)
-    if blob.media_type not in _SHOWN_IN_PLACE:
+    if blob.media_type not in _INLINE_MEDIA_TYPES:
         headers["Content-Disposition"] = "attachment"
     if blob.path is not None:
         if not blob.path.is_file():
-            raise HTTPException(404, f"The file of blob {blob.id!r} has been deleted.")
+            raise HTTPException(404, f"The file of blob {blob.id!r} was deleted.")
         return FileResponse(blob.path, media_type=blob.media_type, headers=headers)
     return Response(blob.content, media_type=blob.media_type, headers=headers)
 
 
 def file_response(path: Path) -> Response:
-    """Answer with a file, as a download."""
+    """Return a response with a file as a download."""
     return FileResponse(
         path,
         media_type="application/octet-stream",
@@ -61,7 +61,9 @@ def attach(store: BlobStore, app: FastAPI, prefix: str = "") -> None:
         """Download a binary value."""
         blob = store.find(id)
         if blob is None:
-            raise HTTPException(404, f"There is no blob {id!r}: unknown, or its run has expired.")
+            raise HTTPException(
+                404, f"There is no blob {id!r}: the id is unknown, or its invocation has expired."
+            )
         return blob_response(blob)
 
     app.include_router(router, prefix=prefix)

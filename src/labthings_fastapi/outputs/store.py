@@ -1,4 +1,4 @@
-"""Where binary values are found again by the id in their href."""
+"""The blobs of a server by their id, which is part of their href."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ BLOB_PATH = "/blob"
 
 
 class BlobStore:
-    """The blobs that a server has told clients of; any thread may use it.
+    """The blobs whose link was sent to a client; any thread may use it.
 
-    Blobs are held weakly: one lives as long as the run, the property or the code that holds it.
+    The references are weak: a blob exists as long as an invocation, a property or other code
+    refers to it.
     """
 
     def __init__(self, prefix: str = "") -> None:
@@ -25,12 +26,12 @@ class BlobStore:
         self._blobs: weakref.WeakValueDictionary[str, Blob] = weakref.WeakValueDictionary()
 
     def publish(self, blob: Blob) -> str:
-        """Make a blob available to clients and return its href."""
+        """Make a blob available for download and return its href."""
         with self._lock:
             self._blobs[blob.id] = blob
         return f"{self.prefix}{BLOB_PATH}/{blob.id}"
 
     def find(self, id: str) -> Blob | None:
-        """Return the blob with this id, or None if there is none or it is gone."""
+        """Return the blob with this id; None if the id is unknown or the blob is gone."""
         with self._lock:
             return self._blobs.get(id)

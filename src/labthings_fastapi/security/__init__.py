@@ -1,1 +1,1 @@
-"""Who may do what: hosts, origins, credentials, roles. Pure rules; the door applies them."""
+"""Rules for hosts, origins, credentials and roles; the server's access middleware applies them."""

@@ -1,4 +1,4 @@
-"""What addresses say about who can reach them."""
+"""Network addresses that only the own computer can reach."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ import socket
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether a server that listens at this host is reached from its own computer only.
+    """Return True if only this computer can reach a server that listens at this host.
 
-    A name counts if every address that it stands for is a loopback one (127.0.0.0/8 or ::1,
-    RFC 6890). An empty host, which means all interfaces, and a name that cannot be looked up do
-    not count: in doubt, somebody else could be listening. A look-up may take seconds where names
-    come from a network, so this is not for an event loop.
+    A name counts as loopback if all of its addresses are (127.0.0.0/8 or ::1, RFC 6890). An empty
+    host means all interfaces and is no loopback; neither is a name that cannot be resolved.
+    Resolving a name may take seconds, so do not call this on an event loop.
     """
-    if host.lower().rstrip(".") == "localhost":  # RFC 6761: never anything else
+    if host.lower().rstrip(".") == "localhost":  # always loopback (RFC 6761, section 6.3)
         return True
     if not host:
         return False
@@ -22,7 +21,7 @@ def is_loopback(host: str) -> bool:
         return _on_loopback(literal)
     try:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError):  # no such name; no name at all
+    except (OSError, UnicodeError):  # unknown name, or not a valid name
         return False
     addresses = [_literal(str(address[0])) for *_, address in found]
     return bool(addresses) and all(each is not None and _on_loopback(each) for each in addresses)

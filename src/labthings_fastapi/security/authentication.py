@@ -1,4 +1,4 @@
-"""Who sends a request: bearer tokens, HTTP Basic, and the cookie of a browser; pure."""
+"""The actor of a request: bearer tokens, HTTP Basic and session cookies; no I/O."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MOST_REMEMBERED: Final = 1000
 
 
 class NamePassword(NamedTuple):
-    """What HTTP Basic sends (RFC 7617)."""
+    """Name and password of HTTP Basic (RFC 7617)."""
 
     name: str
     password: str
@@ -59,8 +59,8 @@ def cookie_value(header: str, name: str) -> str | None:
 class Authenticator:
     """Finds the actor of a request among the credentials; used on the server's event loop.
 
-    `check` alone may be called from a worker thread: passwords are slow to check, on purpose, so
-    what was right is remembered, under a key that dies with the process.
+    Checking a password is slow on purpose, so `check` may be called from a worker thread, and
+    `remember` caches the result. The cache holds keyed hashes, and no passwords.
     """
 
     def __init__(
@@ -70,43 +70,43 @@ class Authenticator:
         cookie: str = "labthings_session",
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        """Look among what `credentials` gives, which may change."""
+        """Call `credentials` for each request: the list may change."""
         self._credentials = credentials
         self._now = now
         self.cookie = cookie
         self.sessions = Sessions()
         self._secret = secrets.token_bytes(32)
-        self._right: OrderedDict[bytes, str] = OrderedDict()
+        self._remembered: OrderedDict[bytes, str] = OrderedDict()  # oldest first
 
     def by_bearer(self, authorization: str) -> Credential | None:
-        """Return the credential of a bearer token; also of one in the place of a password."""
+        """Return the credential of a bearer token, or of a token sent as a Basic password."""
         pair = basic_pair(authorization)
         token = pair.password if pair is not None else bearer_token(authorization)
         return self._valid(find_token(self._credentials(), token)) if token else None
 
     def by_cookie(self, cookies: str) -> Credential | None:
-        """Return the credential with which a browser's session was begun."""
+        """Return the credential of a browser's session."""
         id = cookie_value(cookies, self.cookie)
-        wanted = self.sessions.find(id) if id else None
-        return self._with_hash(wanted) if wanted is not None else None
+        credential_hash = self.sessions.find(id) if id else None
+        return self._with_hash(credential_hash) if credential_hash is not None else None
 
     def remembered(self, pair: NamePassword) -> Credential | None:
-        """Return the credential of a name and password that were right a while ago."""
-        wanted = self._right.get(self._key(pair))
-        return self._with_hash(wanted) if wanted is not None else None
+        """Return the credential of a name and password that were checked before."""
+        credential_hash = self._remembered.get(self._key(pair))
+        return self._with_hash(credential_hash) if credential_hash is not None else None
 
     def check(self, pair: NamePassword) -> Credential | None:
-        """Return the credential of a name and password; takes a tenth of a second."""
+        """Return the credential of a name and password; takes about 0.1 s."""
         return self._valid(check_password(self._credentials(), *pair))
 
     def remember(self, pair: NamePassword, credential: Credential) -> None:
-        """Need not check this name and password again."""
-        self._right[self._key(pair)] = credential.hash
-        if len(self._right) > MOST_REMEMBERED:
-            self._right.popitem(last=False)
+        """Cache that this name and password are right."""
+        self._remembered[self._key(pair)] = credential.hash
+        if len(self._remembered) > MOST_REMEMBERED:
+            self._remembered.popitem(last=False)
 
     def actor(self, authorization: str | None, cookies: str | None) -> Actor | None:
-        """Return who sends a request, as far as that can be told at once."""
+        """Return the actor of a request; None also for a password that is not in the cache."""
         found: Credential | None = None
         if authorization is not None:
             found = self.by_bearer(authorization)
@@ -120,9 +120,9 @@ class Authenticator:
         text = f"{len(pair.name)}:{pair.name}:{pair.password}"
         return hmac.digest(self._secret, text.encode("utf-8", "surrogateescape"), "sha256")
 
-    def _with_hash(self, wanted: str) -> Credential | None:
+    def _with_hash(self, credential_hash: str) -> Credential | None:
         for credential in self._credentials():
-            if hmac.compare_digest(credential.hash, wanted):
+            if hmac.compare_digest(credential.hash, credential_hash):
                 return self._valid(credential)
         return None
 

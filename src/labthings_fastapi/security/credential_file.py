@@ -1,9 +1,10 @@
-"""The file in which a server keeps its credentials."""
+"""The file with the credentials of a server."""
 
 from __future__ import annotations
 
 import os
 from contextlib import contextmanager
+from itertools import count
 from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter, ValidationError
@@ -24,41 +25,41 @@ _LIST = TypeAdapter(list[Credential])
 class CredentialFile:
     """Reads and changes the file; used by one thread at a time.
 
-    A server only reads it, again whenever it has changed: a token that is revoked is of no use a
-    moment later. A file that cannot be read opens nothing.
+    A server calls `refresh` for each request, so a revoked token stops working at once. If the
+    file cannot be read, no credential is valid.
     """
 
     def __init__(self, path: Path) -> None:
-        """Use this file, which need not exist."""
+        """Use this file; it may be missing."""
         self.path = path
-        self._seen: tuple[int, int, int] | None = None
+        self._version: tuple[int, int, int] | None = None
         self.credentials: tuple[Credential, ...] = ()
-        """As last read; replaced, never changed, so any thread may look at it."""
+        """As last read. The tuple is replaced and never changed, so any thread may read it."""
 
     def refresh(self) -> bool:
-        """Read the file if it has changed; says whether it had.
+        """Read the file if it has changed; return True if it had.
 
         Raises:
-            CredentialError: it is there and cannot be read; what was known before is forgotten.
+            CredentialError: the file cannot be read; `credentials` is empty then.
         """
         try:
             stat = self.path.stat()
         except FileNotFoundError:
-            changed, self._seen = self._seen is not None, None
+            changed, self._version = self._version is not None, None
             self.credentials = ()
             return changed
         except OSError as error:
-            self._seen, self.credentials = None, ()
+            self._version, self.credentials = None, ()
             raise self._unreadable(error.strerror or str(error)) from error
-        # Each change is another file; the time alone could be the same for two.
-        seen = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
-        if seen == self._seen:
+        # Two changes may have the same time, but each change is a new file (a new inode).
+        version = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+        if version == self._version:
             return False
-        self._seen = seen
+        self._version = version
         try:
             self.credentials = self._read()
         except BaseException:
-            self.credentials = ()  # not before: others look at it while the file is read
+            self.credentials = ()  # not before: other threads read it meanwhile
             raise
         return True
 
@@ -66,7 +67,7 @@ class CredentialFile:
         try:
             return tuple(_LIST.validate_json(self.path.read_bytes()))
         except OSError as error:
-            self._seen = None
+            self._version = None
             raise self._unreadable(error.strerror or str(error)) from error
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
@@ -76,13 +77,13 @@ class CredentialFile:
 
     def _unreadable(self, reason: str) -> CredentialError:
         return CredentialError(
-            f"The credentials in {self.path} cannot be read ({reason}), so nobody can be let in: "
-            "mend the file or move it away, and make new tokens with "
+            f"The credentials in {self.path} cannot be read ({reason}), so every token and "
+            "password is refused. Repair the file, or move it away and make new tokens with "
             "`labthings-server token create`."
         )
 
     def add(self, credential: Credential) -> None:
-        """Keep one more.
+        """Add a credential.
 
         Raises:
             CredentialError: the name is taken, or the file cannot be read or written.
@@ -94,17 +95,17 @@ class CredentialFile:
         self.refresh()
         if any(each.name == credential.name for each in self.credentials):
             raise CredentialError(
-                f"There is a credential called {credential.name!r} in {self.path} already: choose "
-                f"another name, or revoke it with `labthings-server token revoke "
+                f"There is a credential called {credential.name!r} in {self.path} already. Choose "
+                "another name, or revoke the old one with `labthings-server token revoke "
                 f"{credential.name}`."
             )
         self._write((*self.credentials, credential))
 
     def remove(self, name: str) -> None:
-        """Forget one, so that it opens nothing any more.
+        """Remove the credential of this name.
 
         Raises:
-            CredentialError: there is none of that name, or the file cannot be read or written.
+            CredentialError: no credential has that name, or the file cannot be read or written.
         """
         with self._changing():
             self._remove(name)
@@ -121,7 +122,7 @@ class CredentialFile:
 
     @contextmanager
     def _changing(self) -> Iterator[None]:
-        """Keep other processes from changing the file meanwhile: they might undo a revocation."""
+        """Lock the file against other processes, whose changes could undo a revocation."""
         try:
             with taking_turns(self.path):
                 yield
@@ -137,16 +138,13 @@ class CredentialFile:
         self.refresh()
 
     def unused_name(self, stem: str) -> str:
-        """Return the first of `stem-1`, `stem-2` … that nobody has."""
+        """Return the first of `stem-1`, `stem-2` … that no credential has."""
         taken = {each.name for each in self.credentials}
-        number = 1
-        while f"{stem}-{number}" in taken:
-            number += 1
-        return f"{stem}-{number}"
+        return next(name for n in count(1) if (name := f"{stem}-{n}") not in taken)
 
 
 def _make_private(path: Path) -> None:
-    """Make the file, for its owner alone, before anything is in it; writing keeps its mode."""
+    """Create the file with mode 0600 before it holds any credential; writing keeps the mode."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists():
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))

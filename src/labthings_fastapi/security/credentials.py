@@ -1,4 +1,4 @@
-"""Tokens and passwords, as they are kept: hashed, in one file that only its owner can read."""
+"""Tokens and passwords, stored as hashes."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from labthings_fastapi.exceptions import CredentialError
 
 from .roles import Actor, Role
 
-TOKEN_BEGINS = "lt_"  # noqa: S105 - no secret: how every token begins
+TOKEN_PREFIX = "lt_"  # noqa: S105 - not a secret
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}")
 SHORTEST_PASSWORD = 8
-# OWASP's parameters for scrypt: 64 MiB of memory and about a tenth of a second for each try.
+# OWASP's parameters for scrypt: 64 MiB of memory and about 0.1 s per check.
 _SCRYPT = {"n": 2**16, "r": 8, "p": 1, "maxmem": 128 * 1024 * 1024, "dklen": 32}
 
 
@@ -39,7 +39,7 @@ Moment = Annotated[datetime | None, AfterValidator(_aware)]
 
 
 class Credential(BaseModel):
-    """One way to show who one is: the hash of a random token (SHA-256) or a password (scrypt)."""
+    """The name, role and hash of a token (SHA-256) or a password (scrypt); immutable."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -54,21 +54,20 @@ class Credential(BaseModel):
 
     @property
     def actor(self) -> Actor:
-        """Whom it stands for."""
+        """The person or program that this credential authenticates."""
         return Actor(self.name, self.role, dict(self.things), self.hash)
 
     def is_valid_at(self, now: datetime) -> bool:
-        """Whether it has not expired."""
+        """Return True if the credential has not expired."""
         return self.expires is None or now < self.expires
 
     def is_password(self, password: str) -> bool:
-        """Whether this is the password; takes about a tenth of a second, on purpose."""
-        found = _scrypt(password, base64.b64decode(self.salt))
-        return hmac.compare_digest(found, self.hash)
+        """Return True if this is the password; takes about 0.1 s, which slows down guessing."""
+        return hmac.compare_digest(_scrypt(password, base64.b64decode(self.salt)), self.hash)
 
 
 def digest(token: str) -> str:
-    """Return by what a token is known; the token itself is kept nowhere."""
+    """Return the hash of a token; only the hash is stored."""
     return hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
 
 
@@ -80,9 +79,9 @@ def _scrypt(password: str, salt: bytes) -> str:
 def new_token(
     name: str, role: Role, things: dict[str, Role] | None = None, expires: datetime | None = None
 ) -> tuple[Credential, str]:
-    """Make a token: what is kept of it, and the text, which is shown once and never again."""
-    text = f"{TOKEN_BEGINS}{secrets.token_urlsafe(32)}"
-    made = Credential(
+    """Make a token; return its credential, and its text, which is not stored."""
+    text = f"{TOKEN_PREFIX}{secrets.token_urlsafe(32)}"
+    credential = Credential(
         name=name,
         kind="token",
         role=role,
@@ -91,21 +90,21 @@ def new_token(
         created=datetime.now(UTC),
         expires=expires,
     )
-    return made, text
+    return credential, text
 
 
 def new_password(
     name: str, password: str, role: Role, things: dict[str, Role] | None = None
 ) -> Credential:
-    """Keep a person's password.
+    """Return the credential of a password.
 
     Raises:
-        CredentialError: it is too short to withstand guessing.
+        CredentialError: the password is too short.
     """
     if len(password) < SHORTEST_PASSWORD:
         raise CredentialError(
-            f"A password has at least {SHORTEST_PASSWORD} characters, and this one has "
-            f"{len(password)}: choose a longer one."
+            f"The password has {len(password)} characters; choose one with at least "
+            f"{SHORTEST_PASSWORD} characters."
         )
     salt = secrets.token_bytes(16)
     return Credential(
@@ -120,11 +119,11 @@ def new_password(
 
 
 def find_token(credentials: Sequence[Credential], token: str) -> Credential | None:
-    """Return whose token this is, or None; the time it takes does not tell how close a guess is."""
-    wanted = digest(token)
+    """Return the credential of a token, or None; in constant time for each credential."""
+    token_hash = digest(token)
     found = None
     for credential in credentials:
-        if credential.kind == "token" and hmac.compare_digest(credential.hash, wanted):
+        if credential.kind == "token" and hmac.compare_digest(credential.hash, token_hash):
             found = credential
     return found
 
@@ -132,9 +131,9 @@ def find_token(credentials: Sequence[Credential], token: str) -> Credential | No
 def check_password(
     credentials: Sequence[Credential], name: str, password: str
 ) -> Credential | None:
-    """Return whose password this is, or None; equally slow where there is nobody of that name."""
+    """Return the credential of a name and password, or None; equally slow for unknown names."""
     named = [each for each in credentials if each.kind == "password" and each.name == name]
     if not named:
-        _scrypt(password, b"nobody of this name")
+        _scrypt(password, b"unknown name")
         return None
     return named[0] if named[0].is_password(password) else None

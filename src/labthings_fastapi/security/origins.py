@@ -1,7 +1,7 @@
-"""What web pages of other origins may do; pure.
+"""Rules for web pages of other origins.
 
-Browsers send in `Origin` (RFC 6454) and `Sec-Fetch-Site` which page made a request, and the page
-cannot change either. Programs that are no browsers send neither.
+Browsers send the origin of the page in `Origin` (RFC 6454) and `Sec-Fetch-Site`; a page cannot
+change these headers. Programs that are not browsers send neither.
 """
 
 from __future__ import annotations
@@ -22,53 +22,57 @@ Headers = Mapping[bytes, bytes]
 
 
 def checked_origin(text: str) -> str:
-    """Return an origin as browsers write it, for the list of those that are allowed.
+    """Return an origin in the form that browsers send.
 
     Raises:
-        ValueError: it is a wildcard, or has a path, or is none.
+        ValueError: the text is not an origin: it is a wildcard, or has a path, for example.
     """
     origin = text.strip().lower().removesuffix("/")
     if not _ORIGIN.fullmatch(origin):
         raise ValueError(
-            f"{text!r} is no origin: write scheme, host and, if it is unusual, port, as "
-            "'https://lab.example' or 'http://localhost:3000'; wildcards are not accepted"
+            f"{text!r} is not an origin: write scheme, host and, if it is not the default, "
+            "port, as in 'https://lab.example' or 'http://localhost:3000'; wildcards are not "
+            "accepted"
         )
     scheme, _, rest = origin.partition("://")
     return f"{scheme}://{rest.removesuffix(':' + _DEFAULT_PORTS[scheme])}"
 
 
 def is_own(origin: str, host: str, scheme: str) -> bool:
-    """Whether an `Origin` has the host and port that the `Host` header has."""
-    if not _ORIGIN.fullmatch(origin):  # with a path or a user, say, which no browser sends
+    """Return True if an `Origin` has the same host and port as the `Host` header."""
+    if not _ORIGIN.fullmatch(origin):
         return False
     try:
         parts = urlsplit(origin)
         port = str(parts.port) if parts.port is not None else None
     except ValueError:
         return False
-    ours = split_host(host)
-    if ours is None or not parts.hostname:
+    own = split_host(host)
+    if own is None or not parts.hostname:
         return False
+    own_name, own_port = own
     name = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    theirs = name.rstrip("."), port or _DEFAULT_PORTS.get(parts.scheme)
-    # Behind a proxy that ends TLS the page is https and we are http: both defaults are "no port".
-    return theirs in (
-        (ours[0], ours[1] or _DEFAULT_PORTS.get(scheme)),
-        (ours[0], ours[1] or _DEFAULT_PORTS.get(parts.scheme)),
+    if name.rstrip(".") != own_name:
+        return False
+    # Behind a proxy that ends TLS, the page is https and this server is http: a missing port means
+    # the default of either scheme.
+    return (port or _DEFAULT_PORTS.get(parts.scheme)) in (
+        own_port or _DEFAULT_PORTS.get(scheme),
+        own_port or _DEFAULT_PORTS.get(parts.scheme),
     )
 
 
 class OriginRule:
-    """Decides which requests of web pages are refused; immutable."""
+    """Decides which requests of web pages are accepted; immutable."""
 
     def __init__(self, allowed: frozenset[str] = frozenset()) -> None:
-        """Allow pages of the server's own origin, and of these."""
+        """Accept pages of this server's own origin, and of the origins in `allowed`."""
         self.allowed = allowed
 
     def is_foreign(self, headers: Headers, scheme: str) -> bool:
-        """Return True if the page is neither of the server's own origin nor allowed.
+        """Return True if a request comes from a page of an origin that is not allowed.
 
-        Without `Origin`, `Sec-Fetch-Site` decides. A request without both comes from no page.
+        Without `Origin`, `Sec-Fetch-Site` decides. Without both, no page sent the request.
         """
         origin = headers.get(b"origin")
         if origin is None:
@@ -79,7 +83,7 @@ class OriginRule:
         return not is_own(text, headers.get(b"host", b"").decode("latin-1"), scheme)
 
     def is_cross_origin(self, headers: Headers, scheme: str) -> bool:
-        """Return True if the page is of another origin, allowed or not."""
+        """Return True if a request comes from a page of another origin, allowed or not."""
         origin = headers.get(b"origin")
         if origin is None:
             return headers.get(b"sec-fetch-site") in (b"cross-site", b"same-site")
@@ -88,19 +92,20 @@ class OriginRule:
         )
 
     def refuses(self, kind: str, method: str, headers: Headers, scheme: str) -> bool:
-        """Return True for a foreign page that wants to change something, or to follow a stream.
+        """Return True if a request must be refused.
 
-        `kind` is the type of the ASGI scope, `http` or `websocket`.
+        Requests of foreign pages that change something or open a stream or socket are refused;
+        `kind` is the type of the ASGI scope.
         """
         if b"origin" not in headers and b"sec-fetch-site" not in headers:
             return False
         if method == "OPTIONS" and b"access-control-request-method" in headers:
-            return self.is_foreign(headers, scheme)
+            return self.is_foreign(headers, scheme)  # a preflight (Fetch, section 3.3)
         if method in SAFE_METHODS and kind == "http":
             if headers.get(b"sec-fetch-mode") == b"no-cors":
-                # As an image or a script of that page. The page cannot read it.
+                # An image or a script: without CORS, the browser would show it in the page.
                 return headers.get(b"sec-fetch-site") in (b"cross-site", b"same-site")
-            # The page cannot read the response, but a stream would stay open.
+            # The browser hides the response from the page, but a stream would stay open.
             if b"text/event-stream" not in headers.get(b"accept", b""):
                 return False
             if b"origin" not in headers:

@@ -1,4 +1,4 @@
-"""What an actor may do; pure."""
+"""Roles and actors."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 Role = Literal["viewer", "operator", "admin"]
-"""`viewer` reads and follows; `operator` also writes and moves; `admin` may do all there is."""
+"""`viewer` reads; `operator` also writes and runs actions; `admin` may do everything."""
 
 ROLES: tuple[Role, ...] = get_args(Role)
 _RANK = {role: rank for rank, role in enumerate(ROLES)}
@@ -17,24 +17,24 @@ _RANK = {role: rank for rank, role in enumerate(ROLES)}
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Somebody, or some program, that has shown who it is."""
+    """A person or program that is authenticated; immutable."""
 
     name: str
     role: Role
     things: Mapping[str, Role] = field(default_factory=dict)
-    """Roles that hold for single Things in place of the general one."""
+    """Thing name → role, for Things where the role is not the general one."""
     credential: str = field(default="", repr=False)
-    """The hash of what was shown: a new token of the same name is somebody else."""
+    """The hash of the token or password; it differs for a new token of the same name."""
 
     def role_for(self, thing: str | None) -> Role:
-        """Return the role for a Thing, or for what belongs to none."""
+        """Return the role for a Thing; None: for a resource that belongs to no Thing."""
         return self.role if thing is None else self.things.get(thing, self.role)
 
     def may(self, thing: str | None, role: Role) -> bool:
-        """Whether the actor may do what needs `role`."""
+        """Return True if the actor's role for the Thing is `role` or higher."""
         return _RANK[self.role_for(thing)] >= _RANK[role]
 
 
-def needed_role(method: str) -> Role:
-    """Return what a request needs: reading is for viewers, everything else for operators."""
+def required_role(method: str) -> Role:
+    """Return the role that an HTTP method requires: reading viewer, everything else operator."""
     return "viewer" if method in ("GET", "HEAD", "OPTIONS") else "operator"

@@ -1,4 +1,4 @@
-"""Browsers that have shown a token once: EventSource, WebSocket and images can send no header."""
+"""Sessions of browsers: EventSource, WebSocket and images send a cookie, and no token header."""
 
 from __future__ import annotations
 
@@ -14,26 +14,27 @@ if TYPE_CHECKING:
 
 SESSION_SECONDS: Final = 12 * 60 * 60
 MOST_SESSIONS: Final = 2_000
-MOST_OF_ONE: Final = 100
-"""Of one credential, so that nobody can end everybody's sessions by beginning many."""
+MOST_PER_CREDENTIAL: Final = 100
+"""So that one actor who begins many sessions does not end those of others."""
 
 
 class Sessions:
-    """Sessions by the hash of their id, each for one credential; used on one event loop.
+    """Sessions by the hash of their id, each of one credential; used on one event loop.
 
-    They are kept in memory: a restart of the server ends them.
+    They are in memory only: a restart of the server ends them.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        """Begin with none."""
+        """Start without sessions; `clock` returns seconds."""
         self._clock = clock
-        self._open: OrderedDict[str, tuple[str, float]] = OrderedDict()  # by age, oldest first
+        # Hash of the id → (hash of the credential, end time in s), oldest first.
+        self._open: OrderedDict[str, tuple[str, float]] = OrderedDict()
 
     def begin(self, credential_hash: str) -> str:
-        """Begin a session and return its id, which only the browser keeps."""
-        theirs = [key for key, (owner, _) in self._open.items() if owner == credential_hash]
-        if len(theirs) >= MOST_OF_ONE:
-            del self._open[theirs[0]]
+        """Begin a session and return its id; the server keeps only the hash of the id."""
+        same_owner = [key for key, (owner, _) in self._open.items() if owner == credential_hash]
+        if len(same_owner) >= MOST_PER_CREDENTIAL:
+            del self._open[same_owner[0]]
         id = secrets.token_urlsafe(32)
         self._open[digest(id)] = credential_hash, self._clock() + SESSION_SECONDS
         if len(self._open) > MOST_SESSIONS:
@@ -41,17 +42,17 @@ class Sessions:
         return id
 
     def find(self, id: str) -> str | None:
-        """Return the hash of the credential that the session was begun with, or None."""
+        """Return the hash of the session's credential; None if it is unknown or has expired."""
         key = digest(id)
-        found = self._open.get(key)
-        if found is None:
+        session = self._open.get(key)
+        if session is None:
             return None
-        credential_hash, ends = found
-        if self._clock() >= ends:
+        credential_hash, end = session
+        if self._clock() >= end:
             del self._open[key]
             return None
         return credential_hash
 
     def end(self, id: str) -> None:
-        """Forget a session; harmless if there is none."""
+        """End a session; idempotent."""
         self._open.pop(digest(id), None)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-# Every run of pytest loads this plugin, so nothing heavy is imported before the fixture is used.
+# Pytest always loads this plugin, so the fixture imports the server only when it is used.
 if TYPE_CHECKING:
     from starlette.testclient import TestClient
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RunningServer:
-    """A started server and a client of it."""
+    """A started server, and a client in the same process."""
 
     server: ThingServer
     client: TestClient
@@ -27,10 +27,14 @@ class RunningServer:
 
 @pytest.fixture
 def thing_server(tmp_path: Path) -> Iterator[Callable[..., RunningServer]]:
-    """Start servers for a test; call it with the Things, as in `start({"stage": Stage}).client`.
+    """Return a function that starts a server with the given Things.
 
-    Takes what `ThingServer.from_things` takes. Each is stopped when the test ends; its settings are
-    in the test's own temporary folder unless `settings_folder` says otherwise.
+    Its arguments are those of `ThingServer.from_things`. Servers stop when the test ends. Without
+    `settings_folder`, settings are in the temporary folder of the test::
+
+        def test_speed(thing_server):
+            client = thing_server({"stage": Stage}).client
+            assert client.get("/stage/speed").json() == 1.0
     """
     from labthings_fastapi.server.server import ThingServer
 

@@ -1,4 +1,4 @@
-"""A house for one Thing on its own."""
+"""The server's services for a Thing in a test, without a server."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from labthings_fastapi.thing_host.lock import GlobalLock
 
 
 class TestServices(StandaloneServices):
-    """A house for one Thing, with a folder for its settings that goes away with it."""
+    """Services for one Thing, with a temporary settings folder unless one is given."""
 
     def __init__(self, settings_folder: Path | None, *, enable_global_lock: bool) -> None:
         super().__init__()
         if settings_folder is None:
             settings_folder = Path(tempfile.mkdtemp(prefix="labthings-settings-"))
-            # Not a TemporaryDirectory: that warns, in the middle of a test, when it is forgotten.
+            # Not a TemporaryDirectory: it warns if it is not closed, which fails a test.
             weakref.finalize(self, shutil.rmtree, settings_folder, ignore_errors=True)
         self.settings_folder = settings_folder
         self.global_lock = GlobalLock() if enable_global_lock else None

@@ -1,4 +1,4 @@
-"""Things on their own, for tests: in a temporary house, with stand-ins in their slots."""
+"""Make Things for tests, without a server and with stand-ins in their slots."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from unittest.mock import Mock
 from urllib.parse import urlencode
 
-# Every run of pytest loads this package with its plugin, so the rest is imported when it is used.
+# Pytest always loads this package with its plugin, so functions import what they need.
 if TYPE_CHECKING:
     from labthings_fastapi.thing import Thing
 
@@ -24,10 +24,22 @@ def create_thing_without_server(
     enable_global_lock: bool = True,
     **kwargs: Any,
 ) -> T:
-    """Make a Thing as a server would, but without one; its settings are loaded.
+    """Make a Thing for a test in the way a server does; its settings are loaded.
 
-    Without a `settings_folder`, a temporary one is used. With `mock_all_slots`, each slot gets a
-    stand-in; `manually_connect_thing_slot` puts something of yours there.
+    The Thing is not opened: a test calls `__enter__` and `__exit__`, if there are any, by `with`.
+
+    Args:
+        cls: the class of the Thing.
+        args: positional arguments of the class.
+        settings_folder: the folder for settings; None: a temporary folder, which is deleted with
+            the Thing.
+        mock_all_slots: True puts a stand-in into each slot; `manually_connect_thing_slot` replaces
+            it.
+        enable_global_lock: True gives the Thing a global lock, as in a server that has one.
+        kwargs: keyword arguments of the class.
+
+    Raises:
+        TypeError: the arguments do not fit the class.
     """
     from labthings_fastapi.server.config.build_things import make_thing
     from labthings_fastapi.thing import slots_of
@@ -41,36 +53,40 @@ def create_thing_without_server(
     thing = make_thing(cls, interface, list(args), kwargs)
     if mock_all_slots:
         for name, slot in slots_of(cls).items():
-            classes, _, many = slot.wanted()
-            stand_in = mock_thing_instance(classes[0])
-            manually_connect_thing_slot(thing, name, {name: stand_in} if many else stand_in)
+            wanted = slot.wanted()
+            stand_in = mock_thing_instance(wanted.classes[0])
+            slot.connect(thing, {name: stand_in} if wanted.many else stand_in)
     thing.load_settings()
     return thing
 
 
 def mock_thing_instance(cls: type[Any]) -> Any:
-    """Return a stand-in for a Thing of class `cls`: a `Mock` that passes for an instance."""
+    """Return a stand-in for a Thing of class `cls`: a `Mock` that is an instance of `cls`."""
     stand_in = Mock(spec=cls)
     stand_in.name = f"mock-{cls.__name__.lower()}"
     return stand_in
 
 
 def manually_connect_thing_slot(host: Thing, slot: str, target: Any) -> None:
-    """Put `target`, a Thing or a mapping of them, in a slot of `host`."""
+    """Put a Thing, a stand-in or a mapping of them into a slot of `host`.
+
+    Raises:
+        AttributeError: `host` has no slot of this name.
+    """
     from labthings_fastapi.thing import slots_of
 
     slots = slots_of(type(host))
     if slot not in slots:
         known = ", ".join(slots) or "none"
-        raise AttributeError(f"{type(host).__name__} has no slot {slot!r}; its slots are: {known}.")
+        raise AttributeError(f"{type(host).__name__} has no slot {slot!r}. Its slots: {known}.")
     slots[slot].connect(host, target)
 
 
 @contextmanager
 def use_dummy_url_for() -> Iterator[Callable[..., str]]:
-    """Give a `url_for` that needs no server, for tests of older code that expects to be given one.
+    """Return a context manager with a `url_for` function, for tests of older code that needs one.
 
-    Values of ours are written without one, so this changes nothing else.
+    It changes nothing else: this package serialises values without `url_for`.
     """
 
     def url_for(endpoint: str, **path_params: Any) -> str:

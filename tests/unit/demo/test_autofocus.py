@@ -40,7 +40,7 @@ def test_the_height_that_was_found_is_an_event(bench, wait_until):
     assert heights == [curve.best_z]
 
 
-def test_a_focus_beyond_the_sweep_is_said_in_the_log_and_is_no_event(bench, caplog, wait_until):
+def test_a_focus_outside_the_range_is_logged_and_is_no_event(bench, caplog, wait_until):
     # Close enough to the focus that sharpness rises far above the noise of the pictures.
     bench["stage"].move_to(z=8)
     heights = []
@@ -48,7 +48,7 @@ def test_a_focus_beyond_the_sweep_is_said_in_the_log_and_is_no_event(bench, capl
     with caplog.at_level(logging.WARNING):
         curve = bench["autofocus"].autofocus(range_um=4, steps=3)
     assert curve.best_z == 10
-    assert "try a wider range" in caplog.text
+    assert "Use a larger range_um" in caplog.text
     bench["autofocus"].focused.emit(0)  # had there been another, it would come first
     wait_until(lambda: heights)
     assert heights == [0]

@@ -1,7 +1,8 @@
-"""The stage moves in real time, keeps to its limits, and stops when it is told to."""
+"""The simulated stage moves in real time, keeps to its limits, and can be stopped."""
 
 from __future__ import annotations
 
+import math
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -107,7 +108,7 @@ def test_once_released_the_stage_moves_again(stage, moving):
 
 @pytest.fixture
 def cancelled(stage):
-    """A run that was cancelled, and has left the stage on its way."""
+    """An invocation that was cancelled during a move."""
     stage.speed = 1
     with fake_invocation_context():
         get_cancel_event().set()
@@ -125,7 +126,7 @@ def test_the_safe_state_is_at_rest(stage, cancelled):
     assert stage.position == resting
 
 
-def test_a_run_that_fails_does_not_stop_the_move_of_another(stage, cancelled):
+def test_a_failed_invocation_does_not_stop_the_move_of_another(stage, cancelled):
     with fake_invocation_context():
         stage.safe_state()
     assert stage.moving
@@ -186,7 +187,15 @@ def test_the_backlash_is_kept_when_the_server_starts_again(tmp_path):
     assert start().backlash == 5
 
 
-@pytest.mark.parametrize("speed", [0, -1, 5001])
+@pytest.mark.parametrize("distance", [math.inf, math.nan])
+def test_a_distance_that_is_no_finite_number_moves_nothing(stage, distance):
+    for move in (stage.move_to, stage.move_by, stage.jog):
+        with pytest.raises(ValueError, match=r"out of reach|finite number"):
+            move(distance)
+    assert (stage.position, stage.moving) == (Position(), False)
+
+
+@pytest.mark.parametrize("speed", [0, -1, 5001, math.nan, math.inf])
 def test_an_impossible_speed_is_refused(stage, speed):
     with pytest.raises(ValidationError):
         stage.speed = speed

@@ -24,7 +24,7 @@ from labthings_fastapi.dependencies.invocation import (
     InvocationCancelledError,
     InvocationID,
     InvocationLogger,
-    RunLogger,
+    InvocationLoggerAdapter,
     invocation_cancel_hook,
     invocation_id,
     invocation_logger,
@@ -72,7 +72,7 @@ def test_a_hook_and_a_logger_know_their_run() -> None:
     assert isinstance(hook, CancelEvent)
     assert hook.id == id
     logger = invocation_logger(id)
-    assert isinstance(logger, RunLogger)
+    assert isinstance(logger, InvocationLoggerAdapter)
     assert isinstance(logger, BelongsToInvocation)
     assert logger.id == id
 
@@ -82,7 +82,7 @@ def test_one_request_has_one_id() -> None:
 
     @app.get("/")
     def ask(id: InvocationID, cancel: CancelHook, logger: InvocationLogger) -> list[str]:
-        assert isinstance(logger, RunLogger)
+        assert isinstance(logger, InvocationLoggerAdapter)
         return [str(id), str(cancel.id), str(logger.id)]
 
     client = TestClient(app)
@@ -114,7 +114,7 @@ def test_a_logger_keeps_what_the_caller_adds_and_takes_the_runs_name_off(
 ) -> None:
     capture()
     log, id = InvocationLog(), uuid.uuid4()
-    logger = RunLogger(id)
+    logger = InvocationLoggerAdapter(id)
     logger.enter_invocation(InvocationContext(id, CancelEvent(id), log))
     logger.info("at %d", 5, extra={"axis": "x"})
     (kept,) = log.records
@@ -123,8 +123,8 @@ def test_a_logger_keeps_what_the_caller_adds_and_takes_the_runs_name_off(
 
 
 def test_no_logger_is_made_for_a_run() -> None:
-    RunLogger(uuid.uuid4())
+    InvocationLoggerAdapter(uuid.uuid4())
     before = len(logging.Logger.manager.loggerDict)
     for _ in range(10):
-        RunLogger(uuid.uuid4())
+        InvocationLoggerAdapter(uuid.uuid4())
     assert len(logging.Logger.manager.loggerDict) == before

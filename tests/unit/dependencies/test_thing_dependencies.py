@@ -143,16 +143,16 @@ def test_only_the_actions_that_were_named_are_there(client):
 
 
 @pytest.mark.parametrize(
-    ("action", "said"),
+    ("action", "message"),
     [
         ("nowhere", "There is no Thing at '/nowhere/'; there are: "),
         ("wrong", "The Thing at '/user/' is a User, but a Stage is needed there."),
     ],
 )
-def test_a_thing_that_is_not_there_is_named_before_the_run_begins(client, action, said):
+def test_a_thing_that_is_not_there_is_named_before_the_invocation_begins(client, action, message):
     answer = client.post(f"user/{action}")
     assert answer.status_code == 404
-    assert said in answer.json()["detail"]
+    assert message in answer.json()["detail"]
     assert client.get("action_invocations").json() == []
 
 
@@ -174,7 +174,7 @@ def test_an_app_without_a_server_says_so():
     def ask(request: Request, states: GetThingStates) -> None:
         """Never begin."""
 
-    with pytest.raises(ServerNotRunningError, match="belongs to no ThingServer"):
+    with pytest.raises(ServerNotRunningError, match="app has no ThingServer"):
         TestClient(app).get("/")
 
 

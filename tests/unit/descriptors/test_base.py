@@ -20,7 +20,7 @@ class Base(lt.Thing):
     With more to say.
     """
 
-    second: int = lt.property(default=2, title="Two", description="Said explicitly.")
+    second: int = lt.property(default=2, title="Two", description="Set explicitly.")
     bare: int = lt.property(default=3)
 
 
@@ -44,7 +44,7 @@ def test_the_string_after_an_attribute_is_its_documentation():
 
 
 def test_explicit_texts_win_and_the_name_is_the_last_resort():
-    assert (Base.second.title, Base.second.description) == ("Two", "Said explicitly.")
+    assert (Base.second.title, Base.second.description) == ("Two", "Set explicitly.")
     assert (Base.bare.title, Base.bare.description) == ("bare", None)
 
 

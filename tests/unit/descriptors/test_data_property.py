@@ -77,12 +77,11 @@ def test_what_is_not_observable_is_not_published():
     assert (stage.secret, subscription.take()) == (5, [])
 
 
-def test_read_only_stops_clients_and_not_the_things_own_code():
+def test_the_things_own_code_may_set_what_is_read_only_for_clients():
     stage = Stage()
     stage.count = 7
     assert stage.count == 7
-    with pytest.raises(AttributeError, match="read-only"):
-        Stage.count.set_json(stage, b"8")
+    assert Stage.count.readonly
 
 
 def test_the_last_news_is_of_the_value_that_is_there():

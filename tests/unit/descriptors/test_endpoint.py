@@ -62,7 +62,7 @@ def declare(*paths: tuple[str, str | None]):
     [
         ("speed", "belongs to property 'speed'"),
         ("/speed/", "belongs to property 'speed'"),
-        ("speed/reset", "is where property 'speed' is reset"),
+        ("speed/reset", "resets property 'speed'"),
         ("move", "belongs to action 'move'"),
         ("move/again", "belongs to action 'move'"),
         ("move/{id}", "belongs to action 'move'"),

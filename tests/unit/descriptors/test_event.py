@@ -1,4 +1,4 @@
-"""Something that happens, and who hears of it."""
+"""Events, and their subscribers."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Oven(lt.Thing):
     done: None = lt.event()
     also_done: lt.Event[None] = lt.event()
     bare: lt.Event = lt.event()
-    alarm: lt.Event[Alarm] = lt.event(description="Somebody should come.")
+    alarm: lt.Event[Alarm] = lt.event(description="Call the operator.")
     steps: lt.Event[tuple[int, int]] = lt.event()
     odd: lt.Event[dict] = lt.event()
 
@@ -42,56 +42,57 @@ def oven():
 
 
 @pytest.fixture
-def news(oven):
+def published(oven):
     with oven._thing_server_interface.broker.subscribe(Topic()) as subscription:
         yield subscription
 
 
-def test_an_event_is_emitted_with_its_data(oven, news):
+def test_an_event_is_emitted_with_its_data(oven, published):
     oven.overheated.emit(81.5)
-    (message,) = news.take()
+    (message,) = published.take()
     assert (message.kind, message.thing, message.affordance) == ("event", "Oven", "overheated")
     assert (message.payload, message.value) == (b"81.5", 81.5)
 
 
 @pytest.mark.parametrize("name", ["overheated", "plain"])
-def test_data_is_validated_before_anybody_is_told(oven, news, name):
+def test_data_is_validated_before_it_is_published(oven, published, name):
     oven.events[name].emit("80")
-    with pytest.raises(ValidationError):
+    with pytest.raises(ValidationError) as caught:
         oven.events[name].emit("hot")
+    assert caught.value.__notes__ == [f"The data is for event {name!r} of Thing 'Oven'."]
     with pytest.raises(ValidationError):
         oven.events[name].emit()
-    assert [message.value for message in news.take()] == [80.0]
+    assert [message.value for message in published.take()] == [80.0]
 
 
 @pytest.mark.parametrize("name", ["done", "also_done", "bare"])
-def test_an_event_without_data_takes_none(oven, news, name):
+def test_an_event_without_data_takes_none(oven, published, name):
     oven.events[name].emit()
-    assert [message.payload for message in news.take()] == [b"null"]
+    assert [message.payload for message in published.take()] == [b"null"]
     with pytest.raises(ValidationError):
         oven.events[name].emit(1)
 
 
-def test_data_comes_as_its_type_has_it(oven, news):
+def test_data_is_converted_to_the_type_of_the_event(oven, published):
     oven.alarm.emit({"level": 3})
     oven.steps.emit([1, 2])
-    alarm, steps = news.take()
+    alarm, steps = published.take()
     assert (alarm.value, steps.value) == (Alarm(level=3), (1, 2))
     assert json.loads(alarm.payload) == {"level": 3, "reason": "unknown"}
 
 
-def test_data_without_a_json_form_is_told_to_the_sender_alone(oven, news):
+def test_data_without_a_json_form_is_an_error_and_is_not_published(oven, published):
     with pytest.raises(UnserialisableValueError, match=r"Oven\.odd"):
         oven.odd.emit({"me": oven})
-    assert news.take() == []
+    assert published.take() == []
 
 
 @given(value=st.floats())
 def test_every_float_has_a_json_form(value):
     oven = Oven()
-    with oven._thing_server_interface.broker.subscribe(Topic()) as news:
+    with oven._thing_server_interface.broker.subscribe(Topic()) as published:
         oven.overheated.emit(value)
-        payload = json.loads(news.take()[0].payload)
+        payload = json.loads(published.take()[0].payload)
     assert float(payload) == value or (payload == "NaN" and math.isnan(value))
     assert isinstance(payload, float) == math.isfinite(value)
 
@@ -104,7 +105,7 @@ def test_on_the_class_it_is_the_declaration_and_on_an_instance_bound(oven):
     assert (Oven.plain.title, oven.plain.name) == ("Plainly typed", "plain")
     assert (oven.overheated.title, oven.alarm.description) == (
         "It is too hot.",
-        "Somebody should come.",
+        "Call the operator.",
     )
 
 

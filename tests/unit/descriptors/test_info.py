@@ -55,10 +55,10 @@ def stage():
 
 
 @pytest.fixture
-def told():
-    """Collect what callbacks are told, and wait for it."""
+def received():
+    """A callback that keeps the values it receives, and can wait for them."""
 
-    class Told:
+    class Received:
         def __init__(self):
             self.values = []
             self._changed = threading.Condition()
@@ -72,10 +72,10 @@ def told():
             with self._changed:
                 assert self._changed.wait_for(lambda: self.values == list(values), 30), self.values
 
-    return Told()
+    return Received()
 
 
-def test_it_tells_what_was_declared(stage):
+def test_it_has_the_declared_options(stage):
     speed, x = stage.properties["speed"], stage.properties["x"]
     assert (speed.name, speed.title, speed.unit, speed.value_type) == (
         *("speed", "Pace", "mm/s", float),
@@ -100,6 +100,15 @@ def test_it_checks_without_setting(stage):
     assert stage.speed == 1.0
 
 
+@pytest.mark.parametrize("name", ["speed", "x"])
+def test_an_invalid_value_from_python_is_refused_with_the_name_of_property_and_thing(stage, name):
+    info = stage.properties[name]
+    for act in (lambda: setattr(stage, name, -1), lambda: info.set(-1), lambda: info.validate(-1)):
+        with pytest.raises(ValidationError) as caught:
+            act()
+        assert caught.value.__notes__ == [f"The value is for property {name!r} of Thing 'Stage'."]
+
+
 def test_its_model_has_the_constraints(stage):
     model = stage.properties["speed"].model
     assert model(3).root == 3.0
@@ -112,7 +121,7 @@ def test_its_default_is_fresh_each_time(stage):
     trail.default.append(2)
     assert trail.default == [1]
     assert (stage.properties["x"].default, Stage.properties["speed"].default) == (0, 1.0)
-    with pytest.raises(AttributeError, match=r"'z' of Stage has no default"):
+    with pytest.raises(AttributeError, match=r"'z' of Thing 'Stage' has no default"):
         _ = stage.properties["z"].default
 
 
@@ -120,7 +129,7 @@ def test_its_default_is_fresh_each_time(stage):
     ("name", "resettable"),
     [("speed", True), ("serial", False), ("x", True), ("y", True), ("z", False)],
 )
-def test_what_has_a_way_back_can_be_reset(stage, name, resettable):
+def test_a_default_or_a_resetter_makes_a_property_resettable(stage, name, resettable):
     assert stage.properties[name].is_resettable is resettable
 
 
@@ -142,38 +151,38 @@ def test_the_things_own_code_may_reset_what_clients_may_not(stage):
     assert stage.serial == "A7"
 
 
-def test_observers_are_told_of_changes_and_resets_in_order(stage, told):
-    watch = stage.properties["speed"].observe(told)
+def test_observers_receive_changes_and_resets_in_order(stage, received):
+    watch = stage.properties["speed"].observe(received)
     stage.speed = 2
-    told.wait_for(2.0)
+    received.wait_for(2.0)
     stage.properties["speed"].reset()
-    told.wait_for(2.0, 1.0)
+    received.wait_for(2.0, 1.0)
     watch.close()
 
 
-def test_a_functional_property_tells_through_its_setter_or_by_hand(stage, told):
-    watch = stage.properties["x"].observe(told)
+def test_a_functional_property_publishes_through_its_setter_or_by_publish(stage, received):
+    watch = stage.properties["x"].observe(received)
     stage.x = 7
-    told.wait_for(7)
+    received.wait_for(7)
     stage._x = 8
     stage.properties["x"].publish()
-    told.wait_for(7, 8)
+    received.wait_for(7, 8)
     watch.close()
 
 
-def test_what_does_not_tell_of_changes_cannot_be_observed(stage, told):
+def test_a_property_that_is_not_observable_cannot_be_observed(stage, received):
     with pytest.raises(AffordanceDefinitionError, match=r"'z'.*observable=True"):
-        stage.properties["z"].observe(told)
+        stage.properties["z"].observe(received)
 
 
-def test_the_mappings_know_their_length_and_show_themselves(stage):
+def test_the_mappings_have_a_length_and_a_repr(stage):
     assert len(stage.properties) == 7
     assert "speed" in repr(stage.properties)
     assert stage.properties.get("sped") is None
 
 
 @pytest.mark.parametrize("interval", [0.5, 2, True, None])
-def test_an_interval_to_look_in_is_a_number_of_seconds(interval):
+def test_a_polling_interval_is_a_number_of_seconds(interval):
     class Polled(lt.Thing):
         @lt.property(observable=interval)
         def value(self) -> int:

@@ -43,7 +43,7 @@ def five(self, a: InvocationLogger, b: CancelHook, c: int = 1): ...
         (five, ["a", "b"]),
     ],
 )
-def test_dependencies_are_told_from_arguments(func, expected):
+def test_dependencies_are_distinguished_from_arguments(func, expected):
     assert injected(func) == expected
 
 

@@ -33,7 +33,7 @@ def test_it_is_checked_kept_and_published():
     assert thing.count == 5
 
 
-def test_an_initial_value_is_shared_with_nobody():
+def test_each_thing_has_its_own_copy_of_the_initial_value():
     one, other = Old(), Old()
     one.fixed.append(2)
     assert other.fixed == [1]
@@ -99,5 +99,5 @@ def test_an_initial_value_that_is_not_valid_is_refused_with_the_class():
 
 def test_what_has_no_initial_value_cannot_go_back_to_it():
     thing = Stored()
-    with pytest.raises(ReadOnlyPropertyError, match="has no default"):
+    with pytest.raises(ReadOnlyPropertyError, match="no default"):
         Stored.unset.reset(thing)

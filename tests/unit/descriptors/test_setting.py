@@ -136,10 +136,10 @@ def unwritable(tmp_path: Path):
 
 
 def test_what_cannot_be_saved_is_not_stored_and_not_published(unwritable):
-    with unwritable._thing_server_interface.broker.subscribe(Topic()) as news:
+    with unwritable._thing_server_interface.broker.subscribe(Topic()) as published:
         with pytest.raises(SettingsWriteError, match=r"Settings-Laser\.json.*old value stays"):
             unwritable.power = 9
-        assert (unwritable.power, news.take()) == (0, [])
+        assert (unwritable.power, published.take()) == (0, [])
 
 
 def test_a_setter_is_called_again_with_the_old_value_if_saving_fails(unwritable):
@@ -148,11 +148,11 @@ def test_a_setter_is_called_again_with_the_old_value_if_saving_fails(unwritable)
     assert (unwritable.gain, unwritable.calls) == (1, [9, 1])
 
 
-def test_a_setter_that_cannot_go_back_is_logged_and_the_first_error_told(unwritable, caplog):
+def test_a_setter_that_cannot_go_back_is_logged_and_the_first_error_raised(unwritable, caplog):
     unwritable._gain = 13
     with pytest.raises(SettingsWriteError):
         unwritable.gain = 9
-    assert any("set back to 13" in record.getMessage() for record in caplog.records)
+    assert any("the old value 13 failed" in record.getMessage() for record in caplog.records)
 
 
 def test_a_reset_is_saved_too(tmp_path: Path):
@@ -204,9 +204,9 @@ def test_loading_does_not_publish_and_does_not_save(tmp_path: Path):
     laser(tmp_path).power = 5
     before = file_of(tmp_path).stat().st_mtime_ns
     thing = laser(tmp_path)
-    with thing._thing_server_interface.broker.subscribe(Topic()) as news:
+    with thing._thing_server_interface.broker.subscribe(Topic()) as published:
         thing.load_settings()
-        assert news.take() == []
+        assert published.take() == []
     assert file_of(tmp_path).stat().st_mtime_ns == before
 
 

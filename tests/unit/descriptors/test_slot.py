@@ -1,4 +1,4 @@
-"""A place for another Thing."""
+"""Slots: attributes for other Things."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ class Later(lt.Thing):
     """Defined after the slot that it fits."""
 
 
-def test_before_it_is_filled_it_says_when_it_will_be():
+def test_an_unfilled_slot_says_when_it_is_filled():
     with pytest.raises(ThingNotConnectedError, match=r"Camera\.stage: .*not connected yet"):
         _ = Camera().stage
 
 
-def test_nobody_but_the_server_fills_it():
+def test_a_slot_cannot_be_assigned():
     with pytest.raises(AttributeError, match=r"Camera\.stage is a slot"):
         Camera().stage = Stage()
 
 
-def test_on_the_class_it_is_itself():
+def test_on_the_class_a_slot_is_the_descriptor():
     assert isinstance(Camera.stage, ThingSlot)
 
 

@@ -66,7 +66,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
         PNGBlob.from_file(tmp_path / "nothing.png")
 
 
-def test_a_temporary_folder_lives_as_long_as_its_blob() -> None:
+def test_a_temporary_folder_exists_as_long_as_its_blob() -> None:
     folder = tempfile.TemporaryDirectory()
     path = Path(folder.name) / "a.bin"
     path.write_bytes(b"abc")
@@ -80,7 +80,7 @@ def test_a_temporary_folder_lives_as_long_as_its_blob() -> None:
 
 def test_it_takes_either_content_or_a_path() -> None:
     for given in ({}, {"content": b"", "path": Path("x")}):
-        with pytest.raises(TypeError, match="either content or a path"):
+        with pytest.raises(TypeError, match="needs either `content`"):
             Blob(**given)
 
 
@@ -192,7 +192,7 @@ def test_a_file_is_served_and_one_that_was_deleted_is_404(
     answer = client.get(href)
     assert answer.status_code == 404
     assert answer.headers["content-type"] == "application/problem+json"
-    assert "has been deleted" in answer.json()["detail"]
+    assert "was deleted" in answer.json()["detail"]
 
 
 def test_an_unknown_blob_is_404(client: TestClient) -> None:

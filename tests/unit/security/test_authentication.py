@@ -16,7 +16,7 @@ from labthings_fastapi.security.authentication import (
 )
 from labthings_fastapi.security.credentials import new_password, new_token
 from labthings_fastapi.security.sessions import (
-    MOST_OF_ONE,
+    MOST_PER_CREDENTIAL,
     MOST_SESSIONS,
     SESSION_SECONDS,
     Sessions,
@@ -59,7 +59,7 @@ def people():
 
 
 class TestAuthenticator:
-    def test_a_token_says_who_asks(self):
+    def test_a_token_authenticates_its_actor(self):
         credential, text = new_token("alice", "operator")
         authenticator = Authenticator(lambda: [credential])
         assert authenticator.actor(f"Bearer {text}", None) == credential.actor
@@ -69,7 +69,7 @@ class TestAuthenticator:
     def test_a_token_may_stand_in_the_place_of_a_password(self):
         credential, text = new_token("alice", "operator")
         authenticator = Authenticator(lambda: [credential])
-        assert authenticator.actor(basic("whoever", text), None) == credential.actor
+        assert authenticator.actor(basic("any name", text), None) == credential.actor
 
     def test_a_revoked_or_expired_token_opens_nothing(self):
         time = [datetime(2026, 1, 1, tzinfo=UTC)]
@@ -145,10 +145,10 @@ class TestSessions:
         assert sessions.find(second) == "b"
 
 
-def test_who_begins_many_sessions_ends_only_the_oldest_of_its_own():
+def test_too_many_sessions_of_one_credential_end_its_oldest_only():
     sessions = Sessions()
     other = sessions.begin("another's hash")
-    ids = [sessions.begin("a hash") for _ in range(MOST_OF_ONE + 1)]
+    ids = [sessions.begin("a hash") for _ in range(MOST_PER_CREDENTIAL + 1)]
     assert sessions.find(ids[0]) is None
     assert all(sessions.find(id) == "a hash" for id in ids[1:])
     assert sessions.find(other) == "another's hash"

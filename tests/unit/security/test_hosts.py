@@ -25,7 +25,7 @@ def test_a_host_header_has_a_name_and_maybe_a_port(header, parts):
 @pytest.mark.parametrize(
     "header", ["", ":80", "a b", "a:b", "a:1:2", "a@b", "a/b", "[::1", "a\\b", "a:123456", "[]"]
 )
-def test_what_is_malformed_is_no_host(header):
+def test_a_malformed_header_is_no_host(header):
     assert split_host(header) is None
     assert not HostRule(["a", "b"]).allows(header.encode())
 
@@ -50,7 +50,7 @@ def test_names_that_look_like_addresses_are_names(name):
     assert not HostRule([]).allows(name.encode())
 
 
-def test_a_computer_answers_to_its_own_names():
+def test_the_names_of_the_computer_are_accepted():
     rule = HostRule(own_names("Microscope1"))
     for name in (b"localhost", b"microscope1", b"MICROSCOPE1:5000", b"microscope1.local."):
         assert rule.allows(name)
@@ -62,7 +62,7 @@ def test_a_computer_without_a_name_is_localhost():
     assert own_names("") == {"localhost"}
 
 
-def test_a_header_that_was_allowed_is_known_and_another_one_is_not():
+def test_a_header_that_was_accepted_is_known_and_another_one_is_not():
     rule = HostRule(["lab"])
     assert not rule.knows(b"lab:5000")
     assert rule.allows(b"lab:5000")
@@ -71,7 +71,7 @@ def test_a_header_that_was_allowed_is_known_and_another_one_is_not():
     assert not rule.knows(b"evil")
 
 
-def test_what_is_known_is_bounded_because_clients_choose_it():
+def test_the_number_of_known_headers_is_bounded():
     rule = HostRule(["lab"])
     for port in range(3000):
         assert rule.allows(b"lab:%d" % port)

@@ -35,7 +35,7 @@ def test_an_origin_is_written_as_browsers_write_it(text, origin):
     ["*", "https://*.example", "lab.example", "https://lab.example/path", "null", "", "ftp://a"],
 )
 def test_wildcards_paths_and_other_texts_are_no_origins(text):
-    with pytest.raises(ValueError, match="is no origin"):
+    with pytest.raises(ValueError, match="is not an origin"):
         checked_origin(text)
 
 

@@ -98,7 +98,7 @@ def test_only_a_claimed_folder_can_be_secured(lock, tmp_path):
 
 
 def test_another_process_is_named(holder, lock, tmp_path):
-    with pytest.raises(FolderInUseError, match=f"{tmp_path}.*process {holder.pid}:"):
+    with pytest.raises(FolderInUseError, match=f"{tmp_path}.*process {holder.pid}\\."):
         lock.claim()
 
 

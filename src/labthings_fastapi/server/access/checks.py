@@ -23,7 +23,7 @@ from labthings_fastapi.problems import problem_from
 from labthings_fastapi.request_location import request_path
 from labthings_fastapi.security.hosts import HostRule, own_names, split_host
 from labthings_fastapi.security.origins import OriginRule
-from labthings_fastapi.security.roles import needed_role
+from labthings_fastapi.security.roles import required_role
 
 from . import refusals
 from .authentication import Authentication
@@ -85,10 +85,10 @@ def check_repeated_headers(request: AccessRequest) -> Problem | None:
 def check_role(request: AccessRequest, thing: str | None) -> Problem | None:
     """Refuse a change that the role of the actor does not allow on this Thing."""
     actor = request.actor
-    needed = needed_role(request.method)
-    if actor is None or actor.may(thing, needed):
+    required = required_role(request.method)
+    if actor is None or actor.may(thing, required):
         return None
-    return problem_from(NotAllowedError(actor.name, actor.role_for(thing), needed, thing))
+    return problem_from(NotAllowedError(actor.name, actor.role_for(thing), required, thing))
 
 
 class AccessChecks:

@@ -74,7 +74,7 @@ def test_a_viewer_changes_nothing(server, ask, operation, members):
     assert error["status"] == 403
     assert "'Ada'" in error["detail"]
     assert "'lamp'" in error["detail"]
-    assert "needs operator" in error["detail"]
+    assert "'operator' is required" in error["detail"]
     assert server.things["lamp"].level == 1
     assert server.action_manager.invocations == []
 
