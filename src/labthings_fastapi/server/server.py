@@ -290,7 +290,7 @@ class ThingServer(ThingRegistry):
             for slot in slots_of(type(thing)).values():
                 slot.fill(thing, {**self._things, name: thing}, UNSET)
             thing.load_settings()
-            opened = self._take_in(name, thing, self._thing_lifecycle)
+            opened = self._add_and_open(name, thing, self._thing_lifecycle)
             self._expose(thing)
             if opened:
                 self._poller.add(thing)
