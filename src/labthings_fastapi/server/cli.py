@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from labthings_fastapi.exceptions import LabThingsError, UnprotectedError, describe_exception
 from labthings_fastapi.own_log import own_logger
 from labthings_fastapi.server.config.files import UsageError, load_config, make_modules_importable
+from labthings_fastapi.server.web.run import LOG_FORMAT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -121,7 +122,7 @@ def serve_from_cli(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
     logging.basicConfig(
         level=logging.DEBUG if args.debug else logging.INFO,
-        format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
+        format=LOG_FORMAT,
     )
     if args.command == "check":
         return _check(args)
@@ -203,11 +204,9 @@ def _run_server(args: argparse.Namespace) -> None:
     from labthings_fastapi.server.address import ListenAddress
     from labthings_fastapi.server.web.sockets import check_address
 
-    from .preload import load_modules
     from .server import ThingServer
 
     given = _configuration(args)
-    load_modules()
     if args.insecure:
         given["security"] = insecure(given.get("security"))
     check_address(args.host, args.port)
@@ -236,7 +235,7 @@ def _run_fallback(args: argparse.Namespace, error: Exception, tail: LogTail) -> 
     """Serve the page until the process is told to stop."""
     from labthings_fastapi.server.address import AddressError, ListenAddress
     from labthings_fastapi.server.config.files import settings_folder
-    from labthings_fastapi.server.web.run import PlainApp, run_until_stopped
+    from labthings_fastapi.server.web.run import ServerHooks, run_until_stopped
 
     from .fallback import app, explain
 
@@ -250,7 +249,7 @@ def _run_fallback(args: argparse.Namespace, error: Exception, tail: LogTail) -> 
     app.set_context(**explain(error, tail, debug=args.debug))
     url = ListenAddress(args.host, args.port, tls is not None).url
     print(f"Serving the error on {url}", file=sys.stderr, flush=True)
-    run_until_stopped(PlainApp(app), args.host, args.port, grace=1, tls=tls)
+    run_until_stopped(ServerHooks(app), args.host, args.port, grace=1, tls=tls)
 
 
 def _fail(error: Exception, args: argparse.Namespace) -> int:
