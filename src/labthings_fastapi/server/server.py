@@ -358,11 +358,14 @@ class ThingServer(ThingRegistry):
             if self.state in ("stopping", "stopped"):
                 return False
             self.state = "stopping"
-        self._announcing.withdraw()
-        await self._poller.stop()
-        await cancel_invocations(self.action_manager, self.config.shutdown_timeout)
-        self.broker.end_streams()
-        await self._thing_lifecycle.close(None if deadline is None else deadline - time.monotonic())
+        try:
+            self._announcing.withdraw()
+            await self._poller.stop()
+            await cancel_invocations(self.action_manager, self.config.shutdown_timeout)
+            self.broker.end_streams()
+        finally:
+            left = None if deadline is None else deadline - time.monotonic()
+            await self._thing_lifecycle.close(left)
         return True
 
     def _finish(self) -> None:
@@ -386,14 +389,23 @@ class ThingServer(ThingRegistry):
             UnprotectedError: the host can be reached from the network, and the server has no
                 authentication.
         """
-        from labthings_fastapi.server.web.run import ServerHooks, serve
+        from labthings_fastapi.server.web.limits import limits_of
+        from labthings_fastapi.server.web.run import ServerHooks, run_until_stopped
+        from labthings_fastapi.server.web.tls import chosen_tls, specific_hosts
 
         self.access.check_exposure(host)
         self.access.warn_of_exposure(host, tls=bool(tls))
         hooks = ServerHooks(self.app, self._announce, self._stop, self._finish)
         self._scheme = "https" if tls else "http"
         try:
-            serve(hooks, self.config, self.settings_folder, (host, port), tls)
+            run_until_stopped(
+                hooks,
+                host,
+                port,
+                grace=self.config.shutdown_timeout,
+                tls=chosen_tls(tls, self.settings_folder, specific_hosts(host)),
+                limits=limits_of(self.config),
+            )
         finally:
             self._scheme = "http"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import socket
+import ssl
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from importlib.util import find_spec
@@ -164,13 +165,6 @@ def _make(certificate: Path, key: Path, names: Iterable[str], now: datetime) -> 
     )
     identifier = x509.SubjectKeyIdentifier.from_public_key(public)
     issuer = x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier)
-    usage = dict.fromkeys(
-        (
-            *("content_commitment", "key_encipherment", "data_encipherment", "key_agreement"),
-            *("key_cert_sign", "crl_sign", "encipher_only", "decipher_only"),
-        ),
-        False,
-    )
     built = (
         x509.CertificateBuilder()
         .subject_name(subject)
@@ -182,7 +176,6 @@ def _make(certificate: Path, key: Path, names: Iterable[str], now: datetime) -> 
         .add_extension(x509.SubjectAlternativeName(map(_general_name, names)), critical=False)
         # It cannot sign other certificates: to trust it means to trust this one server.
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(x509.KeyUsage(digital_signature=True, **usage), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .add_extension(identifier, critical=False)
         .add_extension(issuer, critical=False)
@@ -230,14 +223,11 @@ def _describe(certificate: Path, key: Path) -> OwnCertificate:
 
 
 def _belong_together(certificate: Path, key: Path) -> bool:
-    from cryptography import x509
-    from cryptography.hazmat.primitives.serialization import load_pem_private_key
-
     try:
-        named = x509.load_pem_x509_certificate(certificate.read_bytes()).public_key()
-        return load_pem_private_key(key.read_bytes(), None).public_key() == named
-    except (OSError, TypeError, ValueError):  # missing, not in PEM format, or with a password
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password="")
+    except OSError:  # also an SSLError; missing, not in PEM format, or with a password
         return False
+    return True
 
 
 def _check_cryptography() -> None:

@@ -17,21 +17,18 @@ from typing import TYPE_CHECKING, Any
 
 from labthings_fastapi.own_log import own_logger
 
-from .limits import Limits, limits_of
+from .limits import Limits
 from .sockets import bind, close_all, listen_address
-from .tls import chosen_tls, specific_hosts
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Awaitable, Callable, Coroutine, Iterator
-    from pathlib import Path
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from labthings_fastapi.server.address import ListenAddress
-    from labthings_fastapi.server.config_model import ThingServerConfig
 
-    from .tls import Tls, TlsChoice
+    from .tls import Tls
     from .uvicorn_server import UvicornServer
 
 LOGGER = own_logger("server")
@@ -66,29 +63,6 @@ class ServerHooks:
     within that many seconds."""
     finish: Callable[[], object] = lambda: None
     """Write the rest of the journal; called in the main thread after `stop`."""
-
-
-def serve(
-    hooks: ServerHooks,
-    config: ThingServerConfig,
-    settings_folder: Path,
-    address: tuple[str, int],
-    tls: TlsChoice,
-) -> None:
-    """Run a server at a host and a port, as its configuration says, until it is stopped.
-
-    Raises:
-        Exception: what kept the app from starting.
-    """
-    host, port = address
-    run_until_stopped(
-        hooks,
-        host,
-        port,
-        grace=config.shutdown_timeout,
-        tls=chosen_tls(tls, settings_folder, specific_hosts(host)),
-        limits=limits_of(config),
-    )
 
 
 def run_until_stopped(
