@@ -17,9 +17,9 @@ import uvloop
 from labthings_fastapi.server.address import ListenAddress
 from labthings_fastapi.server.web.certificates import own_certificate
 from labthings_fastapi.server.web.limits import Limits
-from labthings_fastapi.server.web.sockets import bind, bound_to
+from labthings_fastapi.server.web.sockets import bind, listen_address
 from labthings_fastapi.server.web.tls import Tls, load_tls
-from labthings_fastapi.server.web.uvicorn_server import uvicorn_server
+from labthings_fastapi.server.web.uvicorn_server import UvicornServer
 
 
 @pytest.fixture
@@ -48,16 +48,16 @@ class SocketState:
 
     def __init__(self, app: Any, limits: Limits, tls: Tls | None, loop: Callable[[], Any]) -> None:
         sockets = bind("127.0.0.1", 0)
-        self.bound = bound_to(sockets, "127.0.0.1", tls=tls is not None)
-        self.port = self.bound.port
-        self._server = uvicorn_server(app, self.bound, limits, tls, self._listening)
+        self.address = listen_address(sockets, "127.0.0.1", tls=tls is not None)
+        self.port = self.address.port
+        self._server = UvicornServer(app, self.address, limits, tls, self._listening)
         self._sockets = sockets
         self._loop = loop
         self._thread = threading.Thread(target=self._run)
         self._clients: list[socket.socket] = []
 
-    async def _listening(self, bound: ListenAddress) -> None:
-        assert bound == self.bound
+    async def _listening(self, address: ListenAddress) -> None:
+        assert address == self.address
 
     def _run(self) -> None:
         with asyncio.Runner(loop_factory=self._loop) as runner:

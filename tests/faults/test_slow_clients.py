@@ -93,7 +93,7 @@ def problem(answer: bytes) -> dict[str, Any]:
 
 
 def is_answered(served: Any) -> bool:
-    with urllib.request.urlopen(f"{served.bound.url}health", timeout=30) as answer:
+    with urllib.request.urlopen(f"{served.address.url}health", timeout=30) as answer:
         return bool(answer.read() == b'"fine"')
 
 
@@ -277,9 +277,8 @@ def test_connections_beyond_the_limit_are_told_to_come_back(
     assert {problem(answer)["status"] for answer in answers} == {503}
     assert all(b"\r\nRetry-After: 5\r\n" in answer for answer in answers)
     assert [record.message for record in caplog.records] == [
-        "A new connection was refused: 127.0.0.1 has 3 connections already, the most that one "
-        "address may have. Look for clients that open connections and do not close them, or raise "
-        "max_connections."
+        "A new connection was refused: 127.0.0.1 has 3 connections, the most for one address. Look "
+        "for clients that open connections and do not close them, or raise max_connections."
     ]
     for each in kept:
         each.close()

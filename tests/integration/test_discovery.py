@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import queue
@@ -97,12 +96,12 @@ def server(tmp_path):
 @contextmanager
 def announced(server, port):
     """Announce a server that uvicorn runs elsewhere in this process."""
-    bound = ListenAddress(HERE, port, addresses=(HERE,))
-    asyncio.run_coroutine_threadsafe(server.listening(bound), server.loop).result(30)
+    address = ListenAddress(HERE, port, addresses=(HERE,))
+    server._announcing.begin(address, server.api_prefix, server)
     try:
         yield
     finally:
-        asyncio.run_coroutine_threadsafe(server.wind_down(), server.loop).result(30)
+        server._announcing.end()
 
 
 def test_a_thing_is_found_described_and_gone_when_the_server_stops(server, port, browser):

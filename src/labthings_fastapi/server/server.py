@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -57,10 +56,7 @@ class ThingServer(ThingRegistry):
     `app` is a FastAPI app, to be extended or run by any ASGI server; `serve()` runs it here.
     """
 
-    loop: asyncio.AbstractEventLoop | None = None
-    start_error: Exception | None = None
-    bound: ListenAddress | None = None
-    """Where `serve` listens, and whether with TLS; None if it does not."""
+    _scheme: Literal["http", "https"] = "http"
 
     def __init__(
         self,
@@ -232,8 +228,8 @@ class ThingServer(ThingRegistry):
 
     @property
     def scheme(self) -> Literal["http", "https"]:
-        """How clients reach it where `serve` listens; an ASGI server of others may differ."""
-        return self.bound.scheme if self.bound is not None else "http"
+        """The scheme of the server's URLs while `serve` runs; another ASGI server may differ."""
+        return self._scheme
 
     @property
     def api_prefix(self) -> str:
@@ -304,7 +300,6 @@ class ThingServer(ThingRegistry):
     @asynccontextmanager
     async def _lifespan(self, _app: FastAPI) -> AsyncIterator[None]:
         self.state = "starting"
-        self.loop = asyncio.get_running_loop()
         self.action_manager.accept_work()
         for logger_name in ("labthings_fastapi", *self.config.capture_loggers):
             capture(logger_name)
@@ -312,80 +307,97 @@ class ThingServer(ThingRegistry):
             await self._open()
             yield
         finally:
-            await self.wind_down()
-            await self._executor.run(self.finish)
-            self.state = "stopped"
+            if await self._stop():
+                await self._executor.run(self._finish)
 
     async def _open(self) -> None:
         from labthings_fastapi.server.config.build_things import start_order
 
-        try:
-            await self._executor.run(self._recording.begin)
-            opened: Mapping[str, Thing] = {}
-            while not self._runs_with(opened):
-                things = self._things
-                more = [thing for thing in start_order(things) if thing.name not in opened]
-                await self._thing_lifecycle.open(more, tolerant=self.tolerant)
-                opened = things
-        except Exception as error:
-            self.start_error = error
-            raise
+        await self._executor.run(self._recording.begin)
+        opened: Mapping[str, Thing] = {}
+        while not self._runs_with(opened):
+            things = self._things
+            more = [thing for thing in start_order(things) if thing.name not in opened]
+            await self._thing_lifecycle.open(more, tolerant=self.tolerant)
+            opened = things
 
     def _runs_with(self, opened: Mapping[str, Thing]) -> bool:
-        """Run, unless there are other Things than these: some were added while these opened."""
+        """Begin to run, unless Things were added while these were opened."""
         with self._agreeing:
-            if self.state == "starting":  # it may have been told to stop meanwhile
+            if self.state == "starting":  # it may have been stopped meanwhile
                 if opened is not self._things:
                     return False
                 self._poller.start(filter(self._thing_lifecycle.is_open, opened.values()))
                 self.state = "running"
         return True
 
-    async def listening(self, bound: ListenAddress) -> None:
-        """Announce the Things on the network, if they are to be found at these addresses."""
-        await self._executor.run(self._announcing.begin, bound, self.api_prefix, self)
+    async def _announce(self, address: ListenAddress) -> None:
+        """Announce the Things on the network, if they can be reached at this address."""
+        await self._executor.run(self._announcing.begin, address, self.api_prefix, self)
 
-    async def wind_down(self, timeout: float | None = None) -> None:
-        """Refuse work, cancel runs, end streams and close the Things; harmless twice.
+    async def _stop(self, timeout: float | None = None) -> bool:
+        """Refuse work, cancel invocations, end streams and close the Things, once in each run.
 
-        With a timeout (seconds) no Thing can hold up the others; without one each is waited for.
+        The first caller does it and gets True: `serve` when it receives a signal, otherwise the
+        end of the lifespan. With a timeout (seconds) no Thing holds up the others; without one
+        each Thing is waited for.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         with self._agreeing:
+            if self.state in ("stopping", "stopped"):
+                return False
             self.state = "stopping"
-        self._announcing.withdraw()
-        await self._poller.stop()
-        await cancel_invocations(self.action_manager, self.config.shutdown_timeout)
-        self.broker.end_streams()
-        await self._thing_lifecycle.close(None if deadline is None else deadline - time.monotonic())
+        try:
+            self._announcing.withdraw()
+            await self._poller.stop()
+            await cancel_invocations(self.action_manager, self.config.shutdown_timeout)
+            self.broker.end_streams()
+        finally:
+            left = None if deadline is None else deadline - time.monotonic()
+            await self._thing_lifecycle.close(left)
+        return True
 
-    def finish(self) -> None:
-        """Write what is left to write; harmless twice."""
+    def _finish(self) -> None:
+        """Write the rest of the journal and free the settings folder; the last step of a stop."""
         self._announcing.end()
         self.action_manager.records.before()
         self._recording.end(self.config.shutdown_timeout)
+        self.state = "stopped"
 
     def serve(self, host: str = "127.0.0.1", port: int = 5000, *, tls: TlsChoice = False) -> None:
-        """Run the server until it is told to stop (SIGTERM or Ctrl-C).
+        """Run the server until the process receives SIGTERM or Ctrl-C.
 
-        With `tls=True` it speaks HTTPS with a certificate of its own, kept in the settings
-        folder; with `tls=("certificate.pem", "key.pem")` with that one.
+        With `tls=True` it serves HTTPS with its own certificate, which it keeps in the settings
+        folder; with `tls=("certificate.pem", "key.pem")` with that certificate.
 
         Raises:
             AddressError: the port is taken.
             CertificateError: the certificate cannot be used.
             ThingStartError: a Thing's `__enter__` failed.
             FolderInUseError: another process serves from the settings folder.
-            UnprotectedError: the host can be reached from the network, and clients need not say
-                who they are.
+            UnprotectedError: the host can be reached from the network, and the server has no
+                authentication.
         """
-        from labthings_fastapi.server.web.run import serve
-
-        from .access.exposure import check_listen_host, warn_of_exposure
+        from labthings_fastapi.server.access.exposure import check_listen_host, warn_of_exposure
+        from labthings_fastapi.server.web.limits import limits_of
+        from labthings_fastapi.server.web.run import ServerHooks, run_until_stopped
+        from labthings_fastapi.server.web.tls import chosen_tls, specific_hosts
 
         check_listen_host(self.access, host)
         warn_of_exposure(self.access, host, tls=bool(tls))
-        serve(self, host, port, tls)
+        hooks = ServerHooks(self.app, self._announce, self._stop, self._finish)
+        self._scheme = "https" if tls else "http"
+        try:
+            run_until_stopped(
+                hooks,
+                host,
+                port,
+                grace=self.config.shutdown_timeout,
+                tls=chosen_tls(tls, self.settings_folder, specific_hosts(host)),
+                limits=limits_of(self.config),
+            )
+        finally:
+            self._scheme = "http"
 
     @contextmanager
     def test_client(self, **options: Any) -> Iterator[TestClient]:

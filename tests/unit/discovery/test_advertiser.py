@@ -25,7 +25,7 @@ def test_a_network_that_does_not_work_is_one_warning(caplog):
         advertiser.withdraw()
     gc.collect()
     [record] = [each for each in caplog.records if each.name == "labthings_fastapi.discovery"]
-    assert "cannot be found by mDNS" in record.message
+    assert "could not be announced by mDNS" in record.message
     assert "192.0.2.1" in record.message
     assert "`discovery: false`" in record.message
 

@@ -48,22 +48,22 @@ def run_command(*options, cwd=None):
         (["-c", "nowhere.json"], 1, "there is no configuration file 'nowhere.json'"),
         (["-c", "x.json", "-j", "{}"], 1, "give one of"),
         (["--colour", "red"], 2, "unrecognized arguments"),
-        (["-j", "{}", "--port", "99999"], 2, "is no port"),
+        (["-j", "{}", "--port", "99999"], 2, "is not a port number"),
         (["-j", "{}", "--port", "five"], 2, "--port"),
-        (["-j", "{}", "--host", "a", "--host", "b"], 2, "a server has one --host"),
-        (["-j", "{}", "--tls-cert", "a.pem"], 1, "give --tls-cert and --tls-key together"),
-        (["-j", "{}", "--tls-key", "a.pem"], 1, "give --tls-cert and --tls-key together"),
+        (["-j", "{}", "--host", "a", "--host", "b"], 2, "--host can be given only once"),
+        (["-j", "{}", "--tls-cert", "a.pem"], 1, "--tls-cert and --tls-key must be given together"),
+        (["-j", "{}", "--tls-key", "a.pem"], 1, "--tls-cert and --tls-key must be given together"),
         (
             ["-j", "{}", "--tls", "--tls-cert", "a.pem", "--tls-key", "b.pem"],
             1,
-            "give either --tls or --tls-cert",
+            "--tls cannot be combined with --tls-cert",
         ),
         (
             ["-j", "{}", "--tls-cert", "a.pem", "--tls-key", "b.pem"],
             3,
             "The certificate a.pem cannot be read: No such file or directory.",
         ),
-        (["cert", "--host", "a b"], 3, "'a b' is no host name and no IP address"),
+        (["cert", "--host", "a b"], 3, "'a b' is neither a host name nor an IP address"),
         (["cert", "-c", "nowhere.json"], 1, "there is no configuration file"),
         (["-j", "{"], 3, "the text after -j is not valid JSON"),
         (["-j", "[1]"], 3, "must hold an object"),
@@ -87,7 +87,7 @@ def test_cert_makes_a_certificate_once_and_shows_it_each_time(tmp_path):
     assert shown.stdout == made.stdout
     lines = dict(line.split(":", 1) for line in shown.stdout.splitlines())
     assert (tmp_path / lines["Certificate"].strip()).is_relative_to(tmp_path / "kept")
-    assert {"localhost", "192.0.2.7", "lab"} <= set(lines["Holds for"].strip().split(", "))
+    assert {"localhost", "192.0.2.7", "lab"} <= set(lines["Valid for"].strip().split(", "))
     assert re.fullmatch(r" ([0-9A-F]{2}:){31}[0-9A-F]{2} \(SHA-256\)", lines["Fingerprint"])
 
 

@@ -39,7 +39,7 @@ def test_a_token_is_printed_alone_and_opens_the_server(run, folder):
     assert code == 0
     token = out.strip()
     assert find_token(kept(folder), token).name == "operator-1"
-    assert "shown only now" in err
+    assert "shown only once" in err
     assert token not in err
     server = lt.ThingServer({"settings_folder": str(folder)})
     with server.test_client() as client:
@@ -82,10 +82,10 @@ def test_a_password_is_read_from_standard_input(run, folder, monkeypatch):
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (("--thing", "stage"), 1, "write a Thing's name and one of viewer, operator, admin"),
+        (("--thing", "stage"), 1, "give the name of a Thing and one of viewer, operator, admin"),
         (("--thing", "stage=boss"), 1, "--thing stage=boss"),
         (("--expires-days", "0"), 1, "--expires-days"),
-        (("--name", "a b"), 3, "'a b' cannot be the name of a credential"),
+        (("--name", "a b"), 3, "'a b' is not a valid name"),
     ],
 )
 def test_mistakes_are_explained_and_nothing_is_made(run, folder, words, code, said):
@@ -115,4 +115,4 @@ def test_the_configuration_says_where_the_credentials_are(tmp_path, capsys):
     assert serve_from_cli(["token", "list", "-c", str(tmp_path / "none.json")]) == 1
     both = ["token", "list", "-c", str(config), "--settings-folder", str(tmp_path)]
     assert serve_from_cli(both) == 1
-    assert "give one of both" in capsys.readouterr().err
+    assert "cannot be combined" in capsys.readouterr().err

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 
 import pytest
@@ -41,8 +40,8 @@ def recorder(monkeypatch):
 
 def listen(server):
     """Do what happens when a running server begins to listen."""
-    bound = ListenAddress("127.0.0.1", 5000, addresses=("127.0.0.1",))
-    asyncio.run_coroutine_threadsafe(server.listening(bound), server.loop).result(30)
+    address = ListenAddress("127.0.0.1", 5000, addresses=("127.0.0.1",))
+    server._announcing.begin(address, server.api_prefix, server)
 
 
 def test_a_thing_that_comes_while_the_announcements_begin_is_announced(recorder, monkeypatch):

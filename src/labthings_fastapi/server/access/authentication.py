@@ -54,7 +54,7 @@ class Authentication:
         """True if every client must authenticate."""
         if security.authentication == "required" and not self._file.credentials:
             raise ServerConfigurationError(
-                f"security.authentication is 'required', but {self._file.path} has no credentials, "
+                f"security.authentication: it is 'required', but {self._file.path} has no credentials, "
                 "so every request would be refused. Make a token with `labthings-server token "
                 "create --role operator`."
             )
