@@ -1,4 +1,4 @@
-"""Descriptions of the demo bench, broken at random: our validation against the official schema."""
+"""Descriptions of the demo bench, broken at random: validation never fails in another way."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 import labthings_fastapi as lt
 from labthings_fastapi.exceptions import ThingDescriptionError
+from labthings_fastapi.thing_description.describe import TD_CONTEXT
 from labthings_fastapi.thing_description.validation import validate
-from labthings_fastapi.thing_description.vocabulary import TD_CONTEXT
 
 GONE = "(gone)"
 Path = tuple[str | int, ...]
@@ -69,12 +69,10 @@ def ours(document: Any) -> str | None:
     return None
 
 
-# What the recommendation says and the official schema, as jsonschema reads it, does not: what a
-# URI and a language are, that names are declared, and (forgotten there) that a map is an object.
+# What the recommendation says and a JSON schema cannot: that names are declared. The `official`
+# fixture does not check the format of a URI, which jsonschema leaves to another package.
 STRICTER = re.compile(
-    r"is no absolute URI|is no URI reference|is no language tag"
-    r"|is not in '(securityDefinitions|uriVariables|schemaDefinitions)'"
-    r"|properties: (null is not allowed|Input should be a valid dictionary)"
+    r"is not a 'uri'|is not in '(securityDefinitions|uriVariables|schemaDefinitions)'"
 )
 
 
@@ -88,6 +86,12 @@ def documents(tmp_path_factory):
     with server.test_client() as client:
         found = list(client.get("/thing_descriptions/").json().values())
         return [*found, client.get("/.well-known/wot").json()]
+
+
+def test_the_packaged_schema_is_the_official_one(packages):
+    published = packages / "wot-thing-description-types/schema/td-json-schema-validation.json"
+    ours = resources.files("labthings_fastapi.thing_description") / published.name
+    assert json.loads(ours.read_text("utf-8")) == json.loads(published.read_text("utf-8"))
 
 
 @given(data=st.data())
@@ -107,14 +111,9 @@ def test_one_place_broken_is_seen_by_both_or_for_a_reason(official, documents, d
 @pytest.mark.parametrize(
     ("path", "value", "reason"),
     [
-        (("id",), "not a URI", "is no absolute URI"),
-        (("base",), "here", "is no absolute URI"),
-        (("profile",), ["x"], "is no absolute URI"),
-        (("@context", 1, "@language"), "a b", "is no language tag"),
+        (("id",), "not a URI", "is not a 'uri'"),
         (("security",), "key_sc", "'key_sc' is not in 'securityDefinitions'"),
         (("actions", "move_to", "uriVariables"), GONE, "'actionID' is not in 'uriVariables'"),
-        (("properties", "speed", "forms", 0, "href"), "a b", "is no URI reference"),
-        (("actions", "move_to", "input", "properties"), [], "should be a valid dictionary"),
     ],
 )
 def test_where_we_are_stricter_we_say_why(official, documents, path, value, reason):

@@ -10,8 +10,8 @@ import pytest
 
 import labthings_fastapi as lt
 from labthings_fastapi.exceptions import ThingDescriptionError
+from labthings_fastapi.thing_description.describe import TD_CONTEXT
 from labthings_fastapi.thing_description.validation import validate
-from labthings_fastapi.thing_description.vocabulary import TD_CONTEXT
 
 TD = "https://www.w3.org/2019/wot/td#"
 # None of the packages holds the W3C's context, and tests fetch nothing. This stand-in gives its

@@ -166,8 +166,8 @@ def test_three_mistakes_are_one_paragraph_the_same_from_serve_and_check(lab, nam
     assert served.stderr == checked.stderr
     assert served.stderr.count("\n") == 1
     for said in (
-        "The configuration has 3 mistakes: ",
-        "things.lamp.kwargs: Lamp does not fit: got an unexpected keyword argument 'prot'",
+        "The configuration has 3 errors: ",
+        "things.lamp.kwargs: Lamp(): got an unexpected keyword argument 'prot'",
         "things.cam.thing_slots: cam.lamp: there is no Thing called 'lmap'",
         "things.stage.cls: 'nowhere' cannot be imported",
     ):

@@ -33,7 +33,7 @@ def test_any_text_can_be_read(doc):
         assert text == text.strip() != ""
 
 
-NAMES = st.from_regex(r"[a-z]\w{0,8}", fullmatch=True)
+NAMES = st.from_regex(r"[a-z][a-z0-9_]{0,8}", fullmatch=True)
 TEXTS = st.from_regex(r"[A-Za-z]{1,8}( [A-Za-z]{1,8}){0,4}", fullmatch=True)
 
 

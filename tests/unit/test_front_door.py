@@ -120,6 +120,13 @@ def test_a_server_is_built_without_loading_what_only_serving_needs(tmp_path: Pat
     assert loaded & ONLY_SERVING_NEEDS == set()
 
 
+def test_libraries_of_rare_use_are_loaded_when_they_are_used(tmp_path: Path):
+    made = "import labthings_fastapi as lt\nclass Lamp(lt.Thing): ...\nlamp = Lamp()"
+    served = f"{made}\nlt.ThingServer({{'settings_folder': {str(tmp_path)!r}}})"
+    assert loaded_by(served).isdisjoint({"jsonschema", "griffe", "filelock"})
+    assert "jsonschema" in loaded_by(f"{made}\nlamp.validate_thing_description()")
+
+
 @pytest.mark.parametrize("name", sorted(ONLY_SERVING_NEEDS))
 def test_what_only_serving_needs_is_there(name: str):
     assert find_spec(name) is not None

@@ -1,7 +1,7 @@
-"""Unions in data schemas: branches that a value could satisfy twice become one.
+"""Unions in data schemas: branches that share a value are merged.
 
-A consumer that validates takes `oneOf` at its word, so `1` must not be both an integer and a
-number. What cannot be told apart is merged into the narrowest single schema that holds for both.
+A value is valid against `oneOf` if it fits exactly one branch, so `1` must not fit an integer and a
+number. Branches that cannot be told apart become the narrowest schema that includes all of them.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ from typing import Any
 
 Schema = dict[str, Any]
 
-# Enumerations that say no more than this about their values become one.
-_UNDESCRIBED = frozenset({"type", "const", "enum", "default"})
+# Enumerations with no other members than these become one.
+_ENUMERATION = frozenset({"type", "const", "enum", "default"})
 _LOWER = ("minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties")
 _UPPER = ("maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties")
 
 
 def one_of(branches: Iterable[Schema]) -> Schema:
-    """Return a schema that any of the branches satisfies: a `oneOf`, or the only one left."""
-    apart: list[Schema] = []
+    """Return the schema of the union: a `oneOf`, or its only branch."""
+    disjoint: list[Schema] = []
     for branch in _flat(branches):
         if _kinds(branch) is None:
-            return {}  # One branch takes anything, and so does the union.
-        _add(apart, branch)
-    return apart[0] if len(apart) == 1 else {"oneOf": apart}
+            return {}  # a branch that accepts everything
+        _add(disjoint, branch)
+    return disjoint[0] if len(disjoint) == 1 else {"oneOf": disjoint}
 
 
 def _flat(branches: Iterable[Schema]) -> Iterable[Schema]:
@@ -34,15 +34,15 @@ def _flat(branches: Iterable[Schema]) -> Iterable[Schema]:
         yield from _flat(branch["oneOf"]) if "oneOf" in branch else (branch,)
 
 
-def _add(apart: list[Schema], branch: Schema) -> None:
-    for index, other in enumerate(apart):
-        if not _disjoint(other, branch) or _both_list_values(other, branch):
-            # What was merged is wider, and may now overlap with others.
-            del apart[index]
+def _add(disjoint: list[Schema], branch: Schema) -> None:
+    for index, other in enumerate(disjoint):
+        if not _disjoint(other, branch) or _are_enumerations(other, branch):
+            # The merged branch is wider and may overlap with the others.
+            del disjoint[index]
             for part in _merged(other, branch):
-                _add(apart, part)
+                _add(disjoint, part)
             return
-    apart.append(branch)
+    disjoint.append(branch)
 
 
 def _kinds(schema: Schema) -> frozenset[str] | None:
@@ -72,8 +72,8 @@ def _kind(value: Any) -> str:
     return "object" if isinstance(value, dict) else "number"
 
 
-def _both_list_values(one: Schema, two: Schema) -> bool:
-    bare = not (one.keys() | two.keys()) - _UNDESCRIBED
+def _are_enumerations(one: Schema, two: Schema) -> bool:
+    bare = not (one.keys() | two.keys()) - _ENUMERATION
     return (
         bare
         and _values(one) is not None
@@ -90,7 +90,7 @@ def _disjoint(one: Schema, two: Schema) -> bool:
         return True
     values, other_values = _values(one), _values(two)
     if values is not None and other_values is not None:
-        return {_key(value) for value in values}.isdisjoint(map(_key, other_values))
+        return {_identity(value) for value in values}.isdisjoint(map(_identity, other_values))
     if values is not None:
         return not any(_accepts(two, value) for value in values)
     if other_values is not None:
@@ -99,27 +99,27 @@ def _disjoint(one: Schema, two: Schema) -> bool:
 
 
 def _out_of_bounds(one: Schema, two: Schema) -> bool:
-    """Say whether the least of one is more than the most of the other."""
+    """Return whether a lower bound of one is above the upper bound of the other."""
     bounds = zip(_LOWER, _UPPER, strict=True)
     return any(low in one and high in two and one[low] > two[high] for low, high in bounds)
 
 
 def _different_objects(one: Schema, two: Schema) -> bool:
-    """Say whether a member that must be there tells two kinds of object apart."""
-    mine, theirs = one.get("properties", {}), two.get("properties", {})
+    """Return whether a required member tells the objects apart."""
+    properties, other_properties = one.get("properties", {}), two.get("properties", {})
     required, other_required = set(one.get("required", ())), set(two.get("required", ()))
     return (
         any(
-            _disjoint(mine.get(name, {}), theirs.get(name, {}))
+            _disjoint(properties.get(name, {}), other_properties.get(name, {}))
             for name in required & other_required
         )
-        or (two.get("additionalProperties") is False and bool(required - set(theirs)))
-        or (one.get("additionalProperties") is False and bool(other_required - set(mine)))
+        or (two.get("additionalProperties") is False and bool(required - set(other_properties)))
+        or (one.get("additionalProperties") is False and bool(other_required - set(properties)))
     )
 
 
 def _accepts(schema: Schema, value: Any) -> bool:
-    """Say whether a scalar satisfies a schema of one type; a format is only a hint."""
+    """Return whether a scalar fits a schema with a type; the format is ignored."""
     kind = schema.get("type")
     if _kind(value) != ("number" if kind == "integer" else kind):
         return False
@@ -137,7 +137,7 @@ def _matches(pattern: str | None, value: str) -> bool:
     try:
         return pattern is None or re.search(pattern, value) is not None
     except re.error:
-        return True  # Written for another engine; to merge is the safe answer.
+        return True  # a pattern of another regex dialect: merging is always correct
 
 
 def _within(schema: Schema, value: float) -> bool:
@@ -150,8 +150,8 @@ def _within(schema: Schema, value: float) -> bool:
 
 
 def _merged(one: Schema, two: Schema) -> list[Schema]:
-    """Return what takes the place of two branches: one, unless values of another type are left."""
-    if _key(one) == _key(two):
+    """Return the branches that replace these: usually a single branch."""
+    if _is_same(one, two):
         return [one]
     values, other_values = _values(one), _values(two)
     if values is not None and other_values is not None:
@@ -170,29 +170,30 @@ def _merged(one: Schema, two: Schema) -> list[Schema]:
 
 
 def _agreed(one: Schema, two: Schema) -> Schema:
-    return {key: one[key] for key in one if key in two and _key(one[key]) == _key(two[key])}
+    return {key: one[key] for key in one if key in two and _is_same(one[key], two[key])}
 
 
-def _enumeration(values: Sequence[Any], said: Schema) -> Schema:
-    distinct = {_key(value): value for value in values}
-    return {key: said[key] for key in said if key != "const"} | {"enum": list(distinct.values())}
+def _enumeration(values: Sequence[Any], members: Schema) -> Schema:
+    distinct = {_identity(value): value for value in values}
+    kept = {key: member for key, member in members.items() if key != "const"}
+    return kept | {"enum": list(distinct.values())}
 
 
 def _with_values(schema: Schema, values: Sequence[Any]) -> list[Schema]:
-    """Widen a schema so that it takes the values of its type; the others stay a list of values."""
+    """Widen a schema to include the values of its type; other values remain an enumeration."""
     (kind,) = _kinds(schema) or ("",)
-    taken = [value for value in values if _kind(value) == kind]
-    left = [value for value in values if _kind(value) != kind]
-    if all(_accepts(schema, value) for value in taken):
-        # What else was said of its text need not hold for the values.
+    same_kind = [value for value in values if _kind(value) == kind]
+    others = [value for value in values if _kind(value) != kind]
+    if all(_accepts(schema, value) for value in same_kind):
+        # The values need not have this format or match this pattern.
         wide = {key: item for key, item in schema.items() if key not in ("format", "pattern")}
     else:
         wide = {"type": kind}
-    return [wide, *([_enumeration(left, {})] if left else [])]
+    return [wide, *([_enumeration(others, {})] if others else [])]
 
 
 def _loosened(one: Schema, two: Schema) -> Schema:
-    """Keep what both say, and of two bounds the wider."""
+    """Return the members that both have, and the wider of the bounds."""
     kinds = {one["type"], two["type"]}
     merged = _agreed(one, two)
     merged["type"] = kinds.pop() if len(kinds) == 1 else "number"
@@ -204,29 +205,32 @@ def _loosened(one: Schema, two: Schema) -> Schema:
 
 
 def _items(one: Schema, two: Schema) -> Schema:
-    mine, theirs = one.get("items"), two.get("items")
-    if isinstance(mine, dict) and isinstance(theirs, dict):
-        return {"items": _either(mine, theirs)}
+    items, other_items = one.get("items"), two.get("items")
+    if isinstance(items, dict) and isinstance(other_items, dict):
+        return {"items": _either(items, other_items)}
     return {}
 
 
 def _members(one: Schema, two: Schema) -> Schema:
-    mine, theirs = one.get("properties", {}), two.get("properties", {})
+    properties, other_properties = one.get("properties", {}), two.get("properties", {})
     merged: Schema = {}
-    if mine or theirs:
-        merged["properties"] = {
-            name: _either(mine.get(name, theirs.get(name)), theirs.get(name, mine.get(name)))
-            for name in {**mine, **theirs}
-        }
+    if properties or other_properties:
+        merged["properties"] = {**properties, **other_properties}
+        for name in properties.keys() & other_properties.keys():
+            merged["properties"][name] = _either(properties[name], other_properties[name])
     required = set(two.get("required", ()))
     both = [name for name in one.get("required", ()) if name in required]
     return merged | ({"required": both} if both else {})
 
 
 def _either(one: Schema, two: Schema) -> Schema:
-    return one if _key(one) == _key(two) else one_of((one, two))
+    return one if _is_same(one, two) else one_of((one, two))
 
 
-def _key(value: Any) -> str:
-    """Return what makes a JSON value itself: to Python, `1`, `1.0` and `True` are equal."""
+def _is_same(one: Any, two: Any) -> bool:
+    return _identity(one) == _identity(two)
+
+
+def _identity(value: Any) -> str:
+    """Return the identity of a JSON value: in Python `1`, `1.0` and `True` are equal."""
     return json.dumps(value, sort_keys=True, default=repr)

@@ -1,7 +1,7 @@
 """Which constraints fit which types, so that a wrong one is found when a class is made.
 
-pydantic accepts most constraints on most types and fails when the first value arrives, with a
-hardware action perhaps half done.
+pydantic accepts most constraints on most types, and fails at the first value: perhaps in the
+middle of a hardware action.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pydantic import BaseModel, Field
 
 from labthings_fastapi.exceptions import AffordanceDefinitionError
 
-# As a value: to a type checker, a union is made of types only.
+# A type checker does not accept `Union[...]` of values.
 _UNION: Any = Union
 
 _ORDER = frozenset({"gt", "ge", "lt", "le"})
@@ -62,23 +62,31 @@ _FITTING: Mapping[Any, frozenset[str]] = {
 
 
 def check_known(constraints: Mapping[str, Any], where: str) -> None:
-    """Refuse a constraint that exists nowhere, before the type is looked at."""
+    """Refuse an unknown constraint, whatever the type.
+
+    Raises:
+        AffordanceDefinitionError: naming `where`.
+    """
     for name in constraints:
         if name not in CONSTRAINTS:
             raise AffordanceDefinitionError(
                 f"{where}: there is no constraint {name!r}."
-                f" There are: {', '.join(sorted(CONSTRAINTS))}."
+                f" Constraints are: {', '.join(sorted(CONSTRAINTS))}."
             )
 
 
 def constrained(hint: Any, constraints: Mapping[str, Any], where: str) -> Any:
-    """Return the type with its constraints; in a union each falls on the members that it fits."""
+    """Return the type with its constraints; in a union, each applies to the types that it fits.
+
+    Raises:
+        AffordanceDefinitionError: a constraint fits no part of the type; the error names `where`.
+    """
     check_known(constraints, where)
     unfitting = set(constraints) - _fitting(hint)
     if unfitting:
         raise AffordanceDefinitionError(
             f"{where}: the constraint {min(unfitting)!r} does not fit the type {hint!r}."
-            " Remove it, or use a type that it fits."
+            " Remove the constraint, or use a type that it fits."
         )
     return _applied(hint, constraints) if constraints else hint
 
@@ -90,10 +98,10 @@ def _applied(hint: Any, constraints: Mapping[str, Any]) -> Any:
         bare = _UNION[tuple(_applied(member, constraints) for member in get_args(base))]
     else:
         fitting = _fitting(base)
-        mine = {name: value for name, value in constraints.items() if name in fitting}
+        applied = {name: value for name, value in constraints.items() if name in fitting}
         if base is int:
-            mine.pop("allow_inf_nan", None)  # Always true of it, and a slow check in pydantic.
-        bare = Annotated[base, Field(**mine)] if mine else base
+            applied.pop("allow_inf_nan", None)  # no int is infinite, and pydantic's check is slow
+        bare = Annotated[base, Field(**applied)] if applied else base
     return Annotated[(bare, *metadata)] if metadata else bare
 
 
@@ -106,12 +114,12 @@ def _fitting(hint: Any) -> Set[str]:
         issubclass(kind, BaseModel | enum.Enum) or dataclasses.is_dataclass(kind)
     ):
         return _NOTHING
-    # Types of other libraries bring their own schema: pydantic decides.
+    # Types of other libraries have a schema of their own, so pydantic decides.
     return _FITTING.get(kind, CONSTRAINTS)
 
 
 def _split(hint: Any) -> tuple[Any, tuple[Any, ...]]:
-    """Look through aliases and `Annotated`, to the type itself and what is said of it."""
+    """Return the type behind aliases and `Annotated`, and its metadata."""
     if isinstance(hint, NewType):
         return _split(hint.__supertype__)
     if type(hint).__name__ == "TypeAliasType":

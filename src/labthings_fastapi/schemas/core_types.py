@@ -1,7 +1,6 @@
-"""What pydantic's compiled schema tells about a type: who runs code, who holds floats.
+"""Properties of a type, read from pydantic's compiled schema.
 
-The answers err on the safe side: a kind of schema that is not listed here is taken to run user
-code, to be mutable, and to hold floats.
+An unknown kind of schema is assumed to run user code, to be mutable and to contain floats.
 """
 
 from __future__ import annotations
@@ -28,24 +27,24 @@ Schema = Mapping[str, Any]
 
 
 def is_plain(schema: Schema) -> bool:
-    """Say whether only builtin types take part, so that no user code can run."""
+    """Return whether the type consists of builtin types only, so that no user code can run."""
     return _all_of(schema, _SCALARS | _CONTAINERS)
 
 
 def is_immutable(schema: Schema) -> bool:
-    """Say whether a value is plain and cannot change in place."""
+    """Return whether the type is plain and a value cannot change in place."""
     return _all_of(schema, _SCALARS | _FIXED_CONTAINERS)
 
 
 def may_hold_floats(schema: Schema) -> bool:
-    """Say whether NaN or an infinity could be written somewhere in a value."""
+    """Return whether a value may contain NaN or an infinity."""
     return not _all_of(schema, _WITHOUT_FLOATS)
 
 
 def _all_of(schema: Schema, kinds: frozenset[str]) -> bool:
     return (
         schema.get("type") in kinds
-        # A serialiser, or a config that lets undeclared values in, may bring anything.
+        # A serialiser, or a config that accepts undeclared members, may produce anything.
         and "serialization" not in schema
         and not schema.get("computed_fields")
         and not _is_open(schema)
@@ -64,17 +63,17 @@ def _is_open(schema: Schema) -> bool:
 
 
 def _has_builtin_members(schema: Schema) -> bool:
-    """Say whether all members of a Literal or Enum are builtin, and found without user code."""
+    """Return whether the members of a Literal or Enum are builtin and found without user code."""
     if schema["type"] == "enum":
         members = schema["members"]
-        return not _guesses(schema["cls"]) and all(_is_exact(member) for member in members)
+        return not _has_own_missing(schema["cls"]) and all(_is_exact(member) for member in members)
     if schema["type"] == "literal":
         return all(_is_exact(value) for value in schema["expected"])
     return True
 
 
-def _guesses(kind: type[enum.Enum]) -> bool:
-    """Say whether a user's `_missing_` has a word in which member a value stands for."""
+def _has_own_missing(kind: type[enum.Enum]) -> bool:
+    """Return whether user code (`_missing_`) may choose the member for a value."""
     definer = next(base for base in kind.__mro__ if "_missing_" in vars(base))
     return definer.__module__ != enum.__name__
 
@@ -100,5 +99,5 @@ def _members(children: Any) -> Iterator[Schema]:
         yield from children.values()
     else:
         for child in children or ():
-            # A choice of a union may come with its label.
+            # A choice of a union may be a pair of schema and label.
             yield child[0] if isinstance(child, tuple) else child

@@ -1,7 +1,7 @@
 """JSON Schema as pydantic writes it, rewritten as a data schema of W3C TD 1.1 (section 5.3.2).
 
-A data schema has no references and no `anyOf`. The branches of a `oneOf` exclude one another, so
-those of a union that overlap are merged (`branches.py`). Pure functions.
+A data schema has no references and no `anyOf`. The branches of `oneOf` must exclude one another,
+so overlapping branches of a union are merged (`branches.py`). Pure functions.
 """
 
 from __future__ import annotations
@@ -60,27 +60,22 @@ _IMPLIED_TYPES = {
     "maximum": "number",
     "multipleOf": "number",
 }
-# pydantic states the encoding of bytes as a format, which the standard has a member for.
+# pydantic writes the encoding of bytes as a `format`; the standard has `contentEncoding`.
 _ENCODINGS = {"base64": "base64", "base64url": "base64url", "binary": None}
 
 
 def data_schema(json_schema: Schema) -> dict[str, Any]:
-    """Return the data schema; every part states a `type`, `const`, `enum` or `oneOf`, except Any.
+    """Return the data schema; each part except Any has a `type`, `const`, `enum` or `oneOf`.
 
-    A reference back to a type that is being described is cut to its bare `type`. Titles that only
-    repeat the name of a field or class are dropped.
+    A reference to a type that contains it is replaced by the `type` of that type. A title that only
+    repeats the name of a field or class is dropped.
     """
     definitions = json_schema.get("$defs") or json_schema.get("definitions") or {}
     return _convert(finite(json_schema), finite(definitions), ())
 
 
-def type_to_dataschema(hint: Any, **extra: Any) -> dict[str, Any]:
-    """Return the data schema of a Python type; `extra` members are added to it."""
-    return data_schema_of(TypeAdapter(hint), hint, "validation") | extra
-
-
 def data_schema_of(adapter: TypeAdapter[Any], hint: Any, mode: Mode) -> dict[str, Any]:
-    """Return the data schema of a compiled type, without its class's name for a title."""
+    """Return the data schema of a compiled type, without the name of its class as title."""
     described = data_schema(json_schema(adapter, mode))
     if _is_name_of(described.get("title"), getattr(hint, "__name__", None)):
         del described["title"]
@@ -88,7 +83,7 @@ def data_schema_of(adapter: TypeAdapter[Any], hint: Any, mode: Mode) -> dict[str
 
 
 def _is_name_of(title: Any, name: str | None) -> bool:
-    """Say whether a title is merely the name of a field or class in other spelling."""
+    """Return whether a title is only the name of a field or class in another spelling."""
     return isinstance(title, str) and name is not None and _bare(title) == _bare(name)
 
 
@@ -97,7 +92,7 @@ def _bare(text: str) -> str:
 
 
 def _convert(schema: Any, definitions: Schema, open_refs: tuple[str, ...]) -> dict[str, Any]:
-    if not isinstance(schema, Mapping):  # `true` and `false`, which mean anything and nothing
+    if not isinstance(schema, Mapping):  # the schemas `true` and `false`
         return {}
     if "$ref" in schema:
         return _inlined(schema, definitions, open_refs)
@@ -148,7 +143,7 @@ def _nested(schema: Schema, definitions: Schema, open_refs: tuple[str, ...]) -> 
         found["additionalProperties"] = False
     if "prefixItems" in schema:
         parts = [_convert(part, definitions, open_refs) for part in schema["prefixItems"]]
-        # Not every client knows tuples: one whose items are alike is an array of so many.
+        # Some clients do not support tuples, so one with equal items is written as an array.
         found["items"] = parts[0] if parts and all(each == parts[0] for each in parts) else parts
     elif isinstance(schema.get("items"), Mapping):
         found["items"] = _convert(schema["items"], definitions, open_refs)
@@ -162,7 +157,7 @@ def _property(name: str, schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _all_of(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Merge what must hold together; where two parts say the same thing, the last one counts."""
+    """Merge the parts of `allOf`; of two members with the same name the last one is used."""
     merged: dict[str, Any] = {}
     for part in parts:
         properties = {**merged.get("properties", {}), **part.get("properties", {})}
@@ -185,7 +180,7 @@ def _state_encoding(schema: dict[str, Any]) -> None:
 
 
 def _tagged(branch: dict[str, Any], union: Schema) -> dict[str, Any]:
-    """Require the member that tells the branches apart, as pydantic does, default or not."""
+    """Require the discriminator of a union, also if it has a default, as pydantic does."""
     tag = union.get("discriminator", {}).get("propertyName")
     if tag and tag in branch.get("properties", {}):
         branch["required"] = list(dict.fromkeys([*branch.get("required", ()), tag]))

@@ -1,4 +1,4 @@
-"""JSON Schema as pydantic writes it, made fit for JSON and for types that it cannot describe."""
+"""JSON Schema as pydantic writes it, without NaN, and `{}` for types that it cannot describe."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _NAMES = {math.inf: "Infinity", -math.inf: "-Infinity"}
 
 
 class _Generator(GenerateJsonSchema):
-    """Describes what it can: an odd type or default must not cost the whole document."""
+    # One type or default that cannot be described must not make the whole document fail.
 
     ignored_warning_kinds: set[JsonSchemaWarningKind] = {  # noqa: RUF012 - pydantic's name
         "skipped-choice",
@@ -44,9 +44,9 @@ def json_schema(
 
 
 def finite(value: Any) -> Any:
-    """Return a copy in which NaN and the infinities are the words that stand for them in JSON.
+    """Return a copy with the strings "NaN", "Infinity" and "-Infinity" instead of such floats.
 
-    An infinite bound says nothing, so it is left out.
+    An infinite bound is left out, because it excludes no value.
     """
     if isinstance(value, dict):
         return {

@@ -1,4 +1,4 @@
-"""Why pydantic refused a type, without the advice that does not help the author of a Thing."""
+"""Why pydantic refused a type, without advice that does not help the author of a Thing."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ _ADVICE = re.compile(r"\.? (?:Set `arbitrary_types_allowed|If you got this error
 
 
 def reason(error: Exception) -> str:
-    """Return one line: the kind of error and its essence."""
+    """Return the class and the message of an error in one line."""
     return _ADVICE.sub("", " ".join(describe_exception(error).split()))

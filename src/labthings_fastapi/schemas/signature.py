@@ -1,4 +1,4 @@
-"""From the signature of a method to the model of its input and the type of its output."""
+"""The input model and the output type of a method, read from its signature."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ from .reasons import reason
 
 Function = Callable[..., Any]
 
-# As values: to a type checker, `list[x]` is a type only where x is one.
+# A type checker does not accept `list[x]` where x is a value.
 _LIST: Any = list
 _DICT: Any = dict
 
-# What a plain function that promises one of these returns is run through like a generator's values.
+# A plain function with one of these return hints is treated as a generator.
 _GENERATORS = (Iterator, Generator, AsyncIterator, AsyncGenerator)
 _ITERATIONS = (Iterator, Iterable, Generator, AsyncIterator, AsyncIterable, AsyncGenerator)
 
 
 class Returns(NamedTuple):
-    """What a method gives back.
+    """The return type of a method.
 
-    `collects` says that the output is the list of the values `yielded`; `yielded` is None for a
-    method that is no generator.
+    `yielded` is the type of yielded values, or None if the method is no generator. If `collects` is
+    true, the output is the list of these values.
     """
 
     output: Any
@@ -49,7 +49,7 @@ class Returns(NamedTuple):
 
 
 class InputModel(BaseModel):
-    """The base of every input model: the members of the JSON object are the parameters."""
+    """The base of all input models: the members of the JSON object are the parameters."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -60,29 +60,34 @@ class InputModel(BaseModel):
     )
 
     parameter_names: ClassVar[Mapping[str, str]] = {}
-    """From the field's name to the parameter's, which a field cannot always have (`json`, `_x`)."""
+    """Name of the field → name of the parameter; some names are no field names (`json`, `_x`)."""
 
 
 class _OpenInputModel(InputModel):
-    """The input of a method with `**kwargs`, which receives the members that have no parameter."""
+    """The input of a method with `**kwargs`, which receives all further members."""
 
     model_config = ConfigDict(extra="allow")
 
     names_not_for_clients: ClassVar[frozenset[str]] = frozenset()
 
     @model_validator(mode="after")
-    def _no_member_takes_the_place_of_an_injected_parameter(self) -> Self:
+    def _refuse_injected_parameters(self) -> Self:
         for name in type(self).names_not_for_clients.intersection(self.model_extra or ()):
             raise PydanticCustomError(
-                "extra_forbidden", "'{name}' cannot be given from outside", {"name": name}
+                "extra_forbidden",
+                "'{name}' cannot be sent by clients",
+                {"name": name},
             )
         return self
 
 
 def check_signature(func: Function) -> None:
-    """Refuse a signature that the named members of a JSON object cannot fill.
+    """Refuse a signature that cannot be called with the members of a JSON object.
 
-    Looks at no type hints, so that it can run while the class is still being made.
+    Type hints are not read, so this can run while the class is being made.
+
+    Raises:
+        AffordanceDefinitionError: naming the method and the parameter.
     """
     parameters = list(_parameters(func).values())
     if not parameters or parameters[0].kind in (
@@ -106,11 +111,14 @@ def check_signature(func: Function) -> None:
 
 
 def resolved_hints(func: Function, owner: Any = None) -> dict[str, Any]:
-    """Return the type hints with names looked up in the module, then in `vars(owner)`.
+    """Return the type hints; names are looked up in the module, then in `vars(owner)`.
 
-    `owner` is the class around the method, or whatever else holds names that its hints may use.
+    `owner` is usually the class of the method.
+
+    Raises:
+        AffordanceDefinitionError: a type hint cannot be resolved.
     """
-    # Only what the module lacks, or an action called `list` would hide the builtin.
+    # Only names that the module lacks: an action called `list` must not hide the builtin.
     borrowed: dict[str, Any] = {}
     while True:
         try:
@@ -128,7 +136,11 @@ def resolved_hints(func: Function, owner: Any = None) -> dict[str, Any]:
 def input_model(
     func: Function, *, name: str, skip: Collection[str] = (), owner: Any = None
 ) -> type[InputModel]:
-    """Return the model of the parameters after `self`, without those in `skip`."""
+    """Return the model of the parameters after `self`, without those in `skip`.
+
+    Raises:
+        AffordanceDefinitionError: the method cannot be called over the network.
+    """
     check_signature(func)
     hints = resolved_hints(func, owner)
     first, *others = _parameters(func).values()
@@ -154,14 +166,18 @@ def input_model(
 
 
 def arguments(model: BaseModel) -> dict[str, Any]:
-    """Return the keyword arguments that a validated input stands for, as Python values."""
+    """Return the keyword arguments of a validated input, as Python values."""
     names: Mapping[str, str] = getattr(type(model), "parameter_names", {})
     found = {names.get(field, field): getattr(model, field) for field in type(model).model_fields}
     return found | (model.model_extra or {})
 
 
 def return_hints(func: Function, owner: Any = None) -> Returns:
-    """Read the return hint; a method without one may return anything."""
+    """Return the types of the return hint; without a hint, the method may return anything.
+
+    Raises:
+        AffordanceDefinitionError: a generator has a return hint that is no generator.
+    """
     hint = resolved_hints(func, owner).get("return", Any)
     if not _is_generator(func) and (get_origin(hint) or hint) not in _GENERATORS:
         return Returns(hint, None, False)
@@ -195,11 +211,11 @@ def _name(func: Function) -> str:
 
 def _unresolved(func: Function, error: Exception) -> AffordanceDefinitionError:
     missing = getattr(error, "name", None)
-    what = (
+    cause = (
         f"the type hint {missing!r} cannot be found" if missing else f"a type hint fails: {error}"
     )
     return AffordanceDefinitionError(
-        f"{_name(func)}: {what}. Define or import it at the top of the module,"
+        f"{_name(func)}: {cause}. Define or import it at the top of the module,"
         " and not under `if TYPE_CHECKING`."
     )
 
@@ -220,13 +236,13 @@ def _field_name(parameter: str, taken: Collection[str]) -> str:
 
 def _field(parameter: inspect.Parameter, hint: Any, field: str, described: str | None) -> Any:
     default = ... if parameter.default is inspect.Parameter.empty else parameter.default
-    stated = [item for item in get_args(hint)[1:] if isinstance(item, FieldInfo)]
+    infos = [item for item in get_args(hint)[1:] if isinstance(item, FieldInfo)]
     if isinstance(default, FieldInfo):
-        stated.append(default)
+        infos.append(default)
     extra: dict[str, Any] = {}
-    if described and not any(info.description for info in stated):
+    if described and not any(info.description for info in infos):
         extra["description"] = described
-    if field != parameter.name and not any(info.alias for info in stated):
+    if field != parameter.name and not any(info.alias for info in infos):
         extra["alias"] = parameter.name
         extra["title"] = parameter.name.replace("_", " ").strip().title()
     return (Annotated[hint, Field(**extra)] if extra else hint, default)
@@ -241,15 +257,15 @@ def _create(
 ) -> type[InputModel]:
     try:
         return create_model(name, __base__=base, __module__=func.__module__, **fields)
-    except Exception as error:  # Types bring schema code of their own.
+    except Exception as error:  # a type may bring schema code of its own
         raise AffordanceDefinitionError(
-            f"{_name(func)}: {_culprit(hints)} cannot be read from JSON ({reason(error)})."
+            f"{_name(func)}: {_invalid_part(hints)} cannot be read from JSON ({reason(error)})."
             " Use a builtin type, a pydantic model or a dataclass."
         ) from error
 
 
-def _culprit(hints: Mapping[str, Any]) -> str:
-    """Find the parameter to blame, which the error of the whole model does not always say."""
+def _invalid_part(hints: Mapping[str, Any]) -> str:
+    """Return the parameter with an invalid type, which pydantic's error does not always name."""
     for name, hint in hints.items():
         try:
             TypeAdapter(hint)

@@ -1,11 +1,12 @@
-"""One type of value: checked, written as JSON and described, compiled once."""
+"""The type of a value: validation, JSON and data schema, compiled once."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, PydanticUserError, TypeAdapter
 from pydantic_core import CoreSchema, SchemaSerializer, to_json
@@ -27,119 +28,129 @@ _Writer = Callable[[Any, Any], bytes]
 
 _CONFIG = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")
 _BUILTIN = frozenset({bool, int, float, str, type(None)})
-_COMPILED = frozenset(
-    {"adapter", "is_plain", "immutable", "_validate", "_validate_json", "_write", "_described"}
-)
+
+
+@dataclass(frozen=True, slots=True)
+class _Compiled(Generic[T]):
+    adapter: TypeAdapter[T]
+    write: _Writer
+    is_plain: bool
+    immutable: bool
 
 
 class ValueSchema(Generic[T]):
-    """What a property, an input, an output or an event may hold.
+    """The type of a property, an input, an output or an event's data.
 
-    Compiled when first used, because a type may be named before it is defined. Any thread may use
-    it: two that compile at once build the same.
+    The type is compiled at first use, because a type hint may name a class that is defined later.
+    Safe from any thread: two threads that compile at once build equal objects.
 
-    NaN and the infinities are written as the strings "NaN", "Infinity" and "-Infinity", also
-    inside of users' models, and read back as floats. (A model inside of a list that is typed as
-    Any keeps its own setting for what it declares as Any itself.) Bytes are written in base64
-    (URL-safe alphabet, RFC 4648, section 5), and read in either alphabet.
+    NaN and the infinities are written as the strings "NaN", "Infinity" and "-Infinity", also in
+    users' models, and are read back as floats. (In a list of type Any, a model keeps its own
+    setting for its members of type Any.) Bytes are written in base64 (URL-safe alphabet, RFC 4648,
+    section 5), and are read in either alphabet.
     """
-
-    __slots__ = ("constraints", "hint", "where", *sorted(_COMPILED))
-
-    if TYPE_CHECKING:
-        adapter: TypeAdapter[T]
-        is_plain: bool
-        """Only builtin types: validating and writing run no user code, so a loop may do it."""
-        immutable: bool
-        """Plain, and a value cannot change in place: it may be shared without a copy."""
-        _validate: Callable[[Any], T]
-        _validate_json: Callable[[bytes], T]
-        _write: _Writer
-        _described: dict[Mode, dict[str, Any]]
 
     def __init__(
         self, hint: Any, constraints: Mapping[str, Any] | None = None, *, where: str
     ) -> None:
+        """Describe values of type `hint`; errors name `where`, for example `Stage.speed`."""
         self.hint = hint
         self.constraints = dict(constraints or {})
         self.where = where
+        self._compiled: _Compiled[T] | None = None
+        self._data_schemas: dict[Mode, dict[str, Any]] = {}
         check_known(self.constraints, where)
 
-    def compile(self) -> None:
-        """Build the validator now, to find a wrong hint or constraint.
+    def compile(self) -> _Compiled[T]:
+        """Build the validator now, to find a wrong type hint or constraint; idempotent.
 
         Raises:
             AffordanceDefinitionError: naming `where`.
         """
-        hint = constrained(self.hint, self.constraints, self.where)
-        try:
-            adapter: TypeAdapter[T] = _adapter(hint)
-            schema = adapter.core_schema
-            plain, immutable = is_plain(schema), is_immutable(schema)
-            write = _writer(schema)
-        except Exception as error:  # Types bring schema code of their own.
-            raise AffordanceDefinitionError(
-                f"{self.where}: the type {hint!r} has no JSON form ({reason(error)})."
-                " Use builtin types, a pydantic model or a dataclass."
-            ) from error
-        self.adapter = adapter
-        self.is_plain = plain
-        self.immutable = immutable
-        self._validate = adapter.validator.validate_python
-        self._validate_json = adapter.validator.validate_json
-        self._write = write
-        self._described = {}
+        compiled = self._compiled
+        if compiled is None:
+            hint = constrained(self.hint, self.constraints, self.where)
+            try:
+                compiled = _compile(hint)
+            except Exception as error:  # a type may bring schema code of its own
+                raise AffordanceDefinitionError(
+                    f"{self.where}: the type {hint!r} has no JSON form ({reason(error)})."
+                    " Use builtin types, a pydantic model or a dataclass."
+                ) from error
+            self._compiled = compiled
+        return compiled
 
-    if not TYPE_CHECKING:
+    @property
+    def adapter(self) -> TypeAdapter[T]:
+        """The compiled type."""
+        return self.compile().adapter
 
-        def __getattr__(self, name: str) -> Any:
-            # Reached only while a slot is empty, so laziness costs the hot paths nothing.
-            if name not in _COMPILED:
-                raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}")
-            self.compile()
-            return getattr(self, name)
+    @property
+    def is_plain(self) -> bool:
+        """Whether only builtin types take part: no user code runs, so an event loop may use it."""
+        return self.compile().is_plain
+
+    @property
+    def immutable(self) -> bool:
+        """Whether the type is plain and a value cannot change in place: no copy is needed."""
+        return self.compile().immutable
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.hint!r}, where={self.where!r})"
 
     def validate(self, value: Any) -> T:
-        """Return the value as the type wants it, or raise `pydantic.ValidationError`."""
-        return self._validate(value)
+        """Return the value, converted to the type where that is possible.
+
+        Raises:
+            pydantic.ValidationError: the value does not fit the type.
+        """
+        return self.compile().adapter.validate_python(value)
 
     def validate_json(self, data: bytes) -> T:
-        """Read and check JSON in one step.
+        """Parse and validate JSON.
 
         Raises:
-            pydantic.ValidationError: its only error has the type `json_invalid` where the bytes
-                are no JSON at all.
+            pydantic.ValidationError: its only error has the type `json_invalid` if the bytes are
+                not JSON.
         """
-        return self._validate_json(data)
+        return self.compile().adapter.validate_json(data)
 
     def to_json(self, value: T, context: Any = None) -> bytes:
-        """Write the value as compact JSON; `context` is for the serialisers of its types.
+        """Return the value as compact JSON; `context` is passed to the serialisers of its types.
 
         Raises:
-            UnserialisableValueError: whatever stood in the way.
+            UnserialisableValueError: the value has no JSON form, or a serialiser failed.
         """
         try:
-            return self._write(value, context)
-        except Exception as error:  # Serialisers may be user code.
+            return self.compile().write(value, context)
+        except Exception as error:  # serialisers may be user code
             raise UnserialisableValueError(self.where, type(value), reason(error)) from error
 
     def json_schema(
         self, mode: Mode = "validation", ref_template: str = COMPONENTS
     ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Return the JSON Schema for OpenAPI, and the definitions that it refers to by name."""
+        """Return the JSON Schema for OpenAPI, and its definitions by name."""
         schema = json_schema(self.adapter, mode, ref_template)
         definitions: dict[str, Any] = schema.pop("$defs", {})
         return schema, definitions
 
     def data_schema(self, mode: Mode = "validation") -> dict[str, Any]:
-        """Return the W3C data schema, which is the caller's to change."""
-        described = self._described
-        if mode not in described:
-            described[mode] = data_schema_of(self.adapter, self.hint, mode)
-        return copy.deepcopy(described[mode])
+        """Return a new copy of the W3C data schema."""
+        schemas = self._data_schemas
+        if mode not in schemas:
+            schemas[mode] = data_schema_of(self.adapter, self.hint, mode)
+        return copy.deepcopy(schemas[mode])
+
+
+def _compile(hint: Any) -> _Compiled[Any]:
+    adapter = _adapter(hint)
+    schema = adapter.core_schema
+    return _Compiled(
+        adapter,
+        _writer(schema),
+        is_plain(schema),
+        is_immutable(schema),
+    )
 
 
 def _adapter(hint: Any) -> TypeAdapter[Any]:
@@ -148,38 +159,38 @@ def _adapter(hint: Any) -> TypeAdapter[Any]:
     except PydanticUserError as error:
         if error.code != "type-adapter-config-unused":
             raise
-        return TypeAdapter(hint)  # Models and dataclasses bring their own config.
+        return TypeAdapter(hint)  # models and dataclasses have a config of their own
 
 
 def _serialiser(schema: CoreSchema) -> SchemaSerializer:
-    # Built here, because this config then also holds for what users' models declare as Any.
+    # Not the serialiser of the adapter: only this config also applies to members of type Any.
     return SchemaSerializer(schema, {"ser_json_inf_nan": "strings", "ser_json_bytes": "base64"})
 
 
 @lru_cache(maxsize=256)
 def _model_writer(model: type[BaseModel]) -> _Writer:
-    return _careful(_serialiser(TypeAdapter(model).core_schema))
+    return _nan_safe(_serialiser(TypeAdapter(model).core_schema))
 
 
 def _writer(schema: CoreSchema) -> _Writer:
-    """Choose the cheapest way that never writes NaN as null."""
+    """Return the fastest function that never writes NaN as null."""
     if is_plain(schema):
         return _write_plain
     serialiser = _serialiser(schema)
-    careful = _careful(serialiser)
+    nan_safe = _nan_safe(serialiser)
     if schema["type"] == "any":
-        return _untyped(careful)
-    return careful if may_hold_floats(schema) else _without_floats(serialiser, careful)
+        return _untyped(nan_safe)
+    return nan_safe if may_hold_floats(schema) else _without_floats(serialiser, nan_safe)
 
 
 def _write_plain(value: Any, _context: Any) -> bytes:
     return to_json(value, inf_nan_mode="strings")
 
 
-def _careful(serialiser: SchemaSerializer) -> _Writer:
-    """Dump to builtins first, at the price of a copy.
+def _nan_safe(serialiser: SchemaSerializer) -> _Writer:
+    """Return a function that copies the value to builtin types first.
 
-    pydantic's own setting does not reach the floats that users' models declare.
+    pydantic's own setting for NaN does not apply to floats in users' models.
     """
     to_python = serialiser.to_python
 
@@ -190,26 +201,26 @@ def _careful(serialiser: SchemaSerializer) -> _Writer:
     return write
 
 
-def _without_floats(serialiser: SchemaSerializer, careful: _Writer) -> _Writer:
+def _without_floats(serialiser: SchemaSerializer, nan_safe: _Writer) -> _Writer:
     to_bytes = serialiser.to_json
 
     def write(value: Any, context: Any) -> bytes:
         try:
             return to_bytes(value, warnings="error", context=context)
         except ValueError:
-            # The value is not what its type says (a float after all?), or cannot be written.
-            return careful(value, context)
+            # The value does not have its type and may hold floats, or it cannot be written.
+            return nan_safe(value, context)
 
     return write
 
 
-def _untyped(careful: _Writer) -> _Writer:
+def _untyped(nan_safe: _Writer) -> _Writer:
     def write(value: Any, context: Any) -> bytes:
         kind = type(value)
         if kind in _BUILTIN:
             return _write_plain(value, context)
         if issubclass(kind, BaseModel):
             return _model_writer(kind)(value, context)
-        return careful(value, context)
+        return nan_safe(value, context)
 
     return write

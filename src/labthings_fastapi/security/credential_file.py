@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from pydantic import TypeAdapter, ValidationError
 
 from labthings_fastapi.exceptions import CredentialError
-from labthings_fastapi.thing_host.operating_system import taking_turns, write_durably
+from labthings_fastapi.thing_host.operating_system import exclusive_file_access, write_durably
 
 from .credentials import Credential
 
@@ -124,7 +124,7 @@ class CredentialFile:
     def _changing(self) -> Iterator[None]:
         """Lock the file against other processes, whose changes could undo a revocation."""
         try:
-            with taking_turns(self.path):
+            with exclusive_file_access(self.path):
                 yield
         except OSError as error:
             raise CredentialError(

@@ -1,4 +1,4 @@
-"""What a server is told before it is built."""
+"""The configuration of a server, as a pydantic model."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -19,23 +19,50 @@ from pydantic import (
 )
 
 from labthings_fastapi.exceptions import ServerConfigurationError
+from labthings_fastapi.journal.sqlite import KEEP_BYTES, KEEP_DAYS
+from labthings_fastapi.security.hosts import split_host
+from labthings_fastapi.security.origins import checked_origin
 from labthings_fastapi.thing_description.paths import RESERVED_THINGS, THING_NAME
 
 from .import_strings import import_thing_class
-from .journal_config import JournalChoice, JournalConfig
 from .mdns import can_announce
-from .security_config import AllowedHost, AllowedOrigin, SecurityChoice, SecurityConfig
 
 
-def _slot_choice(value: Any) -> Any:
-    """Refuse what is no choice, with one message instead of one for each branch of a union."""
+def _check_slot_choice(value: Any) -> Any:
+    # Before pydantic's own check, which reports one error for each member of the union.
     names = value if isinstance(value, (list, tuple)) else [] if value is None else [value]
     if not all(isinstance(name, str) for name in names):
         raise ValueError("it must be the name of a Thing, a list of names, or null")
     return list(value) if isinstance(value, tuple) else value
 
 
-SlotChoice = Annotated[str | list[str] | None, BeforeValidator(_slot_choice)]
+SlotChoice = Annotated[str | list[str] | None, BeforeValidator(_check_slot_choice)]
+
+
+class ThingConfig(BaseModel):
+    """One Thing: its class and the arguments of the class."""
+
+    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+
+    cls: Annotated[type | str, BeforeValidator(import_thing_class)] = Field(
+        description="The class, or an import string: `package.module:Class`."
+    )
+    args: list[Any] = Field(default_factory=list, description="Positional arguments.")
+    kwargs: dict[str, Any] = Field(default_factory=dict, description="Keyword arguments.")
+    thing_slots: dict[str, SlotChoice] = Field(
+        default_factory=dict,
+        description="Slot name → name of the Thing, or a list of names, or null.",
+    )
+
+    @property
+    def arguments_key(self) -> str:
+        """The key, `args` or `kwargs`, at which an error in the arguments is reported."""
+        return "kwargs" if self.kwargs or not self.args else "args"
+
+
+def _short_thing(value: Any) -> Any:
+    """Accept a class or an import string alone, for a Thing without arguments."""
+    return value if isinstance(value, (Mapping, ThingConfig)) else {"cls": value}
 
 
 def _thing_name(name: str) -> str:
@@ -46,37 +73,85 @@ def _thing_name(name: str) -> str:
     return name
 
 
-class ThingConfig(BaseModel):
-    """One Thing: its class, and what the class is given."""
+class JournalConfig(BaseModel):
+    """Where invocations are recorded, and for how long."""
 
-    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+    model_config = ConfigDict(extra="forbid")
 
-    cls: Annotated[type | str, BeforeValidator(import_thing_class)] = Field(
-        description="The class, or `package.module:Class`."
+    kind: Literal["sqlite", "memory"] = Field(
+        default="sqlite", description="`memory`: all records are lost when the server stops."
     )
-    args: list[Any] = Field(default_factory=list, description="Positional arguments.")
-    kwargs: dict[str, Any] = Field(default_factory=dict, description="Keyword arguments.")
-    thing_slots: dict[str, SlotChoice] = Field(
-        default_factory=dict, description="Slot name → name of the Thing, or names, or null."
+    path: Path | None = Field(
+        default=None, description="The file; by default `journal.sqlite` in the settings folder."
+    )
+    keep_days: float = Field(
+        default=KEEP_DAYS, gt=0, description="Days to keep an invocation after its end."
+    )
+    keep_bytes: int = Field(
+        default=KEEP_BYTES,
+        ge=1,
+        description="Largest size of the journal; the oldest invocations are deleted first.",
+    )
+    synchronous: Literal["NORMAL", "FULL"] = Field(
+        default="NORMAL",
+        description="SQLite's setting. FULL: what was acknowledged also survives a power cut.",
     )
 
-    @property
-    def place_of_arguments(self) -> str:
-        """Where in the file one looks when the arguments do not fit: args or kwargs."""
-        return "kwargs" if self.kwargs or not self.args else "args"
+
+def _short_journal(value: Any) -> Any:
+    """Accept the kind alone, for a journal with the default options."""
+    if isinstance(value, (Mapping, JournalConfig)):
+        return value
+    if value not in ("sqlite", "memory"):
+        raise ValueError(
+            "it must be 'sqlite', 'memory', or an object with path, keep_days, keep_bytes and "
+            "synchronous"
+        )
+    return {"kind": value}
 
 
-def _as_thing(value: Any) -> Any:
-    """Take a bare class or import string for a Thing without arguments."""
-    return value if isinstance(value, (Mapping, ThingConfig)) else {"cls": value}
+class SecurityConfig(BaseModel):
+    """Who must authenticate, and where the credentials are."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    authentication: Literal["auto", "required", "off"] = Field(
+        default="auto",
+        description="Whether clients must authenticate. 'auto': if there are credentials.",
+    )
+    credentials: Path | None = Field(
+        default=None,
+        description="The file of credentials; by default `credentials.json` in the settings "
+        "folder.",
+    )
+    insecure: bool = Field(
+        default=False,
+        description="Allow everybody on the network to use the server without authentication.",
+    )
+
+
+def _short_security(value: Any) -> Any:
+    """Accept the value of `authentication` alone."""
+    return {"authentication": value} if isinstance(value, str) else value
+
+
+def _host_name(text: str) -> str:
+    parts = split_host(text)
+    if parts is None or parts[1] is not None:
+        raise ValueError(
+            f"{text!r} is no host name: write it without scheme, port and path, as "
+            "'microscope.lab.example'; wildcards are not accepted"
+        )
+    if "*" in text:
+        raise ValueError(f"{text!r} has a wildcard: list the names one by one")
+    return parts[0]
 
 
 def _log_level(value: Any) -> Any:
-    """Take a level by its name too."""
     levels = logging.getLevelNamesMapping()
     if isinstance(value, str) and not value.isdigit():
         if value.upper() not in levels:
-            raise ValueError(f"{value!r} is no level; levels are {', '.join(levels)}")
+            raise ValueError(f"{value!r} is no log level: use one of {', '.join(levels)}")
         return levels[value.upper()]
     return value
 
@@ -85,65 +160,71 @@ _PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)*")
 
 
 class ThingServerConfig(BaseModel):
-    """The configuration of a server; unknown keys are mistakes."""
+    """The configuration of a server; an unknown key is an error."""
 
     model_config = ConfigDict(extra="forbid", validate_default=True)
 
     things: dict[
         Annotated[str, AfterValidator(_thing_name)],
-        Annotated[ThingConfig, BeforeValidator(_as_thing)],
-    ] = Field(default_factory=dict, description="Name → Thing; names are used in URLs.")
+        Annotated[ThingConfig, BeforeValidator(_short_thing)],
+    ] = Field(default_factory=dict, description="Name → Thing; the names are part of URLs.")
     settings_folder: Path = Field(
-        default=Path("./settings"), description="Where settings are kept."
+        default=Path("./settings"), description="The folder in which settings are saved."
     )
-    api_prefix: str = Field(default="", description="Comes before every path, as `/api`.")
+    api_prefix: str = Field(
+        default="", description="The beginning of every path, for example `/api`."
+    )
     enable_global_lock: bool = Field(
-        default=False, description="Let one task at a time run actions and set properties."
+        default=False, description="Let only one task at a time run actions and set properties."
     )
     global_lock_log_level: Annotated[int, BeforeValidator(_log_level)] = Field(
         default=logging.WARNING,
-        description="Level, of `logging`, of the record that says that a run was refused.",
+        description="Level, of `logging`, of the record when the global lock refuses something.",
     )
     application_config: dict[str, Any] | None = Field(
-        default=None, description="Whatever the laboratory's own code wants to know."
+        default=None, description="Free for the laboratory's own code."
     )
     shutdown_timeout: float = Field(
-        default=5.0, ge=0, description="Seconds that runs get to stop when the server stops."
+        default=5.0,
+        ge=0,
+        description="Seconds that invocations have for stopping when the server stops.",
     )
     max_retained_runs: int = Field(
-        default=10_000, ge=1, description="How many finished runs are kept at most."
+        default=10_000, ge=1, description="Largest number of finished invocations in memory."
     )
     max_concurrent_runs: int = Field(
-        default=100, ge=1, description="How many runs may be in progress at once."
+        default=100, ge=1, description="Largest number of invocations that run at once."
     )
     max_queued_runs: int = Field(
-        default=1000, ge=0, description="How many more may wait; beyond, clients are told to."
+        default=1000,
+        ge=0,
+        description="Largest number of invocations that wait; further ones are answered 503.",
     )
-    journal: JournalChoice = Field(
-        default_factory=JournalConfig, description="'sqlite', 'memory', or its options."
+    journal: Annotated[JournalConfig, BeforeValidator(_short_journal)] = Field(
+        default_factory=JournalConfig, description="'sqlite', 'memory', or an object of options."
     )
     max_reads_per_thing: int = Field(
-        default=8, ge=1, description="How many reads of one Thing may run its code at once."
+        default=8, ge=1, description="Largest number of reads that run one Thing's code at once."
     )
-    security: SecurityChoice = Field(
+    security: Annotated[SecurityConfig, BeforeValidator(_short_security)] = Field(
         default_factory=SecurityConfig,
-        description="'auto', 'required' or 'off', or the options of authentication.",
+        description="'auto', 'required' or 'off', or an object of options.",
     )
-    allowed_hosts: list[AllowedHost] = Field(
+    allowed_hosts: list[Annotated[str, AfterValidator(_host_name)]] = Field(
         default_factory=list,
-        description="Names of this computer, beside its own, that clients may call it by.",
+        description="Further host names that clients may use for this computer.",
     )
-    cors_origins: list[AllowedOrigin] = Field(
+    cors_origins: list[Annotated[str, AfterValidator(checked_origin)]] = Field(
         default_factory=list,
-        description="Origins of web pages, beside the server's own, that may use it.",
+        description="Origins of web pages, besides the server's own, that may use the server.",
     )
     max_body_bytes: int = Field(
-        default=16 * 1024 * 1024, ge=1, description="The largest body of a request, in bytes."
+        default=16 * 1024 * 1024, ge=1, description="Largest body of a request, in bytes."
     )
     max_upload_bytes: int = Field(
         default=1024 * 1024 * 1024,
         ge=1,
-        description="The largest form with files, which goes to the disk as it comes, in bytes.",
+        description="Largest form with files, in bytes; it is written to the disk as it arrives.",
     )
     discovery: bool | None = Field(
         default=None,
@@ -151,16 +232,17 @@ class ThingServerConfig(BaseModel):
         "to more than loopback and the extra 'discovery' is installed.",
     )
     max_connections: int = Field(
-        default=2000, ge=1, description="How many clients' connections may be open at once."
+        default=2000, ge=1, description="Largest number of open client connections."
     )
     capture_loggers: list[str] = Field(
         default_factory=list,
-        description="Names of loggers, of driver libraries say, whose records belong to runs too.",
+        description="Names of further loggers, for example of driver libraries, whose records "
+        "belong to the log of an invocation.",
     )
 
     @field_validator("discovery")
     @classmethod
-    def _can_be_announced(cls, choice: bool | None) -> bool | None:
+    def _check_can_announce(cls, choice: bool | None) -> bool | None:
         if choice and not can_announce():
             raise ValueError(
                 "to announce the Things by mDNS, the library zeroconf must be installed: "
@@ -170,7 +252,7 @@ class ThingServerConfig(BaseModel):
 
     @field_validator("api_prefix")
     @classmethod
-    def _prefix_is_a_path(cls, prefix: str) -> str:
+    def _check_prefix(cls, prefix: str) -> str:
         if not _PREFIX.fullmatch(prefix):
             raise ValueError(
                 f"{prefix!r} must begin with a slash and not end with one, as '/api' or '/lab/api'"
@@ -178,23 +260,22 @@ class ThingServerConfig(BaseModel):
         return prefix
 
 
-def schema_mistakes(error: ValidationError) -> list[str]:
-    """Return every mistake that pydantic found, each with its place, as `api_prefix: …`."""
-    return [f"{_place(item['loc'])}: {_reason(item)}" for item in error.errors(include_url=False)]
+def schema_errors(error: ValidationError) -> list[str]:
+    """Return every error that pydantic found, with its path, as `api_prefix: …`."""
+    return [f"{_path(item['loc'])}: {_reason(item)}" for item in error.errors(include_url=False)]
 
 
-def mistakes(found: Iterable[str]) -> ServerConfigurationError:
-    """Return the error that lists what is wrong with a configuration."""
-    # One paragraph, also where a message (of a syntax error, say) has several lines.
-    listed = [" ".join(text.split()).rstrip(".") for text in found]
-    count = "a mistake" if len(listed) == 1 else f"{len(listed)} mistakes"
+def configuration_error(errors: Iterable[str]) -> ServerConfigurationError:
+    """Return the exception that lists all errors of a configuration."""
+    # One paragraph, although the message of a syntax error, for example, has several lines.
+    listed = [" ".join(text.split()).rstrip(".") for text in errors]
+    count = "an error" if len(listed) == 1 else f"{len(listed)} errors"
     return ServerConfigurationError(f"The configuration has {count}: {'; '.join(listed)}.")
 
 
-def _place(location: tuple[int | str, ...]) -> str:
-    """Spell a path in the file; pydantic marks a mistake in a key by one part more."""
+def _path(location: tuple[int | str, ...]) -> str:
     parts = [str(part) for part in location]
-    if parts[-1:] == ["[key]"]:
+    if parts[-1:] == ["[key]"]:  # pydantic's mark of an error in a key
         parts.pop()
     return ".".join(parts) or "the whole file"
 
@@ -203,6 +284,6 @@ def _reason(item: Any) -> str:
     if item["type"] == "extra_forbidden":
         return "there is no such option"
     reason = str(item["msg"])
-    if item["type"] == "value_error":  # our own words, which may begin with a value
+    if item["type"] == "value_error":  # a message of this package, which may begin with a value
         return reason.removeprefix("Value error, ")
     return f"{reason[:1].lower()}{reason[1:]}"

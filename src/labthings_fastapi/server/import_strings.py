@@ -9,34 +9,39 @@ from labthings_fastapi.exceptions import describe_exception
 from labthings_fastapi.thing import Thing
 
 
-class ImportMistakeError(ValueError):
-    """What a configuration names is no class of Thing."""
+class ImportStringError(ValueError):
+    """An import string leads to no class of Thing; the message says why."""
 
 
 def import_thing_class(source: Any) -> type[Thing]:
-    """Return the class that a configuration gives, or names as `package.module:Class`.
+    """Return the class itself, or the one that an import string names.
+
+    The string is `package.module:Class` or `package.module.Class`.
 
     Raises:
-        ImportMistakeError: saying what stands in the way.
+        ImportStringError: the class cannot be imported, or is no subclass of Thing.
     """
-    found: Any = _imported(source) if isinstance(source, str) else source
-    if not isinstance(found, type) or not issubclass(found, Thing):
-        raise ImportMistakeError(f"{source!r} is not a subclass of lt.Thing")
-    return found
+    cls: Any = _imported(source) if isinstance(source, str) else source
+    if not isinstance(cls, type) or not issubclass(cls, Thing):
+        raise ImportStringError(f"{source!r} is not a subclass of lt.Thing")
+    return cls
 
 
 def _imported(source: str) -> Any:
-    module_name, _, class_name = source.partition(":")
+    # pydantic's ImportString and pkgutil.resolve_name hide the error of a module that imports a
+    # missing library, and report that the module itself is missing.
+    separator = ":" if ":" in source else "."
+    module_name, _, class_name = source.strip().rpartition(separator)
     if not module_name or not class_name:
-        raise ImportMistakeError(f"{source!r} must look like 'package.module:Class'")
+        raise ImportStringError(f"{source!r} must look like 'package.module:Class'")
     try:
-        found: Any = importlib.import_module(module_name)
-    except (Exception, SystemExit) as error:  # a module may do anything while it is imported
-        raise ImportMistakeError(
+        value: Any = importlib.import_module(module_name)
+    except (Exception, SystemExit) as error:  # a module may raise anything while it is imported
+        raise ImportStringError(
             f"{module_name!r} cannot be imported: {describe_exception(error)}"
         ) from error
-    for part in class_name.split("."):
-        found = getattr(found, part, None)
-    if found is None:
-        raise ImportMistakeError(f"module {module_name!r} has no class {class_name!r}")
-    return found
+    for attribute in class_name.split("."):
+        value = getattr(value, attribute, None)
+    if value is None:
+        raise ImportStringError(f"module {module_name!r} has no class {class_name!r}")
+    return value

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from labthings_fastapi.actions.manager import ActionManager
 
-    from .journal_config import JournalConfig
+    from .config_model import JournalConfig
 
 LOGGER = own_logger("server")
 JOURNAL_FILE = "journal.sqlite"

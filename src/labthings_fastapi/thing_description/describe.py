@@ -1,4 +1,4 @@
-"""From a Thing and the forms of its bindings to its Thing Description (W3C TD 1.1)."""
+"""Write the Thing Description (W3C TD 1.1) of a Thing, with the forms of its bindings."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ PROFILES = [
     "https://www.w3.org/2022/wot/profile/http-basic/v1",
     "https://www.w3.org/2022/wot/profile/http-sse/v1",
 ]
-_ACTION_ID = {"actionID": {"type": "string", "description": "The id of one run of this action."}}
+_ACTION_ID = {"actionID": {"type": "string", "description": "The id of an invocation."}}
 
 
 def describe(
@@ -49,11 +49,11 @@ def describe(
     server_id: uuid.UUID | None = None,
     schemes: Sequence[str] = (),
 ) -> Json:
-    """Describe a Thing for a client that reaches its server at `base`.
+    """Describe a Thing for a client that reaches its server at the URL `base`.
 
-    Without a base, hrefs are relative to where the description was found. `path` is where the
-    Thing is served, by default its own. `server_id` makes the Thing's own id one of its kind.
-    `schemes` are those of which clients must use one to say who they are.
+    Without a base, hrefs are relative to the URL of the description. `path` is the path of the
+    Thing, by default `thing.path`. `server_id` makes the id of the Thing unique. `schemes` are the
+    security schemes of which clients must use one.
     """
     url = f"{base}{path if path is not None else thing.path}"
     description: Json = {
@@ -71,14 +71,13 @@ def describe(
         description["description"] = " ".join(text.split("\n\n")[0].split())
     parts: Json = {
         "properties": {
-            name: _property(found, writers, url)
-            for name, found in thing.property_descriptors.items()
+            name: _property(each, writers, url) for name, each in thing.property_descriptors.items()
         },
         "actions": {
-            name: _action(found, writers, url) for name, found in thing.action_descriptors.items()
+            name: _action(each, writers, url) for name, each in thing.action_descriptors.items()
         },
         "events": {
-            name: _event(found, writers, url) for name, found in thing.event_descriptors.items()
+            name: _event(each, writers, url) for name, each in thing.event_descriptors.items()
         },
         "forms": in_order(form for writer in writers for form in writer.thing_forms(thing, url)),
     }
@@ -88,20 +87,20 @@ def describe(
 
 
 def thing_id(thing: DescribedThing, server_id: uuid.UUID | None = None) -> str:
-    """Return the Thing's stable identifier, which comes from its name and the server's own id."""
+    """Return the stable URN of a Thing, derived from its name and the id of its server."""
     if server_id is not None:
         return uuid.uuid5(server_id, thing.name).urn
     return uuid.uuid5(uuid.NAMESPACE_URL, f"labthings:{thing.name}").urn
 
 
 def _prefixes(thing: DescribedThing) -> Json:
-    """Explain the prefixes that this description uses: ours, and those of its units."""
-    units = {(found.unit or "").partition(":")[0] for found in thing.property_descriptors.values()}
+    """Return the prefixes that this description uses: the package's own and those of units."""
+    units = {(each.unit or "").partition(":")[0] for each in thing.property_descriptors.values()}
     return OWN_CONTEXT | {name: uri for name, uri in UNIT_PREFIXES.items() if name in units}
 
 
 def _fingerprint(description: Json, base: str) -> str:
-    """Name the version: another one means another description, whatever host it was read from."""
+    """Return a version that changes with the description, and not with the host in its URLs."""
     text = json.dumps(description, sort_keys=True)
     if base:
         text = text.replace(base, "").replace(websocket_url(base), "")
@@ -109,29 +108,28 @@ def _fingerprint(description: Json, base: str) -> str:
 
 
 def _texts(descriptor: Described) -> Json:
-    found = {"title": descriptor.title}
+    texts = {"title": descriptor.title}
     if descriptor.description and descriptor.description != descriptor.title:
-        found["description"] = descriptor.description
-    return found
+        texts["description"] = descriptor.description
+    return texts
 
 
 def _property(descriptor: DescribedProperty, writers: Sequence[FormWriter], url: str) -> Json:
     mode = "serialization" if descriptor.readonly else "validation"
-    found = descriptor.schema.data_schema(mode) | _texts(descriptor)
-    found["readOnly"] = descriptor.readonly
-    found["writeOnly"] = False
-    found["observable"] = descriptor.is_observable
+    affordance = descriptor.schema.data_schema(mode) | _texts(descriptor)
+    affordance["readOnly"] = descriptor.readonly
+    affordance["writeOnly"] = False
+    affordance["observable"] = descriptor.is_observable
     if descriptor.unit:
-        found["unit"] = descriptor.unit
-    found |= _default(descriptor)
-    found["forms"] = in_order(
+        affordance["unit"] = descriptor.unit
+    affordance |= _default(descriptor)
+    affordance["forms"] = in_order(
         form for writer in writers for form in writer.property_forms(descriptor, url)
     )
-    return found
+    return affordance
 
 
 def _default(descriptor: DescribedProperty) -> dict[str, Any]:
-    """Tell the default, if there is one that has a JSON form."""
     if not descriptor.has_default:
         return {}
     try:
@@ -141,33 +139,33 @@ def _default(descriptor: DescribedProperty) -> dict[str, Any]:
 
 
 def _event(descriptor: DescribedEvent, writers: Sequence[FormWriter], url: str) -> Json:
-    found = _texts(descriptor)
+    affordance = _texts(descriptor)
     data = descriptor.schema.data_schema("serialization")
     if data != {"type": "null"}:
-        found["data"] = data
-    found["forms"] = in_order(
+        affordance["data"] = data
+    affordance["forms"] = in_order(
         form for writer in writers for form in writer.event_forms(descriptor, url)
     )
-    return found
+    return affordance
 
 
 def _action(descriptor: DescribedAction, writers: Sequence[FormWriter], url: str) -> Json:
-    found = _texts(descriptor)
+    affordance = _texts(descriptor)
     if descriptor.takes_input:
-        found["input"] = descriptor.input_schema.data_schema("validation")
+        affordance["input"] = descriptor.input_schema.data_schema("validation")
     output = descriptor.output_schema.data_schema("serialization")
     if output and output != {"type": "null"}:
-        found["output"] = output
-    found["synchronous"] = descriptor.synchronous
-    found["safe"] = descriptor.safe
-    found["idempotent"] = descriptor.idempotent
+        affordance["output"] = output
+    affordance["synchronous"] = descriptor.synchronous
+    affordance["safe"] = descriptor.safe
+    affordance["idempotent"] = descriptor.idempotent
     if descriptor.stop:
-        found["labthings:stop"] = True
+        affordance["labthings:stop"] = True
     if descriptor.concurrency != "parallel":
-        found["labthings:concurrency"] = descriptor.concurrency
-        found["labthings:group"] = descriptor.group or descriptor.name
-    found["uriVariables"] = _ACTION_ID
-    found["forms"] = in_order(
+        affordance["labthings:concurrency"] = descriptor.concurrency
+        affordance["labthings:group"] = descriptor.group or descriptor.name
+    affordance["uriVariables"] = _ACTION_ID
+    affordance["forms"] = in_order(
         form for writer in writers for form in writer.action_forms(descriptor, url)
     )
-    return found
+    return affordance

@@ -1,4 +1,4 @@
-"""The description of a directory of Things (W3C WoT Discovery, section 7); pure."""
+"""The Thing Description of the directory of Things (W3C WoT Discovery, section 7); pure."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _COUNT = {"type": "integer", "minimum": 0}
 def describe_directory(
     base: str, server_id: uuid.UUID | None = None, schemes: Sequence[str] = ()
 ) -> Json:
-    """Describe the directory of the server that clients reach at `base`."""
-    own = server_id or uuid.NAMESPACE_URL
+    """Describe the directory of a server for clients that reach it at the URL `base`."""
+    namespace = server_id or uuid.NAMESPACE_URL
     things = f"{base}/directory/things"
     return {
         "@context": [TD_CONTEXT, DISCOVERY_CONTEXT],
         "@type": "ThingDirectory",
-        "id": uuid.uuid5(own, "labthings:directory").urn,
+        "id": uuid.uuid5(namespace, "labthings:directory").urn,
         "title": "The Things of this server",
         "base": f"{base}/",
         **security_members(schemes),

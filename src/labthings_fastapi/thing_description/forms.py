@@ -1,4 +1,4 @@
-"""Forms: how a client reaches an affordance (W3C TD 1.1, section 5.3.4.2); pure."""
+"""Forms: how a client performs an operation (W3C TD 1.1, section 5.3.4.2); pure."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def form(
     scopes: str | Sequence[str] | None = None,
     **extensions: Any,
 ) -> Form:
-    """Return a form; members without a value are left out.
+    """Return a form without the members whose value is None.
 
-    `method` is the HTTP method (`htv:methodName`, WoT HTTP Binding); `response_content_type` is
-    for answers of another type than the request. `extensions` are members with a prefix, given as
+    `method` is the HTTP method (`htv:methodName`, WoT HTTP Binding). Give `response_content_type`
+    if it differs from `content_type`. `extensions` are members with a prefix, given as
     `**{"labthings:group": "axes"}`.
     """
     members = {
@@ -43,10 +43,10 @@ def form(
 
 
 def in_order(forms: Iterable[Form]) -> list[Form]:
-    """Sort the forms of one affordance for clients that take the first one they understand.
+    """Sort the forms of one affordance for clients that use the first form they support.
 
-    Plain HTTP comes first, reading before writing, then long polling, then server-sent events,
-    then all other protocols. Otherwise the order is kept.
+    The order is: plain HTTP (reading before writing), long polling, server-sent events, all other
+    protocols. The sort is stable.
     """
     return sorted(forms, key=_rank)
 

@@ -1,4 +1,4 @@
-"""The forms by which a Thing Description says how Things are reached over HTTP; pure."""
+"""The forms of the HTTP binding; pure."""
 
 from __future__ import annotations
 
@@ -21,38 +21,38 @@ Forms = list[dict[str, Any]]
 class HttpForms:
     """Writes the forms of the HTTP binding; `path` is the URL of a Thing, with a slash at its end.
 
-    Some clients take the first form that matches, so the order matters.
+    The order matters, because some clients use the first form that matches.
     """
 
     def thing_forms(self, thing: DescribedThing, path: str) -> Forms:
-        """Read, write and observe several properties, list all runs, hear of all events."""
-        found: Forms = []
+        """Return forms for several properties, all invocations and all events."""
+        forms: Forms = []
         properties = thing.property_descriptors.values()
         if properties:
             href = f"{path}properties"
-            found.append(form(href, "readallproperties", method="GET"))
+            forms.append(form(href, "readallproperties", method="GET"))
             if not all(descriptor.readonly for descriptor in properties):
-                found.append(form(href, "writemultipleproperties", method="PUT"))
+                forms.append(form(href, "writemultipleproperties", method="PUT"))
             if any(descriptor.is_observable for descriptor in properties):
-                found += _following(href, "observeallproperties", "unobserveallproperties")
+                forms += _subscribe(href, "observeallproperties", "unobserveallproperties")
         if thing.action_descriptors:
-            found.append(form(f"{path}actions", "queryallactions", method="GET"))
+            forms.append(form(f"{path}actions", "queryallactions", method="GET"))
         if thing.event_descriptors:
-            found += _following(f"{path}events", "subscribeallevents", "unsubscribeallevents")
-        return found
+            forms += _subscribe(f"{path}events", "subscribeallevents", "unsubscribeallevents")
+        return forms
 
     def property_forms(self, descriptor: DescribedProperty, path: str) -> Forms:
-        """Read; write unless the property is read-only; observe if it tells of its changes."""
+        """Return forms to read, write and observe, as far as the property allows it."""
         href = affordance_path(path, descriptor.name)
-        found = [form(href, "readproperty", method="GET")]
+        forms = [form(href, "readproperty", method="GET")]
         if not descriptor.readonly:
-            found.append(form(href, "writeproperty", method="PUT"))
+            forms.append(form(href, "writeproperty", method="PUT"))
         if descriptor.is_observable:
-            found += _following(href, "observeproperty", "unobserveproperty")
-        return found
+            forms += _subscribe(href, "observeproperty", "unobserveproperty")
+        return forms
 
     def action_forms(self, descriptor: DescribedAction, path: str) -> Forms:
-        """Invoke, and query or cancel one run by its id."""
+        """Return forms to invoke, and to query or cancel an invocation by its id."""
         href = affordance_path(path, descriptor.name)
         return [
             form(href, "invokeaction", method="POST"),
@@ -61,15 +61,17 @@ class HttpForms:
         ]
 
     def event_forms(self, descriptor: DescribedEvent, path: str) -> Forms:
-        """Subscribe by long polling or server-sent events."""
+        """Return forms to subscribe by long polling or server-sent events."""
         href = affordance_path(path, descriptor.name)
-        return _following(href, "subscribeevent", "unsubscribeevent")
+        return _subscribe(href, "subscribeevent", "unsubscribeevent")
 
 
-def _following(href: str, begin: str, end: str) -> Forms:
-    """Long polling first; to end a stream, a client closes it, so that form only begins.
+def _subscribe(href: str, begin: str, end: str) -> Forms:
+    """Return a form for long polling and one for server-sent events.
 
-    Long polling names no method: node-wot would use it for the HEAD as well that it begins with.
+    The form of the stream has no operation to end it, because the client closes the stream. The
+    form for long polling names no method, because node-wot would also use it for its first HEAD
+    request.
     """
     return [
         form(f"{href}?observe=longpoll", [begin, end], subprotocol="longpoll"),

@@ -1,197 +1,131 @@
-"""The Thing Description as a strict model (W3C TD 1.1, sections 5.3.1 and 5.3.4)."""
+"""Attribute access to a Thing Description, with the names of W3C TD 1.1 (section 5.3).
+
+The models check nothing beyond what pydantic needs: `validation` holds a document against the
+W3C's JSON schema. Members without a field here are kept as extra attributes.
+"""
+# ruff: noqa: N815 - the field names are those of the standard
 
 from __future__ import annotations
 
-import re
-from typing import Annotated, Literal, Self
+from enum import StrEnum
+from typing import Any
 
-from pydantic import AfterValidator, Field, model_validator
-
-from .data_schema_model import DataSchema
-from .security_model import AnySecurityScheme
-from .vocabulary import (
-    AbsoluteUri,
-    Context,
-    DateTime,
-    Language,
-    Maybe,
-    MultiLanguage,
-    OneOrMany,
-    TypeNames,
-    UriReference,
-    Vocabulary,
-)
-
-PropertyOp = Literal["readproperty", "writeproperty", "observeproperty", "unobserveproperty"]
-ActionOp = Literal["invokeaction", "queryaction", "cancelaction"]
-EventOp = Literal["subscribeevent", "unsubscribeevent"]
-ThingOp = Literal[
-    "readallproperties",
-    "writeallproperties",
-    "readmultipleproperties",
-    "writemultipleproperties",
-    "observeallproperties",
-    "unobserveallproperties",
-    "queryallactions",
-    "subscribeallevents",
-    "unsubscribeallevents",
-]
-
-_SIZES = re.compile(r"any|[0-9]+x[0-9]+( [0-9]+x[0-9]+)*", re.IGNORECASE)
+from pydantic import BaseModel, ConfigDict, Field
 
 
-class ExpectedResponse(Vocabulary):
-    """The answer, where it is of another type than the request."""
+class Vocabulary(BaseModel):
+    """The base of the vocabulary's classes; `@type` and `@context` are `at_type`, `at_context`."""
 
-    content_type: str = Field(alias="contentType")
+    model_config = ConfigDict(
+        extra="allow",
+        serialize_by_alias=True,
+        populate_by_name=True,
+        protected_namespaces=(),
+        # The cost of building is paid by those who use the model, not at import.
+        defer_build=True,
+    )
+
+    at_type: str | list[str] | None = Field(None, alias="@type")
+    title: str | None = None
+    titles: dict[str, str] | None = None
+    description: str | None = None
+    descriptions: dict[str, str] | None = None
 
 
-class AdditionalExpectedResponse(Vocabulary):
-    """Another answer that may come, such as an error; `schema` names a schema definition."""
+class DataType(StrEnum):
+    """The types of JSON values that a data schema can name; each member is also a string."""
 
-    success: Maybe[bool] = None
-    content_type: Maybe[str] = Field(None, alias="contentType")
-    schema_: Maybe[str] = Field(None, alias="schema")
+    BOOLEAN = "boolean"
+    INTEGER = "integer"
+    NUMBER = "number"
+    STRING = "string"
+    OBJECT = "object"
+    ARRAY = "array"
+    NULL = "null"
+
+
+class DataSchema(Vocabulary):
+    """The shape of a value (section 5.3.2)."""
+
+    type: DataType | None = None
+    const: Any = None
+    default: Any = None
+    enum: list[Any] | None = None
+    oneOf: list[DataSchema] | None = None
+    unit: str | None = None
+    readOnly: bool | None = None
+    writeOnly: bool | None = None
+    format: str | None = None
+
+    items: DataSchema | list[DataSchema] | None = None
+    minItems: int | None = None
+    maxItems: int | None = None
+
+    minimum: int | float | None = None
+    exclusiveMinimum: int | float | None = None
+    maximum: int | float | None = None
+    exclusiveMaximum: int | float | None = None
+    multipleOf: int | float | None = None
+
+    minLength: int | None = None
+    maxLength: int | None = None
+    pattern: str | None = None
+    contentEncoding: str | None = None
+    contentMediaType: str | None = None
+
+    properties: dict[str, DataSchema] | None = None
+    required: list[str] | None = None
 
 
 class Form(Vocabulary):
-    """How to do something over a protocol; the operations are those of its place."""
+    """How to perform an operation over a protocol (section 5.3.4.2)."""
 
-    href: UriReference
-    content_type: Maybe[str] = Field(None, alias="contentType")
-    content_coding: Maybe[str] = Field(None, alias="contentCoding")
-    security: Maybe[OneOrMany[str]] = None
-    scopes: Maybe[OneOrMany[str]] = None
-    response: Maybe[ExpectedResponse] = None
-    additional_responses: Maybe[list[AdditionalExpectedResponse]] = Field(
-        None, alias="additionalResponses"
-    )
-    subprotocol: Maybe[str] = None
+    href: str
+    op: str | list[str] | None = None
+    contentType: str | None = None
+    subprotocol: str | None = None
+    security: str | list[str] | None = None
 
 
-class PropertyForm(Form):
-    """A form of a property: by default, it reads and writes."""
+class PropertyAffordance(DataSchema):
+    """A value to read, write or observe (section 5.3.1.3)."""
 
-    op: Maybe[OneOrMany[PropertyOp]] = None
-
-
-class ActionForm(Form):
-    """A form of an action: by default, it invokes."""
-
-    op: Maybe[OneOrMany[ActionOp]] = None
+    observable: bool | None = None
+    uriVariables: dict[str, DataSchema] | None = None
+    forms: list[Form]
 
 
-class EventForm(Form):
-    """A form of an event: by default, it subscribes and unsubscribes."""
+class ActionAffordance(Vocabulary):
+    """Something to invoke (section 5.3.1.4)."""
 
-    op: Maybe[OneOrMany[EventOp]] = None
-
-
-class ThingForm(Form):
-    """A form of the whole Thing, which must say what it does."""
-
-    op: OneOrMany[ThingOp]
-
-
-def _scalars(variables: dict[str, DataSchema]) -> dict[str, DataSchema]:
-    for name, schema in variables.items():
-        if schema.type in ("object", "array"):
-            raise ValueError(f"{name!r} is of type {schema.type}, which does not fit in a URI")
-    return variables
+    input: DataSchema | None = None
+    output: DataSchema | None = None
+    safe: bool | None = None
+    idempotent: bool | None = None
+    synchronous: bool | None = None
+    uriVariables: dict[str, DataSchema] | None = None
+    forms: list[Form]
 
 
-UriVariables = Annotated[dict[str, DataSchema], AfterValidator(_scalars)]
+class EventAffordance(Vocabulary):
+    """Something to subscribe to (section 5.3.1.5)."""
 
-
-class InteractionAffordance(Vocabulary):
-    """Something that one can do with a Thing."""
-
-    at_type: Maybe[TypeNames] = Field(None, alias="@type")
-    title: Maybe[str] = None
-    titles: Maybe[MultiLanguage] = None
-    description: Maybe[str] = None
-    descriptions: Maybe[MultiLanguage] = None
-    uri_variables: Maybe[UriVariables] = Field(None, alias="uriVariables")
-
-
-class PropertyAffordance(InteractionAffordance, DataSchema):
-    """A value to read, to write or to observe."""
-
-    observable: Maybe[bool] = None
-    forms: Annotated[list[PropertyForm], Field(min_length=1)]
-
-
-class ActionAffordance(InteractionAffordance):
-    """Something to invoke."""
-
-    input: Maybe[DataSchema] = None
-    output: Maybe[DataSchema] = None
-    safe: Maybe[bool] = None
-    idempotent: Maybe[bool] = None
-    synchronous: Maybe[bool] = None
-    forms: Annotated[list[ActionForm], Field(min_length=1)]
-
-
-class EventAffordance(InteractionAffordance):
-    """Something to be told of."""
-
-    subscription: Maybe[DataSchema] = None
-    data: Maybe[DataSchema] = None
-    data_response: Maybe[DataSchema] = Field(None, alias="dataResponse")
-    cancellation: Maybe[DataSchema] = None
-    forms: Annotated[list[EventForm], Field(min_length=1)]
-
-
-class VersionInfo(Vocabulary):
-    """The version of the description, and of the Thing Model behind it."""
-
-    instance: str
-    model: Maybe[str] = None
-
-
-class Link(Vocabulary):
-    """A link to another resource, RFC 8288."""
-
-    href: UriReference
-    type: Maybe[str] = None
-    rel: Maybe[str] = None
-    anchor: Maybe[UriReference] = None
-    sizes: Maybe[str] = None
-    hreflang: Maybe[OneOrMany[Language]] = None
-
-    @model_validator(mode="after")
-    def _only_icons_have_sizes(self) -> Self:
-        if self.sizes is not None and (self.rel != "icon" or not _SIZES.fullmatch(self.sizes)):
-            raise ValueError("'sizes' is for links with rel 'icon', written as '16x16 32x32'")
-        return self
+    data: DataSchema | None = None
+    uriVariables: dict[str, DataSchema] | None = None
+    forms: list[Form]
 
 
 class ThingDescription(Vocabulary):
-    """What a Thing is, what it can do, and how to reach it."""
+    """The description of a Thing (section 5.3.1.1)."""
 
-    at_context: Context = Field(alias="@context")
-    at_type: Maybe[TypeNames] = Field(None, alias="@type")
-    id: Maybe[AbsoluteUri] = None
-    title: str
-    titles: Maybe[MultiLanguage] = None
-    description: Maybe[str] = None
-    descriptions: Maybe[MultiLanguage] = None
-    version: Maybe[VersionInfo] = None
-    created: Maybe[DateTime] = None
-    modified: Maybe[DateTime] = None
-    support: Maybe[AbsoluteUri] = None
-    base: Maybe[AbsoluteUri] = None
-    profile: Maybe[OneOrMany[AbsoluteUri]] = None
-    properties: Maybe[dict[str, PropertyAffordance]] = None
-    actions: Maybe[dict[str, ActionAffordance]] = None
-    events: Maybe[dict[str, EventAffordance]] = None
-    links: Maybe[list[Link]] = None
-    forms: Maybe[Annotated[list[ThingForm], Field(min_length=1)]] = None
-    uri_variables: Maybe[UriVariables] = Field(None, alias="uriVariables")
-    security: OneOrMany[str]
-    security_definitions: Annotated[dict[str, AnySecurityScheme], Field(min_length=1)] = Field(
-        alias="securityDefinitions"
-    )
-    schema_definitions: Maybe[Annotated[dict[str, DataSchema], Field(min_length=1)]] = Field(
-        None, alias="schemaDefinitions"
-    )
+    at_context: Any = Field(alias="@context")
+    id: str | None = None
+    base: str | None = None
+    version: dict[str, Any] | None = None
+    properties: dict[str, PropertyAffordance] | None = None
+    actions: dict[str, ActionAffordance] | None = None
+    events: dict[str, EventAffordance] | None = None
+    links: list[dict[str, Any]] | None = None
+    forms: list[Form] | None = None
+    security: str | list[str]
+    securityDefinitions: dict[str, dict[str, Any]]

@@ -9,7 +9,7 @@ from labthings_fastapi.exceptions import ThingNameError
 
 THING_NAME = re.compile(r"[A-Za-z0-9_-]+")
 RESERVED_AFFORDANCES = frozenset({"properties", "actions", "events", "ws"})
-"""What the server itself serves below every Thing."""
+"""Path segments below a Thing that belong to the server."""
 RESERVED_THINGS = frozenset(
     {
         ".well-known",
@@ -28,31 +28,28 @@ RESERVED_THINGS = frozenset(
         "ws",
     }
 )
-"""What the server itself serves beside the Things: first segments of paths."""
+"""First path segments that belong to the server."""
 
 
 def thing_path(name: str, prefix: str = "") -> str:
-    """Return where a Thing of this name is served, with a slash at both ends.
+    """Return the path of a Thing, with a slash at both ends.
 
     `prefix` is a path such as `/api`, with or without slashes at its ends.
     """
-    before = prefix.strip("/")
-    return f"/{before}/{name}/" if before else f"/{name}/"
+    segments = prefix.strip("/")
+    return f"/{segments}/{name}/" if segments else f"/{name}/"
 
 
 def affordance_path(thing_path: str, name: str) -> str:
-    """Return where an affordance of a Thing is served.
-
-    Python allows letters in names that a URL holds only in encoded form (RFC 3986, section 2.1).
-    """
+    """Return the path of an affordance; letters beyond ASCII are encoded (RFC 3986, 2.1)."""
     return thing_path + quote(name, safe="")
 
 
 def normalise_thing_path(path: str) -> str:
-    """Return a path as `/a/b/`, whether or not it was given with a slash at either end.
+    """Return a path in the form `/a/b/`; the slashes at its ends are optional.
 
     Raises:
-        ThingNameError: it is empty, reserved, or has a segment that does not fit in a URL.
+        ThingNameError: the path is empty or reserved, or a segment does not fit in a URL.
     """
     segments = path.removeprefix("/").removesuffix("/").split("/")
     for segment in segments:
@@ -63,13 +60,13 @@ def normalise_thing_path(path: str) -> str:
             )
     if segments[0] in RESERVED_THINGS:
         raise ThingNameError(
-            f"The path {path!r} cannot be used for a Thing: {segments[0]!r} is used by the server "
-            "itself. Choose another first segment."
+            f"The path {path!r} cannot be used for a Thing: {segments[0]!r} belongs to the server. "
+            "Choose another first segment."
         )
     for segment in segments[1:]:
         if segment in RESERVED_AFFORDANCES:
             raise ThingNameError(
-                f"The path {path!r} cannot be used for a Thing: {segment!r} is what the server "
-                "serves below every Thing. Choose another segment."
+                f"The path {path!r} cannot be used for a Thing: {segment!r} belongs to the server "
+                "below every Thing. Choose another segment."
             )
     return f"/{'/'.join(segments)}/"

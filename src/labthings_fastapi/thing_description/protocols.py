@@ -1,4 +1,4 @@
-"""What is described: Things and their affordances, as this room sees them."""
+"""The members of Things and descriptors that a Thing Description is written from."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class DescribedSchema(Protocol):
 
 
 class Described(Protocol):
-    """What every affordance says about itself."""
+    """What all affordances have in common."""
 
     @property
     def name(self) -> str:
@@ -30,7 +30,7 @@ class Described(Protocol):
 
     @property
     def description(self) -> str | None:
-        """A longer one."""
+        """A longer text for people."""
 
 
 class DescribedProperty(Described, Protocol):
@@ -42,11 +42,11 @@ class DescribedProperty(Described, Protocol):
 
     @property
     def readonly(self) -> bool:
-        """Whether clients may not write it."""
+        """Whether clients cannot write the property."""
 
     @property
     def is_observable(self) -> bool:
-        """Whether clients are told of changes."""
+        """Whether clients can subscribe to changes."""
 
     @property
     def unit(self) -> str | None:
@@ -54,13 +54,13 @@ class DescribedProperty(Described, Protocol):
 
     @property
     def has_default(self) -> bool:
-        """Whether there is a default to tell."""
+        """Whether the property has a default."""
 
     def make_default(self) -> Any:
         """Return the default."""
 
     def to_json(self, value: Any, context: Any = None) -> bytes:
-        """Write a value as clients see it."""
+        """Return the JSON of a value."""
 
 
 class DescribedAction(Described, Protocol):
@@ -68,7 +68,7 @@ class DescribedAction(Described, Protocol):
 
     @property
     def takes_input(self) -> bool:
-        """Whether clients can give anything."""
+        """Whether the action has parameters."""
 
     @property
     def input_schema(self) -> DescribedSchema:
@@ -80,27 +80,27 @@ class DescribedAction(Described, Protocol):
 
     @property
     def synchronous(self) -> bool:
-        """Whether the answer to the invocation is the output."""
+        """Whether the response to an invocation is its output."""
 
     @property
     def safe(self) -> bool:
-        """Whether it changes nothing."""
+        """Whether the action changes nothing."""
 
     @property
     def idempotent(self) -> bool:
-        """Whether twice is the same as once."""
+        """Whether a second invocation with the same input changes nothing."""
 
     @property
     def stop(self) -> bool:
-        """Whether it is an emergency stop."""
+        """Whether the action is an emergency stop."""
 
     @property
     def concurrency(self) -> str:
-        """What happens while another run of its group is in progress."""
+        """What happens while another invocation of the group is running."""
 
     @property
     def group(self) -> str | None:
-        """The group, whose runs come one at a time; the action itself if None."""
+        """The group that runs one invocation at a time; None: only this action."""
 
 
 class DescribedEvent(Described, Protocol):
@@ -140,20 +140,19 @@ class DescribedThing(Protocol):
 
 
 class FormWriter(Protocol):
-    """Says how a Thing is reached in one protocol: a binding.
+    """Writes the forms of one protocol binding.
 
-    `base` is what absolute URLs begin with, or empty; `path` is where the Thing is served. Forms
-    come in the order in which real clients need them.
+    `path` is the path or the absolute URL of the Thing, with a slash at its end.
     """
 
     def thing_forms(self, thing: DescribedThing, path: str) -> list[Json]:
-        """Forms that concern all properties, actions or events of a Thing."""
+        """Return the forms of operations on all properties, actions or events of a Thing."""
 
     def property_forms(self, descriptor: DescribedProperty, path: str) -> list[Json]:
-        """Forms of one property; `path` is its Thing's."""
+        """Return the forms of one property."""
 
     def action_forms(self, descriptor: DescribedAction, path: str) -> list[Json]:
-        """Forms of one action; `path` is its Thing's."""
+        """Return the forms of one action."""
 
     def event_forms(self, descriptor: DescribedEvent, path: str) -> list[Json]:
-        """Forms of one event; `path` is its Thing's."""
+        """Return the forms of one event."""

@@ -1,4 +1,4 @@
-"""How a description says what is enforced, and nothing else (W3C TD 1.1, section 5.3.3); pure."""
+"""The security members of a Thing Description (W3C TD 1.1, section 5.3.3); pure."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _DEFINITIONS: dict[str, dict[str, Any]] = {
-    # Neither a JWT nor signed, as the standard's defaults would say: an opaque random text.
+    # The standard's defaults would mean a signed JWT; the tokens are random text.
     "bearer": {"scheme": "bearer", "in": "header", "format": "opaque", "alg": "none"},
     "basic": {"scheme": "basic", "in": "header"},
 }
 
 
 def security_members(schemes: Sequence[str] = ()) -> dict[str, Any]:
-    """Return `securityDefinitions` and `security` of a server that takes any of these schemes."""
+    """Return `securityDefinitions` and `security` of a server that accepts any of the schemes."""
     if not schemes:
         return {"securityDefinitions": {"nosec_sc": {"scheme": "nosec"}}, "security": "nosec_sc"}
     definitions = {f"{scheme}_sc": _DEFINITIONS[scheme] for scheme in schemes}

@@ -1,4 +1,4 @@
-"""The forms by which a Thing Description says how Things are reached over a WebSocket; pure."""
+"""The forms of the WebSocket binding; pure."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ SUBPROTOCOL = "webthingprotocol"
 
 
 def websocket_url(url: str) -> str:
-    """Return a URL of HTTP with the scheme of WebSockets: `ws`, or `wss` where it was `https`."""
+    """Return an HTTP URL with the scheme of WebSockets: `ws` for `http`, `wss` for `https`."""
     return f"ws{url.removeprefix('http')}" if url.startswith(("http:", "https:")) else url
 
 
 class WebSocketForms:
     """Writes the forms of the WebSocket binding; `path` is the URL of a Thing.
 
-    All operations of a Thing share one socket. Its URL has a scheme of its own, so there are no
-    forms where `path` is relative.
+    All operations of a Thing share one socket. Its URL needs a scheme, so a relative `path` gives
+    no forms.
     """
 
     def thing_forms(self, thing: DescribedThing, path: str) -> Forms:
-        """Read, write and observe several properties, list all runs, hear of all events."""
+        """Return forms for several properties, all invocations and all events."""
         operations: list[str] = []
         properties = thing.property_descriptors.values()
         if properties:
@@ -51,7 +51,7 @@ class WebSocketForms:
         return _socket(path, operations)
 
     def property_forms(self, descriptor: DescribedProperty, path: str) -> Forms:
-        """Read; write unless the property is read-only; observe if it tells of its changes."""
+        """Return a form to read, write and observe, as far as the property allows it."""
         operations = ["readproperty"]
         if not descriptor.readonly:
             operations.append("writeproperty")
@@ -60,11 +60,11 @@ class WebSocketForms:
         return _socket(path, operations)
 
     def action_forms(self, _descriptor: DescribedAction, path: str) -> Forms:
-        """Invoke, query and cancel; a message says which run."""
+        """Return a form to invoke, query and cancel; messages name the invocation."""
         return _socket(path, ["invokeaction", "queryaction", "cancelaction"])
 
     def event_forms(self, _descriptor: DescribedEvent, path: str) -> Forms:
-        """Subscribe, and end it again."""
+        """Return a form to subscribe and unsubscribe."""
         return _socket(path, ["subscribeevent", "unsubscribeevent"])
 
 

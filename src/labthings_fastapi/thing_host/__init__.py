@@ -1,1 +1,1 @@
-"""What a Thing may ask of the house it lives in."""
+"""What a Thing can use of its server: services, settings, the global lock."""

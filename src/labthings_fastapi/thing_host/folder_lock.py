@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
-import sys
 import threading
 from typing import TYPE_CHECKING, Final
 
@@ -15,43 +13,42 @@ from labthings_fastapi.own_log import own_logger
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from filelock import FileLock
+
 LOGGER = own_logger("server")
 LOCK_FILE: Final = "server.lock"
-_LOCKED_BYTE: Final = 1 << 30  # far behind the text: on Windows nobody else can read what is locked
 
-_guard = threading.Lock()  # guards the two below
-_claimed: set[str] = set()  # folders of servers of this process
-_handles: set[int] = set()  # of lock files that this process holds
+# Which lock has claimed which folder. The process id is part of the key, because a forked child
+# inherits this dictionary and not the locks. `setdefault` and `pop` are atomic.
+_claims: dict[tuple[int, str], FolderLock] = {}
 
 
 class FolderLock:
-    """Keeps a folder for one server; every method may be called from any thread.
+    """Reserves a folder for one server; every method may be called from any thread.
 
-    A folder that does not exist is claimed within this process only, so that a server which keeps
-    nothing leaves nothing behind; call `secure` before the first file is made in it. The system
-    lets go of the lock when the process ends, however it ends.
+    A folder that does not exist is only claimed within this process, so that a server which stores
+    nothing leaves no folder behind. Call `secure` before the first file is made in it. The
+    operating system releases the lock when the process ends, also when it is killed.
     """
 
     def __init__(self, folder: Path) -> None:
         """Prepare to lock `folder`, which need not exist."""
         self._folder = folder
         self._lock = threading.Lock()  # guards the two below
-        self._name: str | None = None
-        self._handle: int | None = None
+        self._claim: tuple[int, str] | None = None
+        self._file_lock: FileLock | None = None
 
     def claim(self) -> bool:
-        """Claim the folder; False if another server of this process has it.
+        """Claim the folder; False if another server of this process has claimed it.
 
         Raises:
-            FolderInUseError: another process has it.
+            FolderInUseError: the server of another process uses the folder.
         """
-        name = os.path.normcase(os.path.realpath(self._folder))
-        with _guard:
-            if name in _claimed:
-                return False
-            _claimed.add(name)
+        claim = (os.getpid(), os.path.normcase(os.path.realpath(self._folder)))
+        if claim in _claims or _claims.setdefault(claim, self) is not self:
+            return False
         with self._lock:
-            self._name = name
+            self._claim = claim
         try:
             if self._folder.is_dir():
                 self.secure()
@@ -61,127 +58,86 @@ class FolderLock:
         return True
 
     def secure(self) -> None:
-        """Keep other processes out of the folder, which is made; harmless twice.
+        """Make the folder and lock it against other processes; idempotent.
 
         Raises:
-            FolderInUseError: another process was first.
+            FolderInUseError: the server of another process uses the folder.
             ServerNotRunningError: the folder is not claimed.
             OSError: the folder cannot be made.
         """
         with self._lock:
-            if self._name is None:
+            if self._claim is None:
                 raise ServerNotRunningError(
                     f"The settings folder {str(self._folder)!r} is not used by a running server."
                 )
             self._secure()
 
     def _secure(self) -> None:
-        if self._handle is None:
+        if self._file_lock is None:
             self._folder.mkdir(parents=True, exist_ok=True)
-            self._handle = _lock_file(self._folder)
+            self._file_lock = _lock_file(self._folder)
 
     def secure_if_claimed(self) -> None:
-        """Keep other processes out of a folder that is claimed; of any other, nothing is known.
+        """Do as `secure` if the folder is claimed, and nothing otherwise.
 
         Raises:
-            FolderInUseError: another process was first.
+            FolderInUseError: the server of another process uses the folder.
             OSError: the folder cannot be made.
         """
         with self._lock:
-            if self._name is not None:
+            if self._claim is not None:
                 self._secure()
 
     def release(self) -> None:
-        """Let others have the folder; harmless twice."""
+        """Unlock the folder; idempotent."""
         with self._lock:
-            name, self._name = self._name, None
-            handle, self._handle = self._handle, None
-        with _guard:
-            if name is not None:
-                _claimed.discard(name)
-            if handle in _handles:  # not after a fork, which closed it
-                _handles.discard(handle)
-                os.close(handle)
+            claim, self._claim = self._claim, None
+            file_lock, self._file_lock = self._file_lock, None
+        if file_lock is not None:
+            file_lock.release()
+        if claim is not None:
+            _claims.pop(claim, None)
 
 
-def _lock_file(folder: Path) -> int | None:
-    """Lock the folder's file and write this process's id in it; None where nothing can be locked.
+def _lock_file(folder: Path) -> FileLock | None:
+    """Lock the folder's file; None, after a warning, where the file system has no locks."""
+    from filelock import FileLock, Timeout
 
-    The file stays when the lock is released: were it removed, two might hold different files.
-    """
-    path = folder / LOCK_FILE
-    handle = None
+    lock = FileLock(
+        folder / LOCK_FILE,
+        mode=0o644,
+        blocking=False,
+        thread_local=False,  # one thread starts the server, another one may stop it
+        preserve_lock_file=True,  # if the file were removed, two servers could lock different files
+        fallback_to_soft=False,  # a marker file would outlive a server that is killed
+        on_acquired=_write_process_id,
+    )
     try:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-        if not _try_lock(handle):
-            raise FolderInUseError(str(folder), _holder(handle))
-    except OSError as error:
-        if handle is not None:
-            os.close(handle)
+        lock.acquire()
+    except Timeout:
+        raise FolderInUseError(str(folder), _holder(folder / LOCK_FILE)) from None
+    except (OSError, NotImplementedError) as error:
         LOGGER.warning(
-            "The settings folder %s cannot be locked (%s): make sure yourself that no other "
-            "server uses it.",
-            *(folder, error),
+            "The settings folder %s cannot be locked (%s). Make sure that no other server uses it.",
+            folder,
+            error,
         )
         return None
-    except FolderInUseError:
-        if handle is not None:
-            os.close(handle)
-        raise
-    with _guard:
-        _handles.add(handle)
-    with contextlib.suppress(OSError):  # on a full disk the lock holds all the same
+    return lock
+
+
+def _write_process_id(handle: int) -> None:
+    # The first byte is blank: on Windows other processes cannot read the byte that is locked.
+    with contextlib.suppress(OSError):  # on a full disk the folder is locked all the same
         os.ftruncate(handle, 0)
         os.lseek(handle, 0, os.SEEK_SET)
-        os.write(handle, f"{os.getpid()}\n".encode())
-    return handle
+        os.write(handle, f" {os.getpid()}\n".encode())
 
 
-def _holder(handle: int) -> str:
-    """Return the process id that the holder has written, or nothing."""
-    with contextlib.suppress(OSError):
-        os.lseek(handle, 0, os.SEEK_SET)
-        text = os.read(handle, 20).decode("ascii", "replace").strip()
+def _holder(path: Path) -> str:
+    """Return the process id that the holder has written, or an empty string."""
+    with contextlib.suppress(OSError), path.open("rb", buffering=0) as file:
+        file.seek(1)
+        text = file.read(20).decode("ascii", "replace").strip()
         return text if text.isdecimal() else ""
     return ""
-
-
-def _try_lock(handle: int) -> bool:
-    """Lock a file for this process; False if another one has it.
-
-    Raises:
-        OSError: the file system knows no locks.
-    """
-    if sys.platform == "win32":
-        import msvcrt
-
-        os.lseek(handle, _LOCKED_BYTE, os.SEEK_SET)
-        try:
-            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
-        except OSError as error:
-            if error.errno in (errno.EACCES, errno.EDEADLK):
-                return False
-            raise
-    else:
-        import fcntl
-
-        try:
-            # flock and not lockf, which would be lost when any handle of the file is closed.
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-    return True
-
-
-def _let_go_after_fork() -> None:
-    """In a forked child: a copy of the handle would hold the lock after the server has ended."""
-    global _guard  # noqa: PLW0603 - another thread may have held it while this process was forked
-    _guard = threading.Lock()
-    _claimed.clear()
-    while _handles:
-        with contextlib.suppress(OSError):
-            os.close(_handles.pop())
-
-
-if sys.platform != "win32":
-    os.register_at_fork(after_in_child=_let_go_after_fork)

@@ -1,4 +1,4 @@
-"""A Thing's view of its server."""
+"""What a Thing can use of its server, and what stands in for a server."""
 
 from __future__ import annotations
 
@@ -26,45 +26,45 @@ if TYPE_CHECKING:
 
 
 class ServerServices(Protocol):
-    """What a server offers to all of its Things; safe from any thread."""
+    """What a server offers to all of its Things; every member is safe from any thread."""
 
     @property
     def broker(self) -> Broker:
-        """Where messages are published."""
+        """The broker that publishes the messages of all Things."""
 
     @property
     def application_config(self) -> Mapping[str, Any] | None:
-        """The part of the configuration that belongs to the laboratory."""
+        """The `application_config` of the configuration, for the laboratory's own code."""
 
     @property
     def settings_folder(self) -> Path | None:
-        """Where settings are kept; None: nowhere."""
+        """The folder of all settings; None: settings are not saved."""
 
     @property
     def server_id(self) -> UUID | None:
-        """What tells this server from all others; None: nothing does."""
+        """The unique id of the server; None if it has none."""
 
     @property
     def security_schemes(self) -> Sequence[str]:
-        """How clients must show who they are, "bearer" or "basic"; empty: they need not."""
+        """How clients must authenticate, "bearer" or "basic"; empty: they need not."""
 
     @property
     def global_lock(self) -> GlobalLock | None:
-        """The server-wide lock; None if there is none."""
+        """The server-wide lock; None if the configuration does not enable it."""
 
     def claim_folder(self) -> None:
-        """Keep the servers of other processes out of the settings folder; may wait for the disk.
+        """Lock the settings folder against the servers of other processes; may wait for the disk.
 
         Raises:
-            FolderInUseError: one of them was first.
+            FolderInUseError: the server of another process uses the folder.
         """
 
     def thing_states(self) -> Mapping[str, Mapping[str, Any]]:
-        """The metadata of every Thing, by name."""
+        """Return the metadata of every Thing, by name."""
 
 
 class StandaloneServices:
-    """The house of a Thing without a server: in a notebook or a test."""
+    """The services for one Thing without a server, in a notebook or a test."""
 
     application_config: Mapping[str, Any] | None = None
     settings_folder: Path | None = None
@@ -73,29 +73,22 @@ class StandaloneServices:
     global_lock: GlobalLock | None = None
 
     def __init__(self) -> None:
-        """Make the broker only if somebody publishes or listens."""
-        self._brokers: dict[str, Broker] = {}  # one at most
+        """Make a broker, which nothing else publishes to."""
+        self.broker = Broker(replay=100)
 
     def claim_folder(self) -> None:
-        """Do nothing: there is no folder."""
-
-    @property
-    def broker(self) -> Broker:
-        """A broker of its own."""
-        # Without a lock: a finaliser may ask while its own thread makes the broker.
-        found = self._brokers.get("own")
-        return found if found is not None else self._brokers.setdefault("own", Broker(replay=100))
+        """Do nothing: there is no folder that another server could use."""
 
     def thing_states(self) -> Mapping[str, Mapping[str, Any]]:
-        """No other Things live here."""
+        """Return nothing: there are no other Things."""
         return {}
 
 
 class ThingServerInterface:
-    """What one Thing may ask of its server; every member is safe from any thread."""
+    """What one Thing can use of its server; every member is safe from any thread."""
 
     def __init__(self, services: ServerServices, name: str, path: str | None = None) -> None:
-        """Speak for the Thing called `name`, served at `path`."""
+        """Make the interface of the Thing called `name`, which is served at `path`."""
         self._services = services
         self.name = name
         self.path = path if path is not None else thing_path(name)
@@ -103,65 +96,64 @@ class ThingServerInterface:
 
     @property
     def application_config(self) -> Mapping[str, Any] | None:
-        """A fresh copy of the laboratory's part of the configuration, or None."""
+        """A new copy of the `application_config` of the configuration, or None."""
         return copy.deepcopy(self._services.application_config)
 
     @property
     def settings_folder(self) -> Path | None:
-        """Where this Thing may keep files of its own; None without a server."""
+        """The folder for this Thing's own files; None without a server."""
         folder = self._services.settings_folder
         return folder / self.name if folder is not None else None
 
     @property
     def server_id(self) -> UUID | None:
-        """What tells this server from all others; None without a server. May wait for the disk."""
+        """The unique id of the server; None without a server. May wait for the disk."""
         return self._services.server_id
 
     @property
     def security_schemes(self) -> Sequence[str]:
-        """How clients must show who they are, "bearer" or "basic"; empty: they need not."""
+        """How clients must authenticate, "bearer" or "basic"; empty: they need not."""
         return self._services.security_schemes
 
     def claim_folder(self) -> None:
-        """Keep the servers of other processes out of the settings folder; may wait for the disk.
+        """Lock the settings folder against the servers of other processes; may wait for the disk.
 
         Raises:
-            FolderInUseError: one of them was first.
+            FolderInUseError: the server of another process uses the folder.
         """
         self._services.claim_folder()
 
     @property
     def settings_file_path(self) -> Path | None:
-        """Where this Thing's settings are saved; None without a server."""
+        """The file of this Thing's settings; None without a server."""
         folder = self.settings_folder
         return folder / self.settings_file_name if folder is not None else None
 
     @property
     def global_lock(self) -> GlobalLock | None:
-        """The server-wide lock; None if there is none."""
+        """The server-wide lock; None if the configuration does not enable it."""
         return self._services.global_lock
 
     @contextmanager
     def hold_global_lock(self, error_if_unavailable: bool = True) -> Iterator[bool]:
-        """Hold the server-wide lock for a while; gives whether it is held.
+        """Hold the server-wide lock inside a `with` block, which receives whether it is held.
+
+        Without a global lock, the block receives True.
 
         Raises:
-            GlobalLockBusyError: another task holds it, and `error_if_unavailable`.
+            GlobalLockBusyError: another task holds the lock, and `error_if_unavailable` is true.
         """
         lock = self.global_lock
-        if lock is None:
-            yield True
-        elif error_if_unavailable:
-            with lock.held(f"Thing {self.name!r}"):
-                yield True
-        else:
-            with ExitStack() as stack:
+        is_held = True
+        with ExitStack() as stack:
+            if lock is not None:
                 try:
                     stack.enter_context(lock.held(f"Thing {self.name!r}"))
-                    is_held = True
                 except GlobalLockBusyError:
+                    if error_if_unavailable:
+                        raise
                     is_held = False
-                yield is_held
+            yield is_held
 
     def observe(self, kind: MessageKind, name: str, callback: Callable[[Any], Any]) -> Observation:
         """Call `callback` with each value of a property, or with the data of each event."""
@@ -170,11 +162,11 @@ class ThingServerInterface:
 
     @property
     def broker(self) -> Broker:
-        """Where this Thing's messages go."""
+        """The broker that publishes this Thing's messages."""
         return self._services.broker
 
     def publish(self, message: Message) -> None:
-        """Tell subscribers that something happened; never blocks."""
+        """Publish a message to all subscribers; never blocks."""
         self._services.broker.publish(message)
 
     def get_thing_states(self) -> Mapping[str, Mapping[str, Any]]:
@@ -195,5 +187,5 @@ class ThingServerInterface:
 
 
 def interface_without_server(name: str) -> ThingServerInterface:
-    """Return the interface of a Thing that lives on its own."""
+    """Return the interface of a Thing that belongs to no server."""
     return ThingServerInterface(StandaloneServices(), name)

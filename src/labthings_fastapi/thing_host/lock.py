@@ -1,4 +1,4 @@
-"""The server-wide lock: one task at a time moves anything."""
+"""The server-wide lock: only one task at a time runs actions and sets properties."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from labthings_fastapi.exceptions import GlobalLockBusyError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_passes: ContextVar[bool] = ContextVar("labthings_passes_global_lock", default=False)
+_bypassed: ContextVar[bool] = ContextVar("labthings_bypassed_global_lock", default=False)
 
 
 class GlobalLock:
-    """A re-entrant lock that belongs to a run, or outside of one to a thread or an async task.
+    """A re-entrant lock, held by an invocation, or outside of one by a thread or an async task.
 
-    All threads and tasks of the run that holds it pass; everybody else waits a moment and is
-    refused. Safe from any thread.
+    An invocation holds the lock for all of its threads and tasks. Everyone else waits for
+    `default_timeout` seconds and is then refused. Safe from any thread.
     """
 
     def __init__(self, default_timeout: float = 0.05, log_level: int = logging.WARNING) -> None:
-        """Wait `default_timeout` seconds before refusing; runs log a refusal at `log_level`."""
+        """Make a lock that nobody holds; invocations log a refusal at `log_level`."""
         self.log_level = log_level
         self.default_timeout = default_timeout
         self._condition = threading.Condition()
@@ -37,47 +37,51 @@ class GlobalLock:
 
     @property
     def locked(self) -> bool:
-        """Whether anybody holds it."""
+        """Whether the lock is held."""
         return self._depth > 0
 
     def acquire(self, timeout: float | None = None) -> bool:
         """Take the lock, or return False after `timeout` seconds (by default `default_timeout`)."""
-        me = _caller()
+        caller = _caller()
         deadline = time.monotonic() + (self.default_timeout if timeout is None else timeout)
         with self._condition:
-            while self._depth and self._owner != me:
+            while self._depth and self._owner != caller:
                 left = deadline - time.monotonic()
                 if left <= 0:
                     return False
                 self._condition.wait(left)
-            self._owner = me
+            self._owner = caller
             self._depth += 1
             return True
 
     def release(self) -> None:
-        """Give the lock back, once for each `acquire`."""
+        """Release the lock, once for each `acquire`.
+
+        Raises:
+            RuntimeError: the caller does not hold the lock.
+        """
         with self._condition:
             if not self._depth or self._owner != _caller():
                 raise RuntimeError("The global lock is not held here, so it cannot be released.")
             self._depth -= 1
             if not self._depth:
                 self._owner = None
-                self._condition.notify_all()  # all threads of the next run pass
+                self._condition.notify_all()  # several threads of the next owner may wait
 
     @contextmanager
-    def held(self, what: str, timeout: float | None = None) -> Iterator[None]:
-        """Hold the lock for a while; `what` says for what, in the error.
+    def held(self, purpose: str, timeout: float | None = None) -> Iterator[None]:
+        """Hold the lock inside a `with` block; the error begins with `purpose`.
 
         Raises:
-            GlobalLockBusyError: somebody else holds it.
+            GlobalLockBusyError: another task holds the lock.
         """
-        if _passes.get():
+        if _bypassed.get():
             yield
             return
         if not self.acquire(timeout):
             raise GlobalLockBusyError(
-                f"{what} has to wait: another task holds the server's global lock. "
-                "Try again when it has finished.",
+                f"{purpose} is refused: another task holds the server's global lock. "
+                "Try again when that task has finished.",
                 self.log_level,
             )
         try:
@@ -87,22 +91,22 @@ class GlobalLock:
 
     @contextmanager
     def passed(self) -> Iterator[None]:
-        """Let this code, and all that it calls, pass without the lock: an emergency stop."""
-        token = _passes.set(True)
+        """Run the `with` block without the lock, for an emergency stop."""
+        token = _bypassed.set(True)
         try:
             yield
         finally:
-            _passes.reset(token)
+            _bypassed.reset(token)
 
 
 def _caller() -> Any:
-    """Say who would hold the lock: the whole run, the async task or the thread."""
-    run = current_invocation()
-    if run is not None:
-        return outermost_id(run)
+    """Return the owner that a lock would get: the outermost invocation, the task or the thread."""
+    invocation = current_invocation()
+    if invocation is not None:
+        return outermost_id(invocation)
     try:
         task = asyncio.current_task()
     except RuntimeError:
         task = None
-    # Tasks take turns on one thread, so there a thread's id would let all of them in.
+    # All tasks of a loop share one thread, so the id of the thread would not tell them apart.
     return threading.get_ident() if task is None else task

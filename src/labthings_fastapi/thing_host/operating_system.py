@@ -1,4 +1,4 @@
-"""What differs between operating systems: files and their limits. Nothing here knows of Things."""
+"""Files, and what differs between operating systems."""
 
 from __future__ import annotations
 
@@ -9,22 +9,24 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 LEFTOVER_SECONDS = 60.0
 
 
 def write_durably(path: Path, content: bytes, *, private: bool = False) -> None:
-    """Replace a file as a whole: afterwards there is the new content or, on any failure, the old.
+    """Replace a file as a whole: after any failure it has its old content.
 
-    Written beside the target, flushed to the disk, then renamed over it; the folder is flushed
-    too, or a power cut could undo the rename. A private file can at no time be read by others
-    than its owner (mode 0600); on Windows the folder decides who can.
+    The content is written to a file beside the target, flushed to the disk, then renamed over it.
+    The folder is flushed too, because a power cut could otherwise undo the rename. A private file
+    can at no time be read by other users than its owner (mode 0600); on Windows the permissions of
+    the folder apply.
 
     Raises:
-        OSError: nothing was changed.
+        OSError: the file is unchanged.
     """
-    path = path.resolve()  # a link to the file stays one
+    path = path.resolve()  # a symbolic link to the file is kept
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}-", suffix=".tmp", dir=path.parent)
     try:
@@ -32,7 +34,7 @@ def write_durably(path: Path, content: bytes, *, private: bool = False) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        # mkstemp makes files that only their owner can read; keep what the old file had.
+        # mkstemp makes files that only their owner can read; the mode of the old file is kept.
         if not private:
             Path(name).chmod(path.stat().st_mode & 0o777 if path.exists() else 0o644)
         Path(name).replace(path)
@@ -40,44 +42,39 @@ def write_durably(path: Path, content: bytes, *, private: bool = False) -> None:
         with contextlib.suppress(OSError):
             Path(name).unlink()
         raise
-    # The new content is in place. A folder that cannot be flushed, as on some network shares, may
-    # lose it in a power cut; to call that a failure would be to say that the old content stays.
+    # Some network shares cannot flush a folder, so a power cut may undo the rename. This is no
+    # error: the file has its new content, and an error would mean that it has the old one.
     with contextlib.suppress(OSError):
         sync_folder(path.parent)
 
 
 @contextlib.contextmanager
-def taking_turns(path: Path) -> Iterator[None]:
-    """Let one process at a time change a file: others wait here until it is done.
+def exclusive_file_access(path: Path) -> Iterator[None]:
+    """Wait until no other process changes the file, and exclude them inside of the `with` block.
 
-    The lock is on a file beside it, which stays: were it removed, two might hold different ones.
-    The system lets go of it when a process ends. File systems without locks have no turns.
+    The lock is on a file beside it, which is never removed: two processes could otherwise lock
+    different files. A file system without locks excludes nobody.
 
     Raises:
-        OSError: nothing can be written beside the file.
+        OSError: no file can be made beside `path`.
     """
+    from filelock import lock_descriptor
+
     path = path.resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
     handle = os.open(path.with_name(f".{path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o600)
     try:
         with contextlib.suppress(OSError):
-            if sys.platform == "win32":
-                import msvcrt
-
-                msvcrt.locking(handle, msvcrt.LK_LOCK, 1)  # which waits for ten seconds
-            else:
-                import fcntl
-
-                fcntl.flock(handle, fcntl.LOCK_EX)
+            lock_descriptor(handle)
         yield
     finally:
         os.close(handle)
 
 
 def remove_leftovers(path: Path) -> None:
-    """Remove what writers of this file left beside it when they were killed.
+    """Remove the temporary files that killed processes left beside this file.
 
-    Only after a minute: another process may just be writing.
+    Files of the last minute are kept: another process may be writing one.
     """
     path = path.resolve()
     with contextlib.suppress(OSError):
@@ -87,7 +84,7 @@ def remove_leftovers(path: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Flush a folder's entries to the disk; Windows does that by itself and cannot be asked."""
+    """Flush a folder's entries to the disk; on Windows there is no such call, and no need."""
     if sys.platform != "win32":
         handle = os.open(folder, os.O_RDONLY)
         try:
@@ -97,34 +94,27 @@ def sync_folder(folder: Path) -> None:
 
 
 def set_aside(path: Path, label: str) -> Path:
-    """Rename a file to a name beside it that is free, and return that name."""
-    number = 0
-    while True:
-        aside = path.with_name(f"{path.name}.{label}{f'-{number}' if number else ''}")
-        if not aside.exists():
-            break
-        number += 1
+    """Rename a file to an unused name beside it, and return the new path."""
+    names = (f"{path.name}.{label}{f'-{number}' if number else ''}" for number in count())
+    aside = next(path.with_name(name) for name in names if not path.with_name(name).exists())
     path.rename(aside)
     return aside
 
 
 def open_to_others(path: Path) -> bool:
-    """Tell whether other users may read a file by its mode; Windows has none, so there never."""
-    of_others = 0
-    if sys.platform != "win32":
-        of_others = path.stat().st_mode & 0o077
-    return bool(of_others)
+    """Return whether the mode of a file gives other users any access; False on Windows."""
+    return sys.platform != "win32" and bool(path.stat().st_mode & 0o077)
 
 
 def open_files_limit() -> int | None:
-    """Return how many files, sockets among them, this process may have open; None if unlimited.
+    """Return how many files and sockets this process may have open at once; None if unlimited.
 
     Windows has no such limit on sockets.
     """
-    allowed: int | None = None
+    limit: int | None = None
     if sys.platform != "win32":
         import resource
 
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        allowed = soft if soft != resource.RLIM_INFINITY else None
-    return allowed
+        limit = soft if soft != resource.RLIM_INFINITY else None
+    return limit

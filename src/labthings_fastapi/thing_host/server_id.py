@@ -1,4 +1,4 @@
-"""Who this server is: an id of its own, which outlives names, hosts and restarts."""
+"""The unique id of a server, which stays the same when its name, host or address changes."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ FILE_NAME = "server-id"
 class ServerId:
     """The id in the file `server-id` of the settings folder, made on first use.
 
-    Any thread may ask; the first one waits for the disk.
+    Safe from any thread; the first call waits for the disk.
     """
 
     def __init__(self, folder: Path) -> None:
-        """Keep the id in this folder, which need not exist."""
+        """Store the id in `folder`, which need not exist."""
         self._path = folder / FILE_NAME
         self._lock = threading.Lock()
-        self._known = False
+        self._loaded = False
         self._id: UUID | None = None
 
     def get(self) -> UUID | None:
-        """Return the id; None, after a warning, where it can be neither read nor stored."""
+        """Return the id; None, after a warning, if it can be neither read nor stored."""
         with self._lock:
-            if not self._known:
+            if not self._loaded:
                 self._id = self._read_or_make()
-                self._known = True
+                self._loaded = True
             return self._id
 
     def _read_or_make(self) -> UUID | None:
@@ -43,13 +43,14 @@ class ServerId:
             try:
                 return UUID(self._path.read_text(encoding="utf-8").strip())
             except FileNotFoundError:
-                made = uuid4()
-                write_durably(self._path, f"{made}\n".encode())
-                return made
+                new_id = uuid4()
+                write_durably(self._path, f"{new_id}\n".encode())
+                return new_id
         except (OSError, ValueError) as error:
             LOGGER.warning(
-                "The server's id cannot be kept in %s (%s), so the ids of its Things come from "
-                "their names alone. Mend or remove the file, then restart.",
+                "The server's id cannot be read from or written to %s (%s). The ids of its Things "
+                "are derived from their names only, so they are not unique. Correct or remove the "
+                "file, then restart the server.",
                 self._path,
                 error,
             )

@@ -1,4 +1,4 @@
-"""Settings on disk: one small JSON file for each Thing, whole at any moment."""
+"""The settings of a Thing on disk: one JSON file, which is replaced as a whole."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 
 class SettingsFile:
-    """The settings of one Thing, name → JSON value.
+    """The settings of one Thing, name → JSON value; safe from any thread.
 
-    `lock` is held while the file is written and by whoever must change memory together with it.
-    Any thread may use it.
+    `lock` is held while the file is read or written. Hold it to change values in memory together
+    with the file.
     """
 
     def __init__(
@@ -30,7 +30,7 @@ class SettingsFile:
     ) -> None:
         """Use the file at `path`, which need not exist.
 
-        `claim` is called before it is written, and keeps the servers of other processes out.
+        `claim` is called before each save: it locks the folder against other processes.
         """
         self.path = path
         self._claim = claim
@@ -38,14 +38,14 @@ class SettingsFile:
         self._logger = logger
         self._values: dict[str, Any] = {}
         self._refusal: str | None = None
-        self._version = 0  # counts the saves
+        self._saves = 0
         self.loaded = False
-        """Whether the file has been read. Before, nothing is saved: it would replace the file."""
+        """Whether the file has been read. Nothing is saved before: it would replace the file."""
 
     def load(self) -> Mapping[str, Any]:
-        """Read the file and return what is in it.
+        """Read the file and return its values.
 
-        One that cannot be understood is set aside under another name, with a loud log record.
+        A file that is not a JSON object is renamed, and an error is logged.
         """
         with self.lock:
             self._refusal = None
@@ -78,8 +78,8 @@ class SettingsFile:
             self._refuse(f"{reason}, and it cannot be set aside: {error}")
             return {}
         self._logger.error(
-            "The settings file %s cannot be used: %s. It was kept as %s; the settings start from "
-            "their defaults.",
+            "The settings file %s cannot be used: %s. It was renamed to %s, and the settings start "
+            "from their defaults.",
             self.path,
             reason,
             aside.name,
@@ -87,23 +87,23 @@ class SettingsFile:
         return {}
 
     def _refuse(self, reason: str) -> None:
-        """Save nothing until the file can be read: saving would overwrite what is in it."""
+        """Refuse every save until the file can be read: a save would overwrite its values."""
         self._refusal = reason
         self._logger.error(
-            "The settings file %s cannot be used: %s. Settings start from their defaults, and "
-            "cannot be changed until that is put right.",
+            "The settings file %s cannot be used: %s. The settings start from their defaults and "
+            "cannot be changed. Make the file readable, then restart the server.",
             self.path,
             reason,
         )
 
     def save(self, changed: Mapping[str, Any]) -> None:
-        """Write the file with these values changed; keys that nobody knows stay.
+        """Write the file with these values changed; unknown keys in it are kept.
 
         Does nothing before the file was loaded: what `__init__` sets is a default.
 
         Raises:
-            SettingsWriteError: neither the file nor what `load` returned has changed.
-            FolderInUseError: nor then: the server of another process keeps its settings here.
+            SettingsWriteError: the file cannot be written; it is unchanged.
+            FolderInUseError: the server of another process uses the folder; the file is unchanged.
         """
         with self.lock:
             if not self.loaded:
@@ -118,27 +118,27 @@ class SettingsFile:
                 content = json.dumps(values, indent=4).encode()
                 write_durably(self.path, content + b"\n")
             except (OSError, ValueError, RecursionError) as error:
-                said = getattr(error, "strerror", None) or error
+                reason = getattr(error, "strerror", None) or error
                 raise SettingsWriteError(
-                    f"The settings file {str(self.path)!r} could not be written ({said}); "
+                    f"The settings file {str(self.path)!r} could not be written ({reason}); "
                     "the old value stays."
                 ) from error
             self._values = values
-            self._version += 1
+            self._saves += 1
 
     def save_latest(self, read: Callable[[], Mapping[str, Any]]) -> None:
-        """Save what `read` returns, and ask it again if something else was saved meanwhile.
+        """Save what `read` returns; call `read` again if another thread saved in between.
 
-        So that of two threads the one with the older value cannot come last, although user code
-        runs in `read` and the lock is not held there.
+        `read` may run user code, so it is called without the lock. Of two threads, the one that
+        has read an older value cannot overwrite the newer one.
 
         Raises:
             SettingsWriteError: as `save`.
         """
         while True:
-            version = self._version
+            saves = self._saves
             changed = read()
             with self.lock:
-                if version == self._version:
+                if saves == self._saves:
                     self.save(changed)
                     return

@@ -49,7 +49,7 @@ def test_all_mistakes_are_reported_at_once_with_their_places():
             }
         )
     text = str(caught.value)
-    assert "6 mistakes" in text
+    assert "6 errors" in text
     assert "things.stage.cls: 'nowhere.at.all' cannot be imported: ModuleNotFoundError" in text
     assert "things.stage.argz: there is no such option" in text
     assert "things.my cam: the name does not fit in a URL" in text
@@ -59,7 +59,7 @@ def test_all_mistakes_are_reported_at_once_with_their_places():
 
 
 def test_one_mistake_is_one_mistake():
-    with pytest.raises(ServerConfigurationError, match=r"has a mistake: things\.stage\.cls: 5 is"):
+    with pytest.raises(ServerConfigurationError, match=r"has an error: things\.stage\.cls: 5 is"):
         validated({"things": {"stage": {"cls": 5}}})
 
 

@@ -5,19 +5,22 @@ from __future__ import annotations
 import pytest
 
 import labthings_fastapi as lt
-from labthings_fastapi.server.import_strings import ImportMistakeError, import_thing_class
+from labthings_fastapi.server.import_strings import ImportStringError, import_thing_class
 
 
 def test_a_class_is_found_by_module_and_name():
     assert import_thing_class("labthings_fastapi.thing:Thing") is lt.Thing
+    assert import_thing_class("labthings_fastapi.thing.Thing") is lt.Thing
     assert import_thing_class(lt.Thing) is lt.Thing
 
 
 @pytest.mark.parametrize(
     ("source", "said"),
     [
-        ("labthings_fastapi.thing.Thing", "must look like"),
-        ("nowhere:Thing", "cannot be imported"),
+        ("Thing", "must look like"),
+        ("labthings_fastapi.thing:", "must look like"),
+        ("nowhere:Thing", "'nowhere' cannot be imported"),
+        ("nowhere.at.all.Thing", "'nowhere.at.all' cannot be imported"),
         ("labthings_fastapi.thing:Nothing", "has no class 'Nothing'"),
         ("labthings_fastapi.thing:slots_of", "not a subclass"),
         ("builtins:int", "not a subclass"),
@@ -25,8 +28,8 @@ def test_a_class_is_found_by_module_and_name():
         (lt.Thing(), "not a subclass"),
     ],
 )
-def test_a_mistake_says_what_stands_in_the_way(source, said):
-    with pytest.raises(ImportMistakeError, match=said):
+def test_an_error_says_what_is_wrong(source, said):
+    with pytest.raises(ImportStringError, match=said):
         import_thing_class(source)
 
 
@@ -36,11 +39,14 @@ def test_a_mistake_says_what_stands_in_the_way(source, said):
         ("import sys; sys.exit(1)", "SystemExit: 1"),
         ("1 / 0", "ZeroDivisionError"),
         ("x =", "SyntaxError"),
+        ("import a_missing_driver", "No module named 'a_missing_driver'"),
     ],
 )
 def test_a_module_may_do_anything_while_it_is_imported(tmp_path, monkeypatch, code, said):
     name = f"hostile_{abs(hash(code))}"
     (tmp_path / f"{name}.py").write_text(code, "utf-8")
     monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(ImportMistakeError, match=said):
+    with pytest.raises(ImportStringError, match=said):
         import_thing_class(f"{name}:Thing")
+    with pytest.raises(ImportStringError, match=said):
+        import_thing_class(f"{name}.Thing")

@@ -88,7 +88,7 @@ def test_to_secure_a_folder_makes_it_and_names_this_process(lock, tmp_path):
     lock.claim()
     lock.secure()
     lock.secure()
-    assert (tmp_path / "settings" / LOCK_FILE).read_text() == f"{os.getpid()}\n"
+    assert (tmp_path / "settings" / LOCK_FILE).read_text().strip() == str(os.getpid())
 
 
 def test_only_a_claimed_folder_can_be_secured(lock, tmp_path):

@@ -7,9 +7,7 @@ import threading
 import pytest
 
 import labthings_fastapi as lt
-from labthings_fastapi.messages.broker import Broker
 from labthings_fastapi.messages.topic import Topic
-from labthings_fastapi.thing_host import interface
 
 
 class Stage(lt.Thing):
@@ -24,7 +22,7 @@ async def thread_name(suffix):
     return threading.current_thread().name + suffix
 
 
-@pytest.fixture(params=["alone", "in a house"])
+@pytest.fixture(params=["alone", "with a server"])
 def thing(request):
     if request.param == "alone":
         return Stage()
@@ -53,7 +51,7 @@ def test_messages_are_published(thing):
         assert [message.payload for message in subscription.take()] == [b"2.0"]
 
 
-def test_alone_it_has_the_name_of_its_class_and_no_neighbours():
+def test_alone_it_has_the_name_of_its_class_and_no_configuration():
     services = Stage()._thing_server_interface
     assert (services.name, services.path) == ("Stage", "/Stage/")
     assert (services.application_config, services.get_thing_states()) == (None, {})
@@ -66,7 +64,7 @@ def test_two_things_alone_share_nothing():
         assert subscription.take() == []
 
 
-def test_in_a_house_it_knows_the_configuration_and_the_others():
+def test_with_a_server_it_has_the_configuration_and_the_states_of_all_things():
     config = {"lab": {"room": 4}}
     server = lt.ThingServer.from_things(
         {"a": Stage, "b": Stage}, application_config=config, api_prefix="/api"
@@ -76,21 +74,3 @@ def test_in_a_house_it_knows_the_configuration_and_the_others():
     assert services.get_thing_states() == {"a": {"speed": 1.0}, "b": {"speed": 1.0}}
     services.application_config["lab"]["room"] = 5
     assert services.application_config == config
-
-
-def test_a_finaliser_may_publish_while_its_thread_publishes_for_the_first_time(monkeypatch):
-    stage, asked, found = Stage(), [], []
-    services = stage._thing_server_interface
-
-    def make_with_finaliser(**options):
-        if not asked:
-            asked.append(None)
-            asked[0] = services.broker
-        return Broker(**options)
-
-    monkeypatch.setattr(interface, "Broker", make_with_finaliser)
-    asking = threading.Thread(target=lambda: found.append(services.broker), daemon=True)
-    asking.start()
-    asking.join(30)
-    assert not asking.is_alive()
-    assert found == asked == [services.broker]

@@ -135,9 +135,9 @@ def elsewhere_raises(function):
         raise error
 
 
-def test_the_error_says_what_has_to_wait_and_is_a_timeout(lock):
+def test_the_error_says_what_is_refused_and_is_a_timeout(lock):
     elsewhere(lock.acquire)
-    with pytest.raises(TimeoutError, match=r"Moving it has to wait.*Try again") as caught:
+    with pytest.raises(TimeoutError, match=r"Moving it is refused.*Try again") as caught:
         lock.held("Moving it").__enter__()
     assert caught.value.log_level == 30
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from labthings_fastapi.security.credentials import Credential
     from labthings_fastapi.security.roles import Actor
-    from labthings_fastapi.server.security_config import SecurityConfig
+    from labthings_fastapi.server.config_model import SecurityConfig
 
 LOGGER = own_logger("security")
 REFRESH_SECONDS: Final = 2.0

@@ -1,1 +1,1 @@
-"""From a configuration to Things that know each other."""
+"""From a configuration file to Things that are made and connected."""

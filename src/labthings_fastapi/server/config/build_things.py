@@ -1,4 +1,4 @@
-"""From a configuration to Things that know each other."""
+"""Make the Things of a configuration, connect their slots, and order them for the start."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from labthings_fastapi.descriptors.slot import UNSET
 from labthings_fastapi.exceptions import describe_exception
-from labthings_fastapi.server.config_model import mistakes
+from labthings_fastapi.server.config_model import configuration_error
 from labthings_fastapi.server.import_strings import import_thing_class
 from labthings_fastapi.thing import slots_of
 
@@ -17,15 +17,15 @@ from .init_arguments import INTERFACE, accepts_interface, argument_error
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from labthings_fastapi.server.config_model import ThingConfig, ThingServerConfig
+    from labthings_fastapi.server.config_model import ThingServerConfig
     from labthings_fastapi.thing import Thing
     from labthings_fastapi.thing_host.interface import ThingServerInterface
 
 T = TypeVar("T", bound="Thing")
 
 
-class UnfittingArgumentsError(TypeError):
-    """A class does not take the arguments that it was given."""
+class InitArgumentsError(TypeError):
+    """The `__init__` of a class does not accept the arguments."""
 
 
 def make_thing(
@@ -34,17 +34,17 @@ def make_thing(
     args: list[Any] | None = None,
     kwargs: Mapping[str, Any] | None = None,
 ) -> T:
-    """Make a Thing that lives in the given house from its first line of `__init__` on.
+    """Make a Thing that has its server interface before `__init__` runs.
 
     Raises:
-        UnfittingArgumentsError: a TypeError; `__init__` takes other arguments.
+        InitArgumentsError: a TypeError; `__init__` does not accept the arguments.
     """
     thing = cls.__new__(cls)
     thing._thing_server_interface = interface
     positional, named = args or [], dict(kwargs or {})
     reason = argument_error(cls, positional, named)
     if reason is not None:
-        raise UnfittingArgumentsError(reason)
+        raise InitArgumentsError(reason)
     if accepts_interface(inspect.signature(cls.__init__)):
         named[INTERFACE] = interface
     cls.__init__(thing, *positional, **named)
@@ -60,31 +60,28 @@ def build_things(
         ServerConfigurationError: listing every Thing that cannot be made, and why.
     """
     things: dict[str, Thing] = {}
-    wrong: list[str] = []
+    errors: list[str] = []
     causes: list[BaseException] = []
     for name, thing_config in config.things.items():
         try:
-            things[name] = _build_one(name, thing_config, interface_for)
-        except UnfittingArgumentsError as error:
-            wrong.append(f"things.{name}.{thing_config.place_of_arguments}: {error}")
+            things[name] = make_thing(
+                import_thing_class(thing_config.cls),
+                interface_for(name),
+                thing_config.args,
+                thing_config.kwargs,
+            )
+        except InitArgumentsError as error:
+            errors.append(f"things.{name}.{thing_config.arguments_key}: {error}")
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a laboratory's class raises anything
-            wrong.append(f"things.{name}.cls: it could not be made: {describe_exception(error)}")
+            errors.append(f"things.{name}.cls: it could not be made: {describe_exception(error)}")
             causes.append(error)
-    if wrong:
-        raise mistakes(wrong) from (causes[0] if causes else None)
+    if errors:
+        raise configuration_error(errors) from (causes[0] if causes else None)
     return things
 
 
-def _build_one(
-    name: str, config: ThingConfig, interface_for: Callable[[str], ThingServerInterface]
-) -> Thing:
-    return make_thing(
-        import_thing_class(config.cls), interface_for(name), config.args, config.kwargs
-    )
-
-
 def connect_slots(things: Mapping[str, Thing], config: ThingServerConfig) -> None:
-    """Fill every slot; a configuration that was reviewed has no mistakes here.
+    """Fill every slot; `validation.validated` has reported all errors beforehand.
 
     Raises:
         ThingSlotError: naming `<thing>.<slot>` and the reason.
@@ -96,7 +93,7 @@ def connect_slots(things: Mapping[str, Thing], config: ThingServerConfig) -> Non
 
 
 def start_order(things: Mapping[str, Thing]) -> list[Thing]:
-    """Return the Things so that each comes after those in its slots; circles are cut anywhere."""
+    """Return each Thing after the Things in its slots; a circle is cut at an arbitrary place."""
     ordered: list[Thing] = []
     visited: set[int] = set()
     for thing in things.values():

@@ -18,25 +18,25 @@ if TYPE_CHECKING:
 
 
 class DryRunServices(StandaloneServices):
-    """A house in which Things are made and never opened; what they save goes away with it."""
+    """The services for Things that are made and never entered, with a temporary folder."""
 
     def __init__(self, config: ThingServerConfig, settings_folder: Path) -> None:
-        """Offer what the server would."""
+        """Offer what the configured server would, with settings in `settings_folder`."""
         super().__init__()
         self.application_config = config.application_config
         self.settings_folder = settings_folder
         self.global_lock = GlobalLock() if config.enable_global_lock else None
 
 
-def check(given: Any) -> ThingServerConfig:
-    """Return a configuration that is fine: its Things can be made, which this does, and connected.
+def check(document: Any) -> ThingServerConfig:
+    """Return the configuration if its Things can be made and connected; this makes them.
 
-    Nothing is opened, and the real settings are neither read nor written.
+    No Thing is entered, and the real settings are neither read nor written.
 
     Raises:
-        ServerConfigurationError: every mistake, as `reviewed` or `build_things` found it.
+        ServerConfigurationError: listing every error that `validated` or `build_things` found.
     """
-    config = validated(given)
+    config = validated(document)
     with tempfile.TemporaryDirectory(prefix="labthings-check-") as folder:
         services = DryRunServices(config, Path(folder))
 

@@ -1,4 +1,4 @@
-"""Where the command line says that the configuration is."""
+"""Read the configuration that the options of the command line name."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 
 
 class UsageError(Exception):
-    """The options do not go together, or a file is missing."""
+    """The options contradict one another, or a file is missing."""
 
 
 def load_config(args: argparse.Namespace) -> dict[str, Any]:
     """Return the configuration that the options name.
 
     Raises:
-        UsageError: not exactly one source was given, or a file is missing.
-        ServerConfigurationError: the text is no JSON or TOML.
+        UsageError: the options name no source or several, or a file is missing.
+        ServerConfigurationError: the text is neither JSON nor TOML.
     """
     sources = [args.config is not None, args.json is not None, args.demo]
     if sum(sources) != 1:
@@ -47,46 +47,48 @@ def load_config(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def settings_folder(args: argparse.Namespace) -> Path:
-    """Return the settings folder of the configuration that the options name, or the usual one.
+    """Return the settings folder of the configuration that the options name, or the default.
 
-    Nothing else of the configuration is looked at: it may be wrong.
+    The rest of the configuration is not checked.
 
     Raises:
         UsageError: the configuration is missing.
-        ServerConfigurationError: it is no JSON or TOML.
+        ServerConfigurationError: the text is neither JSON nor TOML.
     """
     from labthings_fastapi.server.config_model import ThingServerConfig
 
-    named = args.config is not None or args.json is not None or args.demo
-    given = load_config(args) if named else {}
-    folder = given.get("settings_folder")
-    usual = ThingServerConfig.model_fields["settings_folder"].default
-    return Path(folder) if isinstance(folder, str) else Path(usual)
+    has_source = args.config is not None or args.json is not None or args.demo
+    config = load_config(args) if has_source else {}
+    folder = config.get("settings_folder")
+    default = ThingServerConfig.model_fields["settings_folder"].default
+    return Path(folder) if isinstance(folder, str) else Path(default)
 
 
 def _parsed(text: str, source: str, *, toml: bool) -> dict[str, Any]:
     try:
-        found = tomllib.loads(text) if toml else json.loads(text, object_pairs_hook=_no_doubles)
+        document = (
+            tomllib.loads(text) if toml else json.loads(text, object_pairs_hook=_without_duplicates)
+        )
     except (ValueError, RecursionError) as error:
-        form = "TOML" if toml else "JSON"
-        raise ServerConfigurationError(f"{source} is not valid {form}: {error}") from error
-    if not isinstance(found, dict):
+        syntax = "TOML" if toml else "JSON"
+        raise ServerConfigurationError(f"{source} is not valid {syntax}: {error}") from error
+    if not isinstance(document, dict):
         raise ServerConfigurationError(f"{source} must hold an object with `things`.")
-    return found
+    return document
 
 
-def _no_doubles(members: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Refuse what the standard library would resolve by losing a Thing."""
-    found = dict(members)
-    if len(found) < len(members):
+def _without_duplicates(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    # The standard library would keep the last one, and a Thing would be missing without an error.
+    unique = dict(members)
+    if len(unique) < len(members):
         names = [name for name, _ in members]
-        double = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"{double!r} stands twice in the same object")
-    return found
+        duplicate = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the key {duplicate!r} stands twice in the same object")
+    return unique
 
 
 def make_modules_importable(args: argparse.Namespace) -> None:
-    """Let a configuration name modules beside itself and in the current folder.
+    """Let a configuration name modules in its own folder and in the current folder.
 
     The current folder comes first, as with `python -m`.
     """

@@ -1,4 +1,4 @@
-"""Whether a class of Thing takes the arguments of a configuration, found without calling it."""
+"""Check the arguments of a configuration against the `__init__` of a class, without calling it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONL
 
 
 def accepts_interface(signature: inspect.Signature) -> bool:
-    """Tell whether an `__init__` is to be given the server's interface."""
+    """Return whether an `__init__` has a parameter for the server interface."""
     return any(
         parameter.name == INTERFACE or parameter.kind is inspect.Parameter.VAR_KEYWORD
         for parameter in signature.parameters.values()
@@ -25,32 +25,33 @@ def accepts_interface(signature: inspect.Signature) -> bool:
 
 
 def argument_error(cls: type[Thing], args: Sequence[Any], kwargs: Mapping[str, Any]) -> str | None:
-    """Say why a class does not take these arguments; None if it does, as far as one can tell."""
+    """Return why a class does not accept these arguments; None if no reason can be found."""
     signature = inspect.signature(cls.__init__)
-    own = [p for p in signature.parameters.values() if p.name != INTERFACE]
+    visible = [p for p in signature.parameters.values() if p.name != INTERFACE]
     interface = {INTERFACE: None} if accepts_interface(signature) else {}
     try:
-        # First as people see it: the interface is none of their business.
-        signature.replace(parameters=own).bind(None, *args, **kwargs)
+        # First without the interface, which users do not pass and should not read about.
+        signature.replace(parameters=visible).bind(None, *args, **kwargs)
         signature.bind(None, *args, **{**kwargs, **interface})
     except TypeError as error:
-        return _sentence(cls, signature, str(error))
-    stranger = next((name for name in kwargs if not _is_taken(cls, name)), None)
-    if stranger is not None:
-        return _sentence(cls, signature, f"got an unexpected keyword argument {stranger!r}")
+        return _message(cls, signature, str(error))
+    unexpected = next((name for name in kwargs if not _is_accepted(cls, name)), None)
+    if unexpected is not None:
+        return _message(cls, signature, f"got an unexpected keyword argument {unexpected!r}")
     return None
 
 
-def _sentence(cls: type[Thing], signature: inspect.Signature, reason: str) -> str:
-    taken = [
+def _message(cls: type[Thing], signature: inspect.Signature, reason: str) -> str:
+    parameters = [
         str(parameter.replace(annotation=inspect.Parameter.empty))
         for parameter in list(signature.parameters.values())[1:]
         if parameter.name != INTERFACE
     ]
-    return f"{cls.__name__} does not fit: {reason}; it takes: {', '.join(taken) or 'no arguments'}"
+    expected = ", ".join(parameters) or "none"
+    return f"{cls.__name__}(): {reason}; parameters: {expected}"
 
 
-def _is_taken(cls: type[Thing], name: str) -> bool:
+def _is_accepted(cls: type[Thing], name: str) -> bool:
     """Follow a keyword through the `super().__init__(**kwargs)` of a class and its bases."""
     for init in _inits(cls):
         parameters = inspect.signature(init).parameters
@@ -59,7 +60,7 @@ def _is_taken(cls: type[Thing], name: str) -> bool:
         rest = [p for p in parameters.values() if p.kind is inspect.Parameter.VAR_KEYWORD]
         if not rest:
             return False
-        if not _only_passed_on(init, rest[0].name):
+        if not _is_only_passed_on(init, rest[0].name):
             return True
     return False
 
@@ -70,8 +71,8 @@ def _inits(cls: type[Thing]) -> Iterator[Callable[..., None]]:
             yield vars(base)["__init__"]
 
 
-def _only_passed_on(init: Callable[..., None], rest: str) -> bool:
-    """Tell whether `**rest` of an `__init__` goes to that of the next class and nowhere else."""
+def _is_only_passed_on(init: Callable[..., None], rest: str) -> bool:
+    """Return whether `**rest` of an `__init__` is only used for `super().__init__(**rest)`."""
     try:
         tree = ast.parse(textwrap.dedent(inspect.getsource(init)))
     except (OSError, TypeError, SyntaxError):  # made at run time, or without its source

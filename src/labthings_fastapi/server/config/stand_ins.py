@@ -1,4 +1,4 @@
-"""Objects that pass for Things, to see whether slots can be filled before any Thing is made."""
+"""Objects with the class of a Thing, to check whether slots can be filled before Things exist."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 
 def stand_in(cls: Any, name: str) -> Any:
-    """Return an object that `isinstance` takes for a Thing of class `cls`, without calling `cls`.
+    """Return an object that is an instance of `cls` to `isinstance`, without calling `cls`.
 
-    An instance that was never initialised would do, were there no classes with a `__del__`.
+    It is no real instance, whose `__del__` would run without its `__init__`.
     """
     members = {"__class__": property(lambda _self: cls), "name": name}
     return type(cls.__name__, (), members)()
@@ -24,27 +24,28 @@ def stand_in(cls: Any, name: str) -> Any:
 
 def fill_with_stand_ins(
     slot: ThingSlot[Any],
-    host: str,
+    owner: str,
     known: Mapping[str, Any],
     unknown: Iterable[str],
     chosen: Mapping[str, Any],
 ) -> None:
-    """Fill a slot of the stand-in called `host`; Things of unknown class may fit anywhere.
+    """Fill a slot of the stand-in called `owner`.
+
+    `unknown` are the names of Things whose class could not be imported: they may fit any slot.
 
     Raises:
-        ThingSlotError: it cannot be filled, whatever the unknown ones are.
+        ThingSlotError: the slot cannot be filled, whatever the classes of the unknown Things.
     """
     names = chosen.get(slot.name, UNSET)
-    one = known[host]
+    thing = known[owner]
     wildcards = _wildcards(slot, unknown)
     if names is not UNSET or slot.default is not UNSET:
-        slot.fill(one, {**known, **wildcards}, names)
+        slot.fill(thing, {**known, **wildcards}, names)
         return
     try:
-        slot.fill(one, known, names)
+        slot.fill(thing, known, names)
     except ThingSlotError:
-        # Perhaps just one of the unknown ones is what is missing here.
-        if not _fits_with_one_more(slot, one, known, wildcards):
+        if not wildcards or not _fits_with_one_more(slot, thing, known, wildcards):
             raise
 
 
@@ -54,12 +55,12 @@ def _wildcards(slot: ThingSlot[Any], names: Iterable[str]) -> dict[str, Any]:
 
 
 def _fits_with_one_more(
-    slot: ThingSlot[Any], host: Any, known: Mapping[str, Any], wildcards: Mapping[str, Any]
+    slot: ThingSlot[Any], thing: Any, known: Mapping[str, Any], wildcards: Mapping[str, Any]
 ) -> bool:
-    for name, wildcard in wildcards.items():
-        try:
-            slot.fill(host, {**known, name: wildcard}, UNSET)
-        except ThingSlotError:
-            return False
-        return True
-    return False
+    # All wildcards have the same class, so the first one stands for any.
+    name, wildcard = next(iter(wildcards.items()))
+    try:
+        slot.fill(thing, {**known, name: wildcard}, UNSET)
+    except ThingSlotError:
+        return False
+    return True

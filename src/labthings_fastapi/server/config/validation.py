@@ -1,4 +1,4 @@
-"""Say everything that is wrong with a configuration at once, without making a single Thing."""
+"""Find every error of a configuration at once, without making a Thing."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from labthings_fastapi.exceptions import (
 from labthings_fastapi.server.config_model import (
     ThingConfig,
     ThingServerConfig,
-    mistakes,
-    schema_mistakes,
+    configuration_error,
+    schema_errors,
 )
 from labthings_fastapi.thing import Thing, slots_of
 
@@ -31,76 +31,78 @@ if TYPE_CHECKING:
     from labthings_fastapi.descriptors.slot import ThingSlot
 
 
-class SlotMistakesError(ServerConfigurationError, ThingSlotError):
-    """A configuration has mistakes, at least one of them a slot that cannot be filled."""
+class SlotConfigurationError(ServerConfigurationError, ThingSlotError):
+    """A configuration has errors, and at least one is a slot that cannot be filled."""
 
     def __init__(self, message: str) -> None:
-        """Take the list of all mistakes, as `mistakes` writes it."""
+        """Take the message of `configuration_error`."""
         LabThingsError.__init__(self, message)
 
 
 @dataclass
-class _Readable:
-    """What can be judged of the Things of a configuration, mistakes in it or not."""
+class _ReadableThings:
+    """The part of `things` that can be checked although the schema is violated elsewhere."""
 
     known: dict[str, ThingConfig] = field(default_factory=dict)
     unknown: set[str] = field(default_factory=set)
-    """Names of Things whose class could not be found."""
+    """Names of Things whose class could not be imported."""
     without_arguments: set[str] = field(default_factory=set)
-    """Names of Things whose arguments cannot be read."""
+    """Names of Things whose arguments violate the schema."""
 
 
-def validated(given: Any) -> ThingServerConfig:
-    """Return a configuration whose Things can be made and connected, as far as one can tell.
+def validated(document: Any) -> ThingServerConfig:
+    """Return a configuration after checking that its Things can be made and connected.
 
-    Classes are imported, and nothing of theirs is called: unknown options, failing imports,
-    arguments that do not fit and slots that cannot be filled are found all at once.
+    Classes are imported and not called. Unknown options, failing imports, arguments that do not
+    fit and slots that cannot be filled are all reported at once.
 
     Raises:
-        ServerConfigurationError: every mistake, each with its path as `things.stage.kwargs`; also
-            a ThingSlotError if a slot is among them.
+        ServerConfigurationError: listing every error with its path, as `things.stage.kwargs`; also
+            a ThingSlotError if one of them is about a slot.
     """
     try:
-        config = ThingServerConfig.model_validate(given)
+        config = ThingServerConfig.model_validate(document)
     except ValidationError as error:
-        _refuse(schema_mistakes(error), _what_is_readable(given, error), error)
+        _raise_errors(schema_errors(error), _readable_things(document, error), error)
         raise
-    _refuse([], _Readable(config.things))
+    _raise_errors([], _ReadableThings(config.things))
     return config
 
 
-def _refuse(wrong: list[str], things: _Readable, cause: ValidationError | None = None) -> None:
-    """Raise what has been found so far together with what is found in the Things, if any."""
-    slots = list(_slot_mistakes(things))
-    listed = [*wrong, *_misfits(things), *slots]
-    if listed:
-        found = mistakes(listed)
-        raise (SlotMistakesError(str(found)) if slots else found) from cause
+def _raise_errors(
+    errors: list[str], things: _ReadableThings, cause: ValidationError | None = None
+) -> None:
+    """Raise these errors together with those of the Things, if there are any."""
+    slot_errors = list(_slot_errors(things))
+    errors = [*errors, *_argument_errors(things), *slot_errors]
+    if errors:
+        error = configuration_error(errors)
+        raise (SlotConfigurationError(str(error)) if slot_errors else error) from cause
 
 
-def _what_is_readable(given: Any, error: ValidationError) -> _Readable:
-    found = _Readable()
-    things = given.get("things") if isinstance(given, Mapping) else None
+def _readable_things(document: Any, error: ValidationError) -> _ReadableThings:
+    readable = _ReadableThings()
+    things = document.get("things") if isinstance(document, Mapping) else None
     if not isinstance(things, Mapping):
-        return found
-    bad: dict[str, set[str]] = {}
+        return readable
+    invalid_keys: dict[str, set[str]] = {}
     for item in error.errors(include_url=False, include_context=False, include_input=False):
         location = [str(part) for part in item["loc"]]
         if location[:1] == ["things"] and len(location) > 2:
-            bad.setdefault(location[1], set()).add(location[2])
-    for key, value in things.items():
-        name, wrong = str(key), bad.get(str(key), set())
-        if "cls" in wrong:
-            found.unknown.add(name)
+            invalid_keys.setdefault(location[1], set()).add(location[2])
+    for name, value in things.items():
+        invalid = invalid_keys.get(str(name), set())
+        if "cls" in invalid:
+            readable.unknown.add(str(name))
             continue
-        found.known[name] = _without(value, wrong)
-        if wrong & {"args", "kwargs"}:
-            found.without_arguments.add(name)
-    return found
+        readable.known[str(name)] = _without(value, invalid)
+        if invalid & {"args", "kwargs"}:
+            readable.without_arguments.add(str(name))
+    return readable
 
 
-def _without(value: Any, wrong: set[str]) -> ThingConfig:
-    """Read the configuration of a Thing as if what is wrong with it were not there."""
+def _without(value: Any, invalid: set[str]) -> ThingConfig:
+    """Read the configuration of a Thing without its invalid keys."""
     if isinstance(value, ThingConfig):
         return value
     members = value if isinstance(value, Mapping) else {"cls": value}
@@ -108,52 +110,49 @@ def _without(value: Any, wrong: set[str]) -> ThingConfig:
         {
             key: member
             for key, member in members.items()
-            if key in ThingConfig.model_fields and key not in wrong
+            if key in ThingConfig.model_fields and key not in invalid
         }
     )
 
 
-def _misfits(things: _Readable) -> Iterator[str]:
+def _argument_errors(things: _ReadableThings) -> Iterator[str]:
     for name, config in things.known.items():
         if name in things.without_arguments:
             continue
         reason = argument_error(_class_of(config), config.args, config.kwargs)
         if reason is not None:
-            yield f"things.{name}.{config.place_of_arguments}: {reason}"
+            yield f"things.{name}.{config.arguments_key}: {reason}"
 
 
-def _slot_mistakes(things: _Readable) -> Iterator[str]:
+def _slot_errors(things: _ReadableThings) -> Iterator[str]:
     stand_ins = {name: stand_in(config.cls, name) for name, config in things.known.items()}
     for name, config in things.known.items():
+        path = f"things.{name}.thing_slots"
         slots = slots_of(_class_of(config))
-        for stranger in sorted(config.thing_slots.keys() - slots.keys()):
-            known = ", ".join(slots) or "none"
-            yield _at(name, f"{name}.{stranger}: there is no such slot; slots are: {known}")
+        for unknown in sorted(config.thing_slots.keys() - slots.keys()):
+            existing = ", ".join(slots) or "none"
+            yield f"{path}: {name}.{unknown}: there is no such slot; slots are: {existing}"
         for slot in slots.values():
-            reason = _slot_mistake(slot, name, config, stand_ins, things.unknown)
+            reason = _slot_error(slot, name, config, stand_ins, things.unknown)
             if reason is not None:
-                yield _at(name, reason)
+                yield f"{path}: {reason}"
 
 
-def _slot_mistake(
+def _slot_error(
     slot: ThingSlot[Any],
-    host: str,
+    owner: str,
     config: ThingConfig,
     stand_ins: Mapping[str, Any],
     unknown: set[str],
 ) -> str | None:
     try:
-        fill_with_stand_ins(slot, host, stand_ins, unknown, config.thing_slots)
+        fill_with_stand_ins(slot, owner, stand_ins, unknown, config.thing_slots)
     except ThingSlotError as error:
         return str(error)
-    except Exception as error:  # noqa: BLE001 - to read a hint, code of the laboratory may run
+    except Exception as error:  # noqa: BLE001 - reading a type hint may run the laboratory's code
         reason = str(error) if isinstance(error, LabThingsError) else describe_exception(error)
-        return f"{host}.{slot.name}: {reason}"
+        return f"{owner}.{slot.name}: {reason}"
     return None
-
-
-def _at(thing: str, reason: str) -> str:
-    return f"things.{thing}.thing_slots: {reason}"
 
 
 def _class_of(config: ThingConfig) -> type[Thing]:

@@ -45,7 +45,7 @@ class Pong(lt.Thing):
     ping: Optional["Ping"] = lt.thing_slot()  # noqa: UP045, UP037 - an old spelling
 
 
-class WriteStallTimer(lt.Thing):
+class Exiting(lt.Thing):
     def __init__(self, **kwargs):
         sys.exit(2)
 
@@ -76,24 +76,24 @@ def test_every_thing_whose_arguments_do_not_fit_is_reported():
             {
                 "a": {"cls": Silent, "kwargs": {"prot": 1}},
                 "b": {"cls": Silent, "args": [1, 2]},
-                "c": WriteStallTimer,
+                "c": Exiting,
                 "d": {"cls": lt.Thing, "kwargs": {"x": 1}},
             }
         )
     text = str(caught.value)
-    assert "3 mistakes" in text
-    assert "things.a.kwargs: Silent does not fit: " in text
-    assert "it takes: port" in text
-    assert "things.b.args: Silent does not fit: " in text
-    assert "things.d.kwargs: Thing does not fit: " in text
-    assert "it takes: no arguments" in text
+    assert "3 errors" in text
+    assert "things.a.kwargs: Silent(): " in text
+    assert "parameters: port" in text
+    assert "things.b.args: Silent(): " in text
+    assert "things.d.kwargs: Thing(): " in text
+    assert "parameters: none" in text
 
 
 def test_every_thing_that_cannot_be_made_is_reported():
     with pytest.raises(ServerConfigurationError) as caught:
-        things_of({"c": WriteStallTimer, "d": {"cls": Failing, "kwargs": {"port": 1}}, "e": Stage})
+        things_of({"c": Exiting, "d": {"cls": Failing, "kwargs": {"port": 1}}, "e": Stage})
     text = str(caught.value)
-    assert "2 mistakes" in text
+    assert "2 errors" in text
     assert "things.c.cls: it could not be made: SystemExit: 2" in text
     assert "things.d.cls: it could not be made: TypeError: no such port" in text
     assert "things.e" not in text

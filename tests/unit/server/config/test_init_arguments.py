@@ -64,11 +64,26 @@ def test_what_may_fit_is_let_through(cls, args, kwargs):
 @pytest.mark.parametrize(
     ("cls", "args", "kwargs", "said"),
     [
-        (lt.Thing, [1, 2], {}, "Thing does not fit: too many positional arguments"),
-        (Motor, [], {}, "missing a required argument: 'port'; it takes: port, baud=9600"),
+        (
+            lt.Thing,
+            [1, 2],
+            {},
+            "Thing(): too many positional arguments",
+        ),
+        (Motor, [], {}, "missing a required argument: 'port'; parameters: port, baud=9600"),
         (Motor, ["COM1"], {"baut": 1}, "got an unexpected keyword argument 'baut'"),
-        (Bare, ["COM1"], {"baut": 1}, "Bare does not fit: got an unexpected keyword"),
-        (Stage, [], {"baut": 1}, "Stage does not fit: got an unexpected keyword argument 'baut'"),
+        (
+            Bare,
+            ["COM1"],
+            {"baut": 1},
+            "Bare(): got an unexpected keyword",
+        ),
+        (
+            Stage,
+            [],
+            {"baut": 1},
+            "Stage(): got an unexpected keyword argument 'baut'",
+        ),
     ],
 )
 def test_what_cannot_fit_is_told_also_through_the_kwargs_that_bases_are_given(

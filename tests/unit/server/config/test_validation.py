@@ -60,11 +60,11 @@ def test_mistakes_of_every_sort_are_in_one_paragraph():
         },
         colour="red",
     )
-    assert text.startswith("The configuration has 4 mistakes: ")
+    assert text.startswith("The configuration has 4 errors: ")
     assert "things.cam.cls: 'nowhere' cannot be imported" in text
     assert "colour: there is no such option" in text
-    assert "things.stage.kwargs: Stage does not fit: missing a required argument: 'port'" in text
-    assert "it takes: port, baud=9600, **kwargs" in text
+    assert "things.stage.kwargs: Stage(): missing a required argument: 'port'" in text
+    assert "parameters: port, baud=9600, **kwargs" in text
     assert "things.scan.thing_slots: scan.stage: there is no Thing called 'stag'" in text
 
 
@@ -82,10 +82,10 @@ def test_several_mistakes_in_one_thing_are_all_found():
             "stage": {**STAGE, "args": "COM1"},
         }
     )
-    assert "5 mistakes" not in text
+    assert "5 errors" not in text
     for said in (
         "things.cam.colour: there is no such option",
-        "things.cam.kwargs: Camera does not fit",
+        "things.cam.kwargs: Camera(): ",
         "things.cam.thing_slots: cam.satge: there is no such slot; slots are: stage",
         "things.stage.args: input should be a valid list",
     ):
@@ -96,9 +96,9 @@ def test_a_thing_of_unknown_class_causes_no_mistakes_in_others():
     text = mistakes_of(
         {"x": "nowhere:Stage", "cam": Camera, "many": Many, "other": {"cls": Camera}}
     )
-    assert text.startswith("The configuration has a mistake: things.x.cls: ")
+    assert text.startswith("The configuration has an error: things.x.cls: ")
     text = mistakes_of({"stage": "nowhere:Stage", "cam": Named})
-    assert text.startswith("The configuration has a mistake: things.stage.cls: ")
+    assert text.startswith("The configuration has an error: things.stage.cls: ")
 
 
 def test_what_no_unknown_thing_can_mend_is_still_said():
