@@ -1,4 +1,4 @@
-"""The messages that LabThings clients have always sent over a socket."""
+"""The legacy messages of LabThings clients."""
 
 from __future__ import annotations
 
@@ -35,48 +35,48 @@ def stage(server):
 
 @pytest.fixture
 def socket(dial):
-    """A client that knows nothing of subprotocols."""
+    """A client without subprotocols."""
     return dial("/stage/ws", ())
 
 
 def watch(socket, kind, data, **members):
-    """Ask to observe; a message that is answered tells that this has been done."""
+    """Observe, and wait for the response to a later request."""
     socket.send(messageType=kind, data=data, **members)
     socket.ask("readproperty", thingID="stage", name="x")
 
 
 @pytest.mark.parametrize("data", [{"x": True}, {"x": None}, ["x"], "x"])
-def test_an_observed_property_tells_its_status(socket, stage, data):
+def test_observing_a_property_gives_its_values(socket, stage, data):
     watch(socket, "addPropertyObservation", data)
     stage.x = 2.5
-    told = socket.next()
-    assert (told["messageType"], told["data"]) == ("propertyStatus", {"x": 2.5})
-    assert told["seq"].rpartition("-")[2].isdigit()
-    assert told["thing"] == "stage"
+    message = socket.next()
+    assert (message["messageType"], message["data"]) == ("propertyStatus", {"x": 2.5})
+    assert message["seq"].rpartition("-")[2].isdigit()
+    assert message["thing"] == "stage"
 
 
-def test_an_observed_action_tells_the_status_of_each_run(socket, server):
+def test_observing_an_action_gives_the_status_of_each_invocation(socket, server):
     watch(socket, "addActionObservation", {"move": True})
     run = socket.ask("invokeaction", name="move", input={"to": 3})["actionID"]
-    told = socket.until(lambda each: each["data"]["move"]["status"] == "completed")
-    assert {each["messageType"] for each in told} == {"actionStatus"}
-    words = [each["data"]["move"]["status"] for each in told]
+    messages = socket.until(lambda each: each["data"]["move"]["status"] == "completed")
+    assert {each["messageType"] for each in messages} == {"actionStatus"}
+    words = [each["data"]["move"]["status"] for each in messages]
     assert words == sorted(words, key=["pending", "running", "completed"].index)
-    assert {each["data"]["move"]["invocationId"] for each in told} == {run}
-    assert told[-1]["data"]["move"]["output"] == 3.0
-    assert 50.0 in [each["data"]["move"].get("progress") for each in told]
+    assert {each["data"]["move"]["invocationId"] for each in messages} == {run}
+    assert messages[-1]["data"]["move"]["output"] == 3.0
+    assert 50.0 in [each["data"]["move"].get("progress") for each in messages]
     with server.test_client() as client:
-        assert client.get(told[-1]["data"]["move"]["href"]).status_code == 200
+        assert client.get(messages[-1]["data"]["move"]["href"]).status_code == 200
 
 
-def test_a_run_that_failed_says_why(socket):
+def test_the_status_of_a_failed_invocation_has_the_error(socket):
     watch(socket, "addActionObservation", ["fail"])
     socket.ask("invokeaction", name="fail")
-    told = socket.until(lambda each: each["data"]["fail"]["status"] == "error")
-    assert "The motor is hot." in told[-1]["data"]["fail"]["error"]["detail"]
+    messages = socket.until(lambda each: each["data"]["fail"]["status"] == "error")
+    assert "The motor is hot." in messages[-1]["data"]["fail"]["error"]["detail"]
 
 
-def test_what_is_wrong_is_an_error_and_the_rest_goes_on(socket, stage):
+def test_a_wrong_name_is_an_error_and_the_others_are_observed(socket, stage):
     watch(socket, "addPropertyObservation", ["x", "z", "secret", "y"])
     errors = [socket.next() for _ in range(2)]
     assert [each["messageType"] for each in errors] == ["error", "error"]
@@ -94,17 +94,17 @@ def test_a_message_that_names_nothing_is_an_error(socket, data):
     assert "'data'" in error["data"]["detail"]
 
 
-def test_the_socket_of_the_server_is_told_which_thing(dial, stage):
+def test_a_message_on_the_socket_of_the_server_must_name_a_thing(dial, stage):
     socket = dial("/ws", ())
     socket.send(messageType="addPropertyObservation", data={"x": True})
     assert "'thing'" in socket.next()["data"]["detail"]
     watch(socket, "addPropertyObservation", {"x": True}, thing="stage")
     stage.x = 1.0
-    told = socket.next()
-    assert (told["thing"], told["data"]) == ("stage", {"x": 1.0})
+    message = socket.next()
+    assert (message["thing"], message["data"]) == ("stage", {"x": 1.0})
 
 
-def test_what_was_missed_is_replayed_or_said_to_be_lost(socket, stage):
+def test_missed_messages_are_replayed_or_give_a_gap(socket, stage):
     watch(socket, "addPropertyObservation", "x")
     stage.x = 1.0
     seen = socket.next()["seq"]
@@ -121,6 +121,6 @@ def test_both_vocabularies_share_a_socket(socket, stage):
     watch(socket, "addPropertyObservation", "x")
     socket.ask("observeproperty", name="x")
     stage.x = 7.0
-    told = [socket.next(), socket.next()]
-    assert {each["messageType"] for each in told} == {"propertyStatus", "notification"}
-    assert len({each["seq"] for each in told}) == 1
+    messages = [socket.next(), socket.next()]
+    assert {each["messageType"] for each in messages} == {"propertyStatus", "notification"}
+    assert len({each["seq"] for each in messages}) == 1

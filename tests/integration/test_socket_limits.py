@@ -1,4 +1,4 @@
-"""What a socket endures: bad frames, stuck code, clients that never read, the server's end."""
+"""Bad frames, code that hangs, clients that never read, and the stop of the server."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import pytest
 from websockets.exceptions import InvalidStatus
 
 import labthings_fastapi as lt
-from labthings_fastapi.bindings.websocket import outbox, session
-from labthings_fastapi.bindings.websocket.frames import MAX_FRAME_BYTES
+from labthings_fastapi.bindings.websocket import connection, dispatcher, subscriptions
+from labthings_fastapi.bindings.websocket.connection import MAX_FRAME_BYTES
 from labthings_fastapi.bindings.websocket.requests import MAX_ID_CHARACTERS
-from labthings_fastapi.bindings.websocket.subscription_streams import MAX_FEEDS
+from labthings_fastapi.bindings.websocket.subscriptions import MAX_SUBSCRIPTIONS
 
 GATE = threading.Event()
 DONE = threading.Event()
@@ -82,6 +82,7 @@ def nested(depth):
         ('"\\ud800"', 400, "not JSON"),
         ("{}", 400, "'messageType'"),
         ('{"messageType": 5}', 400, "'messageType'"),
+        ('{"messageType": []}', 400, "'messageType'"),
         ('{"messageType": "chat"}', 400, "request, addPropertyObservation"),
         ('{"messageType": "request"}', 400, "'operation'"),
         ('{"messageType": "request", "operation": ["x"]}', 400, "'operation'"),
@@ -100,7 +101,7 @@ def test_a_bad_frame_is_answered_and_ends_no_subscription(socket, stage, frame, 
     assert socket.next()["value"] == 2.0
 
 
-def test_a_client_without_the_subprotocol_is_answered_in_the_older_words(dial):
+def test_a_client_without_the_subprotocol_gets_legacy_errors(dial):
     socket = dial("/stage/ws", ())
     socket.wire.send("{")
     assert socket.next()["messageType"] == "error"
@@ -111,12 +112,12 @@ def test_a_frame_that_is_too_large_closes_the_socket_with_the_code_for_it(socket
     assert socket.closed_with() == 1009
 
 
-def test_text_that_is_no_text_closes_the_socket_with_the_code_for_it(socket):
+def test_a_text_frame_that_is_not_utf_8_closes_the_socket_with_the_code_for_it(socket):
     socket.wire.send(b"\xff\xfe", text=True)
     assert socket.closed_with() == 1007
 
 
-def test_the_deepest_json_that_can_be_read_can_be_answered_too(socket):
+def test_the_deepest_json_that_can_be_parsed_gets_a_response(socket):
     for depth in range(150, 205):
         value = json.loads(nested(depth))
         socket.send(messageType="request", operation="writeproperty", name="x", value=value)
@@ -128,7 +129,7 @@ def test_an_odd_correlation_id_is_not_repeated(socket):
     assert "correlationID" not in socket.next()
 
 
-def test_a_stuck_driver_holds_up_no_other_request(socket):
+def test_a_driver_that_hangs_delays_no_other_request(socket):
     stuck = socket.request("readproperty", name="stuck")
     assert socket.ask("readproperty", name="x")["value"] == 0.0
     run = socket.ask("invokeaction", name="wait")["actionID"]
@@ -137,8 +138,8 @@ def test_a_stuck_driver_holds_up_no_other_request(socket):
     assert socket.answer(stuck)["value"] == 5
 
 
-def test_so_many_requests_may_wait_and_a_stop_comes_through(socket, monkeypatch):
-    monkeypatch.setattr(session, "MOST_OUTSTANDING", 3)
+def test_pending_requests_are_bounded_and_a_stop_action_always_starts(socket, monkeypatch):
+    monkeypatch.setattr(dispatcher, "MAX_PENDING_REQUESTS", 3)
     stuck = [socket.request("readproperty", name="stuck") for _ in range(3)]
     refused = socket.ask("readproperty", name="x")["error"]
     assert (refused["status"], refused["type"]) == (503, "urn:labthings:problem:too-busy")
@@ -151,7 +152,7 @@ def test_so_many_requests_may_wait_and_a_stop_comes_through(socket, monkeypatch)
     assert socket.ask("readproperty", name="x")["value"] == 0.0
 
 
-def test_a_thing_takes_so_many_reads_from_all_sockets_together(dial):
+def test_the_reads_of_a_thing_are_bounded_over_all_sockets(dial):
     first, second = dial("/stage/ws"), dial("/ws")
     asked = [first.request("readproperty", name="stuck") for _ in range(40)]
     first.ask("readproperty", name="x")  # all of them are there
@@ -163,11 +164,9 @@ def test_a_thing_takes_so_many_reads_from_all_sockets_together(dial):
     assert [first.next()["value"] for _ in asked] == [5] * 40
 
 
-def test_a_socket_has_so_many_subscriptions(dial, monkeypatch):
-    from labthings_fastapi.bindings.websocket import subscription_streams as feeds
-
-    assert MAX_FEEDS >= 100
-    monkeypatch.setattr(feeds, "MAX_FEEDS", 2)
+def test_the_subscriptions_of_a_socket_are_bounded(dial, monkeypatch):
+    assert MAX_SUBSCRIPTIONS >= 100
+    monkeypatch.setattr(subscriptions, "MAX_SUBSCRIPTIONS", 2)
     socket = dial("/stage/ws")
     for operation, members in [("observeproperty", {"name": "x"}), ("observeallproperties", {})]:
         assert "error" not in socket.ask(operation, **members)
@@ -177,7 +176,7 @@ def test_a_socket_has_so_many_subscriptions(dial, monkeypatch):
     assert "error" not in socket.ask("subscribeallevents")
 
 
-def test_a_client_that_leaves_leaves_its_runs_and_changes_behind(dial, server):
+def test_invocations_and_changes_continue_after_their_client_disconnects(dial, server):
     socket = dial("/stage/ws")
     run = socket.ask("invokeaction", name="wait")["actionID"]
     socket.request("writeproperty", name="stuck", value=1)
@@ -193,10 +192,10 @@ def test_a_client_that_leaves_leaves_its_runs_and_changes_behind(dial, server):
 
 
 SLOW = {"max_queue": 1, "compression": None, "ping_interval": None}
-"""A client that takes nothing from the line unless it is asked to."""
+"""A client that receives nothing before the test calls it."""
 
 
-def test_a_client_that_never_reads_delays_nobody_and_misses_no_event(dial, stage):
+def test_a_client_that_never_reads_delays_no_other_and_misses_no_event(dial, stage):
     slow = dial("/ws", **SLOW)
     slow.ask("labthings:observeall")
     quick = dial("/ws", compression=None)
@@ -213,8 +212,8 @@ def test_a_client_that_never_reads_delays_nobody_and_misses_no_event(dial, stage
     assert len(texts) < burst  # superseded values were left out
 
 
-def test_a_client_that_does_not_take_its_answers_is_read_no_further(dial, monkeypatch):
-    monkeypatch.setattr(outbox, "MOST_CHARACTERS", 1_000_000)
+def test_no_requests_are_read_from_a_client_that_receives_no_responses(dial, monkeypatch):
+    monkeypatch.setattr(connection, "MAX_CHARACTERS", 1_000_000)
     slow = dial("/stage/ws", **SLOW)
     slow.ask("writeproperty", name="text", value="x" * 500_000)
     asked = [slow.request("readproperty", name="text") for _ in range(100)]
@@ -224,7 +223,7 @@ def test_a_client_that_does_not_take_its_answers_is_read_no_further(dial, monkey
     assert {len(each.get("value", "")) for each in answers} == {500_000}
 
 
-def test_the_end_of_the_server_closes_sockets_in_order(dial, server, stage):
+def test_the_stop_of_the_server_sends_what_waits_and_closes_the_sockets(dial, server, stage):
     socket = dial("/stage/ws")
     socket.ask("subscribeevent", name="arrived")
     stage.arrived.emit(1)
@@ -247,7 +246,7 @@ def test_there_is_no_socket_elsewhere(dial, path):
 
 
 @pytest.mark.parametrize("path", ["/ws", "/stage/ws"])
-def test_a_request_that_opens_no_socket_is_told_that_there_is_one(server, path):
+def test_an_http_request_to_a_socket_gets_status_426(server, path):
     with server.test_client() as client:
         answer = client.get(path)
         assert answer.status_code == 426  # RFC 9110, section 15.5.22
@@ -270,7 +269,7 @@ def test_a_thing_added_while_a_socket_is_open_is_known_by_its_id(dial, server, p
 
 
 @pytest.mark.parametrize("member", ["correlationID", "messageID"])
-def test_an_id_that_would_swell_every_notification_is_refused(dial, member):
+def test_a_long_id_which_notifications_would_repeat_is_refused(dial, member):
     socket = dial("/stage/ws")
     request = {"messageType": "request", "operation": "observeproperty", "name": "x"}
     socket.send(**request, **{member: "x" * (MAX_ID_CHARACTERS + 1)})
@@ -282,16 +281,16 @@ def test_an_id_that_would_swell_every_notification_is_refused(dial, member):
 
 
 @pytest.mark.parametrize("distinct", [False, True])
-def test_a_message_that_names_more_than_a_socket_may_follow_is_one_mistake(dial, stage, distinct):
+def test_a_legacy_message_with_too_many_names_is_one_error(dial, stage, distinct):
     socket = dial("/stage/ws")
-    names = [f"x{number}" if distinct else "x" for number in range(MAX_FEEDS + 1)]
+    names = [f"x{number}" if distinct else "x" for number in range(MAX_SUBSCRIPTIONS + 1)]
     socket.send(messageType="addPropertyObservation", data=names)
     socket.ask("readproperty", name="x")
     stage.x = 1
     told = socket.next()
     if distinct:
         assert told["messageType"] == "error"
-        assert str(MAX_FEEDS) in told["data"]["detail"]
+        assert str(MAX_SUBSCRIPTIONS) in told["data"]["detail"]
     else:
         assert told["data"] == {"x": 1}
 

@@ -1,4 +1,4 @@
-"""The Web Thing Protocol, spoken with a real server by a client that is not ours."""
+"""The Web Thing Protocol, between a real server and the client of another library."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def test_the_subprotocol_is_agreed_on_where_a_client_offers_it(dial):
     assert dial("/stage/ws", ()).wire.subprotocol is None
 
 
-def test_an_answer_repeats_the_question(socket):
+def test_a_response_repeats_members_of_the_request(socket):
     answer = socket.ask("readproperty", thingID="stage", name="x")
     assert uuid.UUID(answer.pop("messageID"))
     assert answer.pop("timestamp").endswith("+00:00")
@@ -136,7 +136,7 @@ def test_an_answer_repeats_the_question(socket):
     }
 
 
-def test_an_answer_is_known_by_the_id_of_the_question_where_there_is_nothing_else(socket):
+def test_without_a_correlation_id_the_response_has_the_message_id(socket):
     socket.send(messageType="request", operation="readproperty", name="x", messageID="m1")
     assert socket.next()["correlationID"] == "m1"
 
@@ -192,7 +192,7 @@ def test_several_properties_are_written_all_or_nothing(socket, stage):
         ("fly", {}, 400, "readproperty"),
     ],
 )
-def test_an_error_names_what_is_wrong_and_costs_only_itself(
+def test_an_error_names_its_cause_and_the_socket_stays_open(
     socket, operation, members, status, said
 ):
     error = socket.ask(operation, **members)["error"]
@@ -206,7 +206,7 @@ def test_a_synchronous_action_is_answered_with_its_output(socket):
     assert socket.ask("invokeaction", name="double", input={"number": 21})["output"] == 42
 
 
-def test_an_asynchronous_action_is_asked_until_it_has_ended(socket, ended):
+def test_an_asynchronous_action_is_queried_after_its_end(socket, ended):
     begun = socket.ask("invokeaction", name="move", input={"to": 3})
     assert begun["state"] in ("pending", "running", "completed")
     status = ended(begun["actionID"])
@@ -215,7 +215,7 @@ def test_an_asynchronous_action_is_asked_until_it_has_ended(socket, ended):
     assert status["href"].endswith(f"/stage/move/{begun['actionID']}")
 
 
-def test_a_run_is_cancelled_once(socket, ended):
+def test_an_invocation_is_cancelled_once(socket, ended):
     run = socket.ask("invokeaction", name="wait")["actionID"]
     assert "error" not in socket.ask("cancelaction", name="wait", actionID=run)
     GATE.set()
@@ -223,21 +223,21 @@ def test_a_run_is_cancelled_once(socket, ended):
     assert socket.ask("cancelaction", actionID=run)["error"]["status"] == 409
 
 
-def test_a_run_is_one_of_its_thing_and_action(dial, socket):
+def test_an_invocation_belongs_to_its_thing_and_action(dial, socket):
     run = socket.ask("invokeaction", name="move")["actionID"]
     assert socket.ask("queryaction", name="wait", actionID=run)["error"]["status"] == 404
     assert dial("/lamp/ws").ask("queryaction", actionID=run)["error"]["status"] == 404
     assert dial("/ws").ask("queryaction", actionID=run)["actionID"] == run
 
 
-def test_all_runs_of_a_thing_are_listed_by_action_newest_first(socket):
+def test_all_invocations_of_a_thing_are_listed_by_action_newest_first(socket):
     runs = [socket.ask("invokeaction", name="move")["actionID"] for _ in range(2)]
     statuses = socket.ask("queryallactions")["statuses"]
     assert [each["id"] for each in statuses["move"]] == runs[::-1]
     assert statuses["wait"] == []
 
 
-def test_what_fastapi_injects_comes_from_the_handshake(dial, ended):
+def test_dependencies_see_the_headers_of_the_handshake(dial, ended):
     socket = dial("/stage/ws", additional_headers={"X-Visitor": "Ada"})
     said = socket.ask("invokeaction", name="greet", input={"times": 2})
     assert said["output"] == "Ada Ada"
@@ -245,26 +245,26 @@ def test_what_fastapi_injects_comes_from_the_handshake(dial, ended):
     assert ended(later["actionID"])["output"] == "Ada"
 
 
-def test_changes_of_a_property_come_after_the_answer(socket, stage):
+def test_notifications_of_a_property_follow_the_response(socket, stage):
     begun = socket.request("observeproperty", name="x")
     assert "error" not in socket.answer(begun)
     stage.y = 1.0
     stage.x = 2.5
-    told = socket.next()
-    assert told.pop("seq").rpartition("-")[2].isdigit()
-    assert uuid.UUID(told.pop("messageID")).version == 8
-    assert told.pop("timestamp")
-    assert told == {
+    notification = socket.next()
+    assert notification.pop("seq").rpartition("-")[2].isdigit()
+    assert uuid.UUID(notification.pop("messageID")).version == 8
+    assert notification.pop("timestamp")
+    assert notification == {
         "messageType": "notification",
         "operation": "observeproperty",
-        "thingID": told["thingID"],
+        "thingID": notification["thingID"],
         "name": "x",
         "correlationID": begun,
         "value": 2.5,
     }
 
 
-def test_nothing_comes_after_the_end_of_a_subscription(socket, stage):
+def test_no_notification_follows_the_end_of_a_subscription(socket, stage):
     socket.ask("observeproperty", name="x")
     stage.x = 1.0
     socket.ask("unobserveproperty", name="x")
@@ -274,7 +274,7 @@ def test_nothing_comes_after_the_end_of_a_subscription(socket, stage):
     assert socket.waiting == []
 
 
-def test_to_end_what_was_not_begun_does_no_harm(socket):
+def test_ending_a_subscription_is_idempotent(socket):
     assert "error" not in socket.ask("unsubscribeallevents")
 
 
@@ -285,8 +285,8 @@ def test_all_properties_and_all_events_of_a_thing_come_in_one_order(socket, stag
     stage.arrived.emit(1.0)
     stage.y = 2.0
     stage.stuck.emit("at the end")
-    told = [socket.next() for _ in range(4)]
-    assert [(each["name"], each.get("value", each.get("data"))) for each in told] == [
+    notifications = [socket.next() for _ in range(4)]
+    assert [(each["name"], each.get("value", each.get("data"))) for each in notifications] == [
         ("x", 1.0),
         ("arrived", 1.0),
         ("y", 2.0),
@@ -295,7 +295,7 @@ def test_all_properties_and_all_events_of_a_thing_come_in_one_order(socket, stag
 
 
 @pytest.mark.parametrize("member", ["seq", "messageID"])
-def test_what_a_client_missed_is_replayed(dial, stage, member):
+def test_missed_notifications_are_replayed(dial, stage, member):
     socket = dial("/stage/ws")
     socket.ask("subscribeevent", name="arrived")
     stage.arrived.emit(1.0)
@@ -309,7 +309,7 @@ def test_what_a_client_missed_is_replayed(dial, stage, member):
 
 
 @pytest.mark.parametrize("last", ["another-life-5", "0f0f0f0f-0f0f-8001-8000-000000000001", "?"])
-def test_a_gap_is_said(socket, stage, last):
+def test_an_unknown_last_notification_gives_a_gap(socket, stage, last):
     begun = socket.request("subscribeevent", name="arrived", lastNotificationID=last)
     socket.answer(begun)
     gap = socket.next()
@@ -319,35 +319,35 @@ def test_a_gap_is_said(socket, stage, last):
     assert socket.next()["data"] == 1.0
 
 
-def test_all_runs_of_an_action_are_followed_with_all_that_they_tell(socket):
+def test_observing_an_action_gives_all_messages_of_its_invocations(socket):
     socket.ask("labthings:observeaction", name="move")
     run = socket.ask("invokeaction", name="move", input={"to": 4})["actionID"]
-    told = socket.until(lambda each: each["data"].get("phase") == "finished")
-    assert {each["actionID"] for each in told} == {run}
-    assert {each["kind"] for each in told} == {"status", "progress", "log"}
-    assert told[-1]["data"]["output"] == 4.0
-    numbers = [int(each["seq"].rpartition("-")[2]) for each in told]
+    notifications = socket.until(lambda each: each["data"].get("phase") == "finished")
+    assert {each["actionID"] for each in notifications} == {run}
+    assert {each["kind"] for each in notifications} == {"status", "progress", "log"}
+    assert notifications[-1]["data"]["output"] == 4.0
+    numbers = [int(each["seq"].rpartition("-")[2]) for each in notifications]
     assert numbers == sorted(set(numbers))
 
 
-def test_results_come_while_a_run_is_going_on(socket):
+def test_results_are_sent_during_an_invocation(socket):
     socket.ask("labthings:observeallactions", kinds=["result"])
     socket.ask("invokeaction", name="scan")
     assert [socket.next()["data"]["value"] for _ in range(3)] == [0, 1, 2]
 
 
-def test_one_run_is_followed_to_its_end_and_no_further(socket):
+def test_observing_one_invocation_ends_with_it(socket):
     run = socket.ask("invokeaction", name="wait")["actionID"]
     answer = socket.ask("labthings:observeinvocation", actionID=run)
     assert answer["state"] in ("pending", "running")
     GATE.set()
-    told = socket.until(lambda each: each["data"].get("phase") == "finished")
-    assert told[-1]["data"]["status"] == "completed"
+    notifications = socket.until(lambda each: each["data"].get("phase") == "finished")
+    assert notifications[-1]["data"]["status"] == "completed"
     again = socket.ask("labthings:observeinvocation", actionID=run)
     assert again["state"] == "completed"
 
 
-def test_what_was_missed_of_a_run_is_replayed_after_its_end(socket, ended):
+def test_missed_messages_of_an_invocation_are_replayed_after_its_end(socket, ended):
     socket.ask("subscribeevent", name="stuck")
     socket.ask("labthings:observeallactions")
     run = socket.ask("invokeaction", name="move")["actionID"]
@@ -356,8 +356,8 @@ def test_what_was_missed_of_a_run_is_replayed_after_its_end(socket, ended):
     socket.ask("labthings:unobserveallactions")
     socket.waiting.clear()
     socket.ask("labthings:observeinvocation", actionID=run, lastNotificationID=first["messageID"])
-    told = socket.until(lambda each: each["data"].get("phase") == "finished")
-    assert "log" in [each["kind"] for each in told]
+    notifications = socket.until(lambda each: each["data"].get("phase") == "finished")
+    assert "log" in [each["kind"] for each in notifications]
 
 
 def test_one_socket_is_enough_for_everything(dial, server):
@@ -377,13 +377,13 @@ def test_one_socket_is_enough_for_everything(dial, server):
     assert socket.ask("readproperty", thingID=lamp["thingID"], name="level")["value"] == 5
 
 
-@pytest.mark.parametrize("said", ["lamp", "/lamp/", "/lamp"])
-def test_a_thing_is_known_by_its_name_and_path(dial, said):
-    answer = dial("/ws").ask("readproperty", thingID=said, name="level")
-    assert (answer["thingID"], answer["value"]) == (said, 1)
+@pytest.mark.parametrize("label", ["lamp", "/lamp/", "/lamp"])
+def test_a_thing_id_may_be_the_name_or_the_path(dial, label):
+    answer = dial("/ws").ask("readproperty", thingID=label, name="level")
+    assert (answer["thingID"], answer["value"]) == (label, 1)
 
 
-def test_the_socket_of_the_server_must_be_told_which_thing_is_meant(dial):
+def test_a_request_on_the_socket_of_the_server_must_name_a_thing(dial):
     socket = dial("/ws")
     assert "'thingID'" in socket.ask("readproperty", name="level")["error"]["detail"]
     unknown = socket.ask("readproperty", thingID="moon", name="level")["error"]
@@ -397,7 +397,7 @@ def test_the_socket_of_a_thing_serves_no_other(socket):
     assert "/ws" in error["detail"]
 
 
-def test_a_thing_that_comes_later_has_a_socket_too(dial, server):
+def test_a_thing_added_later_has_a_socket(dial, server):
     socket = dial("/ws")
     server.add_thing(Lamp(), "/late/")
     assert dial("/late/ws").ask("readproperty", name="level")["value"] == 1

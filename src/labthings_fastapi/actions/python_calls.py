@@ -159,7 +159,7 @@ async def group_lock_held_async(action: Grouped, thing: Any) -> AsyncIterator[No
         return
     bell = ThreadsafeEvent()
     with _one_caller():
-        call = _Call(action, thing, place, bell.ring)
+        call = _Call(action, thing, place, bell.set)
         taken = call.ask()
         try:
             if not taken:

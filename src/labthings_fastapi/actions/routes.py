@@ -103,7 +103,7 @@ async def wait_for_end(invocation: Invocation | RecordedInvocation, seconds: flo
     if invocation.committed.state.finished or (seconds is not None and seconds <= 0):
         return
     bell = ThreadsafeEvent()
-    forget = invocation.committed.on_end(bell.ring)
+    forget = invocation.committed.on_end(bell.set)
     try:
         await bell.wait(seconds)
     finally:
@@ -261,7 +261,7 @@ async def _events_of(
     """Yield what a subscriber missed or, for a new one, the state as it is; then what follows."""
     bell = ThreadsafeEvent()
     with manager.broker.subscribe(
-        Topic(invocation=invocation.id), wake=bell.ring, after=last_event_id
+        Topic(invocation=invocation.id), wake=bell.set, after=last_event_id
     ) as subscription:
         state = invocation.committed.state
         missed = subscription.take()

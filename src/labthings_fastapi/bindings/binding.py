@@ -1,4 +1,4 @@
-"""The port through which Things are offered in a protocol."""
+"""The port that every binding of a protocol implements."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Binding(FormWriter, Protocol):
-    """Offers Things in one protocol and writes the forms that say how to reach them."""
+    """Serves Things in one protocol and writes the forms of their Thing Descriptions."""
 
     def expose(self, thing: Thing) -> None:
-        """Serve a Thing at its path, from now on; also while the server runs."""
+        """Serve a Thing at its path from now on; any thread, also while the server runs."""

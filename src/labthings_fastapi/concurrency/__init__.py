@@ -1,1 +1,1 @@
-"""The one place where event loops and threads meet; every other room is all-sync or all-async."""
+"""Threads and event loops meet here; every other package is all-sync or all-async."""

@@ -1,4 +1,4 @@
-"""An event loop beside the server's, for a library that must neither delay it nor be delayed."""
+"""An event loop beside the server's, for a library that must not delay the server."""
 
 from __future__ import annotations
 
@@ -13,34 +13,34 @@ if TYPE_CHECKING:
 
 
 class BackgroundLoop:
-    """Runs one coroutine on a loop of its own, in a daemon thread; any thread may call."""
+    """Runs one coroutine on its own event loop, in a daemon thread; any thread may call."""
 
     def __init__(
         self, name: str, main: Callable[[ThreadsafeEvent], Coroutine[Any, Any, None]]
     ) -> None:
-        """Start `main` in a thread of this name; it is given the bell that `ring` rings.
+        """Run `main(event)` in a thread of this name; `wake()` sets the event.
 
-        It must look at what it is to do before it waits for the bell, and must not raise.
+        `main` must look for work before it waits for the event, and must not raise.
         """
         self._main = main
-        self._bell: ThreadsafeEvent | None = None
+        self._event: ThreadsafeEvent | None = None
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
     def _run(self) -> None:
-        asyncio.run(self._serve())
+        asyncio.run(self._run_main())
 
-    async def _serve(self) -> None:
-        self._bell = ThreadsafeEvent()
-        await self._main(self._bell)
+    async def _run_main(self) -> None:
+        self._event = ThreadsafeEvent()
+        await self._main(self._event)
 
-    def ring(self) -> None:
+    def wake(self) -> None:
         """Wake the coroutine; never blocks."""
-        # Before there is a bell, the coroutine has not looked yet.
-        if self._bell is not None:
-            self._bell.ring()
+        # Without an event, `main` has not started: it will look for work by itself.
+        if self._event is not None:
+            self._event.set()
 
     def join(self, timeout: float) -> bool:
-        """Wait for the end of the coroutine, so many seconds; tell whether it has ended."""
+        """Wait at most `timeout` seconds for the end of the coroutine; True if it has ended."""
         self._thread.join(timeout)
         return not self._thread.is_alive()

@@ -1,7 +1,7 @@
-"""Threads that run user code for the event loop, kept waiting between calls.
+"""Threads that run user code for the event loop, kept between calls.
 
-A hand-over to a waiting worker costs half of what a hop through a general thread pool costs, and
-these threads belong to user code alone: nothing that the server answers by itself needs one.
+These threads run user code only, so that code that hangs never delays the server's own work. A
+call through a waiting worker costs half of what a call through anyio's thread pool costs.
 """
 
 from __future__ import annotations
@@ -20,64 +20,18 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 IDLE_SECONDS = 30.0
+"""A worker without work ends after this time."""
 
 
 class Job(Protocol):
-    """Something to do on a worker."""
+    """Work for a worker thread."""
 
     def run(self) -> None:
-        """Do it; must not raise."""
-
-
-class _Job:
-    """One call: made on the loop, run on a worker, answered on the loop."""
-
-    __slots__ = ("arguments", "context", "ended", "function", "future", "loop")
-
-    def __init__(
-        self, function: Callable[..., Any], arguments: tuple[Any, ...], ended: Callable[[], None]
-    ) -> None:
-        self.ended = ended
-        self.function = function
-        self.arguments = arguments
-        self.context = contextvars.copy_context()
-        self.loop = asyncio.get_running_loop()
-        self.future: asyncio.Future[Any] = self.loop.create_future()
-
-    def run(self) -> None:
-        """Call the function; whatever it raises goes to the one who waits."""
-        result: Any = None
-        error: BaseException | None = None
-        try:
-            result = self.context.run(self.function, *self.arguments)
-        except BaseException as raised:  # noqa: BLE001 - user code may raise anything
-            error = raised
-        try:
-            self.loop.call_soon_threadsafe(self._answer, result, error)
-        except RuntimeError:
-            # The loop has closed while user code was busy: nobody waits any more.
-            return
-
-    def _answer(self, result: Any, error: BaseException | None) -> None:
-        # First, because `ended` begins other calls, and whatever becomes of them is not this one's.
-        self.settle(result, error)
-        self.ended()
-
-    def settle(self, result: Any, error: BaseException | None) -> None:
-        """Tell the one who waits, if anybody does; on the loop."""
-        if self.future.done():
-            return
-        if error is None:
-            self.future.set_result(result)
-        elif isinstance(error, Exception) and not isinstance(error, StopIteration):
-            self.future.set_exception(error)
-        else:
-            # SystemExit and its like must not reach an event loop as themselves.
-            self.future.set_exception(UserCodeExit(error))
+        """Do the work; must not raise."""
 
 
 class UserCodeExit(Exception):  # noqa: N818 - it wraps something that is not an error
-    """Carries a BaseException of user code past an event loop, which it would end."""
+    """Wraps a BaseException of user code, such as SystemExit, which would end an event loop."""
 
     def __init__(self, raised: BaseException) -> None:
         """Keep what user code raised."""
@@ -85,35 +39,79 @@ class UserCodeExit(Exception):  # noqa: N818 - it wraps something that is not an
         self.raised = raised
 
 
-class Workers:
-    """Daemon threads that wait for calls; one is added when none waits.
+class _Call:
+    """One call: created and resolved on the loop, run on a worker."""
 
-    The number of threads is bounded by the lanes that feed them. Any thread may submit.
+    __slots__ = ("arguments", "context", "function", "future", "loop", "on_end")
+
+    def __init__(
+        self, function: Callable[..., Any], arguments: tuple[Any, ...], on_end: Callable[[], None]
+    ) -> None:
+        self.function = function
+        self.arguments = arguments
+        self.on_end = on_end
+        self.context = contextvars.copy_context()
+        self.loop = asyncio.get_running_loop()
+        self.future: asyncio.Future[Any] = self.loop.create_future()
+
+    def run(self) -> None:
+        result: Any = None
+        error: BaseException | None = None
+        try:
+            result = self.context.run(self.function, *self.arguments)
+        except BaseException as raised:  # noqa: BLE001 - user code may raise anything
+            error = raised
+        try:
+            self.loop.call_soon_threadsafe(self._end, result, error)
+        except RuntimeError:
+            return  # the loop closed during the call, so no coroutine waits
+
+    def _end(self, result: Any, error: BaseException | None) -> None:
+        # Resolve first: `on_end` starts other calls, whose failures are not those of this one.
+        self.resolve(result, error)
+        self.on_end()
+
+    def resolve(self, result: Any, error: BaseException | None) -> None:
+        if self.future.done():  # cancelled
+            return
+        if error is None:
+            self.future.set_result(result)
+        elif isinstance(error, Exception) and not isinstance(error, StopIteration):
+            self.future.set_exception(error)
+        else:
+            self.future.set_exception(UserCodeExit(error))
+
+
+class Workers:
+    """Daemon threads that run jobs; a new thread is started when no worker waits.
+
+    The executors that submit to the workers bound their number. Any thread may submit.
     """
 
     def __init__(self, name: str) -> None:
-        """Name the threads, so that they can be told apart in a debugger."""
+        """Use `name` and a number as the name of each thread."""
         self._name = name
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
-        self._lock = threading.Lock()
+        self._lock = threading.Lock()  # guards the two counts
         self._waiting = 0
-        self._made = 0
+        self._started = 0
 
     def submit(self, job: Job) -> None:
-        """Give a call to a waiting worker, or to a new one.
+        """Run a job on a waiting worker, or on a new one.
 
         Raises:
-            RuntimeError, MemoryError: the system makes no new thread; the job is not taken.
+            RuntimeError: the system starts no new thread; the job will not run.
+            MemoryError: as RuntimeError.
         """
         with self._lock:
-            fresh = self._waiting == 0
-            if fresh:
-                self._made += 1
+            is_new = self._waiting == 0
+            if is_new:
+                self._started += 1
             else:
                 self._waiting -= 1
-            number = self._made
-        if fresh:
-            # The first job of a new worker is its own, so that no other worker can snatch it.
+            number = self._started
+        if is_new:
+            # The new worker gets its job directly, so that no other worker can take it.
             threading.Thread(
                 target=self._work, args=(job,), name=f"{self._name}-{number}", daemon=True
             ).start()
@@ -123,92 +121,96 @@ class Workers:
     def _work(self, job: Job | None) -> None:
         while job is not None:
             job.run()
-            del job  # a waiting worker must not keep the last call's values alive
+            del job  # a waiting worker must not keep the values of its last call alive
             with self._lock:
                 self._waiting += 1
-            job = self._next()
+            job = self._next_job()
 
-    def _next(self) -> Job | None:
+    def _next_job(self) -> Job | None:
         while True:
             try:
                 return self._jobs.get(timeout=IDLE_SECONDS)
             except Empty:
                 with self._lock:
-                    # Whoever submits counts a waiting worker out before it puts the job, so a
-                    # worker may only leave while it is still counted.
+                    # `submit` decrements the count before it puts a job. So if the count exceeds
+                    # the number of jobs in the queue, a job will not be left without a worker.
                     if self._waiting > self._jobs.qsize():
                         self._waiting -= 1
                         return None
 
 
 class BoundedExecutor:
-    """A Thing's share of the workers: so many calls at once, so many waiting, no more.
+    """Runs a bounded number of calls at once on shared workers; more calls wait, up to a bound.
 
-    Used from one event loop only, and when that has closed, from another one. A stuck driver fills
-    its own lane and no other.
+    Each Thing has its own executor, so a driver that hangs blocks only calls to its own Thing.
+    Use it from one event loop at a time; another loop may use it after the first has closed.
     """
 
     def __init__(self, workers: Workers, name: str, *, limit: int = 8, waiting: int = 32) -> None:
-        """Allow `limit` calls at once and `waiting` more in line."""
+        """Run at most `limit` calls at once and let `waiting` more wait.
+
+        `name` begins the message of `TooBusyError`, for example `Thing 'stage'`.
+        """
         self._workers = workers
         self._name = name
         self._limit = limit
-        self._most_waiting = waiting
+        self._max_waiting = waiting
         self._loop: asyncio.AbstractEventLoop | None = None
         self._running = 0
-        self._line: deque[_Job] = deque()
+        self._queue: deque[_Call] = deque()
 
     async def run(self, function: Callable[..., T], *arguments: Any) -> T:
-        """Call a function on a worker and await its result.
+        """Call a function on a worker, in a copy of the caller's context; return its result.
 
-        Raises `TooBusyError` when the line is full or the system makes no new thread.
-        BaseExceptions that would end an event loop come wrapped in `UserCodeExit`.
+        Raises:
+            TooBusyError: too many calls wait, or the system starts no new thread.
+            UserCodeExit: the function raised a BaseException that would end an event loop.
         """
-        job = _Job(function, arguments, self._ended)
-        if job.loop is not self._loop:
-            self._move_to(job.loop)
+        call = _Call(function, arguments, self._on_call_end)
+        if call.loop is not self._loop:
+            self._change_loop(call.loop)
         if self._running < self._limit:
-            self._begin(job)
-        elif len(self._line) < self._most_waiting:
-            self._line.append(job)
+            self._start(call)
+        elif len(self._queue) < self._max_waiting:
+            self._queue.append(call)
         else:
             raise TooBusyError(
-                f"Thing {self._name!r} is busy: {self._running} calls are in progress and "
-                f"{len(self._line)} wait. Ask again later."
+                f"{self._name} is busy: {self._running} calls are in progress and "
+                f"{len(self._queue)} wait. Try again later."
             )
         try:
-            result: T = await job.future
+            result: T = await call.future
         finally:
-            if job.future.cancelled() and job in self._line:
-                self._line.remove(job)
+            if call.future.cancelled() and call in self._queue:
+                self._queue.remove(call)
         return result
 
-    def _move_to(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Begin anew where the loop has closed: its calls cannot say any more that they ended."""
+    def _change_loop(self, loop: asyncio.AbstractEventLoop) -> None:
         if self._loop is not None and self._loop.is_closed():
+            # Calls of a closed loop cannot report their end any more.
             self._running = 0
-            self._line.clear()
+            self._queue.clear()
         self._loop = loop
 
-    def _begin(self, job: _Job) -> None:
-        # Counted until the code has ended, also if nobody waits for it any more: a call that was
-        # given up still holds its thread and the instrument.
+    def _start(self, call: _Call) -> None:
+        # A cancelled call is counted until its function returns: until then it occupies its
+        # thread and the instrument.
         try:
-            self._workers.submit(job)
+            self._workers.submit(call)
         except (RuntimeError, MemoryError) as error:
             raise TooBusyError(
-                f"Thing {self._name!r} cannot answer now, because no thread can be started for "
-                f"the call ({describe_exception(error)}): ask again later, or end programs that "
-                "its computer can spare."
+                f"{self._name} is busy: the system starts no thread for the call "
+                f"({describe_exception(error)}). Try again later, or end other programs on the "
+                "server's computer."
             ) from error
         self._running += 1
 
-    def _ended(self) -> None:
+    def _on_call_end(self) -> None:
         self._running -= 1
-        while self._line and self._running < self._limit:
-            job = self._line.popleft()
+        while self._queue and self._running < self._limit:
+            call = self._queue.popleft()
             try:
-                self._begin(job)
+                self._start(call)
             except TooBusyError as error:
-                # Nothing else might ever end and begin it. The next in line may have more luck.
-                job.settle(None, error)
+                # Fail this call now: perhaps no other call ends later that could start it.
+                call.resolve(None, error)

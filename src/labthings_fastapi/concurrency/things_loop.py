@@ -1,6 +1,6 @@
-"""The Things' loop: a second event loop, for `async` code of Things.
+"""The event loop for `async` code of Things, separate from the server's.
 
-User code that blocks there, or calls `sys.exit()`, delays and ends no answer of the server.
+Code that blocks this loop or calls `sys.exit()` on it neither delays nor ends the server.
 """
 
 from __future__ import annotations
@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from labthings_fastapi.own_log import own_logger
 
-from .bounded_executor import UserCodeExit
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
@@ -23,11 +21,11 @@ LOGGER = own_logger("concurrency")
 
 
 class ThingsLoop:
-    """An event loop in a daemon thread of its own, started on first use; any thread may call."""
+    """An event loop in a daemon thread, started on first use; any thread may call."""
 
     def __init__(self) -> None:
-        """Start nothing yet."""
-        self._lock = threading.Lock()
+        """Start no thread yet."""
+        self._lock = threading.Lock()  # guards the next
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def _running_loop(self) -> asyncio.AbstractEventLoop:
@@ -35,54 +33,57 @@ class ThingsLoop:
             if self._loop is None:
                 loop = asyncio.new_event_loop()
                 thread = threading.Thread(
-                    target=_run_for_ever, args=(loop,), name="labthings-things-loop", daemon=True
+                    target=_run_forever, args=(loop,), name="labthings-things-loop", daemon=True
                 )
                 try:
                     thread.start()
-                except BaseException:  # where no thread can be made now, the next call tries again
+                except BaseException:  # the system starts no thread; the next call tries again
                     loop.close()
                     raise
                 self._loop = loop
             return self._loop
 
     def submit(self, coroutine: Coroutine[Any, Any, Any]) -> TaskHandle:
-        """Run a coroutine in a copy of the caller's context; returns a handle to it."""
+        """Run a coroutine in a copy of the caller's context, and return a handle to it."""
         try:
             loop = self._running_loop()
         except BaseException:
-            coroutine.close()  # nobody else will: it was never awaited
+            coroutine.close()  # otherwise Python warns that it was never awaited
             raise
         return TaskHandle(loop, coroutine)
 
     def call(self, function: Callable[..., Coroutine[Any, Any, Any]], *arguments: Any) -> Any:
-        """Run a coroutine function and wait for its result; not to be called on this loop."""
-        self.refuse_own_thread()
+        """Run a coroutine function and wait for its result.
+
+        Raises:
+            RuntimeError: the caller runs on this loop, so the wait would never end.
+        """
+        self._require_other_loop()
         return self.submit(function(*arguments)).result()
 
-    def refuse_own_thread(self) -> None:
-        """Raise RuntimeError on the loop's own thread, where waiting would wait for ever."""
+    def _require_other_loop(self) -> None:
         try:
-            here = asyncio.get_running_loop()
+            current = asyncio.get_running_loop()
         except RuntimeError:
             return
-        if here is self._loop:
-            raise RuntimeError("Code on the Things' loop cannot wait for it: use `await`.")
+        if current is self._loop:
+            raise RuntimeError(
+                "Code on the event loop of the Things cannot block until other code on that loop "
+                "ends: use `await` instead."
+            )
 
 
-def _run_for_ever(loop: asyncio.AbstractEventLoop) -> None:
-    """Run the loop, again if something ends it: a task that user code made may call `sys.exit()`.
-
-    Whoever awaits that task gets the exception all the same.
-    """
+def _run_forever(loop: asyncio.AbstractEventLoop) -> None:
+    """Run the loop, and run it again after `sys.exit()` in a task or callback of user code."""
     while not loop.is_closed():
         try:
             loop.run_forever()
         except BaseException as error:  # noqa: BLE001 - see above
-            LOGGER.error("A task on the Things' loop raised %s.", type(error).__name__)
+            LOGGER.error("A task on the event loop of the Things raised %s.", type(error).__name__)
 
 
 class TaskHandle:
-    """A coroutine on the Things' loop, as other threads see it."""
+    """A coroutine on the Things' loop, for use from other threads."""
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, Any]
@@ -90,17 +91,16 @@ class TaskHandle:
         """Schedule the coroutine."""
         self._loop = loop
         self._coroutine = coroutine
-        self._task: asyncio.Task[None] | None = None
+        self._task: asyncio.Task[None] | None = None  # touched on the loop only
         self.future: Future[Any] = Future()
-        context = contextvars.copy_context()
-        loop.call_soon_threadsafe(self._start, context)
+        loop.call_soon_threadsafe(self._start, contextvars.copy_context())
 
     def _start(self, context: contextvars.Context) -> None:
-        self._task = self._loop.create_task(self._guard(), context=context)
-        self._task.add_done_callback(self._settle)
+        self._task = self._loop.create_task(self._run(), context=context)
+        self._task.add_done_callback(self._on_task_done)
 
-    async def _guard(self) -> None:
-        """Keep every outcome away from the loop: SystemExit would end it."""
+    async def _run(self) -> None:
+        # No exception may leave the task: SystemExit would stop the loop.
         try:
             result = await self._coroutine
         except BaseException as raised:  # noqa: BLE001 - user code may raise anything
@@ -116,35 +116,31 @@ class TaskHandle:
         else:
             self.future.set_exception(error)
 
-    def _settle(self, _task: asyncio.Task[None]) -> None:
-        # A task that is cancelled before its first step never enters `_guard`.
+    def _on_task_done(self, _task: asyncio.Task[None]) -> None:
+        # A task that is cancelled before its first step never enters `_run`.
         self._coroutine.close()
         self._resolve(error=asyncio.CancelledError())
 
     def cancel(self, when: Callable[[], bool] = lambda: True) -> None:
-        """Cancel the coroutine, if `when()` still says so once the loop gets to it; any thread."""
+        """Cancel the coroutine if `when()` is true at that moment, on the loop; any thread."""
 
-        def on_loop() -> None:
+        def cancel_on_loop() -> None:
             if self._task is not None and not self._task.done() and when():
                 self._task.cancel()
 
-        self._loop.call_soon_threadsafe(on_loop)
+        self._loop.call_soon_threadsafe(cancel_on_loop)
 
     def result(self, timeout: float | None = None) -> Any:
-        """Wait for the outcome; raises what the coroutine raised."""
+        """Wait at most `timeout` seconds for the result, and raise what the coroutine raised."""
         try:
             return self.future.result(timeout)
         except CancelledError as error:
             raise asyncio.CancelledError from error
 
 
-# Made at once: were it made on first use, two threads that come first could get two of them.
 _THINGS_LOOP = ThingsLoop()
 
 
 def things_loop() -> ThingsLoop:
-    """Return the process's Things' loop; it is as wide as the process, like the main thread."""
+    """Return the one loop of this process for `async` code of Things."""
     return _THINGS_LOOP
-
-
-__all__ = ["TaskHandle", "ThingsLoop", "UserCodeExit", "things_loop"]

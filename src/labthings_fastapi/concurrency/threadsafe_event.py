@@ -11,29 +11,28 @@ if TYPE_CHECKING:
 
 
 class ThreadsafeEvent:
-    """A flag that any thread may raise and one coroutine waits for.
+    """An auto-reset event: any thread sets it, one coroutine waits for it.
 
-    Made on the loop that waits. Many rings before the coroutine runs are answered once.
+    Create it on the event loop of the waiting coroutine. The flag is changed on that loop only.
     """
 
     def __init__(self) -> None:
         """Bind to the running event loop."""
         self._loop = asyncio.get_running_loop()
-        self._rung = False
-        # A future for each wait: streams wait for each message, and `asyncio.timeout` around an
-        # Event would be a third of their work.
+        self._is_set = False
+        # A plain future for each wait: `asyncio.timeout` around an `asyncio.Event` would cost a
+        # third of the work for each message of a stream.
         self._waiter: asyncio.Future[None] | None = None
 
-    def ring(self) -> None:
-        """Wake the waiting coroutine; any thread; never blocks; harmless once the loop is gone."""
+    def set(self) -> None:
+        """Wake the waiting coroutine. Any thread; never blocks; does nothing on a closed loop."""
         try:
-            self._loop.call_soon_threadsafe(self._note_ring)
+            self._loop.call_soon_threadsafe(self._set)
         except RuntimeError:
-            # The loop has closed: nobody is listening any more.
-            return
+            return  # the loop has closed, so no coroutine waits
 
-    def _note_ring(self) -> None:
-        self._rung = True
+    def _set(self) -> None:
+        self._is_set = True
         self._wake()
 
     def _wake(self) -> None:
@@ -41,8 +40,8 @@ class ThreadsafeEvent:
             self._waiter.set_result(None)
 
     async def wait(self, timeout: float | None = None) -> bool:
-        """Wait for a ring and reset; False when `timeout` seconds passed without one."""
-        if not self._rung:
+        """Wait until the event is set, then reset it; False after `timeout` seconds."""
+        if not self._is_set:
             self._waiter = self._loop.create_future()
             timer = None if timeout is None else self._loop.call_later(timeout, self._wake)
             try:
@@ -51,18 +50,18 @@ class ThreadsafeEvent:
                 self._waiter = None
                 if timer is not None:
                     timer.cancel()
-        rung, self._rung = self._rung, False
-        return rung
+        was_set, self._is_set = self._is_set, False
+        return was_set
 
 
-async def outcome(future: Future[Any]) -> Any:
-    """Await a future that a thread will resolve; a finished one costs no turn of the loop.
+async def wait_for_future(future: Future[Any]) -> Any:
+    """Return the result of a future that another thread resolves.
 
-    Whoever stops waiting leaves the future as it is.
+    Unlike with `asyncio.wrap_future`, cancelling this wait does not cancel the future, so several
+    coroutines may wait for the same one.
     """
     if not future.done():
-        # Half the work of `asyncio.wrap_future`, which hands a cancel on: each run passes here.
-        bell = ThreadsafeEvent()
-        future.add_done_callback(lambda _done: bell.ring())
-        await bell.wait()
+        done = ThreadsafeEvent()
+        future.add_done_callback(lambda _future: done.set())
+        await done.wait()
     return future.result()

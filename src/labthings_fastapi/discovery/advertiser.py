@@ -53,12 +53,12 @@ class Advertiser:
     def add(self, service: Service) -> None:
         """Announce one more service."""
         self._queue.append(service)
-        self._loop.ring()
+        self._loop.wake()
 
     def withdraw(self) -> None:
         """Begin to withdraw all services, without waiting; idempotent."""
         self._withdrawn = True
-        self._loop.ring()
+        self._loop.wake()
 
     def join(self, timeout: float) -> bool:
         """Wait at most `timeout` seconds for the withdrawal; return True if it has ended."""

@@ -1,4 +1,4 @@
-"""A coroutine on a loop of its own."""
+"""A coroutine on its own event loop."""
 
 from __future__ import annotations
 
@@ -10,37 +10,37 @@ from labthings_fastapi.concurrency.background_loop import BackgroundLoop
 from labthings_fastapi.concurrency.threadsafe_event import ThreadsafeEvent
 
 
-def test_it_runs_elsewhere_and_hears_every_ring() -> None:
+def test_it_runs_in_its_own_thread_and_sees_every_wake() -> None:
     jobs: deque[int] = deque()
     done: list[int] = []
     threads: set[threading.Thread] = set()
 
-    async def main(bell: ThreadsafeEvent) -> None:
+    async def main(event: ThreadsafeEvent) -> None:
         while 99 not in done:
             while jobs:
                 done.append(jobs.popleft())
                 threads.add(threading.current_thread())
             if 99 not in done:
-                await bell.wait()
+                await event.wait()
 
-    side = BackgroundLoop("beside", main)
+    background = BackgroundLoop("beside", main)
     for number in range(100):
         jobs.append(number)
-        side.ring()
-    assert side.join(30)
+        background.wake()
+    assert background.join(30)
     assert done == list(range(100))
     [thread] = threads
     assert (thread.name, thread.daemon) == ("beside", True)
-    side.ring()  # nobody hears it
+    background.wake()  # the coroutine has ended
 
 
-def test_whoever_waits_for_the_end_waits_no_longer_than_asked() -> None:
+def test_joining_waits_at_most_the_given_time() -> None:
     free = threading.Event()
 
-    async def main(bell: ThreadsafeEvent) -> None:
+    async def main(event: ThreadsafeEvent) -> None:
         await asyncio.to_thread(free.wait)
 
-    side = BackgroundLoop("beside", main)
-    assert not side.join(0.01)
+    background = BackgroundLoop("beside", main)
+    assert not background.join(0.01)
     free.set()
-    assert side.join(30)
+    assert background.join(30)

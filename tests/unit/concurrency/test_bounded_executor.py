@@ -1,4 +1,4 @@
-"""User code runs on threads of its own, so many at once for each Thing, and never ends a loop."""
+"""User code runs on its own threads, a bounded number at once, and never ends an event loop."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Stuck:
-    """A driver that answers when told to."""
+    """A driver that returns only when the gate opens."""
 
     def __init__(self) -> None:
         """Count the calls in progress."""
@@ -43,7 +43,7 @@ class Stuck:
 
 @pytest.fixture
 def workers() -> Workers:
-    """Give workers of their own."""
+    """Return new workers."""
     return Workers("test-worker")
 
 
@@ -73,7 +73,7 @@ def test_a_waiting_worker_is_used_again(workers: Workers) -> None:
         executor = BoundedExecutor(workers, "stage")
         return {await executor.run(threading.get_ident) for _ in range(20)}
 
-    # A call may come before the last worker has sat down, hence not always one.
+    # A call may start before the last worker waits again, hence not always one thread.
     assert len(asyncio.run(main())) < 20
 
 
@@ -99,7 +99,9 @@ async def _run(workers: Workers, call: Callable[[], Any]) -> Any:
         asyncio.CancelledError(),
     ],
 )
-def test_what_would_end_a_loop_comes_wrapped(workers: Workers, error: BaseException) -> None:
+def test_an_exception_that_would_end_an_event_loop_is_wrapped(
+    workers: Workers, error: BaseException
+) -> None:
     def call() -> None:
         raise error
 
@@ -108,7 +110,7 @@ def test_what_would_end_a_loop_comes_wrapped(workers: Workers, error: BaseExcept
     assert caught.value.raised is error
 
 
-def test_so_many_at_once_and_the_others_in_their_order(workers: Workers) -> None:
+def test_calls_beyond_the_limit_wait_and_run_in_order(workers: Workers) -> None:
     stuck = Stuck()
 
     async def main() -> list[int]:
@@ -122,11 +124,11 @@ def test_so_many_at_once_and_the_others_in_their_order(workers: Workers) -> None
     assert stuck.most == 3
 
 
-def test_when_the_line_is_full_a_call_is_refused(workers: Workers) -> None:
+def test_a_call_beyond_the_waiting_calls_is_refused(workers: Workers) -> None:
     stuck = Stuck()
 
     async def main() -> None:
-        executor = BoundedExecutor(workers, "stage", limit=1, waiting=1)
+        executor = BoundedExecutor(workers, "Thing 'stage'", limit=1, waiting=1)
         tasks = [asyncio.create_task(executor.run(stuck.read)) for _ in range(2)]
         await until(lambda: stuck.inside == 1)
         try:
@@ -155,8 +157,8 @@ def test_a_stuck_thing_delays_no_other(workers: Workers) -> None:
     assert asyncio.run(main()) == 5
 
 
-def test_a_call_that_was_given_up_still_holds_its_place(workers: Workers) -> None:
-    """Clients that go away cannot pile up threads in a stuck driver."""
+def test_a_cancelled_call_counts_until_its_function_returns(workers: Workers) -> None:
+    """Clients that disconnect cannot accumulate threads in a driver that hangs."""
     stuck = Stuck()
 
     async def main() -> None:
@@ -176,7 +178,7 @@ def test_a_call_that_was_given_up_still_holds_its_place(workers: Workers) -> Non
     assert stuck.most == 1
 
 
-def test_a_call_that_was_given_up_in_the_line_leaves_it(workers: Workers) -> None:
+def test_a_waiting_call_that_is_cancelled_leaves_the_queue(workers: Workers) -> None:
     stuck = Stuck()
 
     async def main() -> None:
@@ -194,7 +196,7 @@ def test_a_call_that_was_given_up_in_the_line_leaves_it(workers: Workers) -> Non
     asyncio.run(main())
 
 
-def test_a_loop_that_has_gone_is_not_missed(workers: Workers) -> None:
+def test_a_call_may_return_after_its_loop_has_closed(workers: Workers) -> None:
     stuck = Stuck()
 
     async def main() -> None:
@@ -217,7 +219,9 @@ def test_where_no_thread_can_be_started_a_call_is_refused(
         executor = BoundedExecutor(workers, "stage", limit=1)
         with monkeypatch.context() as patch:
             patch.setattr(threading.Thread, "start", refuse)
-            with pytest.raises(TooBusyError, match=r"'stage' .* can't start new thread test-work"):
+            with pytest.raises(
+                TooBusyError, match=r"stage is busy: .* can't start new thread test-work"
+            ):
                 await executor.run(lambda: 1)
         return await executor.run(lambda: 2)
 
@@ -225,19 +229,19 @@ def test_where_no_thread_can_be_started_a_call_is_refused(
 
 
 class LimitedWorkers(Workers):
-    """Where the system makes no more threads after a while: a waiting worker is out of luck."""
+    """Workers whose system starts no more than `threads` threads."""
 
     threads = 1
 
     def submit(self, job: Job) -> None:
-        """Take the job if there is a thread left."""
+        """Run the job if a thread is left."""
         if self.threads == 0:
             raise RuntimeError("can't start new thread")
         self.threads -= 1
         super().submit(job)
 
 
-def test_a_call_that_cannot_begin_in_its_turn_is_refused_and_holds_up_no_other() -> None:
+def test_a_waiting_call_that_cannot_start_is_refused_and_blocks_no_other() -> None:
     stuck = Stuck()
     workers = LimitedWorkers("test-worker")
 
@@ -247,29 +251,29 @@ def test_a_call_that_cannot_begin_in_its_turn_is_refused_and_holds_up_no_other()
         await until(lambda: stuck.inside == 1)
         stuck.gate.set()
         async with asyncio.timeout(30):
-            told = await asyncio.gather(*tasks, return_exceptions=True)
+            results = await asyncio.gather(*tasks, return_exceptions=True)
         workers.threads = 1
-        return [*told, await executor.run(stuck.read, 7)]
+        return [*results, await executor.run(stuck.read, 7)]
 
     first, *refused, last = asyncio.run(main())
     assert (first, last) == (0, 7)
     assert [type(error) for error in refused] == [TooBusyError] * 2
 
 
-def test_a_call_that_outlives_its_loop_takes_no_place_on_the_next() -> None:
+def test_a_call_that_outlives_its_loop_does_not_count_on_the_next_loop() -> None:
     executor, stuck = BoundedExecutor(Workers("test"), "stage", limit=1), Stuck()
 
-    async def give_up() -> None:
+    async def cancel_calls() -> None:
         calls = [asyncio.create_task(executor.run(stuck.read)) for _ in range(2)]
         await asyncio.to_thread(stuck.entered.acquire)
         for call in calls:
             call.cancel()
 
-    async def come_again() -> int:
+    async def call_again() -> int:
         return await asyncio.wait_for(executor.run(int, "7"), 10)
 
-    asyncio.run(give_up())
+    asyncio.run(cancel_calls())
     try:
-        assert asyncio.run(come_again()) == 7
+        assert asyncio.run(call_again()) == 7
     finally:
         stuck.gate.set()

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from labthings_fastapi.bindings.interaction.failures import (
+    interaction_problem,
     is_expected,
-    problem_of,
     with_traceback,
 )
 from labthings_fastapi.dependencies.server import shows_tracebacks
@@ -65,7 +65,7 @@ class ThingsApplication:
 async def _send_error(resource: Resource, response: HttpResponse, error: Exception) -> None:
     if not is_expected(error):
         LOGGER.error("%s: %s failed.", resource.label, response.scope["method"], exc_info=error)
-    problem = problem_of(error, resource.label, response.path)
+    problem = interaction_problem(error, resource.label, response.path)
     if problem.status == 405:
         problem.headers["Allow"] = _allowed(resource)
     if shows_tracebacks(response.scope):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
 from labthings_fastapi.actions.recorded_invocation import find_invocation
-from labthings_fastapi.concurrency.threadsafe_event import outcome
+from labthings_fastapi.concurrency.threadsafe_event import wait_for_future
 from labthings_fastapi.exceptions import (
     IdempotencyKeyError,
     InvocationNotFoundError,
@@ -87,12 +87,12 @@ class KeyedInvocations:
     ) -> Invocation | RecordedInvocation:
         journal = self._manager.journal
         async with self._alone(key.name):
-            kept = await outcome(journal.remember_key(key))
+            kept = await wait_for_future(journal.remember_key(key))
             if kept.invocation == key.invocation:
                 try:
                     invocation = await start()
                     if invocation.commit is not None:
-                        await outcome(invocation.commit)
+                        await wait_for_future(invocation.commit)
                 except Exception:
                     # No client has this invocation's id, and the next try may succeed.
                     journal.forget_key(key)
@@ -117,7 +117,7 @@ class KeyedInvocations:
         own: Future[None] = Future()
         own.set_running_or_notify_cancel()  # so that a request that waits cannot cancel it
         while (other := self._busy.setdefault(name, own)) is not own:
-            await outcome(other)
+            await wait_for_future(other)
         try:
             yield
         finally:

@@ -13,7 +13,7 @@ from starlette.requests import ClientDisconnect
 from labthings_fastapi.actions.logs import thing_log
 from labthings_fastapi.bindings.interaction.failures import (
     ReportedFailure,
-    problem_of,
+    interaction_problem,
     with_traceback,
 )
 from labthings_fastapi.concurrency.bounded_executor import UserCodeExit
@@ -56,7 +56,7 @@ def user_code_route(thing: Thing, label: str) -> type[ProblemRoute]:
                     text = describe_exception(raised)
                     thing_log(thing.name).error("%s failed: %s", label, text, exc_info=raised)
                     failure = ReportedFailure(label, raised)
-                    problem = problem_of(failure, label, request.url.path)
+                    problem = interaction_problem(failure, label, request.url.path)
                     if shows_tracebacks(request.scope):
                         problem = with_traceback(problem, failure)
                     return problem_response(problem)
@@ -83,7 +83,7 @@ def add_action_route(app: FastAPI, thing: Thing, resource: ActionResource) -> No
                 http_request, body, id=id, cancel_hook=hook, dependencies=values
             )
         except ValidationError as error:
-            return problem_response(problem_of(error, resource.label, request.url.path))
+            return problem_response(interaction_problem(error, resource.label, request.url.path))
         if answer.problem is not None:
             return problem_response(answer.problem)
         return Response(

@@ -91,7 +91,7 @@ class Observed:
             ClientGoneError: the client closed the connection before a message came.
         """
         published = ThreadsafeEvent()
-        with self._broker.subscribe(self._topic, wake=published.ring, after=after) as subscription:
+        with self._broker.subscribe(self._topic, wake=published.set, after=after) as subscription:
             waiting = asyncio.create_task(_first(subscription, published))
             leaving = asyncio.create_task(response.client_left())
             try:

@@ -37,7 +37,7 @@ async def stream(
     """
     published = ThreadsafeEvent()
     last_id = response.header(b"last-event-id")
-    with broker.subscribe(topic, wake=published.ring, after=last_id) as subscription:
+    with broker.subscribe(topic, wake=published.set, after=last_id) as subscription:
         await response.begin_stream("text/event-stream")
         if response.scope["method"] == "HEAD":
             await response.send_part(b"", more=False)

@@ -1,1 +1,1 @@
-"""What clients do with a Thing, whatever the protocol: read, write, invoke."""
+"""Reading, writing and invoking, the same for every protocol."""

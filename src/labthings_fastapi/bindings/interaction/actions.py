@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from labthings_fastapi.actions.rendering import action_status
 from labthings_fastapi.actions.routes import wait_for_end, written
-from labthings_fastapi.concurrency.threadsafe_event import outcome
+from labthings_fastapi.concurrency.threadsafe_event import wait_for_future
 from labthings_fastapi.messages.message import InvocationStatus
 from labthings_fastapi.problems import Problem, message_problem
 
@@ -81,7 +81,7 @@ async def when_begun(
     An emergency stop has begun, whatever the journal says.
     """
     if invocation.commit is not None and not action.stop:
-        await outcome(invocation.commit)
+        await wait_for_future(invocation.commit)
     if action.synchronous:
         await wait_for_end(invocation, None)
 

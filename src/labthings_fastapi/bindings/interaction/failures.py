@@ -1,4 +1,4 @@
-"""What goes wrong when a Thing is used, as the problem that a client is told of."""
+"""Errors of reading, writing and invoking, as problem details for clients."""
 
 from __future__ import annotations
 
@@ -18,62 +18,68 @@ from labthings_fastapi.problems import (
     validation_problem,
     well_formed,
 )
-from labthings_fastapi.routes import problem_of as framework_problem
+from labthings_fastapi.routes import problem_of
 
 
 class ReportedFailure(Exception):  # noqa: N818 - carries an error that has been logged
-    """Wraps an error of a Thing's code that is in the Thing's log already."""
+    """Wraps an error of a Thing's code that has been logged on the Thing's logger."""
 
-    def __init__(self, what: str, raised: BaseException) -> None:
-        """Keep the error, and of what affordance the code is."""
+    def __init__(self, affordance: str, raised: BaseException) -> None:
+        """Keep the error and the name of the affordance for people."""
         super().__init__(type(raised).__name__)
-        self.what = what
+        self.affordance = affordance
         self.raised = raised
 
 
-class InvalidMembers(Exception):  # noqa: N818 - carries what several ValidationErrors found
-    """Members of a JSON object are not valid; `found` lists all mistakes as pydantic does."""
+class InvalidMembers(Exception):  # noqa: N818 - carries several ValidationErrors
+    """Members of a JSON object are not valid; `errors` lists all errors as pydantic does."""
 
-    def __init__(self, found: list[dict[str, Any]]) -> None:
-        """Keep the mistakes; the first part of each `loc` is the member's name."""
-        super().__init__(f"{len(found)} mistakes")
-        self.found = found
+    def __init__(self, errors: list[dict[str, Any]]) -> None:
+        """Keep the errors; the first part of each `loc` is the name of the member."""
+        super().__init__(f"{len(errors)} errors")
+        self.errors = errors
 
 
-def problem_of(error: BaseException, what: str, instance: str) -> Problem:
-    """Render what a handler raised; `what` names the affordance for people."""
+def interaction_problem(error: BaseException, affordance: str, instance: str) -> Problem:
+    """Return the problem for an error that a handler raised.
+
+    `affordance` names the subject for people, as in `Property 'x' of Thing 'stage'`; `instance` is
+    the path of the request.
+    """
     if isinstance(error, UserCodeExit):
         error = error.raised
     if isinstance(error, ReportedFailure):
-        # Not a mistake of the client, whatever it is: a getter's own ValidationError is no 422.
+        # An error of the Thing, never of the client: a ValidationError in a getter is not a 422.
         problem = problem_from(error.raised, instance=instance)
-        return replace(problem, detail=f"{error.what}: {problem.detail}")
+        return replace(problem, detail=f"{error.affordance}: {problem.detail}")
     if isinstance(error, HTTPException):
-        return framework_problem(error, instance)
+        return problem_of(error, instance)
     if isinstance(error, InvalidMembers):
-        return validation_problem(error.found, what, instance=instance)
+        return validation_problem(error.errors, affordance, instance=instance)
     if isinstance(error, ValidationError):
-        found = error.errors(include_url=False, include_context=False, include_input=False)
-        if found[0]["type"] == "json_invalid":
-            malformed = MalformedBodyError(f"{what}: the body is not JSON: {found[0]['msg']}")
+        errors = error.errors(include_url=False, include_context=False, include_input=False)
+        if errors[0]["type"] == "json_invalid":
+            malformed = MalformedBodyError(
+                f"{affordance}: the body is not JSON: {errors[0]['msg']}"
+            )
             return problem_from(malformed, instance=instance)
-        return validation_problem([dict(item) for item in found], what, instance=instance)
+        return validation_problem([dict(item) for item in errors], affordance, instance=instance)
     return problem_from(error, instance=instance)
 
 
-def not_observable(what: str) -> Problem:
-    """Refuse to let a client wait in vain for a property that does not tell of its changes."""
+def not_observable(affordance: str) -> Problem:
+    """Return the problem for observing a property that publishes no changes."""
     return message_problem(
         "not-observable",
         "The property cannot be observed",
         406,
-        f"{what} does not tell of its changes: read it instead, or declare it with "
+        f"{affordance} does not publish its changes: read it instead, or declare it with "
         "`observable=True`.",
     )
 
 
 def with_traceback(problem: Problem, error: BaseException) -> Problem:
-    """Add the traceback of a failure to a problem, as the member `traceback`; for debugging."""
+    """Add the member `traceback` to a problem of status 500; for a server in debug mode."""
     raised = getattr(error, "raised", error)
     if problem.status != 500:
         return problem
@@ -82,7 +88,7 @@ def with_traceback(problem: Problem, error: BaseException) -> Problem:
 
 
 def is_expected(error: BaseException) -> bool:
-    """Whether an error needs no entry in the server's own log: it is an answer, or logged."""
+    """Whether the server's own log needs no entry: the error is an answer, or has been logged."""
     return isinstance(
         error, (LabThingsError, ValidationError, InvalidMembers, ReportedFailure, HTTPException)
     )

@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     from labthings_fastapi.thing import Thing
 
 READS_AT_ONCE = 4
-"""How many getters one request may run at once, so that it leaves room in the lane for others."""
+"""How many getters one request may run at once, so that other requests find free threads."""
 
 
 class PropertyInteraction:
-    """One property of one Thing; its coroutines are for the server's event loop."""
+    """One property of one Thing; await its coroutines on the server's event loop."""
 
     def __init__(
         self,
@@ -40,7 +40,7 @@ class PropertyInteraction:
         executor: BoundedExecutor,
         blobs: BlobStore,
     ) -> None:
-        """Use the Thing's lane for its code."""
+        """Run the Thing's code on its executor."""
         descriptor.prepare(thing)
         self._thing = thing
         self.descriptor = descriptor
@@ -49,7 +49,7 @@ class PropertyInteraction:
         self.what = f"Property {descriptor.name!r} of Thing {thing.name!r}"
 
     async def read(self) -> bytes:
-        """Return the value as JSON; code of the Thing runs on its lane."""
+        """Return the value as JSON; a getter runs on the Thing's executor."""
         if self.descriptor.quick:
             return self.descriptor.read_json(self._thing, self._context)
         return await self._executor.run(self._read)
@@ -59,25 +59,29 @@ class PropertyInteraction:
             return self.descriptor.read_json(self._thing, self._context)
 
     async def write(self, body: bytes) -> None:
-        """Check and set a value, given as JSON; code of the Thing runs on its lane."""
+        """Validate and set a value in JSON; a setter runs on the Thing's executor.
+
+        Raises:
+            pydantic.ValidationError: the value is not valid; nothing has changed.
+        """
         if self.writes_quickly():
-            # A plain value of a data property: no code runs and no lock is held.
+            # A plain value of a data property: no user code runs and no lock is held.
             self.descriptor.set_valid(self._thing, self.descriptor.schema.validate_json(body))
         else:
             await self._executor.run(self._write, body)
 
     async def reset(self) -> None:
-        """Give the property its default back."""
+        """Set the property to its default."""
         await self._executor.run(self._reset)
 
     @contextmanager
     def guard(self) -> Iterator[None]:
-        """Hold what setting needs, before the value is looked at: the server's global lock."""
+        """Hold the server's global lock, which setting needs, before the value is validated."""
         with self.descriptor.guard(self._thing):
             yield
 
     def writes_quickly(self) -> bool:
-        """Whether writing waits for nothing: neither code, nor disk, nor the global lock."""
+        """Whether writing never waits: not for user code, the disk or the global lock."""
         unlocked = self._thing._thing_server_interface.global_lock is None
         return self.descriptor.quick_to_write and unlocked
 
@@ -90,17 +94,17 @@ class PropertyInteraction:
             self.set_checked(self.checked(body))
 
     def value(self) -> Any:
-        """Return the value as the Thing's own code sees it."""
+        """Return the Python value."""
         with self._user_code():
             return self.descriptor.get(self._thing)
 
     def checked(self, body: bytes) -> Any:
-        """Return the value that a client sent, or raise `pydantic.ValidationError`."""
+        """Return the validated value of a JSON text, or raise `pydantic.ValidationError`."""
         with self._user_code(passing=ValidationError):
             return self.descriptor.schema.validate_json(body)
 
     def set_checked(self, value: Any) -> None:
-        """Set a value that has been checked."""
+        """Set a validated value."""
         if self.descriptor.readonly:
             raise self.descriptor.read_only_error(self._thing)
         with self._user_code():
@@ -108,7 +112,7 @@ class PropertyInteraction:
 
     @contextmanager
     def _user_code(self, passing: type[Exception] | tuple[()] = ()) -> Iterator[None]:
-        """Log a failure once, on the Thing's logger; drivers raise anything, `SystemExit` too."""
+        """Log a failure once, on the Thing's logger; drivers raise even `SystemExit`."""
         try:
             yield
         except passing:
@@ -125,12 +129,12 @@ class PropertyInteraction:
 
 
 class PropertiesInteraction:
-    """All properties of one Thing; its coroutines are for the server's event loop."""
+    """All properties of one Thing; await its coroutines on the server's event loop."""
 
     def __init__(
         self, thing: Thing, each: dict[str, PropertyInteraction], executor: BoundedExecutor
     ) -> None:
-        """Put together the properties of one Thing."""
+        """Combine the properties of one Thing."""
         self._thing = thing
         self._each = each
         self._executor = executor
@@ -148,14 +152,14 @@ class PropertiesInteraction:
         return found
 
     async def read(self, names: Iterable[str] | None = None) -> bytes:
-        """Return all values, or those of these properties, as a JSON object."""
+        """Return the values of these properties, or of all, as a JSON object."""
         chosen = self._each if names is None else {name: self.named(name) for name in names}
-        places = asyncio.Semaphore(READS_AT_ONCE)
+        slots = asyncio.Semaphore(READS_AT_ONCE)
 
         async def read(one: PropertyInteraction) -> bytes:
             if one.descriptor.quick:
                 return await one.read()
-            async with places:
+            async with slots:
                 return await one.read()
 
         values = await asyncio.gather(*map(read, chosen.values()))
@@ -165,8 +169,8 @@ class PropertiesInteraction:
     async def write(self, values: Mapping[str, Any]) -> None:
         """Write several properties, all or nothing.
 
-        All values are checked before the first is set; if a setter fails, those that were set
-        before it are given back their old values.
+        All values are validated before the first is set. If a setter fails, the properties that
+        have been set get their old values again.
         """
         chosen = self._chosen(values)
         if all(one.writes_quickly() for one in chosen):
@@ -198,19 +202,19 @@ class PropertiesInteraction:
                 done.append((one, before))
         except ReportedFailure:
             for one, before in reversed(done):
-                with suppress(ReportedFailure):  # it is in the log; the others still go back
+                with suppress(ReportedFailure):  # it has been logged; restore the others
                     one.set_checked(before)
             raise
 
     def _checked(self, chosen: dict[PropertyInteraction, bytes]) -> dict[PropertyInteraction, Any]:
         values: dict[PropertyInteraction, Any] = {}
-        wrong: list[dict[str, Any]] = []
+        errors: list[dict[str, Any]] = []
         for one, json in chosen.items():
             try:
                 values[one] = one.checked(json)
             except ValidationError as error:
                 name = one.descriptor.name
-                wrong += [{**item, "loc": (name, *item["loc"])} for item in error.errors()]
-        if wrong:
-            raise InvalidMembers(wrong)
+                errors += [{**item, "loc": (name, *item["loc"])} for item in error.errors()]
+        if errors:
+            raise InvalidMembers(errors)
         return values

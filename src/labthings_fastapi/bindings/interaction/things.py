@@ -1,4 +1,4 @@
-"""The Things of a server, ready to be used by every binding in the same way."""
+"""The Things of a server, in the form that all bindings share."""
 
 from __future__ import annotations
 
@@ -18,15 +18,16 @@ if TYPE_CHECKING:
 
 
 class ThingInteraction:
-    """One Thing: its properties, its actions, and the lane on which all its code runs.
+    """One Thing: its properties, its actions, and the executor that runs all its code.
 
-    Made once for each Thing, so that clients of all protocols together take no more than its lane.
-    Immutable; its coroutines are for the server's event loop.
+    There is one for each Thing, so that the limit of its executor holds for all protocols together.
+    Immutable; await its coroutines on the server's event loop.
     """
 
     def __init__(self, thing: Thing, executor: BoundedExecutor, manager: ActionManager) -> None:
-        """Look at every affordance once."""
+        """Prepare every affordance."""
         self.thing = thing
+        self.name = thing.name
         self.executor = executor
         self.each_property = {
             name: PropertyInteraction(thing, descriptor, executor, manager.blobs)
@@ -46,30 +47,30 @@ class ThingInteraction:
         """
         found = self.actions.get(name)
         if found is None:
-            raise AffordanceNotFoundError(self.thing.name, "action", name, list(self.actions))
+            raise AffordanceNotFoundError(self.name, "action", name, list(self.actions))
         return found
 
     def what(self, name: object) -> str:
-        """Say for people what an affordance is, or what was taken for one."""
+        """Return a name for people: of an affordance, or of the Thing if there is no such one."""
         if isinstance(name, str):
             found = self.actions.get(name) or self.each_property.get(name)
             if found is not None:
                 return found.what
-        return f"Thing {self.thing.name!r}"
+        return f"Thing {self.name!r}"
 
     def require_event(self, name: str) -> None:
-        """Make sure that there is such an event.
+        """Raise an error if the Thing has no such event.
 
         Raises:
             AffordanceNotFoundError: there is none of that name.
         """
-        known = self.thing.event_descriptors
-        if name not in known:
-            raise AffordanceNotFoundError(self.thing.name, "event", name, list(known))
+        events = self.thing.event_descriptors
+        if name not in events:
+            raise AffordanceNotFoundError(self.name, "event", name, list(events))
 
 
 class Interactions:
-    """Gives each binding the same `ThingInteraction` for the same Thing; safe from any thread."""
+    """Gives all bindings the same `ThingInteraction` for a Thing; thread-safe."""
 
     def __init__(
         self, manager: ActionManager, workers: Workers, *, calls_per_thing: int = 8
@@ -79,14 +80,19 @@ class Interactions:
         self.workers = workers
         self._calls_per_thing = calls_per_thing
         self._lock = threading.Lock()  # guards the next
-        self._known: dict[int, ThingInteraction] = {}
+        self._interactions: dict[int, ThingInteraction] = {}
 
     def of(self, thing: Thing) -> ThingInteraction:
-        """Return how a Thing is used; made when the first binding asks."""
+        """Return the `ThingInteraction` of a Thing, created on first use."""
         with self._lock:
-            # By identity: a Thing's class may define equality. The value keeps the Thing alive.
-            found = self._known.get(id(thing))
+            # By identity, because a Thing's class may define equality. The value keeps the Thing
+            # alive, so its id is not used again.
+            found = self._interactions.get(id(thing))
             if found is None:
-                executor = BoundedExecutor(self.workers, thing.name, limit=self._calls_per_thing)
-                found = self._known[id(thing)] = ThingInteraction(thing, executor, self.manager)
+                executor = BoundedExecutor(
+                    self.workers, f"Thing {thing.name!r}", limit=self._calls_per_thing
+                )
+                found = self._interactions[id(thing)] = ThingInteraction(
+                    thing, executor, self.manager
+                )
         return found

@@ -1,142 +1,181 @@
-"""How what happened is written for a socket, in each of the vocabularies."""
+"""The JSON of all messages to clients, in both vocabularies."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
-from pydantic_core import to_json
+from pydantic_core import from_json, to_json
 
 from labthings_fastapi.exceptions import InvocationNotFoundError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Mapping
 
     from labthings_fastapi.messages.message import Message
 
+    from .requests import Members, Request
     from .socket_state import SocketState
 
 GAP = "labthings:gap"
-_VALUE_MEMBERS = {"property": b'"value":', "event": b'"data":'}
+EXTENSION = "labthings:"
+"""The names of our operations begin with this, so that they differ from those of the draft."""
+_VALUE_MEMBERS = {"property": "value", "event": "data"}
 
 
-class NotificationWriter:
-    """Writes notifications of the Web Thing Protocol, and of our extensions to it.
+@dataclass(slots=True)
+class Response:
+    """The status, as in HTTP, and the members of a response; those in `raw` are JSON already."""
 
-    `head` are the members that are the same in all of them, `number` tells the subscription from
-    others of its socket. An `extension` says of each message what it is and whence it comes.
+    status: int = 200
+    members: Members = field(default_factory=dict)
+    raw: dict[str, bytes] = field(default_factory=dict)
+
+
+def encode_response(request: Request, response: Response) -> str:
+    """Encode the response to a request."""
+    members = {
+        "messageType": "response",
+        "operation": request.operation,
+        **_thing_id(request),
+        **repeated_members(request.members, "name"),
+        **_new_id(),
+        **response.members,
+    }
+    return _encode(members, response.raw)
+
+
+def encode_error(message: Mapping[str, Any], problem: Mapping[str, Any]) -> str:
+    """Encode the error response to a message of the Web Thing Protocol."""
+    members = {
+        "messageType": "response",
+        **repeated_members(message, "operation", "thingID", "name"),
+        **_new_id(),
+        "error": problem,
+    }
+    return _encode(members)
+
+
+def encode_legacy_error(message: Mapping[str, Any], problem: Mapping[str, Any]) -> str:
+    """Encode the error response to a legacy message."""
+    correlation = {name: message[name] for name in ("correlationID",) if name in message}
+    return _encode({"messageType": "error", "data": problem, **correlation})
+
+
+def repeated_members(message: Mapping[str, Any], *names: str) -> Members:
+    """Return the members that a response or notification repeats, if they are valid.
+
+    Without a `correlationID`, the `messageID` of the request takes its place.
+    """
+    members = {name: message[name] for name in names if isinstance(message.get(name), str)}
+    for source in ("correlationID", "messageID"):
+        value = message.get(source)
+        if isinstance(value, str | int) and not isinstance(value, bool):
+            members["correlationID"] = value
+            break
+    return members
+
+
+class NotificationEncoder:
+    """Encodes messages of the broker as notifications of one subscription.
+
+    A notification of one of our own operations also says the kind, the Thing and the invocation.
     """
 
-    def __init__(
-        self,
-        served: SocketState,
-        operation: str,
-        head: dict[str, Any],
-        number: int,
-        *,
-        extension: bool = False,
-    ) -> None:
-        """Write for one subscription."""
-        self._served = served
+    def __init__(self, state: SocketState, request: Request, number: int) -> None:
+        """Encode for the subscription that `request` begins; its number is part of the ids."""
+        self._state = state
         self._number = number
-        self._extension = extension
-        self._names_thing = "thingID" in head
-        self._gap_head = _opened(
-            {"messageType": "notification", "operation": GAP, "subscription": operation, **head}
-        )
-        self._head = _opened({"messageType": "notification", "operation": operation, **head})
+        self._operation = request.operation
+        self._head = {**_thing_id(request), **repeated_members(request.members)}
 
     def __call__(self, message: Message) -> str:
-        """Write one message."""
-        stamp = b'"messageID":"%b","seq":%b,"timestamp":"%b",' % (
-            self._served.ids.write(message, self._number).encode(),
-            to_json(message.seq),
-            message.time.isoformat().encode(),
-        )
+        """Encode one message."""
+        members: Members = {
+            "messageType": "notification",
+            "operation": self._operation,
+            **self._head,
+            "messageID": self._state.ids.id_of(message, self._number),
+            "seq": message.seq,
+            "timestamp": message.time.isoformat(),
+        }
         if message.kind == "gap":
-            return (self._gap_head + stamp + message.payload[1:]).decode()
-        origin = b'"name":%b,' % to_json(message.affordance)
-        if not self._names_thing:
-            origin += b'"thingID":%b,' % to_json(self._served.id_of(message.thing))
-        if not self._extension:
-            origin += _VALUE_MEMBERS[message.kind]
-            return (self._head + stamp + origin + message.payload + b"}").decode()
-        origin += b'"kind":"%b","thing":%b,' % (message.kind.encode(), to_json(message.thing))
+            members |= {"operation": GAP, "subscription": self._operation}
+            return _encode({**members, **from_json(message.payload)})
+        members["name"] = message.affordance
+        members.setdefault("thingID", self._state.id_of(message.thing))
+        if not self._operation.startswith(EXTENSION):
+            return _encode(members, {_VALUE_MEMBERS[message.kind]: message.payload})
+        members |= {"kind": message.kind, "thing": message.thing}
         if message.invocation is not None:
-            origin += b'"actionID":"%b",' % str(message.invocation).encode()
-        return (self._head + stamp + origin + b'"data":' + self._data(message) + b"}").decode()
-
-    def _data(self, message: Message) -> bytes:
-        if not message.final:
-            return message.payload
-        return message.payload[:-1] + _ending(message, self._served) + b"}"
+            members["actionID"] = str(message.invocation)
+        data = _with_members(message.payload, _final_members(message, self._state))
+        return _encode(members, {"data": data})
 
 
-def _opened(members: dict[str, Any]) -> bytes:
-    """Write an object that goes on: without its closing brace."""
-    return to_json(members)[:-1] + b","
+class LegacyEncoder:
+    """Encodes messages of the broker as `propertyStatus`, `actionStatus` and `gap`."""
 
+    def __init__(self, state: SocketState) -> None:
+        """Encode for any subscription."""
+        self._state = state
 
-def _ending(message: Message, served: SocketState) -> bytes:
-    """Write what is known of a run that has ended, and not in the news of its state."""
-    try:
-        invocation = served.manager.get_invocation(message.invocation)  # type: ignore[arg-type]
-    except InvocationNotFoundError:
-        return b""  # it has expired since: the journal has it
-    progress = to_json(invocation.progress, inf_nan_mode="strings")
-    output = invocation.committed.state.output_json
-    return b',"progress":%b%b' % (progress, b',"output":%b' % output if output else b"")
+    def __call__(self, message: Message) -> str:
+        """Encode one message."""
+        kind, data = "gap", message.payload
+        if message.kind == "property":
+            kind, data = "propertyStatus", _with_members(b"{}", {message.affordance: data})
+        elif message.kind != "gap":
+            status = self._status(message)
+            kind, data = "actionStatus", _with_members(b"{}", {message.affordance: status})
+        members = {
+            "messageType": kind,
+            "seq": message.seq,
+            "thing": message.thing,
+            "timestamp": message.time.isoformat(),
+        }
+        return _encode(members, {"data": data})
 
-
-class LabThingsWriter:
-    """Writes `propertyStatus` and `actionStatus`, which are the same for every socket.
-
-    The last text is kept, because as a rule all subscribers are told of one message in turn.
-    """
-
-    def __init__(self, served: SocketState) -> None:
-        """Write for all sockets of a server."""
-        self._served = served
-        self._last: tuple[Message, str] | None = None
-
-    def property_status(self, message: Message) -> str:
-        """Write a new value."""
-        return self._once(message, self._property_status)
-
-    def action_status(self, message: Message) -> str:
-        """Write a change of a run, or how far it is."""
-        return self._once(message, self._action_status)
-
-    def _once(self, message: Message, write: Callable[[Message], bytes]) -> str:
-        last = self._last
-        if last is not None and last[0] is message:
-            return last[1]
-        if message.kind == "gap":  # each subscriber has its own
-            return self._envelope("gap", message, message.payload).decode()
-        text = write(message).decode()
-        self._last = message, text
-        return text
-
-    def _property_status(self, message: Message) -> bytes:
-        data = b"{%b:%b}" % (to_json(message.affordance), message.payload)
-        return self._envelope("propertyStatus", message, data)
-
-    def _action_status(self, message: Message) -> bytes:
+    def _status(self, message: Message) -> bytes:
         id = str(message.invocation)
         if message.kind == "status":
-            ending = _ending(message, self._served) if message.final else b""
-            state = b'%b,"invocationId":"%b"%b}' % (message.payload[:-1], id.encode(), ending)
-        else:
-            href = f"{self._served.prefix}/action_invocations/{id}"
-            known = {"status": "running", "id": id, "invocationId": id, "href": href}
-            state = _opened(known) + message.payload[1:]
-        data = b"{%b:%b}" % (to_json(message.affordance), state)
-        return self._envelope("actionStatus", message, data)
+            final = _final_members(message, self._state)
+            return _with_members(message.payload, {"invocationId": to_json(id), **final})
+        href = f"{self._state.prefix}/action_invocations/{id}"
+        members = {"status": "running", "id": id, "invocationId": id, "href": href}
+        return to_json({**members, **from_json(message.payload)})
 
-    def _envelope(self, kind: str, message: Message, data: bytes) -> bytes:
-        return b'{"messageType":"%b","data":%b,"seq":%b,"thing":%b,"timestamp":"%b"}' % (
-            kind.encode(),
-            data,
-            to_json(message.seq),
-            to_json(message.thing),
-            message.time.isoformat().encode(),
-        )
+
+def _final_members(message: Message, state: SocketState) -> dict[str, bytes]:
+    """Return progress and output of an invocation, which its final status message lacks."""
+    if not message.final:
+        return {}
+    try:
+        invocation = state.manager.get_invocation(message.invocation)  # type: ignore[arg-type]
+    except InvocationNotFoundError:
+        return {}  # expired since; the journal has it
+    members = {"progress": to_json(invocation.progress, inf_nan_mode="strings")}
+    output = invocation.committed.state.output_json
+    return {**members, "output": output} if output else members
+
+
+def _thing_id(request: Request) -> Members:
+    return {} if request.thing_id is None else {"thingID": request.thing_id}
+
+
+def _new_id() -> Members:
+    return {"messageID": str(uuid4()), "timestamp": datetime.now(UTC).isoformat()}
+
+
+def _encode(members: Mapping[str, Any], raw: Mapping[str, bytes] | None = None) -> str:
+    return _with_members(to_json(members, inf_nan_mode="strings"), raw or {}).decode()
+
+
+def _with_members(json: bytes, raw: Mapping[str, bytes]) -> bytes:
+    """Add members, which are JSON already, to a JSON object."""
+    if not raw:
+        return json
+    parts = b",".join(b"%b:%b" % (to_json(name), value) for name, value in raw.items())
+    return json[:-1] + (b"" if json == b"{}" else b",") + parts + b"}"

@@ -1,4 +1,4 @@
-"""Ids of notifications, from which a sequence number can be read again."""
+"""Ids of notifications, which contain the sequence number of their message."""
 
 from __future__ import annotations
 
@@ -17,35 +17,35 @@ _VARIANT = 1 << 63
 
 
 class NotificationIds:
-    """Writes the `messageID` of notifications, and reads a client's `lastNotificationID`.
+    """Converts between `messageID` of a notification and sequence number of a message.
 
-    An id is a UUID of version 8 (RFC 9562, section 5.8): a digest of the server's incarnation, the
-    subscription (so that one message that concerns two has two ids), and the broker's number.
-    Immutable, so any thread may use it.
+    An id is a UUID of version 8 (RFC 9562, section 5.8). It contains a digest of the broker's
+    `boot_id`, the number of the subscription (one message may have a notification in each of two
+    subscriptions) and the number of the message. Immutable, so any thread may use it.
     """
 
     def __init__(self, broker: Broker) -> None:
-        """Speak for the life of the server that numbers the messages of `broker`."""
+        """Convert the numbers of this broker."""
         self._boot_id = broker.boot_id
-        digest = hashlib.blake2b(broker.boot_id.encode(), digest_size=6).hexdigest()
-        self._digest = digest
-        self._start = f"{digest[:8]}-{digest[8:]}-8"
+        self._digest = hashlib.blake2b(broker.boot_id.encode(), digest_size=6).hexdigest()
 
-    def write(self, message: Message, subscription: int) -> str:
-        """Return the id of a message for one of a socket's subscriptions."""
+    def id_of(self, message: Message, subscription: int) -> str:
+        """Return the id of a message's notification for one of a socket's subscriptions."""
         low = f"{_VARIANT | message.number:016x}"
-        return f"{self._start}{subscription & 0xFFF:03x}-{low[:4]}-{low[4:]}"
+        return (
+            f"{self._digest[:8]}-{self._digest[8:]}-8{subscription & 0xFFF:03x}-{low[:4]}-{low[4:]}"
+        )
 
-    def read(self, last: str) -> str:
-        """Return the sequence number in the id of a notification, or what was given instead.
+    def seq_of(self, notification_id: str) -> str:
+        """Return the sequence number in an id; a text that is no such id is returned unchanged.
 
-        A number of another life of the server is returned as one that the broker does not know,
-        so that it answers with a gap.
+        For an id from before a restart, the result is one that the broker does not know, so the
+        broker answers with a gap.
         """
-        found = _UUID8.fullmatch(last)
-        if found is None:
-            return last
-        if (found[1] + found[2]).lower() != self._digest:
-            return f"another-life-{last}"
-        number = int(found[3] + found[4], 16) & ~_VARIANT
+        match = _UUID8.fullmatch(notification_id)
+        if match is None:
+            return notification_id
+        if (match[1] + match[2]).lower() != self._digest:
+            return f"other-boot-{notification_id}"
+        number = int(match[3] + match[4], 16) & ~_VARIANT
         return f"{self._boot_id}-{number}"

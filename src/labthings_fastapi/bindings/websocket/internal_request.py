@@ -1,4 +1,4 @@
-"""A POST to a resource of this very server, for what only FastAPI can do."""
+"""A POST to this server itself, for actions whose dependencies only FastAPI can resolve."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from urllib.parse import quote
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Scope
 
-_NOT_PASSED_ON = (
+_OMITTED_HEADERS = (
     b"sec-websocket-",
     b"upgrade",
     b"connection",
@@ -18,22 +18,19 @@ _NOT_PASSED_ON = (
     b"prefer",
     b"idempotency-key",
 )
-# What stands before the sockets may have kept the headers of the handshake.
-_OF_THE_HANDSHAKE = frozenset({"subprotocols", "labthings.headers"})
+# "labthings.headers" is a copy of the handshake's headers that other middleware may have made.
+_OMITTED_KEYS = frozenset({"subprotocols", "labthings.headers"})
 
 
 async def post(app: ASGIApp, scope: Scope, path: str, body: bytes) -> tuple[int, bytes]:
-    """Send JSON to `path`, as whoever opened the socket, and return status and body.
-
-    Dependencies that FastAPI injects get a request with the headers of the handshake.
-    """
+    """Send JSON to `path` with the headers of a socket's handshake; return status and body."""
     root: str = scope.get("root_path", "")
     headers = [
-        (name, value) for name, value in scope["headers"] if not name.startswith(_NOT_PASSED_ON)
+        (name, value) for name, value in scope["headers"] if not name.startswith(_OMITTED_HEADERS)
     ]
     headers += [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
-    inner: Scope = {
-        **{name: value for name, value in scope.items() if name not in _OF_THE_HANDSHAKE},
+    http_scope: Scope = {
+        **{name: value for name, value in scope.items() if name not in _OMITTED_KEYS},
         "type": "http",
         "method": "POST",
         "scheme": {"ws": "http", "wss": "https"}.get(scope.get("scheme", "ws"), "http"),
@@ -43,27 +40,17 @@ async def post(app: ASGIApp, scope: Scope, path: str, body: bytes) -> tuple[int,
         "headers": headers,
         "extensions": {},
     }
-    exchange = _Exchange(body)
-    await app(inner, exchange.receive, exchange.send)
-    return exchange.status, b"".join(exchange.parts)
+    received: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+    sent: list[Message] = []
 
+    async def receive() -> Message:
+        if not received:
+            await asyncio.Event().wait()  # this client never disconnects
+        return received.pop()
 
-class _Exchange:
-    """Plays the client; used by one task."""
+    async def send(message: Message) -> None:
+        sent.append(message)
 
-    def __init__(self, body: bytes) -> None:
-        self._body: bytes | None = body
-        self.status = 500
-        self.parts: list[bytes] = []
-
-    async def receive(self) -> Message:
-        if self._body is None:
-            await asyncio.Event().wait()  # this client does not go away
-        body, self._body = self._body, None
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    async def send(self, message: Message) -> None:
-        if message["type"] == "http.response.start":
-            self.status = message["status"]
-        elif message["type"] == "http.response.body":
-            self.parts.append(message.get("body", b""))
+    await app(http_scope, receive, send)
+    status = next((each["status"] for each in sent if "status" in each), 500)
+    return status, b"".join(each.get("body", b"") for each in sent)

@@ -1,78 +1,219 @@
-"""Which operations there are, and what each costs."""
+"""The operations that a client may request."""
 
 from __future__ import annotations
 
-from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
+from uuid import UUID
 
-from labthings_fastapi.exceptions import RequestError
+from pydantic_core import from_json, to_json
+
+from labthings_fastapi.actions.recorded_invocation import find_invocation
+from labthings_fastapi.actions.rendering import InvocationUrls, action_status, w3c_word
+from labthings_fastapi.bindings.interaction.actions import (
+    invocations_by_action,
+    output_of,
+    when_begun,
+)
+from labthings_fastapi.exceptions import (
+    InvocationFinishedError,
+    InvocationNotFoundError,
+    RequestError,
+)
+from labthings_fastapi.problems import Problem
+from labthings_fastapi.request_location import base_url
+
+from . import internal_request
+from .encoders import LegacyEncoder, NotificationEncoder, Response
+from .permission import RequestRefused
+from .selections import SELECTIONS, SUBSCRIBED_BY, selected_topic, subscription_key
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from .operations_on_things import Operations
-    from .requests import Answer, Request
-    from .subscriptions import Subscriptions
+    from starlette.types import Scope
 
-    Handler = Callable[[Request], Awaitable[Answer]]
+    from labthings_fastapi.actions.invocation import Invocation
+    from labthings_fastapi.actions.recorded_invocation import RecordedInvocation
+    from labthings_fastapi.bindings.interaction.actions import ActionInteraction
+
+    from .requests import Request
+    from .socket_state import SocketState
+    from .subscriptions import Encoder, SocketSubscription, Subscriptions
 
 
-class Cost(Enum):
-    """What an operation waits for."""
+class Operations:
+    """Executes the operations of one socket; used on the server's event loop."""
 
-    THING = "thing"
-    """Code of a Thing, which may be stuck: so many at once."""
-    OWN = "own"
-    """Only what the server does by itself, so that a cancel is never behind a stuck read."""
+    def __init__(self, state: SocketState, scope: Scope, subscriptions: Subscriptions) -> None:
+        """Execute for the client whose handshake is this ASGI scope."""
+        self._state = state
+        self._scope = scope
+        self._subscriptions = subscriptions
+        self._urls = InvocationUrls(base_url(scope), state.prefix)
+
+    async def read_property(self, request: Request) -> Response:
+        """Read one property."""
+        value = await request.thing.properties.named(request.name).read()
+        return Response(raw={"value": value})
+
+    async def read_all_properties(self, request: Request) -> Response:
+        """Read all properties."""
+        return Response(raw={"values": await request.thing.properties.read()})
+
+    async def read_multiple_properties(self, request: Request) -> Response:
+        """Read the properties in `names`."""
+        names = request.value("names")
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise RequestError("'names' must be a list of names of properties.")
+        return Response(raw={"values": await request.thing.properties.read(names)})
+
+    async def write_property(self, request: Request) -> Response:
+        """Write one property; the response repeats the value of the request."""
+        value = to_json(request.value("value"), inf_nan_mode="constants")
+        interaction = request.thing.properties.named(request.name)
+        if interaction.descriptor.readonly:
+            raise interaction.descriptor.read_only_error(request.thing.thing)
+        await interaction.write(value)
+        return Response(204, {"value": request.members["value"]})
+
+    async def write_multiple_properties(self, request: Request) -> Response:
+        """Write several properties, all or nothing."""
+        values = request.value("values")
+        if not isinstance(values, dict):
+            raise RequestError("'values' must be an object: name of a property → its value.")
+        await request.thing.properties.write(values)
+        return Response(204, {"values": values})
+
+    async def invoke_action(self, request: Request) -> Response:
+        """Start an invocation; for a synchronous action, wait for its end and return its output."""
+        action = request.thing.action(request.name)
+        value = request.members.get("input")
+        text = b"{}" if value is None else to_json(value, inf_nan_mode="constants")
+        if action.descriptor.dependency_params:
+            return await self._invoke_by_http(action, text)
+        invocation = await action.invoke(text)
+        await when_begun(invocation, action.descriptor)
+        if not action.descriptor.synchronous:
+            return self._status(invocation, 201)
+        output = output_of(invocation, self._urls.of_action_invocation(invocation))
+        if isinstance(output, Problem):
+            raise RequestRefused(output)
+        return _output(output)
+
+    async def _invoke_by_http(self, action: ActionInteraction, text: bytes) -> Response:
+        # Only FastAPI can resolve the dependencies in the action's signature.
+        app = self._state.app
+        assert app is not None  # noqa: S101 - the middleware sets it before it serves a socket
+        path = f"{action.thing.path}{action.descriptor.name}"
+        status, body = await internal_request.post(app, self._scope, path, text)
+        if status == 201:
+            id = UUID(from_json(body)["id"])
+            return self._status(self._state.manager.get_invocation(id), 201)
+        if status in (200, 204):
+            return _output(body or b"null")
+        members = from_json(body)
+        members.pop("status", None)
+        known = {name: members.pop(name, None) for name in ("type", "title", "detail", "instance")}
+        errors = tuple(members.pop("errors", ()))
+        raise RequestRefused(Problem(status, **known, errors=errors, extra=members))
+
+    async def query_action(self, request: Request) -> Response:
+        """Return the status of an invocation."""
+        return self._status(await self._find_invocation(request))
+
+    async def query_all_actions(self, request: Request) -> Response:
+        """List the invocations of a Thing, by action and newest first."""
+        thing = request.thing.thing
+        statuses = await invocations_by_action(thing, self._state.manager, self._urls)
+        return Response(raw={"statuses": statuses})
+
+    async def cancel_action(self, request: Request) -> Response:
+        """Request an invocation to stop."""
+        invocation = await self._find_invocation(request)
+        if not invocation.cancel():
+            raise InvocationFinishedError(invocation.id, invocation.status.value)
+        return Response(204, {"actionID": str(invocation.id)})
+
+    async def subscribe(self, request: Request) -> Response:
+        """Begin one of the subscriptions in `SELECTIONS`."""
+        self._subscribe(request)
+        return Response()
+
+    async def observe_invocation(self, request: Request) -> Response:
+        """Subscribe to one invocation until its end; the response is its status now."""
+        invocation = await self._find_invocation(request)
+        subscription = self._subscribe(request, one_invocation=True)
+        # Read the state after subscribing, so that no change falls between the two.
+        if invocation.committed.state.finished:
+            subscription.finish()
+        return self._status(invocation)
+
+    async def unsubscribe(self, request: Request) -> Response:
+        """End the subscription that the opposite operation began; idempotent."""
+        self._subscriptions.unsubscribe(subscription_key(request))
+        return Response()
+
+    def observe_legacy(self, request: Request) -> None:
+        """Begin a subscription of a legacy message, which has no response."""
+        self._subscribe(request, LegacyEncoder(self._state))
+
+    def _subscribe(
+        self, request: Request, encode: Encoder | None = None, *, one_invocation: bool = False
+    ) -> SocketSubscription:
+        last = request.last_notification_id
+        number = self._subscriptions.next_number()
+        return self._subscriptions.subscribe(
+            subscription_key(request),
+            selected_topic(request),
+            encode or NotificationEncoder(self._state, request, number),
+            self._state.ids.seq_of(last) if last is not None else None,
+            one_invocation=one_invocation,
+        )
+
+    async def _find_invocation(self, request: Request) -> Invocation | RecordedInvocation:
+        """Return the invocation of a request, which must belong to its Thing and action."""
+        invocation = await find_invocation(
+            self._state.manager, request.invocation_id, self._state.prefix
+        )
+        thing = request.target
+        if thing is not None and invocation.thing_name != thing.name:
+            raise InvocationNotFoundError(invocation.id)
+        if "name" in request.members and invocation.action_name != request.name:
+            if thing is not None:
+                thing.action(request.name)  # says so if the Thing has no such action
+            raise InvocationNotFoundError(invocation.id)
+        return invocation
+
+    def _status(self, invocation: Invocation | RecordedInvocation, status: int = 200) -> Response:
+        members = {"actionID": str(invocation.id), "state": w3c_word(invocation)}
+        return Response(status, members, {"status": action_status(invocation, self._urls)})
+
+
+def _output(json: bytes) -> Response:
+    return Response(raw={} if json == b"null" else {"output": json})
 
 
 class Operation(NamedTuple):
-    """What handles an operation, what it waits for, and whether it changes anything."""
+    """An operation: its handler, and what a socket must know to start it."""
 
-    handle: Handler
-    cost: Cost = Cost.OWN
+    handle: Callable[[Operations, Request], Awaitable[Response]]
+    runs_thing_code: bool = False
+    """Whether it may wait for code of a Thing, which may hang."""
     changes: bool = False
+    """Whether it needs the role operator."""
 
 
-def operations(interacting: Operations, following: Subscriptions) -> dict[str, Operation]:
-    """Return the operations of one socket by name; ours begin with `labthings:`."""
-    thing = Cost.THING
-    return {
-        "readproperty": Operation(interacting.read, thing),
-        "readallproperties": Operation(interacting.read_all, thing),
-        "readmultipleproperties": Operation(interacting.read_several, thing),
-        "writeproperty": Operation(interacting.write, thing, changes=True),
-        "writemultipleproperties": Operation(interacting.write_several, thing, changes=True),
-        "invokeaction": Operation(interacting.invoke, thing, changes=True),
-        "queryaction": Operation(interacting.query),
-        "queryallactions": Operation(interacting.query_all),
-        "cancelaction": Operation(interacting.cancel, changes=True),
-        "observeproperty": Operation(following.observe_property),
-        "unobserveproperty": Operation(following.end),
-        "observeallproperties": Operation(following.observe_properties),
-        "unobserveallproperties": Operation(following.end),
-        "subscribeevent": Operation(following.subscribe_event),
-        "unsubscribeevent": Operation(following.end),
-        "subscribeallevents": Operation(following.subscribe_events),
-        "unsubscribeallevents": Operation(following.end),
-        "labthings:observeaction": Operation(following.observe_action),
-        "labthings:unobserveaction": Operation(following.end),
-        "labthings:observeallactions": Operation(following.observe_actions),
-        "labthings:unobserveallactions": Operation(following.end),
-        "labthings:observeinvocation": Operation(following.observe_invocation),
-        "labthings:unobserveinvocation": Operation(following.end),
-        "labthings:observeall": Operation(following.observe_everything),
-        "labthings:unobserveall": Operation(following.end),
-    }
-
-
-def named(known: dict[str, Operation], name: str) -> Operation:
-    """Return an operation.
-
-    Raises:
-        RequestError: there is none of that name.
-    """
-    found = known.get(name)
-    if found is None:
-        raise RequestError(f"There is no operation {name[:80]!r}; there are: {', '.join(known)}.")
-    return found
+OPERATIONS: dict[str, Operation] = {
+    "readproperty": Operation(Operations.read_property, True),
+    "readallproperties": Operation(Operations.read_all_properties, True),
+    "readmultipleproperties": Operation(Operations.read_multiple_properties, True),
+    "writeproperty": Operation(Operations.write_property, True, changes=True),
+    "writemultipleproperties": Operation(Operations.write_multiple_properties, True, changes=True),
+    "invokeaction": Operation(Operations.invoke_action, True, changes=True),
+    "queryaction": Operation(Operations.query_action),
+    "queryallactions": Operation(Operations.query_all_actions),
+    "cancelaction": Operation(Operations.cancel_action, changes=True),
+    **dict.fromkeys(SELECTIONS, Operation(Operations.subscribe)),
+    "labthings:observeinvocation": Operation(Operations.observe_invocation),
+    **dict.fromkeys(SUBSCRIBED_BY, Operation(Operations.unsubscribe)),
+}

@@ -1,4 +1,4 @@
-"""Whether a client may change something, and the record that it did."""
+"""Whether a client may change a Thing, and the audit record of the change."""
 
 from __future__ import annotations
 
@@ -16,33 +16,35 @@ if TYPE_CHECKING:
 
 LOGGER = own_logger("websocket")
 ACTOR, AUDIT, STILL_HOLDS = "labthings.actor", "labthings.audit", "labthings.still_holds"
+"""Keys of the ASGI scope that the server's access middleware sets."""
 
 
-class Refused(Exception):  # noqa: N818 - carries an answer
-    """A request is answered with this problem, which no other exception stands for."""
+class RequestRefused(Exception):  # noqa: N818 - carries a response
+    """A request is refused with this problem."""
 
     def __init__(self, problem: Problem) -> None:
-        """Keep the answer."""
+        """Keep the problem."""
         super().__init__(problem.detail)
         self.problem = problem
 
 
 def require_operator(scope: Mapping[str, Any], thing: str) -> None:
-    """Let a change pass if whoever opened the socket may make it.
+    """Raise an error unless the client of this socket may change the Thing.
 
-    The door puts its visitor into the ASGI scope; without a door everything is allowed. It closes
-    the sockets of those whose token has ended, but only every few seconds, so it is asked here too.
+    The access middleware puts the client's identity into the ASGI scope; without the middleware
+    every client may. The middleware closes the sockets of expired credentials only every few
+    seconds, so each change checks the credential again.
 
     Raises:
-        NotAllowedError: with status 403.
-        Refused: with status 401, what the client has shown is not valid any more.
+        NotAllowedError: status 403.
+        RequestRefused: status 401, the credential has expired or was revoked.
     """
     still_holds: Callable[[], bool] | None = scope.get(STILL_HOLDS)
     if still_holds is not None and not still_holds():
-        raise Refused(
+        raise RequestRefused(
             not_authenticated(
-                f"The token or password that opened this socket has expired or was revoked, so "
-                f"Thing {thing!r} was left as it is: open another socket with one that is valid.",
+                f"Thing {thing!r} was not changed: the token or password of this socket has "
+                "expired or was revoked. Open another socket with a valid one.",
             )
         )
     actor: Actor | None = scope.get(ACTOR)
@@ -50,17 +52,18 @@ def require_operator(scope: Mapping[str, Any], thing: str) -> None:
         raise NotAllowedError(actor.name, actor.role_for(thing), "operator", thing)
 
 
-def audit(scope: Mapping[str, Any], thing: str, what: str, operation: str, status: int) -> None:
-    """Have a change recorded, as the door does for HTTP, if it keeps such a record.
+def audit(
+    scope: Mapping[str, Any], thing: str, affordance: str, operation: str, status: int
+) -> None:
+    """Record a change, or an attempt without permission, in the audit log of the server.
 
-    Runs have records of their own, and a request that was not valid changed nothing; but that
-    somebody tried what they may not is worth a line.
+    Invocations have records of their own. Requests that were not valid changed nothing.
     """
     record = scope.get(AUDIT)
-    changed = operation != "invokeaction" and not 400 <= status < 500
-    if record is None or not (changed or status == 403):
+    is_change = operation != "invokeaction" and not 400 <= status < 500
+    if record is None or not (is_change or status == 403):
         return
     try:
-        record(thing, what, operation, status)
+        record(thing, affordance, operation, status)
     except Exception:
-        LOGGER.exception("%s of %s.%s could not be audited.", operation, thing, what)
+        LOGGER.exception("%s of %s.%s could not be audited.", operation, thing, affordance)

@@ -1,144 +1,154 @@
-"""One request of a client, in the words of the Web Thing Protocol."""
+"""The messages of clients: requests of the Web Thing Protocol, and legacy messages."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
-from labthings_fastapi.exceptions import InvocationNotFoundError, RequestError
+from pydantic_core import from_json
 
-from .frames import Members, now, text_in, written
+from labthings_fastapi.exceptions import (
+    InvocationNotFoundError,
+    MalformedBodyError,
+    RequestError,
+    UnsupportedMediaTypeError,
+)
+
+from .subscriptions import MAX_SUBSCRIPTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from labthings_fastapi.bindings.interaction.things import ThingInteraction
 
-
 MAX_ID_CHARACTERS = 200
+"""The longest `messageID` or `correlationID`, because each notification repeats it."""
+_JSON_TYPES = {list: "an array", str: "a string", bool: "a boolean", type(None): "null"}
+
+Members = dict[str, Any]
 
 
-@dataclass(slots=True)
-class Answer:
-    """What a request is answered with: members, those that are JSON already, and HTTP's status."""
+def read_message(text: str | None) -> Members:
+    """Return the JSON object in a text frame; None stands for a binary frame.
 
-    status: int = 200
-    members: Members = field(default_factory=dict)
-    raw: dict[str, bytes] = field(default_factory=dict)
+    Raises:
+        UnsupportedMediaTypeError: the frame is binary.
+        MalformedBodyError: the text is not JSON, or nested too deeply.
+        RequestError: the JSON is not an object, or an id in it is too long.
+    """
+    if text is None:
+        raise UnsupportedMediaTypeError("The message is binary: send JSON in a text message.")
+    try:
+        members = from_json(text)
+    except ValueError as error:
+        raise MalformedBodyError(f"The message is not JSON: {error}.") from error
+    if not isinstance(members, dict):
+        json_type = _JSON_TYPES.get(type(members), "a number")
+        raise RequestError(
+            f"The message is {json_type}: send a JSON object with the member 'messageType'."
+        )
+    for name in ("correlationID", "messageID"):
+        value = members.get(name)
+        if isinstance(value, str) and len(value) > MAX_ID_CHARACTERS:
+            raise RequestError(
+                f"{name!r} has {len(value)} characters: use at most {MAX_ID_CHARACTERS}, for "
+                "example a UUID."
+            )
+    return members
+
+
+def observed_names(members: Mapping[str, Any]) -> list[str]:
+    """Return the names of affordances in a legacy message, without duplicates.
+
+    Raises:
+        RequestError: there are no names, or more than a socket may have subscriptions.
+    """
+    kind, data = members["messageType"], members.get("data")
+    listed = [data] if isinstance(data, str) else data
+    if (
+        not isinstance(listed, dict | list)
+        or not listed
+        or not all(isinstance(name, str) and name for name in listed)
+    ):
+        raise RequestError(
+            f"'data' of {kind!r} must name properties or actions, as "
+            '{"name": true}, ["name"] or "name".'
+        )
+    names = list(dict.fromkeys(listed))
+    if len(names) > MAX_SUBSCRIPTIONS:
+        raise RequestError(
+            f"'data' of {kind!r} names {len(names)} affordances; a socket may have "
+            f"{MAX_SUBSCRIPTIONS} subscriptions at most."
+        )
+    return names
+
+
+def text_member(members: Mapping[str, Any], name: str) -> str:
+    """Return a member that must be a text with at least one character.
+
+    Raises:
+        RequestError: the member is missing, empty or of another type.
+    """
+    value = members.get(name)
+    if not isinstance(value, str) or not value:
+        actual = repr(value)[:80] if name in members else "missing"
+        raise RequestError(f"The member {name!r} of the message must be a text; it is {actual}.")
+    return value
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A message of type `request`; `used` is the Thing that it concerns, if it concerns one."""
+    """A message of type `request`, or one observation of a legacy message."""
 
     operation: str
     members: Mapping[str, Any]
-    used: ThingInteraction | None
-    label: str | None
-    """The `thingID`, as this client writes it."""
+    target: ThingInteraction | None
+    """The Thing that the request names; None for one that names no Thing."""
+    thing_id: str | None
+    """The `thingID` as the client wrote it, or the id of the socket's Thing."""
 
     @property
     def thing(self) -> ThingInteraction:
-        """The Thing.
+        """The Thing that the request names.
 
         Raises:
-            RequestError: the message does not say which.
+            RequestError: the request names none.
         """
-        if self.used is None:
+        if self.target is None:
             raise RequestError(
-                f"{self.operation!r} concerns one Thing, and this socket is that of the whole "
-                "server: add the member 'thingID' with the Thing's id, name or path."
+                f"{self.operation!r} needs a Thing, and this socket serves all Things: add the "
+                "member 'thingID' with the id, the name or the path of the Thing."
             )
-        return self.used
+        return self.target
 
     @property
     def name(self) -> str:
-        """The name of the affordance; an error if there is none."""
-        return text_in(self.members, "name")
+        """The name of the affordance, or `RequestError`."""
+        return text_member(self.members, "name")
 
     @property
-    def after(self) -> str | None:
-        """The id of the last notification that the client has seen."""
+    def last_notification_id(self) -> str | None:
+        """The id of the last notification that the client has received."""
         if self.members.get("lastNotificationID") is None:
             return None
-        return text_in(self.members, "lastNotificationID")
+        return text_member(self.members, "lastNotificationID")
 
     @property
     def invocation_id(self) -> UUID:
-        """The id of a run."""
-        text = text_in(self.members, "actionID")
+        """The id of the invocation in `actionID`, or `InvocationNotFoundError`."""
+        text = text_member(self.members, "actionID")
         try:
             return UUID(text)
         except ValueError as error:
             raise InvocationNotFoundError(text[:80]) from error
 
     def value(self, member: str) -> Any:
-        """Return a member that must be there, be it null.
+        """Return a member that is required and may be null.
 
         Raises:
-            RequestError: it is missing.
+            RequestError: the member is missing.
         """
         if member not in self.members:
             raise RequestError(f"{self.operation!r} needs the member {member!r}.")
         return self.members[member]
-
-    def head(self, name: bool = True) -> Members:
-        """Return what an answer or a notification repeats of the request."""
-        return {
-            **({"thingID": self.label} if self.label is not None else {}),
-            **repeated(self.members, "name" if name else ""),
-        }
-
-    def response(self, answer: Answer) -> str:
-        """Write the answer."""
-        return _response(self.operation, self.head(), answer)
-
-
-def repeated(members: Mapping[str, Any], *names: str) -> Members:
-    """Return the members of a message that its answer repeats, where they make sense.
-
-    Without a `correlationID`, a client knows the answer by the `messageID` of its request.
-    """
-    found = {name: members[name] for name in names if isinstance(members.get(name), str)}
-    for source in ("correlationID", "messageID"):
-        value = members.get(source)
-        if isinstance(value, str | int) and not isinstance(value, bool):
-            found["correlationID"] = value
-            break
-    return found
-
-
-def check_ids(members: Mapping[str, Any]) -> None:
-    """Refuse ids that would make every notification of a subscription longer than its news.
-
-    Raises:
-        RequestError: one is too long.
-    """
-    for name in ("correlationID", "messageID"):
-        value = members.get(name)
-        if isinstance(value, str) and len(value) > MAX_ID_CHARACTERS:
-            raise RequestError(
-                f"The {name!r} of the message has {len(value)} characters, but is repeated in what "
-                f"answers it: use at most {MAX_ID_CHARACTERS}, a UUID for example."
-            )
-
-
-def refusal(members: Mapping[str, Any], problem: Mapping[str, Any]) -> str:
-    """Write the answer to a request that failed, as far as it could be read."""
-    operation = members.get("operation")
-    head = repeated(members, "thingID", "name")
-    answer = Answer(members={"error": problem})
-    return _response(operation if isinstance(operation, str) else None, head, answer)
-
-
-def _response(operation: str | None, head: Members, answer: Answer) -> str:
-    members = {
-        "messageType": "response",
-        **({"operation": operation} if operation is not None else {}),
-        **head,
-        "messageID": str(uuid4()),
-        "timestamp": now(),
-        **answer.members,
-    }
-    return written(members, answer.raw)

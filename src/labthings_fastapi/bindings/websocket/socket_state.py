@@ -1,4 +1,4 @@
-"""The Things that sockets reach, by every name that a client may know them by."""
+"""The Things that sockets serve, and everything else that all sockets share."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from labthings_fastapi.problems import message_problem
 from labthings_fastapi.thing_description.describe import thing_id
 
 from .identifiers import NotificationIds
-from .permission import Refused
+from .permission import RequestRefused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
@@ -26,96 +26,94 @@ if TYPE_CHECKING:
 class SocketState:
     """What all sockets of a server share.
 
-    Things are added from any thread, by replacing the dictionaries; all else is for the server's
-    event loop.
+    `add` may be called from any thread: it replaces dictionaries and never changes them. All else
+    is for the server's event loop.
     """
 
     def __init__(self, interactions: Interactions, prefix: str) -> None:
-        """Serve nothing yet."""
+        """Start without Things."""
         self.manager = interactions.manager
         self.broker = interactions.manager.broker
         self.prefix = prefix
         self.ids = NotificationIds(self.broker)
         self.app: ASGIApp | None = None
-        """What stands behind the sockets: the HTTP resources and the FastAPI app."""
+        """The app behind the sockets, with the HTTP resources of the Things."""
         self.failures: Callable[[], Mapping[str, str]] = dict
-        """Path → why a Thing was not started."""
+        """Returns the Things that were not started: path → reason."""
         self._executor = BoundedExecutor(
-            interactions.workers, "the ids of Things", limit=1, waiting=1000
+            interactions.workers, "The id of the server", limit=1, waiting=1000
         )
-        self._things: dict[str, ThingInteraction] = {}
+        self._by_name: dict[str, ThingInteraction] = {}
         self._by_path: dict[str, ThingInteraction] = {}
-        self._server_id: tuple[UUID | None] | None = None  # None: not asked for yet
-        self._known_ids: dict[str, str] = {}  # name → id, for every Thing that was looked up
         self._by_id: dict[str, ThingInteraction] = {}
+        self._ids: dict[str, str] = {}  # by name
+        self._server_id: tuple[UUID | None] | None = None  # None: not loaded yet
         self._changes: set[asyncio.Task[Any]] = set()
 
-    def add(self, used: ThingInteraction) -> None:
+    def add(self, interaction: ThingInteraction) -> None:
         """Serve a Thing."""
-        thing = used.thing
-        self._by_path = {**self._by_path, thing.path.strip("/"): used}
-        self._things = {**self._things, thing.name: used}
+        path = interaction.thing.path.strip("/")
+        self._by_path = {**self._by_path, path: interaction}
+        self._by_name = {**self._by_name, interaction.name: interaction}
 
-    def at_socket(self, path: str) -> ThingInteraction | None:
-        """Return the Thing whose socket is at a path."""
+    def thing_at(self, path: str) -> ThingInteraction | None:
+        """Return the Thing whose socket has this path, or None."""
         if not path.endswith("/ws"):
             return None
         return self._by_path.get(path.removesuffix("ws").strip("/"))
 
-    async def learn_ids(self) -> None:
-        """Make the ids of the Things known; the server's own may have to be read from the disk."""
-        if self._server_id is None and self._things:
-            one = next(iter(self._things.values()))
-            self._server_id = (await self._executor.run(_server_id_of, one),)
-        self._learn_new_ids()
+    async def load_server_id(self) -> None:
+        """Load the id of the server, perhaps from the disk; the ids of the Things contain it."""
+        if self._server_id is None and self._by_name:
+            interaction = next(iter(self._by_name.values()))
+            self._server_id = (await self._executor.run(_server_id, interaction),)
 
-    def _learn_new_ids(self) -> None:
-        """Look up the ids of Things that were added since, also while sockets are open."""
-        if self._server_id is None or len(self._known_ids) == len(self._things):
+    def _update_ids(self) -> None:
+        if self._server_id is None or len(self._ids) == len(self._by_name):
             return
-        for name, used in self._things.items():
-            if name not in self._known_ids:
-                id = self._known_ids[name] = thing_id(used.thing, *self._server_id)
-                self._by_id[id] = used
+        things = self._by_name
+        self._ids = {name: thing_id(each.thing, *self._server_id) for name, each in things.items()}
+        self._by_id = {self._ids[name]: each for name, each in things.items()}
 
     def id_of(self, name: str) -> str:
-        """Return the id of a Thing in its description; its name, while that is not known."""
-        self._learn_new_ids()
-        return self._known_ids.get(name, name)
+        """Return the id of a Thing in its description, or its name if the id is not known yet."""
+        self._update_ids()
+        return self._ids.get(name, name)
 
-    def find(self, said: str) -> ThingInteraction:
+    def find(self, label: str) -> ThingInteraction:
         """Return the Thing with this id, name or path.
 
         Raises:
             ThingNotFoundError: there is none.
         """
-        self._learn_new_ids()
-        path = said.removeprefix("/").removesuffix("/")
-        found = self._by_id.get(said) or self._things.get(said) or self._by_path.get(path)
+        self._update_ids()
+        path = label.removeprefix("/").removesuffix("/")
+        found = self._by_id.get(label) or self._by_name.get(label) or self._by_path.get(path)
         if found is None:
-            known = ", ".join(self._things) or "none"
             raise ThingNotFoundError(
-                f"There is no Thing with the id, name or path {said[:80]!r}; there are: {known}."
+                f"No Thing has the id, name or path {label[:80]!r}. The Things of this server are: "
+                f"{', '.join(self._by_name) or 'none'}."
             )
         return found
 
-    def require_started(self, used: ThingInteraction) -> None:
-        """Make sure that a Thing is there: a tolerant server runs without those that failed.
+    def require_started(self, interaction: ThingInteraction) -> None:
+        """Raise an error if the server runs without this Thing, because its start failed.
 
         Raises:
-            Refused: with status 503.
+            RequestRefused: status 503.
         """
-        detail = self.failures().get(used.thing.path)
-        if detail is not None:
-            raise Refused(message_problem("not-started", "The Thing was not started", 503, detail))
+        reason = self.failures().get(interaction.thing.path)
+        if reason is not None:
+            raise RequestRefused(
+                message_problem("not-started", "The Thing was not started", 503, reason)
+            )
 
-    def see_through(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Do something to its end, also if the socket that asked for it goes away."""
-        task = asyncio.get_running_loop().create_task(work)
+    def run_to_end(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        """Run a change to its end, even if the socket that requested it closes."""
+        task = asyncio.get_running_loop().create_task(coroutine)
         self._changes.add(task)
         task.add_done_callback(self._changes.discard)
-        return task
 
 
-def _server_id_of(used: ThingInteraction) -> UUID | None:
-    return used.thing._thing_server_interface.server_id
+def _server_id(interaction: ThingInteraction) -> UUID | None:
+    return interaction.thing._thing_server_interface.server_id

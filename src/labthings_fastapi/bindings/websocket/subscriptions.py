@@ -1,177 +1,151 @@
-"""The operations by which a client follows what changes."""
+"""The subscriptions of one socket, merged into one order of messages."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from labthings_fastapi.bindings.interaction.failures import not_observable
-from labthings_fastapi.exceptions import RequestError
-from labthings_fastapi.messages.topic import KINDS, Topic
+from pydantic_core import from_json
 
-from .encoders import NotificationWriter
-from .permission import Refused
-from .requests import Answer
+from labthings_fastapi.exceptions import TooBusyError
+from labthings_fastapi.messages.topic import Topic
 
 if TYPE_CHECKING:
-    from labthings_fastapi.bindings.interaction.things import ThingInteraction
-    from labthings_fastapi.messages.message import MessageKind
+    from collections.abc import Callable, Hashable
+    from typing import TypeAlias
 
-    from .operations_on_things import Operations
-    from .requests import Request
-    from .socket_state import SocketState
-    from .subscription_streams import SubscriptionStream, SubscriptionStreams
+    from labthings_fastapi.messages.broker import Broker
+    from labthings_fastapi.messages.message import Message
 
-RUN_KINDS: frozenset[MessageKind] = frozenset({"status", "progress", "log", "result"})
-ALL_KINDS: frozenset[MessageKind] = KINDS - {"gap"}
+    Encoder: TypeAlias = Callable[[Message], str]
 
-
-def require_observable(used: ThingInteraction, name: str) -> None:
-    """Refuse to wait in vain for a property that does not tell of its changes.
-
-    Raises:
-        AffordanceNotFoundError: there is no such property.
-        Refused: with status 406.
-    """
-    found = used.properties.named(name)
-    if not found.descriptor.is_observable:
-        raise Refused(not_observable(found.what))
+MAX_SUBSCRIPTIONS = 1000
+"""The most subscriptions of one socket; each keeps a bounded number of messages."""
 
 
-class Subscriptions:
-    """Begins and ends subscriptions for one socket; used on the server's event loop.
+class SocketSubscription:
+    """One subscription of a socket; used on the server's event loop.
 
-    An operation that ends what was not begun is answered as if it had been: nothing comes after.
+    The broker bounds the messages that wait for a slow client: it keeps only the latest value of
+    each property, but every event and the end of every invocation. If these exceed the bound too,
+    the broker ends its subscription, and this class subscribes again after the last message that
+    it took. So the client misses nothing that the broker remembers, and gets a gap otherwise.
     """
 
     def __init__(
-        self, served: SocketState, feeds: SubscriptionStreams, interacting: Operations
-    ) -> None:
-        """Keep the subscriptions among the socket's feeds."""
-        self._served = served
-        self._feeds = feeds
-        self._interacting = interacting
-
-    async def observe_property(self, request: Request) -> Answer:
-        """Follow one property."""
-        require_observable(request.thing, request.name)
-        self._begin(request, Topic(request.thing.thing.name, request.name, kinds=_PROPERTY))
-        return Answer()
-
-    async def observe_properties(self, request: Request) -> Answer:
-        """Follow all properties of a Thing."""
-        self._begin(request, Topic(request.thing.thing.name, kinds=_PROPERTY))
-        return Answer()
-
-    async def subscribe_event(self, request: Request) -> Answer:
-        """Follow one event."""
-        request.thing.require_event(request.name)
-        self._begin(request, Topic(request.thing.thing.name, request.name, kinds=_EVENT))
-        return Answer()
-
-    async def subscribe_events(self, request: Request) -> Answer:
-        """Follow all events of a Thing."""
-        self._begin(request, Topic(request.thing.thing.name, kinds=_EVENT))
-        return Answer()
-
-    async def observe_action(self, request: Request) -> Answer:
-        """Follow all runs of an action."""
-        request.thing.action(request.name)
-        kinds = _kinds(request, RUN_KINDS)
-        topic = Topic(request.thing.thing.name, request.name, kinds=kinds)
-        self._begin(request, topic, extension=True)
-        return Answer()
-
-    async def observe_actions(self, request: Request) -> Answer:
-        """Follow all runs of a Thing, or of the server."""
-        topic = Topic(_name_of(request.used), kinds=_kinds(request, RUN_KINDS))
-        self._begin(request, topic, extension=True)
-        return Answer()
-
-    async def observe_everything(self, request: Request) -> Answer:
-        """Follow all that happens to a Thing, or on the server."""
-        topic = Topic(_name_of(request.used), kinds=_kinds(request, ALL_KINDS))
-        self._begin(request, topic, extension=True)
-        return Answer()
-
-    async def observe_invocation(self, request: Request) -> Answer:
-        """Follow one run to its end; the answer says how it is now."""
-        invocation = await self._interacting.find(request)
-        topic = Topic(invocation=invocation.id, kinds=_kinds(request, RUN_KINDS))
-        feed = self._begin(request, topic, extension=True, one_invocation=True)
-        # Read after the subscription has begun, so that nothing falls between the two.
-        if invocation.committed.state.finished:
-            feed.finish()
-        return self._interacting.status_of(invocation)
-
-    async def end(self, request: Request) -> Answer:
-        """End what the operation of the opposite name began."""
-        self._feeds.end(_key(request, _BEGUN_BY[request.operation]))
-        return Answer()
-
-    def _begin(
         self,
-        request: Request,
+        broker: Broker,
         topic: Topic,
+        encode: Encoder,
+        wake: Callable[[], None],
+        after: str | None,
         *,
-        extension: bool = False,
+        one_invocation: bool,
+    ) -> None:
+        """Subscribe after the sequence number `after`; with `one_invocation`, until its end."""
+        self._broker = broker
+        self._topic = topic
+        self._wake = wake
+        self._one_invocation = one_invocation
+        self.encode = encode
+        self.is_active = True
+        self._subscription = broker.subscribe(topic, wake=wake, after=after)
+
+    def take(self) -> list[Message]:
+        """Return the messages that wait."""
+        messages = self._subscription.take()
+        if messages and _is_overflow(messages[-1]):
+            messages.pop()
+            self._subscription = self._broker.subscribe(
+                self._topic, wake=self._wake, after=messages[-1].seq
+            )
+        if self._one_invocation and any(message.final for message in messages):
+            self.finish()
+        return messages
+
+    def finish(self) -> None:
+        """Receive no more messages; those that wait are still sent."""
+        self._subscription.close()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether no message waits and none will follow."""
+        return self._subscription.over
+
+    def cancel(self) -> None:
+        """Receive and send no more messages, not even those that have been taken."""
+        self.is_active = False
+        self._subscription.close()
+
+
+def _is_overflow(message: Message) -> bool:
+    return message.kind == "gap" and from_json(message.payload)["reason"] == "closed"
+
+
+class Subscriptions:
+    """All subscriptions of one socket; used on the server's event loop."""
+
+    def __init__(self, broker: Broker, wake: Callable[[], None]) -> None:
+        """Start without subscriptions; a publisher's thread calls `wake` for new messages."""
+        self._broker = broker
+        self._wake = wake
+        self._subscriptions: dict[Hashable, SocketSubscription] = {}
+        self._created = 0
+        # Selects no message. The broker closes it with all others when the server stops.
+        self._sentinel = broker.subscribe(Topic(kinds=frozenset()), wake=wake)
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether the server has ended its streams."""
+        return self._sentinel.closed
+
+    def next_number(self) -> int:
+        """Return a new number, which distinguishes the subscriptions of this socket."""
+        self._created += 1
+        return self._created
+
+    def subscribe(
+        self,
+        key: Hashable,
+        topic: Topic,
+        encode: Encoder,
+        after: str | None = None,
+        *,
         one_invocation: bool = False,
-    ) -> SubscriptionStream:
-        after = request.after
-        write = NotificationWriter(
-            self._served,
-            request.operation,
-            request.head(name=False),
-            self._feeds.next_number(),
-            extension=extension,
+    ) -> SocketSubscription:
+        """Subscribe; the new subscription replaces one with the same key.
+
+        Raises:
+            TooBusyError: the socket has too many subscriptions.
+        """
+        if key not in self._subscriptions and len(self._subscriptions) >= MAX_SUBSCRIPTIONS:
+            raise TooBusyError(
+                f"This socket has {MAX_SUBSCRIPTIONS} subscriptions, the most that are allowed: "
+                "end some of them, or observe all properties or actions of a Thing at once."
+            )
+        self.unsubscribe(key)
+        subscription = self._subscriptions[key] = SocketSubscription(
+            self._broker, topic, encode, self._wake, after, one_invocation=one_invocation
         )
-        return self._feeds.begin(
-            _key(request, request.operation),
-            topic,
-            write,
-            self._served.ids.read(after) if after is not None else None,
-            one_invocation=one_invocation,
-        )
+        return subscription
 
+    def unsubscribe(self, key: Hashable) -> None:
+        """End a subscription; idempotent."""
+        subscription = self._subscriptions.pop(key, None)
+        if subscription is not None:
+            subscription.cancel()
 
-_PROPERTY: frozenset[MessageKind] = frozenset({"property"})
-_EVENT: frozenset[MessageKind] = frozenset({"event"})
-_BEGUN_BY = {
-    "unobserveproperty": "observeproperty",
-    "unobserveallproperties": "observeallproperties",
-    "unsubscribeevent": "subscribeevent",
-    "unsubscribeallevents": "subscribeallevents",
-    "labthings:unobserveaction": "labthings:observeaction",
-    "labthings:unobserveallactions": "labthings:observeallactions",
-    "labthings:unobserveinvocation": "labthings:observeinvocation",
-    "labthings:unobserveall": "labthings:observeall",
-}
-_NAMED = {"observeproperty", "subscribeevent", "labthings:observeaction"}
+    def take(self) -> list[tuple[Message, SocketSubscription]]:
+        """Return the messages that wait, in the order of their numbers."""
+        batch: list[tuple[Message, SocketSubscription]] = []
+        for key, subscription in list(self._subscriptions.items()):
+            batch += [(message, subscription) for message in subscription.take()]
+            if subscription.is_over and not self.is_stopped:
+                del self._subscriptions[key]
+        batch.sort(key=lambda entry: entry[0].number)
+        return batch
 
-
-def _name_of(used: ThingInteraction | None) -> str | None:
-    return used.thing.name if used is not None else None
-
-
-def _key(request: Request, operation: str) -> tuple[str, ...]:
-    """Return what tells a subscription from the others of a socket."""
-    if operation == "labthings:observeinvocation":
-        return operation, str(request.invocation_id)
-    if operation in _NAMED:
-        return operation, request.thing.thing.name, request.name
-    if operation in ("labthings:observeallactions", "labthings:observeall"):
-        return operation, _name_of(request.used) or ""
-    return operation, request.thing.thing.name
-
-
-def _kinds(request: Request, possible: frozenset[MessageKind]) -> frozenset[MessageKind]:
-    """Return which kinds of messages a client wants; all that are possible, if it does not say."""
-    said = request.members.get("kinds")
-    if said is None:
-        return possible
-    chosen = frozenset(kind for kind in possible if isinstance(said, list) and kind in said)
-    if not chosen or len(chosen) != len(said):
-        raise RequestError(
-            f"'kinds' of {request.operation!r} must be a list of some of: "
-            f"{', '.join(sorted(possible))}."
-        )
-    return chosen
+    def close(self) -> None:
+        """End all subscriptions."""
+        self._sentinel.close()
+        for key in list(self._subscriptions):
+            self.unsubscribe(key)

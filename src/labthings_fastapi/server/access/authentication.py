@@ -54,9 +54,9 @@ class Authentication:
         """True if every client must authenticate."""
         if security.authentication == "required" and not self._file.credentials:
             raise ServerConfigurationError(
-                f"security.authentication: it is 'required', but {self._file.path} has no credentials, "
-                "so every request would be refused. Make a token with `labthings-server token "
-                "create --role operator`."
+                "security.authentication: the value is 'required', but there are no credentials in "
+                f"{self._file.path}, so every request would be refused. Make a token with "
+                "`labthings-server token create --role operator`."
             )
         # Browsers keep cookies by host and not by port, so two servers need two names.
         digest = hashlib.sha256(str(self._file.path.resolve()).encode("utf-8", "replace"))

@@ -1,4 +1,4 @@
-"""What goes wrong, as a problem."""
+"""Errors become problem details."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from labthings_fastapi.bindings.interaction.failures import (
     InvalidMembers,
     ReportedFailure,
-    problem_of,
+    interaction_problem,
 )
 from labthings_fastapi.concurrency.bounded_executor import UserCodeExit
 from labthings_fastapi.exceptions import InvocationNotFoundError
@@ -24,7 +24,7 @@ def invalid(kind, text):
 
 
 @pytest.mark.parametrize(
-    ("error", "status", "said"),
+    ("error", "status", "detail"),
     [
         (invalid(int, b"{"), 400, "Speed: the body is not JSON"),
         (invalid(int, b'"x"'), 422, "Speed: "),
@@ -35,17 +35,17 @@ def invalid(kind, text):
         (InvocationNotFoundError("x"), 404, "There is no invocation"),
     ],
 )
-def test_an_error_becomes_a_problem(error, status, said):
-    problem = problem_of(error, "Speed", "/stage/speed")
+def test_an_error_becomes_a_problem(error, status, detail):
+    problem = interaction_problem(error, "Speed", "/stage/speed")
     assert problem.status == status
-    assert said in problem.detail
+    assert detail in problem.detail
     assert json.loads(problem.body())["instance"] == "/stage/speed"
 
 
-def test_no_space_stays_no_space_when_it_comes_from_user_code():
+def test_a_full_disk_in_user_code_is_still_status_507():
     import errno
 
     if sys.platform == "win32":
         pytest.skip("ENOSPC has another number")
     error = ReportedFailure("Log", OSError(errno.ENOSPC, "full"))
-    assert problem_of(error, "Log", "/x").status == 507
+    assert interaction_problem(error, "Log", "/x").status == 507

@@ -20,20 +20,20 @@ def numbered(number):
 
 @given(st.integers(0, 2**62 - 1), st.integers(0, 10_000))
 def test_the_number_can_be_read_again(number, subscription):
-    id = IDS.write(numbered(number), subscription)
+    id = IDS.id_of(numbered(number), subscription)
     assert (uuid.UUID(id).version, uuid.UUID(id).variant) == (8, uuid.RFC_4122)
-    assert IDS.read(id) == IDS.read(id.upper()) == f"here-{number}"
+    assert IDS.seq_of(id) == IDS.seq_of(id.upper()) == f"here-{number}"
 
 
 @given(st.text())
-def test_what_is_no_id_is_left_as_it_is(text):
-    assert IDS.read(text) == text
+def test_a_text_that_is_no_id_is_returned_unchanged(text):
+    assert IDS.seq_of(text) == text
 
 
 def test_two_subscriptions_have_two_ids_for_one_message():
-    assert IDS.write(numbered(5), 1) != IDS.write(numbered(5), 2)
+    assert IDS.id_of(numbered(5), 1) != IDS.id_of(numbered(5), 2)
 
 
-def test_an_id_of_another_life_is_one_that_the_broker_does_not_know():
-    id = NotificationIds(Broker("there")).write(numbered(5), 1)
-    assert not IDS.read(id).startswith("here-")
+def test_an_id_from_before_a_restart_gives_an_unknown_sequence_number():
+    other = NotificationIds(Broker("there")).id_of(numbered(5), 1)
+    assert not IDS.seq_of(other).startswith("here-")

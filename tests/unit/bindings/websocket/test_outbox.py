@@ -1,4 +1,4 @@
-"""Answers that wait to be sent."""
+"""Responses that wait until the client receives them."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ import asyncio
 
 import pytest
 
-from labthings_fastapi.bindings.websocket import outbox as module
-from labthings_fastapi.bindings.websocket.outbox import Outbox
+from labthings_fastapi.bindings.websocket import connection as module
+from labthings_fastapi.bindings.websocket.connection import Outbox
 
 
 @pytest.mark.parametrize(
-    ("limit", "texts"), [("MOST_WAITING", ["a", "b"]), ("MOST_CHARACTERS", ["ab"])]
+    ("limit", "texts"), [("MAX_RESPONSES", ["a", "b"]), ("MAX_CHARACTERS", ["ab"])]
 )
-def test_there_is_room_again_when_something_was_taken(monkeypatch, limit, texts):
+def test_a_full_outbox_has_room_again_after_a_response_was_taken(monkeypatch, limit, texts):
     monkeypatch.setattr(module, limit, 2)
-    rings = []
+    wakes = []
 
     async def fill_and_empty():
-        outbox = Outbox(lambda: rings.append(1))
+        outbox = Outbox(lambda: wakes.append(1))
         for text in texts:
-            await outbox.room()
+            await outbox.wait_for_room()
             outbox.put(text)
-        waiting = asyncio.ensure_future(outbox.room())
+        waiting = asyncio.ensure_future(outbox.wait_for_room())
         await asyncio.sleep(0)
         assert not waiting.done()
         assert outbox.take() == texts[0]
@@ -30,5 +30,5 @@ def test_there_is_room_again_when_something_was_taken(monkeypatch, limit, texts)
         return outbox
 
     outbox = asyncio.run(fill_and_empty())
-    assert len(rings) == len(texts)
+    assert len(wakes) == len(texts)
     assert bool(outbox) is (len(texts) > 1)

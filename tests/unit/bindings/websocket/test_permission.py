@@ -1,4 +1,4 @@
-"""What the door says of a client, on a socket."""
+"""Permissions of a client on a socket, and the audit of its changes."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ class Lamp(lt.Thing):
         pass
 
 
-def visitor(role, things=None):
+def actor(role, things=None):
     return Actor("Ada", role, things or {})
 
 
-class AccessMiddleware:
-    """Says what the real one says, of whoever it is told to."""
+class ScopeMiddleware:
+    """Sets the keys of the ASGI scope that the real access middleware sets."""
 
-    def __init__(self, app, said):
+    def __init__(self, app, keys):
         self.app = app
-        self.said = said
+        self.keys = keys
 
     async def __call__(self, scope, receive, send):
-        await self.app({**scope, **self.said}, receive, send)
+        await self.app({**scope, **self.keys}, receive, send)
 
 
 CHANGES = [
@@ -51,26 +51,26 @@ def server(tmp_path):
 
 
 @pytest.fixture
-def ask(server):
-    """Ask one thing, of whoever is behind the door."""
+def send_request(server):
+    """Send one request with these keys in the scope, and return the response."""
 
-    def send(operation, members, path="/lamp/ws", **door):
-        said.clear()
-        said.update({f"labthings.{name}": value for name, value in door.items()})
+    def send(operation, members, path="/lamp/ws", **access):
+        keys.clear()
+        keys.update({f"labthings.{name}": value for name, value in access.items()})
         with server.test_client() as client, client.websocket_connect(path) as socket:
             socket.send_json({"messageType": "request", "operation": operation, **members})
             return socket.receive_json()
 
-    said = {}
-    # Within the server's own door, which overwrites what others say.
-    server.app.add_middleware(AccessMiddleware, said=said)
+    keys = {}
+    # Inside the server's own access middleware, which sets the same keys.
+    server.app.add_middleware(ScopeMiddleware, keys=keys)
 
     return send
 
 
 @pytest.mark.parametrize(("operation", "members"), CHANGES)
-def test_a_viewer_changes_nothing(server, ask, operation, members):
-    error = ask(operation, members, actor=visitor("viewer"))["error"]
+def test_a_viewer_changes_nothing(server, send_request, operation, members):
+    error = send_request(operation, members, actor=actor("viewer"))["error"]
     assert error["status"] == 403
     assert "'Ada'" in error["detail"]
     assert "'lamp'" in error["detail"]
@@ -80,9 +80,11 @@ def test_a_viewer_changes_nothing(server, ask, operation, members):
 
 
 @pytest.mark.parametrize(("operation", "members"), CHANGES)
-def test_an_operator_whose_token_has_ended_changes_nothing(server, ask, operation, members):
-    door = {"actor": visitor("operator"), "still_holds": lambda: False}
-    error = ask(operation, members, **door)["error"]
+def test_an_operator_whose_token_has_ended_changes_nothing(
+    server, send_request, operation, members
+):
+    access = {"actor": actor("operator"), "still_holds": lambda: False}
+    error = send_request(operation, members, **access)["error"]
     assert error["status"] == 401
     assert "'lamp'" in error["detail"]
     assert "expired or was revoked" in error["detail"]
@@ -90,34 +92,34 @@ def test_an_operator_whose_token_has_ended_changes_nothing(server, ask, operatio
     assert server.action_manager.invocations == []
 
 
-def test_reading_does_not_ask_whether_the_token_still_holds(ask):
-    door = {"actor": visitor("operator"), "still_holds": lambda: False}
-    assert ask("readproperty", {"name": "level"}, **door)["value"] == 1
+def test_reading_does_not_check_the_token_again(send_request):
+    access = {"actor": actor("operator"), "still_holds": lambda: False}
+    assert send_request("readproperty", {"name": "level"}, **access)["value"] == 1
 
 
-def test_a_viewer_looks_at_everything(ask):
-    assert ask("readproperty", {"name": "level"}, actor=visitor("viewer"))["value"] == 1
-    assert "error" not in ask("labthings:observeall", {}, actor=visitor("viewer"))
+def test_a_viewer_reads_and_observes_everything(send_request):
+    assert send_request("readproperty", {"name": "level"}, actor=actor("viewer"))["value"] == 1
+    assert "error" not in send_request("labthings:observeall", {}, actor=actor("viewer"))
 
 
 @pytest.mark.parametrize("path", ["/ws", "/lamp/ws"])
-def test_an_operator_may_change_what_is_theirs(server, ask, path):
-    theirs, other = (visitor("viewer", {name: "operator"}) for name in ("lamp", "stage"))
+def test_an_operator_of_one_thing_may_change_that_thing_only(server, send_request, path):
+    of_lamp, of_stage = (actor("viewer", {name: "operator"}) for name in ("lamp", "stage"))
     members = {"name": "level", "value": 2, "thingID": "lamp"}
-    assert ask("writeproperty", members, path, actor=other)["error"]["status"] == 403
-    assert "error" not in ask("writeproperty", members, path, actor=theirs)
+    assert send_request("writeproperty", members, path, actor=of_stage)["error"]["status"] == 403
+    assert "error" not in send_request("writeproperty", members, path, actor=of_lamp)
     assert server.things["lamp"].level == 2
 
 
-def test_each_change_is_audited_with_its_outcome(ask):
+def test_each_change_is_audited_with_its_status(send_request):
     record = []
-    door = {"audit": lambda *entry: record.append(entry)}
+    access = {"audit": lambda *entry: record.append(entry)}
     for operation, members in [*CHANGES, ("invokeaction", {"name": "flash"})]:
-        ask(operation, members, **door)
-    ask("writeproperty", {"name": "level", "value": 11}, **door)
-    ask("writeproperty", {"name": "level", "value": 2}, actor=visitor("viewer"), **door)
-    ask("readproperty", {"name": "level"}, **door)
-    # Runs have records of their own, and what was not valid changed nothing.
+        send_request(operation, members, **access)
+    send_request("writeproperty", {"name": "level", "value": 11}, **access)
+    send_request("writeproperty", {"name": "level", "value": 2}, actor=actor("viewer"), **access)
+    send_request("readproperty", {"name": "level"}, **access)
+    # Invocations have records of their own, and requests that were not valid changed nothing.
     assert record == [
         ("lamp", "level", "writeproperty", 204),
         ("lamp", "properties", "writemultipleproperties", 204),
@@ -125,10 +127,12 @@ def test_each_change_is_audited_with_its_outcome(ask):
     ]
 
 
-def test_a_record_that_cannot_be_kept_keeps_nobody_from_an_answer(ask, caplog):
+def test_a_failure_of_the_audit_log_prevents_no_response(send_request, caplog):
     def fail(*_):
         raise OSError("full")
 
     with caplog.at_level(logging.ERROR, "labthings_fastapi.websocket"):
-        assert "error" not in ask("writeproperty", {"name": "level", "value": 2}, audit=fail)
+        assert "error" not in send_request(
+            "writeproperty", {"name": "level", "value": 2}, audit=fail
+        )
     assert "could not be audited" in caplog.text

@@ -1,4 +1,4 @@
-"""One open socket, or one that does not come to be open."""
+"""A socket that closes before it is open."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from labthings_fastapi.example_things import MyThing
 
 
 @pytest.mark.parametrize("error", [OSError, asyncio.CancelledError])
-def test_a_client_that_leaves_before_it_is_let_in_leaves_no_subscription(error):
+def test_a_client_that_disconnects_during_the_handshake_leaves_no_subscription(error):
     server = lt.ThingServer.from_things({"mine": MyThing})
 
     async def receive():
@@ -21,10 +21,10 @@ def test_a_client_that_leaves_before_it_is_let_in_leaves_no_subscription(error):
         assert message["type"] == "websocket.accept"
         raise error
 
-    async def come():
+    async def connect():
         scope = {"type": "websocket", "path": "/mine/ws", "headers": [], "subprotocols": []}
         with pytest.raises(error):
             await server.app(scope, receive, send)
 
-    asyncio.run(come())
+    asyncio.run(connect())
     assert not server.broker.is_heard
