@@ -1,10 +1,11 @@
-"""Programs that the tests of journal faults run, and kill, in processes of their own.
+"""Programs that the tests of journal faults run in other processes.
 
-`lives FILE COUNT SEED`: COUNT processes, one after another, write the same journal as fast as they
-can, until each is killed at a random moment. Prints what they were told, as JSON.
-`full FOLDER`: mounts a small disk there, fills it, and looks how the journal takes it.
+`starts FILE COUNT SEED`: COUNT processes, one after another, write the same journal, and each is
+killed at a random moment. Prints the ids of all committed records as JSON.
+`full FOLDER`: mounts a small disk there, fills it, and checks the journal.
+`full-from-the-start FOLDER`: the same, but the disk is full before the journal is opened.
 `read-only FOLDER`: mounts a disk there that cannot be written.
-`file-limit FILE`: lets the system refuse to make a file any longer, for a while.
+`file-limit FILE`: limits the size of files for a while.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ def started(boot_id: str, **changes: Any) -> InvocationRecord:
 
 
 def ended(record: InvocationRecord, size: int = 40) -> InvocationRecord:
-    """Return an end in which every part can be recognised."""
+    """Return a final record whose contents depend on its id."""
     return replace(
         record,
         status=InvocationStatus.COMPLETED,
@@ -62,65 +63,66 @@ def ended(record: InvocationRecord, size: int = 40) -> InvocationRecord:
 
 
 def is_whole(record: InvocationRecord) -> bool:
-    """Whether a record of an ended run is as it was put."""
-    again = ended(record)
-    return (record.output, record.log) == (again.output, again.log) and bool(record.time_ended)
+    """Return whether a final record is as it was put."""
+    expected = ended(record)
+    unchanged = (record.output, record.log) == (expected.output, expected.log)
+    return unchanged and record.time_ended is not None
 
 
 # A journal that is killed
 
 
-def live(path: Path, boot_id: str, told: int) -> None:
-    """Write runs for ever, and tell each thing that the journal says is committed."""
+def write_until_killed(path: Path, boot_id: str, pipe: int) -> None:
+    """Write invocations for ever, and report each commit to the pipe."""
     journal = SqliteJournal(path, boot_id=boot_id)
 
-    def tell(kind: str, id: UUID) -> None:
-        os.write(told, f"{kind} {id}\n".encode())
+    def report(kind: str, id: UUID) -> None:
+        os.write(pipe, f"{kind} {id}\n".encode())
 
     for record in journal.interrupt_open_invocations():
-        tell("interrupted", record.id)
-    waiting: deque[Future[None]] = deque()
+        report("interrupted", record.id)
+    futures: deque[Future[None]] = deque()
 
     def put(kind: str, record: InvocationRecord) -> None:
         future = journal.put(record)
-        future.add_done_callback(lambda done: None if done.exception() else tell(kind, record.id))
-        waiting.append(future)
-        if len(waiting) > IN_FLIGHT:
-            waiting.popleft().result(TIMEOUT)
+        future.add_done_callback(lambda done: None if done.exception() else report(kind, record.id))
+        futures.append(future)
+        if len(futures) > IN_FLIGHT:
+            futures.popleft().result(TIMEOUT)
 
-    going: deque[InvocationRecord] = deque()
+    open_records: deque[InvocationRecord] = deque()
     while True:
         record = started(boot_id)
         put("started", record)
-        going.append(record)
-        if len(going) > IN_FLIGHT // 4:
-            put("ended", ended(going.popleft()))
+        open_records.append(record)
+        if len(open_records) > IN_FLIGHT // 4:
+            put("ended", ended(open_records.popleft()))
 
 
-def lives(path: Path, count: int, seed: int) -> None:
-    dice = random.Random(seed)  # noqa: S311 - a moment, not a secret
-    told: dict[str, list[str]] = {"started": [], "ended": [], "interrupted": []}
+def starts(path: Path, count: int, seed: int) -> None:
+    generator = random.Random(seed)  # noqa: S311 - chooses moments, no secrets
+    reported: dict[str, list[str]] = {"started": [], "ended": [], "interrupted": []}
     for number in range(count):
-        hear, tell = os.pipe()
-        child = os.fork()  # nothing was imported twice, so 100 lives take seconds
+        read_end, write_end = os.pipe()
+        child = os.fork()  # modules are imported once, so that 100 starts take seconds
         if child == 0:
-            os.close(hear)
-            live(path, f"life {number}", tell)
-        os.close(tell)
-        with open(hear, "rb", buffering=0) as pipe:
-            heard = b""
-            lines = dice.randrange(1, 500)
-            while heard.count(b"\n") < lines and (more := pipe.read(4096)):
-                heard += more
+            os.close(read_end)
+            write_until_killed(path, f"start {number}", write_end)
+        os.close(write_end)
+        with open(read_end, "rb", buffering=0) as pipe:
+            output = b""
+            lines = generator.randrange(1, 500)
+            while output.count(b"\n") < lines and (more := pipe.read(4096)):
+                output += more
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
             while more := pipe.read(65536):
-                heard += more
-        for line in heard.decode().splitlines(keepends=True):
+                output += more
+        for line in output.decode().splitlines(keepends=True):
             kind, _, id = line.partition(" ")
-            if id.endswith("\n"):  # the last line may be torn
-                told[kind].append(id.strip())
-    print(json.dumps(told))  # noqa: T201
+            if id.endswith("\n"):  # the kill may have cut the last line
+                reported[kind].append(id.strip())
+    print(json.dumps(reported))  # noqa: T201
 
 
 # A disk that is full
@@ -138,7 +140,7 @@ def fill(folder: Path) -> Path:
     return ballast
 
 
-def refused(future: Future[None]) -> int | None:
+def errno_of(future: Future[None]) -> int | None:
     error = future.exception(TIMEOUT)
     return error.errno if isinstance(error, OSError) else None
 
@@ -150,20 +152,20 @@ def full(folder: Path) -> None:
     first, second, third = (started("one") for _ in range(3))
     journal.put(first).result(TIMEOUT)
     ballast = fill(folder)
-    assert refused(journal.put(ended(first, 1000))) == errno.ENOSPC
+    assert errno_of(journal.put(ended(first, 1000))) == errno.ENOSPC
     large = replace(second, input=b"x" * 50_000)
-    assert refused(journal.put(large)) == errno.ENOSPC
-    assert journal.get(first.id) == first, "what was recorded can still be read"
+    assert errno_of(journal.put(large)) == errno.ENOSPC
+    assert journal.get(first.id) == first, "committed records can be read"
     ballast.unlink()
-    assert journal.put(third).result(TIMEOUT) is None, "and the next one works"
+    assert journal.put(third).result(TIMEOUT) is None, "the next record is written"
     journal.sweep().result(TIMEOUT)
     found = journal.get(first.id)
     assert found is not None
-    assert found.status is InvocationStatus.COMPLETED, "the end was written after all"
+    assert found.status is InvocationStatus.COMPLETED, "the end was written later"
     ballast = fill(folder)
-    assert refused(journal.put(ended(third, 1000))) == errno.ENOSPC
+    assert errno_of(journal.put(ended(third, 1000))) == errno.ENOSPC
     ballast.unlink()
-    journal.close(TIMEOUT)  # the last moment at which it can be
+    journal.close(TIMEOUT)  # the last retry
     again = SqliteJournal(path, boot_id="one")
     kept = [again.get(record.id) for record in (first, second, third)]
     assert [record and record.status.value for record in kept] == ["completed", None, "completed"]
@@ -175,7 +177,7 @@ def full_from_the_start(folder: Path) -> None:
     ballast = fill(folder)
     journal, record = SqliteJournal(folder / "journal.sqlite", boot_id="one"), started("one")
     assert journal.interrupt_open_invocations() == []
-    assert refused(journal.put(record)) == errno.ENOSPC
+    assert errno_of(journal.put(record)) == errno.ENOSPC
     ballast.unlink()
     assert journal.put(record).result(TIMEOUT) is None
     assert journal.get(record.id) == record
@@ -200,8 +202,8 @@ def file_limit(path: Path) -> None:
     journal.put(first).result(TIMEOUT)
     length = max(file.stat().st_size for file in path.parent.iterdir())
     resource.setrlimit(resource.RLIMIT_FSIZE, (length, resource.RLIM_INFINITY))
-    assert refused(journal.put(replace(second, input=b"x" * 500_000))) is not None
-    assert refused(journal.put(ended(first, 20_000))) is not None
+    assert errno_of(journal.put(replace(second, input=b"x" * 500_000))) is not None
+    assert errno_of(journal.put(ended(first, 20_000))) is not None
     resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     assert journal.put(second).result(TIMEOUT) is None
     journal.sweep().result(TIMEOUT)
@@ -213,8 +215,8 @@ def file_limit(path: Path) -> None:
 
 if __name__ == "__main__":
     match sys.argv[1:]:
-        case ["lives", path, count, seed]:
-            lives(Path(path), int(count), int(seed))
+        case ["starts", path, count, seed]:
+            starts(Path(path), int(count), int(seed))
         case ["full", folder]:
             full(Path(folder))
         case ["full-from-the-start", folder]:

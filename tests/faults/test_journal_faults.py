@@ -1,4 +1,4 @@
-"""The journal when it is killed, its disk is full or its file is damaged: all of it for real."""
+"""Real faults of the journal: a killed process, a full disk, a damaged file."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ from uuid import UUID
 
 import pytest
 
-from labthings_fastapi.journal.record import InvocationRecord, JournalQuery
+from labthings_fastapi.journal.query import JournalQuery
+from labthings_fastapi.journal.record import InvocationRecord
 from labthings_fastapi.journal.sqlite import SqliteJournal
 from labthings_fastapi.messages.message import InvocationStatus
 
 TIMEOUT = 60.0
 PROGRAMS = Path(__file__).with_name("journal_under_fire.py")
-LIVES = 100
+STARTS = 100
 
 
 def loaded() -> ModuleType:
@@ -41,14 +42,14 @@ started: Callable[..., InvocationRecord] = fire.started
 ended: Callable[..., InvocationRecord] = fire.ended
 
 
-def perform(*arguments: object, namespace: bool = False) -> str:
-    """Run one of the programs; with a namespace, where it may mount what nobody else sees."""
+def run_program(*arguments: object, namespace: bool = False) -> str:
+    """Run one of the programs, in a mount namespace of its own if it mounts a disk."""
     prefix = ["unshare", "-rm"] if namespace else []
     finished = subprocess.run(
         [*prefix, sys.executable, PROGRAMS, *map(str, arguments)],
         capture_output=True,
         text=True,
-        timeout=560,  # pytest's own limit is reached before, where none other is set
+        timeout=560,  # the limit of pytest is shorter, unless a test sets a longer one
         check=False,
     )
     assert finished.returncode == 0, finished.stderr
@@ -56,20 +57,18 @@ def perform(*arguments: object, namespace: bool = False) -> str:
 
 
 def may_mount() -> bool:
-    """Whether this system lets anybody mount a disk in a namespace of its own."""
+    """Return whether this system allows to mount a disk in a namespace."""
     if not shutil.which("unshare"):
         return False
-    tried = subprocess.run(
+    attempt = subprocess.run(
         ["unshare", "-rm", "sh", "-c", "mount -t tmpfs -o size=1m none /mnt"],
         capture_output=True,
         check=False,
     )
-    return tried.returncode == 0
+    return attempt.returncode == 0
 
 
-mounts = pytest.mark.skipif(
-    not may_mount(), reason="nobody may mount a disk here: no `unshare -rm`, or not allowed"
-)
+mounts = pytest.mark.skipif(not may_mount(), reason="`unshare -rm` is missing or not allowed here")
 posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has neither fork nor rlimits")
 
 
@@ -91,25 +90,25 @@ def everything(journal: SqliteJournal) -> dict[UUID, InvocationRecord]:
 
 @posix
 @pytest.mark.timeout(600)  # the disk must be flushed thousands of times, which may be slow
-def test_what_was_told_as_recorded_is_there_after_a_hundred_kills(tmp_path: Path) -> None:
-    """And each run that a kill left open is interrupted by the next life, once."""
+def test_committed_records_are_there_after_a_hundred_kills(tmp_path: Path) -> None:
+    """And the next start interrupts each invocation that a kill left open, once."""
     path = tmp_path / "journal.sqlite"
-    told = json.loads(perform("lives", path, LIVES, random.randrange(10**9)))  # noqa: S311
+    reported = json.loads(run_program("starts", path, STARTS, random.randrange(10**9)))  # noqa: S311
     journal = opened(path, "the last")
     last = {str(record.id) for record in journal.interrupt_open_invocations()}
     found = {str(id): record for id, record in everything(journal).items()}
     journal.close(TIMEOUT)
     assert not list(tmp_path.glob("*.corrupt-*"))
-    assert len({record.boot_id for record in found.values()}) > LIVES // 2
-    assert set(told["started"]) <= set(found)
-    assert {found[id].status for id in told["ended"]} == {InvocationStatus.COMPLETED}
+    assert len({record.boot_id for record in found.values()}) > STARTS // 2
+    assert set(reported["started"]) <= set(found)
+    assert {found[id].status for id in reported["ended"]} == {InvocationStatus.COMPLETED}
     completed = [r for r in found.values() if r.status is InvocationStatus.COMPLETED]
     assert all(fire.is_whole(record) for record in completed)
     interrupted = {id for id, r in found.items() if r.status is InvocationStatus.ERROR}
     assert len(interrupted) + len(completed) == len(found), "some run is still open"
-    assert len(told["interrupted"]) == len(set(told["interrupted"]))
-    assert set(told["interrupted"]) | last <= interrupted
-    assert not set(told["interrupted"]) & last
+    assert len(reported["interrupted"]) == len(set(reported["interrupted"]))
+    assert set(reported["interrupted"]) | last <= interrupted
+    assert not set(reported["interrupted"]) & last
 
 
 # Full
@@ -117,19 +116,19 @@ def test_what_was_told_as_recorded_is_there_after_a_hundred_kills(tmp_path: Path
 
 @mounts
 @pytest.mark.parametrize("program", ["full", "full-from-the-start"])
-def test_a_full_disk_is_told_as_such_and_nothing_is_lost(tmp_path: Path, program: str) -> None:
-    """Each `put` fails with ENOSPC, reading goes on, ends are written once there is space."""
-    assert perform(program, tmp_path, namespace=True) == ""
+def test_a_full_disk_is_reported_and_nothing_is_lost(tmp_path: Path, program: str) -> None:
+    """Each `put` fails with ENOSPC, reading works, final records are written later."""
+    assert run_program(program, tmp_path, namespace=True) == ""
 
 
 @mounts
 def test_a_disk_that_cannot_be_written_is_refused_at_once(tmp_path: Path) -> None:
-    assert perform("read-only", tmp_path, namespace=True) == ""
+    assert run_program("read-only", tmp_path, namespace=True) == ""
 
 
 @posix
-def test_a_file_that_may_not_grow_costs_only_what_does_not_fit(tmp_path: Path) -> None:
-    assert perform("file-limit", tmp_path / "journal.sqlite") == ""
+def test_a_file_that_may_not_grow_loses_only_records_that_do_not_fit(tmp_path: Path) -> None:
+    assert run_program("file-limit", tmp_path / "journal.sqlite") == ""
 
 
 # Damaged
@@ -147,7 +146,7 @@ def header_is_garbage(content: bytearray) -> None:
     content[:100] = b"\xff" * 100
 
 
-def it_is_a_text(content: bytearray) -> None:
+def the_file_is_a_text(content: bytearray) -> None:
     content[:] = b"dear diary\n" * 1000
 
 
@@ -170,7 +169,7 @@ def the_format_is_of_the_future(content: bytearray) -> None:
 
 DAMAGES = [
     header_is_garbage,
-    it_is_a_text,
+    the_file_is_a_text,
     half_is_missing,
     the_middle_is_garbage,
     one_page_is_zero,
@@ -178,7 +177,7 @@ DAMAGES = [
 ]
 
 
-def loud(caplog: pytest.LogCaptureFixture) -> list[str]:
+def errors(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
 
 
@@ -198,7 +197,7 @@ def test_a_damaged_file_is_set_aside_and_a_new_one_begun(
     journal.close(TIMEOUT)
     (aside,) = tmp_path.glob("journal.sqlite.corrupt-*Z")
     assert aside.read_bytes() == content
-    (message,) = loud(caplog)
+    (message,) = errors(caplog)
     assert str(path) in message
     assert str(aside) in message
 
@@ -210,17 +209,17 @@ def test_an_empty_file_is_a_new_journal(tmp_path: Path, caplog: pytest.LogCaptur
     keep(journal, record)
     assert everything(journal) == {record.id: record}
     journal.close(TIMEOUT)
-    assert loud(caplog) == []
+    assert errors(caplog) == []
 
 
 @pytest.mark.parametrize("seed", range(30))
-def test_flipped_bytes_stop_nothing(tmp_path: Path, seed: int) -> None:
-    """What a flip does to a text cannot be noticed; what it does to the file must harm nobody."""
+def test_flipped_bits_stop_nothing(tmp_path: Path, seed: int) -> None:
+    """A changed text cannot be detected; a changed structure must not stop the journal."""
     path = tmp_path / "journal.sqlite"
     records = written(path)
-    content, dice = bytearray(path.read_bytes()), random.Random(seed)  # noqa: S311
+    content, generator = bytearray(path.read_bytes()), random.Random(seed)  # noqa: S311
     for _ in range(2 ** (seed % 8)):
-        content[dice.randrange(len(content))] ^= 1 << dice.randrange(8)
+        content[generator.randrange(len(content))] ^= 1 << generator.randrange(8)
     path.write_bytes(content)
     journal, record = opened(path, "two"), ended(started("two"))
     journal.interrupt_open_invocations()
@@ -236,7 +235,7 @@ def test_flipped_bytes_stop_nothing(tmp_path: Path, seed: int) -> None:
 
 
 def overwrite(path: Path) -> None:
-    """Damage a file that is in use, from another process, which leaves the locks alone."""
+    """Damage a file that is in use, from another process, which does not release the locks."""
     program = (
         "import sys; file = open(sys.argv[1], 'r+b'); size = file.seek(0, 2); "
         "file.seek(4096); file.write(b'\\xff' * (size - 4096))"
@@ -245,7 +244,7 @@ def overwrite(path: Path) -> None:
 
 
 def in_use(path: Path) -> tuple[SqliteJournal, list[InvocationRecord]]:
-    """Return a journal that works, and whose file is far larger than what it has in memory."""
+    """Return an open journal whose file is much larger than its cache."""
     records = [ended(started("one"), 800) for _ in range(400)]
     journal = opened(path)
     keep(journal, *records)
@@ -255,7 +254,7 @@ def in_use(path: Path) -> tuple[SqliteJournal, list[InvocationRecord]]:
     return journal, records
 
 
-def test_damage_is_noticed_by_a_reader_while_the_journal_is_used(
+def test_damage_is_found_by_a_reader_while_the_journal_is_used(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = tmp_path / "journal.sqlite"
@@ -275,10 +274,10 @@ def test_damage_is_noticed_by_a_reader_while_the_journal_is_used(
     assert everything(journal) == {record.id: record}
     journal.close(TIMEOUT)
     assert len(list(tmp_path.glob("*.corrupt-*Z"))) == 1
-    assert len(loud(caplog)) == 1
+    assert len(errors(caplog)) == 1
 
 
-def test_damage_is_noticed_by_the_writer_and_everybody_who_waits_is_served(
+def test_damage_is_found_by_the_writer_and_no_waiting_record_is_lost(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = tmp_path / "journal.sqlite"
@@ -288,14 +287,14 @@ def test_damage_is_noticed_by_the_writer_and_everybody_who_waits_is_served(
     assert everything(journal) == {record.id: record for record in records}
     journal.close(TIMEOUT)
     assert len(list(tmp_path.glob("*.corrupt-*Z"))) == 1
-    assert len(loud(caplog)) == 1
+    assert len(errors(caplog)) == 1
 
 
 # Two at once
 
 
 def test_two_journals_on_one_file_lose_nothing(tmp_path: Path) -> None:
-    """It should not happen, and a lock on the folder prevents it; but it must do no harm."""
+    """The lock on the settings folder prevents it, but it must not do harm."""
     path = tmp_path / "journal.sqlite"
     journals = [opened(path), opened(path)]
     start = threading.Barrier(2)
@@ -303,8 +302,8 @@ def test_two_journals_on_one_file_lose_nothing(tmp_path: Path) -> None:
     def put_many(journal: SqliteJournal) -> list[InvocationRecord]:
         start.wait()
         records = [ended(started("one")) for _ in range(500)]
-        for some in range(0, 500, 10):
-            keep(journal, *records[some : some + 10])
+        for first in range(0, 500, 10):
+            keep(journal, *records[first : first + 10])
         return records
 
     with ThreadPoolExecutor(2) as pool:

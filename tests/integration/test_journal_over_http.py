@@ -1,4 +1,4 @@
-"""The journal of a server: over HTTP, over restarts, and beside other servers."""
+"""The journal of a server: over HTTP, after restarts, and with a second server."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def serve(tmp_path):
     return make
 
 
-def test_nothing_is_made_on_the_disk_before_the_first_run(serve, tmp_path, ended):
+def test_no_file_is_created_before_the_first_run(serve, tmp_path, ended):
     with serve().test_client() as client:
         assert client.get("/stage/note").status_code == 200
         assert client.get("/journal").json() == {"records": [], "next": None}
@@ -77,13 +77,13 @@ def test_a_run_reads_the_same_after_a_restart_in_both_vocabularies(serve, ended)
     with serve(api_prefix="/api").test_client() as client:
         assert [client.get(url).json() for url in (href, own)] == before
         assert client.get(f"{own}/output").json() == 7
-        news = client.get(f"{own}/events")
-        assert '"status":"completed"' in news.text
+        events = client.get(f"{own}/events")
+        assert '"status":"completed"' in events.text
         assert client.get(own, headers={"Prefer": "wait=50"}).status_code == 200
         assert client.get(f"/api/stage/fail/{id}").status_code == 404, "it is of another action"
 
 
-def test_an_ended_run_of_an_earlier_life_cannot_be_cancelled(serve, ended, assert_problem):
+def test_an_ended_run_of_an_earlier_start_cannot_be_cancelled(serve, ended, assert_problem):
     with serve().test_client() as client:
         run = ended(client, client.post("/stage/fail").json()["href"])
     with serve().test_client() as client:
@@ -97,7 +97,7 @@ def test_an_ended_run_of_an_earlier_life_cannot_be_cancelled(serve, ended, asser
     ("action", "input", "media_type"),
     [("write", {"size": OUTPUT_LIMIT}, "application/json"), ("picture", None, "text/plain")],
 )
-def test_an_output_that_is_large_or_binary_is_referred_to(
+def test_a_large_or_binary_output_is_a_reference(
     serve, ended, assert_problem, action, input, media_type
 ):
     with serve().test_client() as client:
@@ -110,17 +110,17 @@ def test_an_output_that_is_large_or_binary_is_referred_to(
         assert media_type in assert_problem(client.get(f"{own}/output"), 409)["detail"]
 
 
-def test_a_run_of_this_life_is_gone_after_its_retention_but_in_the_journal(serve, assert_problem):
+def test_an_expired_run_is_gone_but_in_the_journal(serve, assert_problem):
     server = serve()
     with server.test_client() as client:
-        told = client.post("/stage/forgotten", headers={"Prefer": "wait=30"}).json()
+        run = client.post("/stage/forgotten", headers={"Prefer": "wait=30"}).json()
         server.action_manager.expire_invocations()
-        assert_problem(client.get(told["href"]), 404)
-        assert_problem(client.get(f"/action_invocations/{told['id']}"), 404)
-        assert client.get(f"/journal/{told['id']}").json()["output"] == 1
+        assert_problem(client.get(run["href"]), 404)
+        assert_problem(client.get(f"/action_invocations/{run['id']}"), 404)
+        assert client.get(f"/journal/{run['id']}").json()["output"] == 1
 
 
-def test_the_same_server_object_may_live_again(serve, ended):
+def test_a_server_object_may_be_started_again(serve, ended):
     server = serve()
     for number in range(2):
         with server.test_client() as client:
@@ -138,7 +138,7 @@ def test_a_second_server_of_this_process_records_in_memory(serve, ended, caplog)
         assert first.get("/journal").json()["records"] == []
 
 
-def test_a_journal_in_memory_may_be_chosen(serve, ended, tmp_path):
+def test_the_journal_may_be_in_memory(serve, ended, tmp_path):
     server = serve(journal="memory")
     with server.test_client() as client:
         ended(client, client.post("/stage/add").json()["href"])
@@ -148,13 +148,15 @@ def test_a_journal_in_memory_may_be_chosen(serve, ended, tmp_path):
 
 def test_the_journal_may_be_elsewhere(serve, ended, tmp_path):
     path = tmp_path / "else" / "runs.db"
-    with serve(journal={"path": path, "keep_days": 1, "synchronous": "FULL"}).test_client() as it:
-        ended(it, it.post("/stage/add").json()["href"])
+    with serve(
+        journal={"path": path, "keep_days": 1, "synchronous": "FULL"}
+    ).test_client() as client:
+        ended(client, client.post("/stage/add").json()["href"])
     assert path.is_file()
 
 
 @pytest.mark.parametrize("journal", ["postgres", {"keep_days": 0}, {"kept": 1}, 5])
-def test_an_odd_journal_is_a_mistake_of_the_configuration(serve, journal):
+def test_an_invalid_journal_is_a_configuration_error(serve, journal):
     with pytest.raises(ServerConfigurationError, match="journal"):
         serve(journal=journal)
 
@@ -173,7 +175,7 @@ sys.stdin.read()
 
 @pytest.fixture
 def other_process(tmp_path):
-    """Let another process hold the settings folder, from when it is called until the end."""
+    """Return a function that lets another process lock the settings folder until the test ends."""
     started = []
 
     def hold():
@@ -194,7 +196,7 @@ def other_process(tmp_path):
         process.communicate(timeout=30)
 
 
-def test_a_folder_of_another_process_is_refused_before_anything_is_opened(serve, other_process):
+def test_a_folder_that_another_process_uses_is_refused_at_the_start(serve, other_process):
     process = other_process()
     server = serve()
     with pytest.raises(FolderInUseError, match=str(process.pid)), server.test_client():
@@ -219,7 +221,7 @@ def test_the_command_ends_with_3_and_names_the_process(other_process, tmp_path):
     assert "Traceback" not in ended.stderr
 
 
-def test_a_server_that_comes_second_with_its_first_run_moves_nothing(
+def test_a_server_whose_folder_was_locked_meanwhile_starts_no_run(
     serve, other_process, assert_problem
 ):
     with serve().test_client() as client:

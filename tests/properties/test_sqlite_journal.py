@@ -1,4 +1,4 @@
-"""The journal in a file against the journal in memory: whatever is asked, they answer alike."""
+"""The journal in a file and the journal in memory give equal answers to random calls."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from hypothesis.stateful import RuleBasedStateMachine, rule
 
 from labthings_fastapi.journal.journal import Journal, MemoryJournal
 from labthings_fastapi.journal.keys import IdempotencyKey
-from labthings_fastapi.journal.record import InvocationRecord, JournalQuery
+from labthings_fastapi.journal.query import JournalQuery
+from labthings_fastapi.journal.record import InvocationRecord
 from labthings_fastapi.journal.sqlite import SqliteJournal
 from labthings_fastapi.messages.message import InvocationStatus
 
@@ -32,7 +33,7 @@ things = st.sampled_from(THINGS)
 actions = st.sampled_from(["move", "grab"])
 statuses = st.sampled_from(InvocationStatus)
 times = st.integers(-3, 3).map(lambda number: NOON + timedelta(seconds=number / 3))
-any_text = st.text(st.characters(), max_size=8)  # half surrogate pairs and NULs too
+any_text = st.text(st.characters(), max_size=8)  # also half surrogate pairs and NULs
 values: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | any_text,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(any_text, inner, max_size=3),
@@ -42,8 +43,8 @@ objects = st.dictionaries(any_text, values, max_size=3)
 payloads = values.map(lambda value: json.dumps(value).encode()) | st.binary(max_size=8)
 
 
-def of_one_run(record: InvocationRecord) -> InvocationRecord:
-    """Let all records of a run have the same Thing, actor and time of request, as journals may."""
+def of_one_invocation(record: InvocationRecord) -> InvocationRecord:
+    """Give all records of an invocation the same Thing, actor and time, as the port demands."""
     number = record.id.int % 16
     return replace(
         record,
@@ -70,7 +71,7 @@ records = st.builds(
     log=st.lists(objects | any_text.map(lambda text: {"message": text}), max_size=3).map(tuple),
     progress=st.none() | objects,
     boot_id=st.just("one"),
-).map(of_one_run)
+).map(of_one_invocation)
 queries = st.builds(
     JournalQuery,
     thing=st.none() | things | any_text,
@@ -85,7 +86,7 @@ key_names = st.tuples(st.sampled_from(["k1", "k2", "ü"]), things, actions)
 
 
 class JournalMachine(RuleBasedStateMachine):
-    """Put, look for, restart, in any order."""
+    """Random calls, among them restarts."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -143,7 +144,7 @@ class JournalMachine(RuleBasedStateMachine):
     def remember(self, name: tuple[str, str, str], record: InvocationRecord) -> None:
         key = IdempotencyKey(*name, input_digest="f00", invocation=record.id, time=self.now)
         kept = self.sqlite.remember_key(key)
-        # At a restart, a key without a run would be forgotten.
+        # Without a record, the key would be deleted at a restart.
         self.put([record])
         assert kept.result(TIMEOUT) == self.memory.remember_key(key).result(TIMEOUT)
 

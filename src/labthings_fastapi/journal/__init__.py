@@ -1,1 +1,1 @@
-"""The lasting record of every run: the record, the port, and the journal in memory."""
+"""The lasting record of every invocation and mutation: the port, in memory and in SQLite."""

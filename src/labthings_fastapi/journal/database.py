@@ -1,4 +1,4 @@
-"""The file of the journal: opening it, reading from many threads, setting a damaged one aside."""
+"""The file of the journal: opening it, reading it on many threads, replacing a damaged one."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-CHECKED_BYTES: Final = 64 * 1024 * 1024
-"""Up to this size a file is looked through when it is opened; damage in others shows later."""
-IDLE_READERS: Final = 4
-ASIDE_LIMIT: Final = 10
-"""Files that one process sets aside; then the disk is at fault, and should not be filled."""
-_READERS_SECONDS: Final = 10.0
+MAX_CHECKED_BYTES: Final = 64 * 1024 * 1024
+"""Larger files are not checked when they are opened; damage in them is found later."""
+MAX_IDLE_READERS: Final = 4
+MAX_SET_ASIDE: Final = 10
+"""Damaged files that one process renames. With more, the disk is broken and must not be filled."""
+_READERS_TIMEOUT: Final = 10.0
 _COMPANIONS: Final = ("-wal", "-shm", "-journal")
 
 
 class Database:
     """One database file.
 
-    `connection`, `set_aside` and `close` belong to the writer's thread; `reading` and `number` to
-    every thread. Nothing is made before the first call of `connection`.
+    Only the writer's thread may call `connection`, `abandon`, `set_aside` and `close`; any thread
+    may use the rest. No file is created before the first call of `connection`.
     """
 
     def __init__(
@@ -54,23 +54,21 @@ class Database:
         self._vfs = vfs
         self._connection: sqlite3.Connection | None = None
         self._identity: tuple[int, int] | None = None
-        self._aside = 0
+        self._set_aside_count = 0
         self._readers = threading.Condition()  # guards the four below
         self._generation = 0
         self._is_open = False
         self._idle: list[sqlite3.Connection] = []
-        self._reading = 0
-
-    # --- the writer's side ----------------------------------------------------------------
+        self._active_readers = 0
 
     def connection(self) -> sqlite3.Connection:
-        """Return the writer's connection; the folder and the file are made if they are missing.
+        """Return the writer's connection, and create the folder and the file if they are missing.
 
         Raises:
             OSError, sqlite3.Error: the file cannot be used now.
         """
         if self._identity is not None and self._file_identity() != self._identity:
-            self._miss()
+            self._replace_missing_file()
         if self._connection is not None:
             return self._connection
         try:
@@ -87,7 +85,7 @@ class Database:
         connection = self._connect("rwc")
         try:
             if self._identity is None and self._is_small():
-                check(connection)  # first, so that a damaged file is set aside as it was found
+                check(connection)  # before any change, so that a damaged file is kept as it was
             prepare(connection, str(self.path), self._synchronous)
             self._identity = self._file_identity()
         except BaseException:
@@ -99,11 +97,11 @@ class Database:
         return connection
 
     def _is_small(self) -> bool:
-        return self.path.exists() and self.path.stat().st_size <= CHECKED_BYTES
+        return self.path.exists() and self.path.stat().st_size <= MAX_CHECKED_BYTES
 
     def _connect(self, mode: str) -> sqlite3.Connection:
         name = self.path.absolute().as_posix()
-        # Three slashes before a drive letter and four before a share, as SQLite wants them.
+        # SQLite needs three slashes before a drive letter, and four before a network share.
         uri = f"file://{'' if name.startswith('/') else '/'}{urllib.parse.quote(name)}?mode={mode}"
         if self._vfs is not None:
             uri += f"&vfs={urllib.parse.quote(self._vfs)}"
@@ -113,121 +111,127 @@ class Database:
 
     def _file_identity(self) -> tuple[int, int] | None:
         try:
-            found = self.path.stat()
+            status = self.path.stat()
         except OSError:
             return None
-        return found.st_dev, found.st_ino
+        return status.st_dev, status.st_ino
 
-    def _miss(self) -> None:
-        """The path no longer leads to the open file: let go of it, or write into the void."""
+    def _replace_missing_file(self) -> None:
+        """Close a file that is no longer at the path: records in it could not be found."""
         LOGGER.error(
-            "The journal %s was moved or deleted while it was in use. A new one is begun: earlier "
-            "runs are in the file that was moved.",
+            "The journal %s was moved or deleted while it was in use. A new file is started; "
+            "earlier runs are in the file that was moved.",
             self.path,
         )
-        self._forget()
+        self._close_all()
 
     def abandon(self) -> None:
-        """After a failure: close the connection, so that the next one starts afresh."""
+        """Close the writer's connection after an error; `connection` opens a new one."""
         connection, self._connection = self._connection, None
         if connection is not None:
             with contextlib.suppress(sqlite3.Error):
                 connection.close()
 
-    def _forget(self) -> None:
-        """Let go of the file in every thread."""
-        self.abandon()
-        self._identity = None
+    def _close_all(self) -> None:
+        """Close the writer's connection and idle readers; active readers are closed after use."""
         with self._readers:
             self._generation += 1
             self._is_open = False
             idle, self._idle = self._idle, []
         for reader in idle:
             reader.close()
+        # The last one, because a reader cannot merge the write-ahead log into the file.
+        self.abandon()
+        self._identity = None
 
     def set_aside(self, error: BaseException) -> bool:
-        """Rename a file that cannot be used, loudly; False if that is impossible too."""
-        if self._aside >= ASIDE_LIMIT:
+        """Rename a file that cannot be used, and log it; False if it cannot be renamed either."""
+        if self._set_aside_count >= MAX_SET_ASIDE:
             return False
-        self._forget()
-        self._aside += 1
+        self._close_all()
+        self._set_aside_count += 1
         label = "newer" if isinstance(error, NewerVersionError) else "corrupt"
         try:
-            aside = self._rename(label)
+            new_path = self._rename(label)
         except OSError as reason:
             LOGGER.error(
-                "The journal %s cannot be used (%s) and could not be set aside either (%s): move "
-                "it elsewhere. Runs are not recorded until then.",
+                "The journal %s cannot be used (%s) and cannot be renamed (%s). Runs are not "
+                "recorded until the file is moved to another place.",
                 *(self.path, error, reason),
             )
             return False
         LOGGER.error(
-            "The journal %s cannot be used (%s). It was set aside as %s, and a new one is begun: "
-            "earlier runs are in that file only.",
-            *(self.path, error, aside),
+            "The journal %s cannot be used (%s). It was renamed to %s, and a new file is started; "
+            "earlier runs are in the renamed file only.",
+            *(self.path, error, new_path),
         )
         return True
 
     def _rename(self, label: str) -> Path:
         stem = f"{self.path.name}.{label}-{self._clock():%Y%m%dT%H%M%SZ}"
-        aside, number = self.path.with_name(stem), 0
-        while aside.exists():
+        new_path, number = self.path.with_name(stem), 0
+        while new_path.exists():
             number += 1
-            aside = self.path.with_name(f"{stem}-{number}")
+            new_path = self.path.with_name(f"{stem}-{number}")
         try:
-            self.path.rename(aside)
+            self.path.rename(new_path)
         except PermissionError:
-            # Windows renames no file that somebody has open.
+            # Windows cannot rename an open file.
             with self._readers:
-                self._readers.wait_for(lambda: self._reading == 0, _READERS_SECONDS)
-            self.path.rename(aside)
+                self._readers.wait_for(lambda: self._active_readers == 0, _READERS_TIMEOUT)
+            self.path.rename(new_path)
         with self._readers:
-            # Who has begun to read since we let go of the file has opened this one, not the next.
+            # Readers that began between the closing and the renaming have opened the old file.
             self._generation += 1
         for suffix in _COMPANIONS:
             with contextlib.suppress(FileNotFoundError):
-                self.path.with_name(self.path.name + suffix).rename(f"{aside}{suffix}")
-        return aside
+                self.path.with_name(self.path.name + suffix).rename(f"{new_path}{suffix}")
+        return new_path
 
     def close(self) -> None:
-        """Let go of the file; `reading` still works, one connection at a time."""
-        self._forget()
-
-    # --- the readers' side ----------------------------------------------------------------
+        """Close the file; `reading` still works and opens a connection for each use."""
+        self._close_all()
 
     @property
-    def number(self) -> int | None:
-        """Which file this is, of those that were opened here one after another; None if closed."""
+    def exists(self) -> bool:
+        """Whether the file is open or is on the disk."""
+        return self.generation is not None or self.path.exists()
+
+    @property
+    def generation(self) -> int | None:
+        """A number that changes when another file is opened at this path; None if none is open."""
         with self._readers:
             return self._generation if self._is_open else None
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """Lend a connection that sees what is committed, and writes nothing."""
+        """Provide a connection that sees committed records, and cannot write."""
         with self._readers:
             generation = self._generation
             reader = self._idle.pop() if self._idle else None
-            self._reading += 1
+            self._active_readers += 1
         try:
             if reader is None:
-                # "ro" also because such a connection, if it is the last, removes no files.
+                # "ro" also because the last connection would otherwise delete the log's files.
                 reader = self._connect("ro")
                 prepare_reader(reader)
             yield reader
         except BaseException:
-            self._give_back(reader, None)
+            self._return_reader(reader, None)
             raise
-        self._give_back(reader, generation)
+        self._return_reader(reader, generation)
 
-    def _give_back(self, reader: sqlite3.Connection | None, generation: int | None) -> None:
+    def _return_reader(self, reader: sqlite3.Connection | None, generation: int | None) -> None:
         with self._readers:
             keep = (
-                self._is_open and generation == self._generation and len(self._idle) < IDLE_READERS
+                self._is_open
+                and generation == self._generation
+                and len(self._idle) < MAX_IDLE_READERS
             )
             if keep and reader is not None:
                 self._idle.append(reader)
         if not keep and reader is not None:
             reader.close()
         with self._readers:
-            self._reading -= 1
+            self._active_readers -= 1
             self._readers.notify_all()

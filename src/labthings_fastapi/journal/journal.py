@@ -1,4 +1,4 @@
-"""The port through which runs are recorded and found again, and the journal in memory."""
+"""The port through which invocations and mutations are recorded and found, and a memory journal."""
 
 from __future__ import annotations
 
@@ -7,180 +7,245 @@ import threading
 from abc import ABC, abstractmethod
 from collections import OrderedDict
 from concurrent.futures import Future
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from labthings_fastapi.exceptions import ServerNotRunningError
 
 from .keys import utc_now
-from .record import RecordPage, decode_cursor, encode_cursor, newest_first
+from .query import RecordPage, decode_cursor, encode_cursor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from datetime import datetime
     from uuid import UUID
 
     from .keys import IdempotencyKey
-    from .record import InvocationRecord, JournalQuery
+    from .mutation import MutationRecord
+    from .query import JournalQuery, RecordT
+    from .record import InvocationRecord
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 
 class Journal(ABC):
-    """The record of every run; all methods may be called from any thread."""
+    """The records of invocations and mutations; any thread may call every method."""
 
     @abstractmethod
     def put(self, record: InvocationRecord) -> Future[None]:
-        """Keep a record, in place of an earlier one of the same run; never waits for a disk.
+        """Store a record, replacing an earlier one of the same invocation; never waits for a disk.
 
-        All records of a run have the same Thing, time of request and actor.
+        All records of an invocation have the same Thing, time of request and actor.
 
-        The future is done when the record is committed, in the order in which records of one run
-        were put. It holds the error if the record could not be written, and
-        `ServerNotRunningError` if the journal was closed.
+        The future is done when the record is committed, in the order in which records of one
+        invocation were put. It has the error if the record could not be written, and
+        `ServerNotRunningError` if the journal is closed.
         """
+
+    @abstractmethod
+    def put_mutation(self, record: MutationRecord) -> Future[None]:
+        """Store a mutation; never waits for a disk. The errors are as in `put`."""
 
     @abstractmethod
     def get(self, id: UUID) -> InvocationRecord | None:
-        """Return the record of a run as last committed, or None; may wait for a disk."""
+        """Return the last committed record of an invocation, or None; may wait for a disk."""
 
     @abstractmethod
-    def search(self, query: JournalQuery) -> RecordPage:
-        """Return the runs that match, newest first; may wait for a disk.
+    def get_mutation(self, id: UUID) -> MutationRecord | None:
+        """Return a committed mutation, or None; may wait for a disk."""
 
-        Pages follow one another without a repeat or a hole while runs are added.
+    @abstractmethod
+    def search(self, query: JournalQuery) -> RecordPage[InvocationRecord]:
+        """Return the invocations that match, newest first; may wait for a disk.
+
+        Pages have no repeats and no gaps, also while records are added.
 
         Raises:
-            RequestError: the query's cursor was not made by a journal.
+            RequestError: no journal made the query's cursor.
         """
 
     @abstractmethod
-    def remember_key(self, key: IdempotencyKey) -> Future[IdempotencyKey]:
-        """Let a key stand for a run, unless it stands for one already; never waits for a disk.
+    def search_mutations(self, query: JournalQuery) -> RecordPage[MutationRecord]:
+        """Return the mutations that match, newest first, as `search` does for invocations."""
 
-        The result is the key as it is kept: this one or, for 24 hours, the one that was first. Put
-        the run's record after it, and no crash can leave the record without its key. Errors are
-        those of `put`.
+    def search_all(self, query: JournalQuery) -> RecordPage[InvocationRecord | MutationRecord]:
+        """Return invocations and mutations that match in one list, newest first, as `search`."""
+        invocations, mutations = self.search(query), self.search_mutations(query)
+        found: list[InvocationRecord | MutationRecord]
+        found = [*invocations.records, *mutations.records]
+        found.sort(key=lambda record: record.sort_key, reverse=True)
+        has_more = (
+            len(found) > query.limit
+            or invocations.next_cursor is not None
+            or mutations.next_cursor is not None
+        )
+        page = tuple(found[: query.limit])
+        return RecordPage(page, encode_cursor(page[-1].sort_key) if has_more else None)
+
+    @abstractmethod
+    def remember_key(self, key: IdempotencyKey) -> Future[IdempotencyKey]:
+        """Store a key, unless it is in use already; never waits for a disk.
+
+        The result is the stored key: this one or, for 24 hours, the first one. Put the record of
+        the invocation after its key; then no crash can leave the record without the key. The
+        errors are as in `put`.
         """
 
     @abstractmethod
     def forget_key(self, key: IdempotencyKey) -> Future[None]:
-        """Let a key stand for nothing, because its run was refused; never waits for a disk.
+        """Delete a key, because its invocation was refused; never waits for a disk.
 
-        Does nothing if the key stands for another run than `key` says. Errors are those of `put`.
+        Does nothing if the stored key belongs to another invocation. The errors are as in `put`.
         """
 
     @abstractmethod
     def find_key(self, key: str, thing: str, action: str) -> IdempotencyKey | None:
-        """Return what a key stands for, or None after 24 hours; may wait for a disk."""
+        """Return a stored key, or None if it is unknown or expired; may wait for a disk."""
 
     @abstractmethod
     def interrupt_open_invocations(self) -> list[InvocationRecord]:
-        """End the runs that an earlier life of the server left open, and return them as ended.
+        """End the invocations that an earlier start of the server left open, and return them.
 
-        For the start of a server, before its first run; may wait for a disk. They are recognised
-        by their incarnation, never by their age. Keys whose run was never recorded are forgotten,
-        so that a client may ask again. Never raises because of what is on the disk.
+        For the start of a server, before its first invocation; may wait for a disk. The `boot_id`
+        of a record decides, never its age. Keys without a record of their invocation are deleted,
+        so that a client may send the request again. Bad contents of the disk raise no error.
         """
 
     @abstractmethod
     def close(self, timeout: float) -> None:
-        """Stop taking records, and wait up to `timeout` seconds for those taken; harmless twice."""
+        """Accept no more records, and wait up to `timeout` seconds for pending ones; idempotent."""
 
 
 def closed_error(loss: str) -> ServerNotRunningError:
-    """Say that a journal takes nothing any more, and what is lost by that."""
+    """Return the error of a closed journal; `loss` says what was not recorded."""
     return ServerNotRunningError(f"The journal is closed: {loss}.")
 
 
 class MemoryJournal(Journal):
-    """A journal that lives as long as the process and keeps the newest `limit` runs."""
+    """A journal in memory with the newest `limit` invocations, mutations and keys each.
+
+    Raises:
+        ValueError: `limit` is not positive.
+    """
 
     def __init__(self, limit: int = 10_000, *, clock: Callable[[], datetime] = utc_now) -> None:
+        """Start empty; `clock` returns aware UTC."""
         if limit < 1:
-            raise ValueError(f"limit is {limit}, but a journal keeps at least one run.")
+            raise ValueError(f"limit is {limit}, but the smallest journal has 1 invocation.")
         self._limit = limit
         self._clock = clock
-        self._lock = threading.Lock()  # guards the three below
-        self._records: OrderedDict[UUID, InvocationRecord] = OrderedDict()  # by first put
-        self._keys: OrderedDict[tuple[str, str, str], IdempotencyKey] = (
-            OrderedDict()
-        )  # by first use
+        self._lock = threading.Lock()  # guards the four below
+        self._records: OrderedDict[UUID, InvocationRecord] = OrderedDict()
+        self._mutations: OrderedDict[UUID, MutationRecord] = OrderedDict()
+        self._keys: OrderedDict[tuple[str, str, str], IdempotencyKey] = OrderedDict()
         self._closed = False
 
     def put(self, record: InvocationRecord) -> Future[None]:
-        """Keep a record; the future is done already."""
-        future: Future[None] = Future()
+        """Store a record; the future is already done."""
         with self._lock:
-            taken = not self._closed
-            if taken:
+            if not self._closed:
                 self._records[record.id] = record
-                if len(self._records) > self._limit:
-                    self._records.popitem(last=False)
-        if taken:
-            future.set_result(None)
-        else:
-            future.set_exception(closed_error(f"run {record.id} was not recorded"))
-        return future
+                self._limit_size(self._records)
+                return _result(None)
+        return _failure(closed_error(f"run {record.id} was not recorded"))
+
+    def put_mutation(self, record: MutationRecord) -> Future[None]:
+        """Store a mutation; the future is already done."""
+        with self._lock:
+            if not self._closed:
+                self._mutations[record.id] = record
+                self._limit_size(self._mutations)
+                return _result(None)
+        return _failure(closed_error(f"mutation {record.id} was not recorded"))
 
     def get(self, id: UUID) -> InvocationRecord | None:
-        """Return the record of a run, or None if it is unknown or was pushed out by newer ones."""
+        """Return the record of an invocation, or None if it is unknown or was dropped."""
         with self._lock:
             return self._records.get(id)
 
-    def search(self, query: JournalQuery) -> RecordPage:
-        """Return the runs that match, newest first."""
-        before = None if query.cursor is None else decode_cursor(query.cursor)
+    def get_mutation(self, id: UUID) -> MutationRecord | None:
+        """Return a mutation, or None if it is unknown or was dropped."""
+        with self._lock:
+            return self._mutations.get(id)
+
+    def search(self, query: JournalQuery) -> RecordPage[InvocationRecord]:
+        """Return the invocations that match, newest first."""
         with self._lock:
             records = list(self._records.values())
-        found = heapq.nlargest(
-            query.limit + 1,
-            (
-                record
-                for record in records
-                if (before is None or newest_first(record) < before) and query.matches(record)
-            ),
-            key=newest_first,
-        )
-        page = tuple(found[: query.limit])
-        return RecordPage(page, encode_cursor(page[-1]) if len(found) > query.limit else None)
+        return _page(records, query, query.matches)
+
+    def search_mutations(self, query: JournalQuery) -> RecordPage[MutationRecord]:
+        """Return the mutations that match, newest first."""
+        with self._lock:
+            records = list(self._mutations.values())
+        return _page(records, query, query.matches_mutation)
 
     def remember_key(self, key: IdempotencyKey) -> Future[IdempotencyKey]:
-        """Let a key stand for a run; the newest `limit` keys are kept."""
-        future: Future[IdempotencyKey] = Future()
+        """Store a key, unless it is in use already; the future is already done."""
         now = self._clock()
         with self._lock:
-            taken = not self._closed
-            held = self._keys.get(key.name)
-            if taken and (held is None or held.has_expired(now)):
-                self._keys[key.name] = held = key
-                self._keys.move_to_end(key.name)
-                if len(self._keys) > self._limit:
-                    self._keys.popitem(last=False)
-        if taken:
-            future.set_result(held or key)
-        else:
-            future.set_exception(closed_error(f"key {key.key!r} was not remembered"))
-        return future
+            if not self._closed:
+                stored = self._keys.get(key.name)
+                if stored is None or stored.has_expired(now):
+                    self._keys[key.name] = stored = key
+                    self._keys.move_to_end(key.name)
+                    self._limit_size(self._keys)
+                return _result(stored)
+        return _failure(closed_error(f"key {key.key!r} was not remembered"))
 
     def forget_key(self, key: IdempotencyKey) -> Future[None]:
-        """Let a key stand for nothing."""
-        future: Future[None] = Future()
+        """Delete a key; the future is already done."""
         with self._lock:
-            held = self._keys.get(key.name)
-            if held is not None and held.invocation == key.invocation:
+            stored = self._keys.get(key.name)
+            if stored is not None and stored.invocation == key.invocation:
                 del self._keys[key.name]
-        future.set_result(None)
-        return future
+        return _result(None)
 
     def find_key(self, key: str, thing: str, action: str) -> IdempotencyKey | None:
-        """Return what a key stands for, or None."""
+        """Return a stored key, or None."""
         with self._lock:
-            held = self._keys.get((key, thing, action))
-        return None if held is None or held.has_expired(self._clock()) else held
+            stored = self._keys.get((key, thing, action))
+        return None if stored is None or stored.has_expired(self._clock()) else stored
 
     def interrupt_open_invocations(self) -> list[InvocationRecord]:
-        """Return nothing: a journal in memory knows of no earlier life."""
+        """Return nothing: a memory journal has no records of an earlier start."""
         return []
 
     def close(self, timeout: float) -> None:  # noqa: ARG002
-        """Stop taking records; what was kept can still be read."""
+        """Accept no more records; stored records can still be read."""
         with self._lock:
             self._closed = True
+
+    def _limit_size(self, entries: OrderedDict[K, V]) -> None:
+        if len(entries) > self._limit:
+            entries.popitem(last=False)
+
+
+def _result(value: V) -> Future[V]:
+    future: Future[V] = Future()
+    future.set_result(value)
+    return future
+
+
+def _failure(error: Exception) -> Future[V]:
+    future: Future[V] = Future()
+    future.set_exception(error)
+    return future
+
+
+def _page(
+    records: Iterable[RecordT], query: JournalQuery, matches: Callable[[RecordT], bool]
+) -> RecordPage[RecordT]:
+    before = None if query.cursor is None else decode_cursor(query.cursor)
+    found = heapq.nlargest(
+        query.limit + 1,
+        (
+            record
+            for record in records
+            if (before is None or record.sort_key < before) and matches(record)
+        ),
+        key=lambda record: record.sort_key,
+    )
+    page = tuple(found[: query.limit])
+    has_more = len(found) > query.limit
+    return RecordPage(page, encode_cursor(page[-1].sort_key) if has_more else None)

@@ -1,4 +1,4 @@
-"""What a client called a request, so that sending it twice starts one run (`Idempotency-Key`)."""
+"""Names that clients give to requests, so that a repeated request starts one invocation only."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
 KEY_LIFETIME = timedelta(hours=24)
-"""How long a key stands for its run; later it may name another one."""
+"""How long a key belongs to its invocation; later it may be used for another one."""
 
 
 def utc_now() -> datetime:
@@ -20,13 +20,13 @@ def utc_now() -> datetime:
 
 
 def input_digest(input: bytes) -> str:
-    """Return what tells one input from another, without keeping it."""
+    """Return a digest by which inputs are compared, so that the input itself is not kept."""
     return hashlib.sha256(input).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
 class IdempotencyKey:
-    """One key of one action, and the run that it stands for; `time` is aware UTC."""
+    """The `Idempotency-Key` of one action and the invocation it started; `time` is aware UTC."""
 
     key: str
     thing: str
@@ -37,9 +37,9 @@ class IdempotencyKey:
 
     @property
     def name(self) -> tuple[str, str, str]:
-        """What a key is found by: other actions may use the same text."""
+        """The identity of the key; another action may use the same text."""
         return self.key, self.thing, self.action
 
     def has_expired(self, now: datetime) -> bool:
-        """Whether the key has stood for its run long enough."""
+        """Return whether the key may be used for another invocation."""
         return self.time < now - KEY_LIFETIME

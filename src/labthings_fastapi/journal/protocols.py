@@ -1,4 +1,4 @@
-"""What the web code of this room needs to know of others: two small Protocols."""
+"""What the routes of the journal need of other packages."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ T = TypeVar("T")
 
 
 class App(Protocol):
-    """A FastAPI app, for rooms that know no web framework."""
+    """A FastAPI app, for packages that import no web framework."""
 
     def include_router(self, router: Any, *, prefix: str = "") -> None:
         """Add routes."""
 
 
-class Records(Protocol):
-    """The journal for an event loop: a `JournalReader`."""
+class AsyncJournal(Protocol):
+    """A journal that an event loop can read: a `JournalReader`."""
 
-    async def ask(self, do: Callable[[Journal], T]) -> T:
-        """Return what `do` makes of the journal; it may wait for a disk."""
+    async def read(self, query: Callable[[Journal], T]) -> T:
+        """Return `query(journal)`, called on a thread."""

@@ -18,51 +18,50 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-READS_AT_ONCE = 4
-READS_WAITING = 1000
-PATIENCE = 5.0
-"""Seconds that a reader waits for what was handed over: a full disk must not keep it for ever."""
+MAX_READS = 4
+MAX_WAITING_READS = 1000
+FLUSH_SECONDS = 5.0
+"""How long a read waits for pending mutations: a full disk must not delay it for ever."""
 
 
 class JournalReader:
-    """Reads a journal on threads of its own, which no user code can keep busy.
+    """Reads a journal on its own threads, which user code cannot block.
 
-    Used from one event loop. `journal` gives the one that is in use: it changes when a server
-    starts and stops.
+    Only one event loop may use it. `journal` returns the journal that is in use: it changes when a
+    server starts and stops. `before` is called on a thread before each read; it passes pending
+    records to the journal.
     """
 
     def __init__(self, journal: Callable[[], Journal]) -> None:
-        """Start no thread before something is read."""
+        """Start no thread before the first read."""
         self._journal = journal
         self.before: Callable[[], Sequence[Future[None]]] = tuple
-        """Hands over what is to be in the journal before anybody looks; called on a thread."""
         self._executor = BoundedExecutor(
             Workers("labthings-journal"),
             "the journal",
-            limit=READS_AT_ONCE,
-            waiting=READS_WAITING,
+            limit=MAX_READS,
+            waiting=MAX_WAITING_READS,
         )
 
-    async def ask(self, do: Callable[[Journal], T]) -> T:
-        """Return what `do` makes of the journal; it may wait for a disk.
+    async def read(self, query: Callable[[Journal], T]) -> T:
+        """Return `query(journal)`, called on a thread, where it may wait for a disk.
 
         Raises:
-            TooBusyError: too many wait already.
+            TooBusyError: too many reads wait already.
         """
-        return await self._executor.run(self._look, do, self._journal())
+        return await self._executor.run(self._read, query, self._journal())
 
-    def _look(self, do: Callable[[Journal], T], journal: Journal) -> T:
-        wait(self.before(), PATIENCE)
-        return do(journal)
+    def _read(self, query: Callable[[Journal], T], journal: Journal) -> T:
+        wait(self.before(), FLUSH_SECONDS)
+        return query(journal)
 
     async def get(self, id: UUID) -> InvocationRecord | None:
-        """Return the record of a run, or None."""
-        record = await self.ask(lambda journal: journal.get(id))
-        return record if record is not None and record.kind == "run" else None
+        """Return the record of an invocation, or None."""
+        return await self.read(lambda journal: journal.get(id))
 
     def attach_to_app(self, app: App, prefix: str = "") -> None:
         """Add `/journal` to any FastAPI app; its error handlers stay as they are."""
-        # Here, so that a journal can be read without a web framework.
+        # Imported here, so that a journal can be read without a web framework.
         from .routes import attach
 
         attach(self, app, prefix)

@@ -1,38 +1,38 @@
-"""What a journal keeps of a run, and how it is asked for."""
+"""What the journal keeps of an invocation."""
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any
 from uuid import UUID
 
 from labthings_fastapi.exceptions import RequestError
 from labthings_fastapi.messages.message import InvocationStatus, is_final
 
-RecordKind = Literal["run", "mutation"]
-"""A run of an action, or another request that changed something: a write, a reset, a cancel."""
+SortKey = tuple[datetime, UUID]
+"""The order of a listing: the time of the request, then the id."""
 
 OUTPUT_LIMIT = 64 * 1024
 """The largest output, in bytes of JSON, that is kept in full."""
-
 
 _TIMES = ("time_requested", "time_started", "time_ended")
 
 
 @dataclass(frozen=True, slots=True)
 class InvocationRecord:
-    """One run, as it stood when the record was written; times are aware UTC.
+    """One invocation, as it was when the record was made; times are aware UTC.
 
-    A mutation is recorded in the same form: `action` is the affordance or the path that it went to,
-    and `request` says what it was. `requested_by` is the actor's name and `address` the network
-    address that the request came from; both are None for what the server's own code did.
+    `requested_by` is the actor's name and `address` the network address of the client; both are
+    None for invocations that the server's own code started.
 
-    `input` and `output` are JSON. An output that is too large or binary is None here, and
-    `output_reference` says its `size` (bytes) and `media_type` instead: see `stored_output`.
+    `input` and `output` are JSON. For an output that is too large or binary, `output` is None and
+    `output_reference` has its `size` (bytes) and `media_type`: see `stored_output`.
+
+    Raises:
+        RequestError: a time has no zone.
     """
 
     id: UUID
@@ -50,22 +50,24 @@ class InvocationRecord:
     log: tuple[dict[str, Any], ...] = ()
     progress: dict[str, Any] | None = None
     boot_id: str = ""
-    """Which life of the server ran it: an open record of another life was interrupted."""
-    kind: RecordKind = "run"
+    """The start of the server that ran it: an open record of an earlier start was interrupted."""
     address: str | None = None
-    request: dict[str, Any] | None = None
-    """Of a mutation: its `method`, `path`, `status`, and the `count` of those alike in a row."""
 
     def __post_init__(self) -> None:
         for name in _TIMES:
             time = getattr(self, name)
             if time is not None and time.tzinfo is not UTC:
-                _refuse_naive(f"Run {self.id}: {name}", time)
+                require_zone(f"Run {self.id}: {name}", time)
 
     @property
     def is_open(self) -> bool:
-        """Whether the run had not ended when this was written."""
+        """Whether the invocation had not ended when the record was made."""
         return not is_final(self.status)
+
+    @property
+    def sort_key(self) -> SortKey:
+        """The order of a listing, descending: the time of the request, then the id."""
+        return self.time_requested, self.id
 
 
 def stored_output(
@@ -77,11 +79,8 @@ def stored_output(
     return None, {"size": len(output), "media_type": media_type}
 
 
-_NOTHING = (b"{}", b"null")
-
-
 def searchable_text(record: InvocationRecord) -> str:
-    """Return what `JournalQuery.text` is looked for in, the same in every journal."""
+    """Return the text in which `JournalQuery.text` is searched, the same in every journal."""
     parts = [record.thing, record.action, record.requested_by or "", _readable(record.input)]
     if record.output is not None:
         parts.append(_readable(record.output))
@@ -89,106 +88,24 @@ def searchable_text(record: InvocationRecord) -> str:
         parts.append(json.dumps(record.error, ensure_ascii=False))
     parts.extend(str(entry.get("message", "")) for entry in record.log)
     text = "\n".join(parts).casefold()
-    # Half a surrogate pair is legal in JSON and cannot be written to a database.
+    # JSON may have half a surrogate pair, which cannot be written to a database.
     return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _readable(payload: bytes) -> str:
-    """Undo JSON's escapes, so that people find what they typed."""
-    if payload in _NOTHING:  # as most actions take and return
-        return payload.decode()
-    try:
-        return json.dumps(json.loads(payload), ensure_ascii=False)
-    except (ValueError, RecursionError):
-        return payload.decode("utf-8", "replace")
+    """Return JSON without its escapes, so that a search finds the text that people typed."""
+    if b"\\" in payload:
+        with suppress(ValueError, RecursionError):
+            return json.dumps(json.loads(payload), ensure_ascii=False, separators=(",", ":"))
+    return payload.decode("utf-8", "replace")
 
 
-@dataclass(frozen=True, slots=True)
-class JournalQuery:
-    """Which runs are looked for; a filter that is None lets all through.
-
-    `since` (inclusive) and `until` (exclusive) are about the time of the request. `text` is looked
-    for in names, who asked, input, output, error and log, without regard to case.
+def require_zone(name: str, time: datetime | None) -> None:
+    """Refuse a time without a time zone.
 
     Raises:
-        RequestError: a time has no zone, or `limit` is not positive.
+        RequestError: the message begins with `name`.
     """
-
-    thing: str | None = None
-    action: str | None = None
-    status: InvocationStatus | None = None
-    since: datetime | None = None
-    until: datetime | None = None
-    text: str | None = None
-    limit: int = 100
-    cursor: str | None = None
-    """The `next_cursor` of the page before."""
-    actor: str | None = None
-    """Who asked, by name."""
-    kind: RecordKind | None = "run"
-
-    def __post_init__(self) -> None:
-        _refuse_naive("since", self.since)
-        _refuse_naive("until", self.until)
-        if self.limit < 1:
-            raise RequestError(
-                f"limit is {self.limit}, but a page has at least one run: ask for 1."
-            )
-
-    def matches(self, record: InvocationRecord) -> bool:
-        """Whether a record passes every filter; the cursor is not one of them."""
-        return (
-            self.thing in (None, record.thing)
-            and self.action in (None, record.action)
-            and self.status in (None, record.status)
-            and self.actor in (None, record.requested_by)
-            and self.kind in (None, record.kind)
-            and (self.since is None or self.since <= record.time_requested)
-            and (self.until is None or record.time_requested < self.until)
-            and (not self.text or self.text.casefold() in searchable_text(record))
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class RecordPage:
-    """Some of the runs that were looked for, newest first."""
-
-    records: tuple[InvocationRecord, ...]
-    next_cursor: str | None = None
-    """Where the next page begins; None on the last one."""
-
-
-def newest_first(record: InvocationRecord) -> tuple[datetime, UUID]:
-    """Return what records are sorted by, descending: the time of the request, then the id."""
-    return record.time_requested, record.id
-
-
-def encode_cursor(record: InvocationRecord) -> str:
-    """Name the place just after this record in a listing, whatever is added meanwhile."""
-    text = f"{record.time_requested.isoformat()} {record.id.hex}"
-    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
-
-
-def decode_cursor(cursor: str) -> tuple[datetime, UUID]:
-    """Return the `newest_first` key of the record that a cursor was made from.
-
-    Raises:
-        RequestError: no journal made this cursor.
-    """
-    try:
-        padded = cursor + "=" * (-len(cursor) % 4)
-        time, id = base64.b64decode(padded, altchars=b"-_", validate=True).decode().split(" ")
-        key = datetime.fromisoformat(time), UUID(id)
-        _refuse_naive("cursor", key[0])
-    except (ValueError, binascii.Error) as error:
-        raise RequestError(
-            f"The cursor {cursor!r} was not made by this journal: "
-            "pass on the next_cursor of a page, or leave it out to begin with the newest run."
-        ) from error
-    return key
-
-
-def _refuse_naive(name: str, time: datetime | None) -> None:
     if time is not None and time.utcoffset() is None:
         raise RequestError(
             f"{name} is {time.isoformat()}, which has no time zone: add one, as +00:00."

@@ -1,4 +1,4 @@
-"""A record of the journal as it goes out; renders in the thread that reads the journal."""
+"""JSON of journal records, rendered on the thread that reads the journal."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic_core import from_json, to_json
 
+from .record import InvocationRecord
+
 if TYPE_CHECKING:
-    from .record import InvocationRecord, RecordPage
+    from .mutation import MutationRecord
+    from .query import RecordPage
 
 
 def _time(value: datetime | None) -> str | None:
@@ -16,7 +19,7 @@ def _time(value: datetime | None) -> str | None:
 
 
 def _read(json: bytes | None) -> Any:
-    """Read what was written as JSON; bytes that a disk has damaged cost only themselves."""
+    """Return a JSON value; bytes that were damaged on the disk are returned as text."""
     if json is None:
         return None
     try:
@@ -26,17 +29,17 @@ def _read(json: bytes | None) -> Any:
 
 
 def summary(record: InvocationRecord, href: str) -> dict[str, Any]:
-    """Return a record in short: without input, output and log."""
+    """Return an invocation without input, output and log."""
     return {
         "id": str(record.id),
         "thing": record.thing,
         "action": record.action,
         "status": record.status.value,
         "href": href,
-        "kind": record.kind,
+        "kind": "run",
         "requestedBy": record.requested_by,
         "address": record.address,
-        "request": record.request,
+        "request": None,
         "timeRequested": _time(record.time_requested),
         "timeStarted": _time(record.time_started),
         "timeCompleted": _time(record.time_ended),
@@ -47,7 +50,7 @@ def summary(record: InvocationRecord, href: str) -> dict[str, Any]:
 
 
 def in_full(record: InvocationRecord, href: str) -> bytes:
-    """Write all of a record."""
+    """Return all of an invocation as JSON."""
     members = summary(record, href) | {
         "input": _read(record.input),
         "output": _read(record.output),
@@ -57,7 +60,44 @@ def in_full(record: InvocationRecord, href: str) -> bytes:
     return to_json(members, inf_nan_mode="strings")
 
 
-def page(found: RecordPage, base: str) -> bytes:
-    """Write a page of summaries; hrefs begin with `base`."""
-    records = [summary(record, f"{base}{record.id}") for record in found.records]
+def mutation_summary(record: MutationRecord, href: str) -> dict[str, Any]:
+    """Return a mutation with the same members as an invocation."""
+    return {
+        "id": str(record.id),
+        "thing": record.thing,
+        "action": record.affordance,
+        "status": record.outcome.value,
+        "href": href,
+        "kind": "mutation",
+        "requestedBy": record.actor,
+        "address": record.address,
+        "request": {
+            "method": record.method,
+            "path": record.path,
+            "status": record.status,
+            "count": record.count,
+        },
+        "timeRequested": _time(record.time),
+        "timeStarted": None,
+        "timeCompleted": _time(record.last_time),
+        "error": None,
+        "progressDetail": None,
+        "incarnation": record.boot_id,
+    }
+
+
+def full_mutation(record: MutationRecord, href: str) -> bytes:
+    """Return a mutation as JSON, with all members of an invocation."""
+    members: dict[str, Any] = {"input": None, "output": None, "outputReference": None, "log": []}
+    return to_json(mutation_summary(record, href) | members)
+
+
+def page(found: RecordPage[InvocationRecord | MutationRecord], base: str) -> bytes:
+    """Return a page of summaries as JSON; hrefs begin with `base`."""
+    records = [
+        summary(record, f"{base}{record.id}")
+        if isinstance(record, InvocationRecord)
+        else mutation_summary(record, f"{base}{record.id}")
+        for record in found.records
+    ]
     return to_json({"records": records, "next": found.next_cursor}, inf_nan_mode="strings")

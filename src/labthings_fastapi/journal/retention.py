@@ -1,72 +1,98 @@
-"""How long runs are kept: by age and by size, in steps small enough to come between writes."""
+"""How long records are kept: limits of age and size, applied in small steps between writes."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
 from .keys import KEY_LIFETIME
-from .rows import microseconds
+from .sql_values import to_microseconds
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable
     from datetime import datetime
 
-INVOCATIONS_AT_ONCE: Final = 25
-"""Runs dropped in one step; each may have megabytes of log."""
-PAGES_AT_ONCE: Final = 256
+INVOCATIONS_PER_STEP: Final = 25
+"""Invocations deleted in one step; each may have megabytes of log."""
+MUTATIONS_PER_STEP: Final = 1000
+MUTATION_BYTES: Final = 1024
+"""About the longest row of the audit table; its texts have at most 200 characters."""
+AUDIT_SHARE: Final = 4
+"""The audit table may take the size limit divided by this, and the invocations cannot use it up."""
+PAGES_PER_STEP: Final = 256
 SPARE_PAGES: Final = 64
-"""Free pages that are kept for the next runs, so that the file does not breathe with each."""
+"""Free pages that stay in the file, so that it does not grow and shrink with each invocation."""
 
-# Open runs have no `closed`. A run stays as long as its key, or a request that is sent again
-# would move the instrument again.
-_OLDEST: Final = """
+# Open invocations have no `closed`. An invocation stays as long as its key; otherwise a request
+# that is sent again would move the instrument again.
+_DELETE_INVOCATIONS: Final = """
 DELETE FROM runs WHERE rowid IN (
     SELECT rowid FROM runs
     WHERE closed < ? AND NOT EXISTS (SELECT 1 FROM keys WHERE keys.run = runs.id)
     ORDER BY closed LIMIT ?
 )"""
+_DELETE_MUTATIONS: Final = """
+DELETE FROM audit WHERE rowid IN (SELECT rowid FROM audit WHERE time < ? ORDER BY time LIMIT ?)"""
+_DELETE_KEYS: Final = "DELETE FROM keys WHERE time < ?"
 _ANY_TIME: Final = 2**62
 _DAY: Final = 24 * 60 * 60 * 1_000_000  # in microseconds
-_FOR_EVER_DAYS: Final = 10_000_000
-_KEYS: Final = "DELETE FROM keys WHERE time < ?"
+_MAX_DAYS: Final = 10_000_000
 
 
 class Retention:
-    """What the journal may keep; used by the writer's thread only."""
+    """Deletes records that are too old or too many; only the writer's thread uses it."""
 
     def __init__(self, days: float, size: int, clock: Callable[[], datetime]) -> None:
-        """Keep runs `days` after their end, and drop the oldest when more than `size` bytes."""
-        self._age = int(min(days, _FOR_EVER_DAYS) * _DAY)
+        """Keep records for `days`, and delete the oldest while they take more than `size` bytes.
+
+        The age of an invocation counts from its end, that of a mutation from its request.
+        """
+        self._age = int(min(days, _MAX_DAYS) * _DAY)
         self._size = size
+        self._max_mutations = max(1, size // AUDIT_SHARE // MUTATION_BYTES)
         self._clock = clock
 
     def step(self, connection: sqlite3.Connection) -> bool:
-        """Drop a few runs, or give a few pages back; False when there is nothing left to do."""
+        """Delete a few records or free a few pages; False when there is nothing left to do."""
         now = self._clock()
-        connection.execute(_KEYS, (microseconds(now - KEY_LIFETIME),))
-        if self._drop(connection, microseconds(now) - self._age):
+        oldest = to_microseconds(now) - self._age
+        connection.execute(_DELETE_KEYS, (to_microseconds(now - KEY_LIFETIME),))
+        if self._delete_invocations(connection, oldest):
             return True
-        if self._used(connection) > self._size and self._drop(connection, _ANY_TIME):
+        if self._delete_mutations(connection, oldest):
             return True
-        return self._shrink(connection)
+        if self._used_bytes(connection) > self._size and self._delete_invocations(
+            connection, _ANY_TIME
+        ):
+            return True
+        return self._free_pages(connection)
 
     @staticmethod
-    def _drop(connection: sqlite3.Connection, before: int) -> int:
-        return connection.execute(_OLDEST, (before, INVOCATIONS_AT_ONCE)).rowcount
+    def _delete_invocations(connection: sqlite3.Connection, before: int) -> int:
+        return connection.execute(_DELETE_INVOCATIONS, (before, INVOCATIONS_PER_STEP)).rowcount
+
+    def _delete_mutations(self, connection: sqlite3.Connection, before: int) -> int:
+        deleted = connection.execute(_DELETE_MUTATIONS, (before, MUTATIONS_PER_STEP)).rowcount
+        if deleted:
+            return deleted
+        (count,) = connection.execute("SELECT count(*) FROM audit").fetchone()
+        excess = min(count - self._max_mutations, MUTATIONS_PER_STEP)
+        if excess <= 0:
+            return 0
+        return connection.execute(_DELETE_MUTATIONS, (_ANY_TIME, excess)).rowcount
 
     @staticmethod
-    def _used(connection: sqlite3.Connection) -> int:
+    def _used_bytes(connection: sqlite3.Connection) -> int:
         pages = _pragma(connection, "page_count") - _pragma(connection, "freelist_count")
         return pages * _pragma(connection, "page_size")
 
     @staticmethod
-    def _shrink(connection: sqlite3.Connection) -> bool:
+    def _free_pages(connection: sqlite3.Connection) -> bool:
         spare = _pragma(connection, "freelist_count")
         if spare <= SPARE_PAGES:
             return False
-        # It works as its rows are fetched. The file gets shorter at a checkpoint.
-        connection.execute(f"PRAGMA incremental_vacuum({PAGES_AT_ONCE})").fetchall()
+        # Pages are freed while the rows are fetched. The file gets shorter at a checkpoint.
+        connection.execute(f"PRAGMA incremental_vacuum({PAGES_PER_STEP})").fetchall()
         more = SPARE_PAGES < _pragma(connection, "freelist_count") < spare
         if not more:
             connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()

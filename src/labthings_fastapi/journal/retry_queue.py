@@ -1,4 +1,4 @@
-"""The ends of runs that the disk refused, and when to try again."""
+"""Final records that the disk refused, and when to write them again."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ if TYPE_CHECKING:
 
     from .record import InvocationRecord
 
-KEPT: Final = 1000
+MAX_RECORDS: Final = 1000
 FIRST_PAUSE: Final = 1.0
-LONGEST_PAUSE: Final = 60.0
+"""Seconds until the first retry; each failure doubles the pause."""
+MAX_PAUSE: Final = 60.0
 
 
 class RetryQueue:
-    """Final records to be written later; used by the writer's thread only."""
+    """Final records to be written later; only the writer's thread uses it."""
 
-    def __init__(self, monotonic: Callable[[], float], limit: int = KEPT) -> None:
+    def __init__(self, monotonic: Callable[[], float], limit: int = MAX_RECORDS) -> None:
         self._monotonic = monotonic
         self._limit = limit
         self._records: dict[UUID, InvocationRecord] = {}
@@ -31,7 +32,7 @@ class RetryQueue:
         return len(self._records)
 
     def add(self, record: InvocationRecord) -> None:
-        """Keep a record for later; over the limit the oldest is given up, loudly."""
+        """Keep a record for later; above the limit the oldest one is dropped and logged."""
         if not self._records:
             self._pause = FIRST_PAUSE
             self._next = self._monotonic() + self._pause
@@ -39,28 +40,28 @@ class RetryQueue:
         if len(self._records) > self._limit:
             lost = self._records.pop(next(iter(self._records)))
             LOGGER.error(
-                "The end of run %s (%s.%s: %s) is lost to the journal: more than %s could not be "
-                "written.",
+                "The end of run %s (%s.%s: %s) is lost: more than %s records could not be written "
+                "to the journal.",
                 *(lost.id, lost.thing, lost.action, lost.status.value, self._limit),
             )
 
-    def drop(self, ids: Iterable[UUID]) -> None:
-        """Forget records, because they or newer ones of the same runs are written."""
+    def discard(self, ids: Iterable[UUID]) -> None:
+        """Remove records, because they or newer ones of the same invocations were written."""
         if self._records:
             for id in ids:
                 self._records.pop(id, None)
 
     def records(self) -> list[InvocationRecord]:
-        """Return all that waits."""
+        """Return all records, the next one to be tried first."""
         return list(self._records.values())
 
     @property
     def seconds_left(self) -> float | None:
-        """How long until the next try is due; None if nothing waits."""
+        """Seconds until the next retry; None if the queue is empty."""
         return max(0.0, self._next - self._monotonic()) if self._records else None
 
-    def failed(self, record: InvocationRecord) -> None:
-        """Wait longer before the next try, and begin it with another record than this."""
+    def postpone(self, record: InvocationRecord) -> None:
+        """Wait longer before the next retry, and begin it with another record than this."""
         self._records[record.id] = self._records.pop(record.id)
-        self._pause = min(2 * self._pause, LONGEST_PAUSE)
+        self._pause = min(2 * self._pause, MAX_PAUSE)
         self._next = self._monotonic() + self._pause

@@ -1,4 +1,4 @@
-"""The HTTP endpoints of the journal, for any FastAPI app; the only web code of this room."""
+"""The HTTP endpoints of the journal, for any FastAPI app."""
 
 from __future__ import annotations
 
@@ -13,20 +13,24 @@ from labthings_fastapi.exceptions import InvocationNotFoundError
 from labthings_fastapi.messages.message import InvocationStatus
 from labthings_fastapi.routes import ProblemRoute
 
-from .record import JournalQuery
-from .rendering import in_full, page
+from .query import JournalQuery
+from .rendering import full_mutation, in_full, page
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .journal import Journal
-    from .protocols import App, Records
+    from .mutation import MutationRecord
+    from .protocols import App, AsyncJournal
+    from .query import RecordPage
     from .record import InvocationRecord
 
 JOURNAL_PATH = "/journal"
-LONGEST_PAGE = 1000
+MAX_PAGE = 1000
 
 
 class InvocationSummary(BaseModel):
-    """One run in short, as the journal lists it; absent values are null."""
+    """One invocation or mutation in a list of the journal; absent values are null."""
 
     id: UUID
     thing: str
@@ -34,56 +38,65 @@ class InvocationSummary(BaseModel):
     status: InvocationStatus
     href: str
     kind: Literal["run", "mutation"]
-    """A run of an action, or another request that changed something."""
+    """`run` is an invocation, `mutation` another request that changed something."""
     requestedBy: str | None  # noqa: N815 - the names on the wire
     address: str | None
-    """The network address that it was asked from."""
+    """The network address of the client."""
     request: dict[str, Any] | None
-    """Of a mutation: method, path, status, and the count of those alike in a row."""
+    """Of a mutation: `method`, `path`, `status`, and the `count` of equal requests."""
     timeRequested: datetime  # noqa: N815
     timeStarted: datetime | None  # noqa: N815
     timeCompleted: datetime | None  # noqa: N815
     error: dict[str, Any] | None
     progressDetail: dict[str, Any] | None  # noqa: N815
     incarnation: str
-    """Which life of the server ran it."""
+    """Identifies the start of the server that recorded it."""
 
 
 class JournaledInvocation(InvocationSummary):
-    """All that the journal has of a run."""
+    """Everything that the journal has of an invocation or a mutation."""
 
     input: Any
     output: Any
     outputReference: dict[str, Any] | None  # noqa: N815
-    """Size and media type of an output that is too large to be kept, or binary."""
+    """Size and media type of an output that is not kept, because it is too large or binary."""
     log: list[dict[str, Any]]
 
 
 class JournalPage(BaseModel):
-    """Some of the runs that were asked for, newest first."""
+    """Some of the records that match, newest first."""
 
     records: list[InvocationSummary]
     next: str | None
-    """The `cursor` of the next page; null on the last one. A `Link` header has its URL too."""
+    """The `cursor` of the next page; null on the last page. A `Link` header has its URL."""
 
 
-_REFUSED: dict[int | str, dict[str, Any]] = {
-    400: {"description": "A time without a zone, or a cursor that is none"}
+_INVALID: dict[int | str, dict[str, Any]] = {
+    400: {"description": "A time without a time zone, or an invalid cursor"}
 }
-_FAILED: dict[int | str, dict[str, Any]] = {503: {"description": "Too many reads wait"}}
-_PAGE = {200: {"model": JournalPage, "description": "A page"}, **_REFUSED, **_FAILED}
-_RUN: dict[int | str, dict[str, Any]] = {
+_BUSY: dict[int | str, dict[str, Any]] = {
+    503: {"description": "Too many requests for the journal are waiting"}
+}
+_PAGE = {200: {"model": JournalPage, "description": "A page"}, **_INVALID, **_BUSY}
+_RECORD: dict[int | str, dict[str, Any]] = {
     200: {"model": JournaledInvocation, "description": "The record"},
-    404: {"description": "No such run in the journal"},
-    **_FAILED,
+    404: {"description": "The journal has no such record"},
+    **_BUSY,
+}
+_SEARCHES: dict[
+    str, Callable[[Journal, JournalQuery], RecordPage[InvocationRecord | MutationRecord]]
+] = {
+    "run": lambda journal, query: journal.search(query),
+    "mutation": lambda journal, query: journal.search_mutations(query),
+    "all": lambda journal, query: journal.search_all(query),
 }
 
 
-def attach(records: Records, app: App, prefix: str = "") -> None:
+def attach(journal: AsyncJournal, app: App, prefix: str = "") -> None:
     """Add the endpoints to an app."""
     router = APIRouter(route_class=ProblemRoute, tags=["journal"])
-    _add_search(router, records, prefix)
-    _add_record(router, records, prefix)
+    _add_search(router, journal, prefix)
+    _add_record(router, journal, prefix)
     app.include_router(router, prefix=prefix)
 
 
@@ -92,61 +105,64 @@ def _base(request: Request, prefix: str) -> str:
     return f"{request.url.scheme}://{request.url.netloc}{root}{prefix}{JOURNAL_PATH}"
 
 
-def _add_search(router: APIRouter, records: Records, prefix: str) -> None:
+def _add_search(router: APIRouter, journal: AsyncJournal, prefix: str) -> None:
     @router.get(JOURNAL_PATH, name="journal", responses=_PAGE, response_model=None)
     async def search_journal(
         request: Request,
-        thing: Annotated[str | None, Query(description="Only runs on this Thing.")] = None,
-        action: Annotated[str | None, Query(description="Only runs of this action.")] = None,
-        status: Annotated[InvocationStatus | None, Query(description="Only these.")] = None,
-        since: Annotated[datetime | None, Query(description="Requested then or later.")] = None,
-        until: Annotated[datetime | None, Query(description="Requested before then.")] = None,
+        thing: Annotated[str | None, Query(description="Only records of this Thing.")] = None,
+        action: Annotated[str | None, Query(description="Only records of this action.")] = None,
+        status: Annotated[
+            InvocationStatus | None, Query(description="Only records with this status.")
+        ] = None,
+        since: Annotated[
+            datetime | None, Query(description="Requested at this time or later.")
+        ] = None,
+        until: Annotated[datetime | None, Query(description="Requested before this time.")] = None,
         text: Annotated[
             str | None, Query(description="In names, input, output, error or log.")
         ] = None,
         actor: Annotated[
-            str | None, Query(description="All that this actor did: runs and other mutations.")
+            str | None, Query(description="All records of this actor, mutations too.")
         ] = None,
         kind: Annotated[
             Literal["run", "mutation", "all"] | None,
-            Query(description="By default runs, and with `actor` all."),
+            Query(description="The default is `run`, with `actor` it is `all`."),
         ] = None,
-        limit: Annotated[int, Query(ge=1, le=LONGEST_PAGE, description="Runs in a page.")] = 100,
-        cursor: Annotated[str | None, Query(description="`next` of the page before.")] = None,
+        limit: Annotated[int, Query(ge=1, le=MAX_PAGE, description="Records in a page.")] = 100,
+        cursor: Annotated[str | None, Query(description="`next` of the previous page.")] = None,
     ) -> Response:
-        """List the recorded runs, newest first, in short; also those of earlier lives."""
-        chosen = kind or ("run" if actor is None else "all")
-        query = JournalQuery(
-            *(thing, action, status, since, until, text, limit, cursor, actor),
-            kind=None if chosen == "all" else chosen,
-        )
+        """List recorded runs and mutations, newest first; also those before a restart."""
+        query = JournalQuery(thing, action, status, since, until, text, limit, cursor, actor)
+        search = _SEARCHES[kind or ("run" if actor is None else "all")]
         base = _base(request, prefix)
 
-        def look(journal: Journal) -> tuple[bytes, str | None]:
-            found = journal.search(query)
+        def render(journal: Journal) -> tuple[bytes, str | None]:
+            found = search(journal, query)
             return page(found, f"{base}/"), found.next_cursor
 
-        body, following = await records.ask(look)
+        body, next_cursor = await journal.read(render)
         headers = {}
-        if following is not None:
-            asked = request.url.include_query_params(cursor=following).query
-            headers["Link"] = f'<{base}?{asked}>; rel="next"'
+        if next_cursor is not None:
+            parameters = request.url.include_query_params(cursor=next_cursor).query
+            headers["Link"] = f'<{base}?{parameters}>; rel="next"'
         return Response(body, media_type="application/json", headers=headers)
 
 
-def _add_record(router: APIRouter, records: Records, prefix: str) -> None:
+def _add_record(router: APIRouter, journal: AsyncJournal, prefix: str) -> None:
     @router.get(
-        f"{JOURNAL_PATH}/{{id}}", name="journalled_run", responses=_RUN, response_model=None
+        f"{JOURNAL_PATH}/{{id}}", name="journalled_run", responses=_RECORD, response_model=None
     )
     async def get_record(request: Request, id: UUID) -> Response:
-        """Show all that the journal has of a run."""
+        """Return everything that the journal has of a run or a mutation."""
         href = f"{_base(request, prefix)}/{id}"
 
-        def look(journal: Journal) -> bytes | None:
-            record: InvocationRecord | None = journal.get(id)
-            return None if record is None else in_full(record, href)
+        def render(journal: Journal) -> bytes | None:
+            if (invocation := journal.get(id)) is not None:
+                return in_full(invocation, href)
+            mutation = journal.get_mutation(id)
+            return None if mutation is None else full_mutation(mutation, href)
 
-        body = await records.ask(look)
+        body = await journal.read(render)
         if body is None:
             raise InvocationNotFoundError(id)
         return Response(body, media_type="application/json")

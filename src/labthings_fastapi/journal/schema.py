@@ -1,6 +1,6 @@
-"""The tables of the journal's database, and how a connection to it is prepared.
+"""The tables of the journal's database, their migrations, and the settings of a connection.
 
-Times are whole microseconds since 1970 (UTC), so that they come back exact and sort as they should.
+Times are whole microseconds since 1970 (UTC): exact, and in the right order.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from labthings_fastapi.own_log import own_logger
 LOGGER = own_logger("journal")
 
 BUSY_SECONDS: Final = 10.0
-"""How long a connection waits for another process that writes."""
+"""How long a connection waits while another process writes."""
 WAL_LIMIT: Final = 16 * 1024 * 1024
-"""Bytes to which the write-ahead log shrinks after a burst."""
+"""Bytes to which the write-ahead log is cut after a burst."""
 READER_CACHE_KIB: Final = 512
-"""How much of the file each reader keeps in memory."""
+"""Cache of each connection that reads."""
 
-# Small columns come first: what is not asked for is not read from the pages that follow a long row.
-# `closed` says since when a run counts as over (retention counts from there); NULL while it is
-# open. `text` is what a search for text looks in.
+# Small columns come first, because SQLite reads a long row only up to the last column it needs.
+# `closed` is the time from which retention counts; NULL while the invocation is open. `text` is
+# searched for text. `incarnation` is the `boot_id` of a record.
 _TABLES: Final = """
 CREATE TABLE runs (
     id BLOB NOT NULL UNIQUE,
@@ -59,7 +59,6 @@ CREATE INDEX keys_by_time ON keys (time);
 CREATE INDEX keys_by_run ON keys (run);
 """
 
-# Who asked for what: beside runs, the table now holds other requests that changed something.
 _ACTORS: Final = """
 ALTER TABLE runs ADD COLUMN kind TEXT NOT NULL DEFAULT 'run';
 ALTER TABLE runs ADD COLUMN address TEXT;
@@ -67,57 +66,95 @@ ALTER TABLE runs ADD COLUMN request TEXT;
 CREATE INDEX runs_by_actor ON runs (requested_by, requested, id) WHERE requested_by IS NOT NULL;
 """
 
-MIGRATIONS: Final[tuple[str, ...]] = (_TABLES, _ACTORS)
-"""Migration n takes a database from `user_version` n to n + 1; add to the end, change none."""
+# Version 2 had mutations in `runs`. The columns `kind` and `request` stay there, unused, because
+# SQLite drops a column by writing the whole table again. `kind` comes after the long columns. Only
+# mutations have no `started`, with few exceptions, and its test saves reading these columns.
+_AUDIT: Final = """
+CREATE TABLE audit (
+    id BLOB NOT NULL UNIQUE,
+    time INTEGER NOT NULL,
+    last_time INTEGER NOT NULL,
+    actor TEXT,
+    address TEXT,
+    thing TEXT NOT NULL,
+    affordance TEXT NOT NULL,
+    method TEXT NOT NULL,
+    path TEXT NOT NULL,
+    status INTEGER NOT NULL,
+    count INTEGER NOT NULL,
+    incarnation TEXT NOT NULL
+);
+CREATE INDEX audit_by_time ON audit (time);
+CREATE INDEX audit_by_actor ON audit (actor, time) WHERE actor IS NOT NULL;
+INSERT INTO audit SELECT
+    id, requested, COALESCE(ended, requested), requested_by, address, thing, action,
+    COALESCE(json_extract(details, '$.method'), ''), COALESCE(json_extract(details, '$.path'), ''),
+    COALESCE(json_extract(details, '$.status'), CASE status WHEN 'completed' THEN 204 ELSE 500 END),
+    COALESCE(json_extract(details, '$.count'), 1), incarnation
+    FROM (
+        SELECT *, CASE WHEN json_valid(request) THEN request ELSE '{}' END AS details
+        FROM runs WHERE started IS NULL AND kind = 'mutation'
+    );
+DELETE FROM runs WHERE started IS NULL AND kind = 'mutation';
+DROP INDEX runs_by_request;
+CREATE INDEX runs_by_request ON runs (requested);
+DROP INDEX runs_by_thing;
+CREATE INDEX runs_by_thing ON runs (thing, requested);
+DROP INDEX runs_by_actor;
+CREATE INDEX runs_by_actor ON runs (requested_by, requested) WHERE requested_by IS NOT NULL
+"""
+
+MIGRATIONS: Final[tuple[str, ...]] = (_TABLES, _ACTORS, _AUDIT)
+"""Migration n changes a database of `user_version` n to n + 1. Add at the end, change none."""
 VERSION: Final = len(MIGRATIONS)
 
 
 class NewerVersionError(Exception):
-    """The database was written by a later version of this package."""
+    """A later version of this package wrote the database."""
 
 
 class DamagedError(Exception):
-    """SQLite's own check found that the file does not hold together."""
+    """SQLite's own check found that the file is damaged."""
 
 
 def prepare(connection: sqlite3.Connection, name: str, synchronous: str) -> None:
-    """Make a writer's connection ready: pragmas, then the tables as this version knows them.
+    """Set up the connection of the writer, and bring the tables to this version.
 
     Raises:
-        NewerVersionError: the file is left as it is.
+        NewerVersionError: the file was not changed.
         sqlite3.Error: the file is no database, or cannot be written now.
     """
-    _read_any_text(connection)
+    _accept_invalid_text(connection)
     if _version(connection) == 0:
-        # Only possible before the first table; later pages are given back without a VACUUM.
+        # Possible before the first table only; it allows to free pages without a VACUUM.
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
     connection.execute("PRAGMA secure_delete = OFF")
     connection.execute(f"PRAGMA synchronous = {synchronous}")
     connection.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT}")
     (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
     if mode != "wal":
-        # Without a write-ahead log, NORMAL may lose more than the newest records at a power cut.
+        # Without a write-ahead log, NORMAL may lose more than the newest records in a power cut.
         connection.execute("PRAGMA synchronous = FULL")
         LOGGER.warning(
-            "The journal %s cannot keep a write-ahead log (SQLite answers %r), as on a network "
-            "share: it works, but slowly, and readers and the writer wait for one another. "
+            "The journal %s cannot use a write-ahead log (SQLite uses %r), probably because it is "
+            "on a network share. It works, but slowly: reading and writing wait for each other. "
             "Put the settings folder on a disk of this computer.",
             name,
             mode,
         )
     _migrate(connection, name)
-    connection.execute('SELECT r.text, k."key" FROM runs r, keys k LIMIT 0')
+    connection.execute('SELECT r.text, k."key", a.path FROM runs r, keys k, audit a LIMIT 0')
 
 
 def prepare_reader(connection: sqlite3.Connection) -> None:
-    """Make a connection ready that only reads."""
-    _read_any_text(connection)
-    # The operating system keeps the file's pages as well; a search would fill four such caches.
+    """Set up a connection that only reads."""
+    _accept_invalid_text(connection)
+    # The operating system caches the file as well, and a search would fill each of the caches.
     connection.execute(f"PRAGMA cache_size = -{READER_CACHE_KIB}")
 
 
-def _read_any_text(connection: sqlite3.Connection) -> None:
-    """Let text that is not valid UTF-8 not cost a whole listing."""
+def _accept_invalid_text(connection: sqlite3.Connection) -> None:
+    """Replace invalid UTF-8, so that one damaged row does not stop a listing."""
     connection.text_factory = partial(str, encoding="utf-8", errors="replace")
 
 
@@ -126,10 +163,10 @@ def _migrate(connection: sqlite3.Connection, name: str) -> None:
         return
     connection.execute("BEGIN IMMEDIATE")
     try:
-        version = _version(connection)  # another process may have been first
+        version = _version(connection)  # another process may have migrated it
         if version > VERSION:
             raise NewerVersionError(
-                f"{name} has schema version {version}, and this package knows up to {VERSION}"
+                f"{name} has schema version {version}, but this package supports up to {VERSION}"
             )
         for script in MIGRATIONS[version:]:
             for statement in script.split(";\n"):
@@ -146,10 +183,10 @@ def _version(connection: sqlite3.Connection) -> int:
 
 
 def check(connection: sqlite3.Connection) -> None:
-    """Let SQLite look through the whole file.
+    """Check the whole file.
 
     Raises:
-        DamagedError: something in it is wrong.
+        DamagedError: SQLite found an error in it.
     """
     (answer,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     if answer != "ok":

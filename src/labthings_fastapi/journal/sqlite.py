@@ -1,4 +1,4 @@
-"""The journal that outlives the server: one SQLite file."""
+"""The journal in an SQLite file, which outlasts the server."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
+from typing import TYPE_CHECKING, Final, Literal, TypeVar
 
 from labthings_fastapi.exceptions import LabThingsError, ServerConfigurationError
 from labthings_fastapi.messages.message import InvocationStatus
@@ -17,38 +17,36 @@ from labthings_fastapi.problems import message_problem
 
 from .database import Database
 from .faults import is_damage
+from .invocation_rows import read_invocation, select_invocation, select_invocations, select_open
 from .journal import Journal
+from .key_rows import delete_key, delete_keys_without_invocation, find_key
 from .keys import utc_now
-from .record import RecordPage, decode_cursor, encode_cursor
+from .mutation_rows import read_mutation, select_mutation, select_mutations
+from .query import RecordPage, decode_cursor, encode_cursor
 from .retention import Retention
-from .rows import (
-    drop_key,
-    find_key,
-    forget_keys_without_record,
-    read_record,
-    record_with_id,
-    records_found,
-    records_left_open,
-)
 from .schema import LOGGER
 from .writer import Writer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Generator, Iterable, Iterator
     from concurrent.futures import Future
     from datetime import datetime
     from uuid import UUID
 
     from .keys import IdempotencyKey
-    from .record import InvocationRecord, JournalQuery
+    from .mutation import MutationRecord
+    from .query import JournalQuery, RecordT
+    from .record import InvocationRecord
+    from .sql_values import Row
 
 T = TypeVar("T")
 
 KEEP_DAYS: Final = 30.0
 KEEP_BYTES: Final = 1024**3
-_PATIENCE: Final = 60.0  # seconds that a reader waits for the writer's thread
-_AT_ONCE: Final = 500  # open runs ended together
-_UNREADABLE: Final = (
+_WRITER_TIMEOUT: Final = 60.0
+_INTERRUPTED_TOGETHER: Final = 500
+_NO_ROWS: Final[list[Row]] = []
+_DAMAGED_ROW_ERRORS: Final = (
     ValueError,
     TypeError,
     OverflowError,
@@ -61,19 +59,19 @@ _UNREADABLE: Final = (
 class SqliteJournal(Journal):
     """A journal in a file, written by one thread with group commit.
 
-    `incarnation` names this life of the server. Runs are kept `keep_days` after their end, and the
-    oldest are dropped when they take more than `keep_bytes`; open ones are kept. With `synchronous`
-    NORMAL a killed server loses nothing, and a power cut perhaps the newest records; FULL waits for
-    the disk at each commit. `vfs` names the SQLite VFS, for file systems without file locks.
-    `claim` is called before anything is made or opened, on the writer's thread; while it raises,
-    nothing is recorded.
+    `boot_id` identifies this start of the server. Records are kept `keep_days` (days), and the
+    oldest ended invocations are deleted while the file has more than `keep_bytes` (bytes). With
+    `synchronous` NORMAL a killed server loses nothing, and a power cut may lose the newest records;
+    FULL waits for the disk at each commit. `vfs` is the name of an SQLite VFS, for file systems
+    without file locks. `claim` is called on the writer's thread before the file is opened; while it
+    raises an error, nothing is recorded.
 
-    Folder and file are made on first use. A damaged file is set aside, at any time, and a new one
-    is begun. A `put` that finds the disk full fails with an OSError (ENOSPC); the end of a run is
-    then tried again, also when its future has failed.
+    Folder and file are created on first use. A file that turns out to be damaged is renamed, and a
+    new one is started. A `put` fails with an OSError (ENOSPC) if the disk is full; the end of an
+    invocation is then written later, although its future has failed.
 
     Raises:
-        ServerConfigurationError: no file can be made or written there.
+        ServerConfigurationError: an option is invalid, or the file cannot be created or written.
     """
 
     def __init__(
@@ -89,10 +87,10 @@ class SqliteJournal(Journal):
         clock: Callable[[], datetime] = utc_now,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Prepare; nothing is opened yet. `clock` tells aware UTC, `monotonic` seconds."""
+        """Open nothing yet. `clock` returns aware UTC, and `monotonic` seconds."""
         self.path = Path(path)
-        _refuse_odd_limits(keep_days, keep_bytes, synchronous)
-        _refuse_unwritable(self.path)
+        _check_options(keep_days, keep_bytes, synchronous)
+        _check_writable(self.path)
         self._boot_id = boot_id
         self._clock = clock
         self._database = Database(self.path, synchronous, clock, vfs, claim)
@@ -100,147 +98,176 @@ class SqliteJournal(Journal):
         self._writer = Writer(self._database, retention, clock, monotonic)
 
     def put(self, record: InvocationRecord) -> Future[None]:
-        """Keep a record; of several that wait for the same run, the last is written."""
+        """Store a record; of several records of one invocation that wait, the last is written."""
         return self._writer.put(record)
 
+    def put_mutation(self, record: MutationRecord) -> Future[None]:
+        """Store a mutation in the audit table."""
+        return self._writer.put_mutation(record)
+
     def remember_key(self, key: IdempotencyKey) -> Future[IdempotencyKey]:
-        """Let a key stand for a run."""
-        return self._writer.remember(key)
+        """Store a key, unless it is in use already."""
+        return self._writer.put_key(key)
 
     def forget_key(self, key: IdempotencyKey) -> Future[None]:
-        """Let a key stand for nothing."""
-        return self._writer.ask(lambda: drop_key(self._database.connection(), key))
+        """Delete a key."""
+        return self._writer.submit(lambda: delete_key(self._database.connection(), key))
 
     def get(self, id: UUID) -> InvocationRecord | None:
-        """Return the record of a run as last committed, or None."""
-        row = self._read(lambda connection: record_with_id(connection, id), None)
-        return None if row is None else next(self._records([row]), None)
+        """Return the last committed record of an invocation, or None."""
+        rows = self._read(lambda connection: select_invocation(connection, id), default=_NO_ROWS)
+        return next(self._records(rows, read_invocation), None)
+
+    def get_mutation(self, id: UUID) -> MutationRecord | None:
+        """Return a committed mutation, or None."""
+        rows = self._read(lambda connection: select_mutation(connection, id), default=_NO_ROWS)
+        return next(self._records(rows, read_mutation), None)
 
     def find_key(self, key: str, thing: str, action: str) -> IdempotencyKey | None:
-        """Return what a key stands for, or None."""
-        found = self._read(lambda connection: find_key(connection, (key, thing, action)), None)
-        return None if found is None or found.has_expired(self._clock()) else found
+        """Return a stored key, or None."""
+        stored = self._read(
+            lambda connection: find_key(connection, (key, thing, action)), default=None
+        )
+        return None if stored is None or stored.has_expired(self._clock()) else stored
 
-    def search(self, query: JournalQuery) -> RecordPage:
-        """Return the runs that match, newest first."""
-        if query.cursor is not None:
-            decode_cursor(query.cursor)  # an invented one is refused, also where there is no file
-        return self._read(partial(self._page, query), RecordPage(()))
+    def search(self, query: JournalQuery) -> RecordPage[InvocationRecord]:
+        """Return the invocations that match, newest first."""
 
-    def _page(self, query: JournalQuery, connection: sqlite3.Connection) -> RecordPage:
-        found: list[InvocationRecord] = []
-        with closing(records_found(connection, query)) as rows:
-            for record in self._records(rows):
-                if len(found) == query.limit:
-                    return RecordPage(tuple(found), encode_cursor(found[-1]))
-                found.append(record)
-        return RecordPage(tuple(found))
+        def matches(record: InvocationRecord) -> bool:
+            return not record.is_open or query.matches(record)  # open rows have no text to search
+
+        return self._search(query, select_invocations, read_invocation, matches)
+
+    def search_mutations(self, query: JournalQuery) -> RecordPage[MutationRecord]:
+        """Return the mutations that match, newest first."""
+        return self._search(query, select_mutations, read_mutation, query.matches_mutation)
 
     def interrupt_open_invocations(self) -> list[InvocationRecord]:
-        """End the runs that an earlier life left open."""
+        """End the invocations that an earlier start left open."""
         ended: list[InvocationRecord] = []
-        nothing: list[tuple[Any, ...]] = []
         try:
-            while rows := self._read(self._left_open, nothing):
-                records = [interrupted(record, self._clock()) for record in self._records(rows)]
+            while rows := self._read(
+                lambda connection: select_open(connection, self._boot_id, _INTERRUPTED_TOGETHER),
+                default=_NO_ROWS,
+            ):
+                records = [
+                    interrupted(record, self._clock())
+                    for record in self._records(rows, read_invocation)
+                ]
                 ended += records
                 for future in [self.put(record) for record in records]:
-                    future.result(_PATIENCE)
+                    future.result(_WRITER_TIMEOUT)
                 if not records:
                     break
-            if self._exists():
-                self._ask(lambda: forget_keys_without_record(self._database.connection()))
+            if self._database.exists:
+                self._call_writer(
+                    lambda: delete_keys_without_invocation(self._database.connection())
+                )
         except (sqlite3.Error, OSError, LabThingsError, TimeoutError) as error:
             LOGGER.error(
-                "The journal %s may go on to show runs as open that an earlier life of the server "
-                "began, because it cannot be read or written: %r",
+                "The journal %s cannot be read or written (%r). It may show runs as open that "
+                "were interrupted when an earlier server stopped.",
                 *(self.path, error),
             )
         return ended
 
-    def _left_open(self, connection: sqlite3.Connection) -> list[tuple[Any, ...]]:
-        return records_left_open(connection, self._boot_id, _AT_ONCE)
-
     def sweep(self) -> Future[None]:
-        """Drop now what need not be kept; otherwise it happens every minute."""
-        return self._writer.ask(self._writer.sweep)
+        """Delete old records now; otherwise this is done every minute."""
+        return self._writer.submit(self._writer.sweep)
 
     def close(self, timeout: float) -> None:
-        """Stop taking records and write those taken; what was kept can still be read."""
+        """Accept no more records and write the pending ones; stored records can still be read."""
         if not self._writer.close(timeout):
             LOGGER.error(
                 "The journal %s was not written within %s s: the newest records may be missing.",
                 *(self.path, timeout),
             )
 
-    # --- reading --------------------------------------------------------------------------
+    def _call_writer(self, function: Callable[[], T]) -> T:
+        return self._writer.submit(function).result(_WRITER_TIMEOUT)
 
-    def _exists(self) -> bool:
-        return self._database.number is not None or self.path.exists()
+    def _search(
+        self,
+        query: JournalQuery,
+        select: Callable[[sqlite3.Connection, JournalQuery], Generator[Row, None, None]],
+        read: Callable[[Row], RecordT],
+        matches: Callable[[RecordT], bool],
+    ) -> RecordPage[RecordT]:
+        if query.cursor is not None:
+            decode_cursor(query.cursor)  # raises an error also if there is no file
 
-    def _ask(self, do: Callable[[], T]) -> T:
-        return self._writer.ask(do).result(_PATIENCE)
+        def find(connection: sqlite3.Connection) -> RecordPage[RecordT]:
+            found: list[RecordT] = []
+            with closing(select(connection, query)) as rows:
+                for record in filter(matches, self._records(rows, read)):
+                    if len(found) == query.limit:
+                        return RecordPage(tuple(found), encode_cursor(found[-1].sort_key))
+                    found.append(record)
+            return RecordPage(tuple(found))
 
-    def _read(self, ask: Callable[[sqlite3.Connection], T], nothing: T) -> T:
-        if not self._exists():
-            return nothing
-        number = self._open()
+        return self._read(find, default=RecordPage(()))
+
+    def _read(self, query: Callable[[sqlite3.Connection], T], default: T) -> T:
+        """Return `query(connection)`, or the default if there is no file."""
+        if not self._database.exists:
+            return default
+        generation = self._open()
         try:
             with self._database.reading() as connection:
-                return ask(connection)
+                return query(connection)
         except sqlite3.DatabaseError as error:
             if is_damage(error) and not self._writer.is_closed:
-                self._ask(partial(self._set_aside, number, error))
-            elif self._database.number == number:
+                self._call_writer(partial(self._set_aside, generation, error))
+            elif self._database.generation == generation:
                 raise
-        # Another file has taken the place of the one that was read.
+        # The file was replaced by another one.
         self._open()
         with self._database.reading() as connection:
-            return ask(connection)
+            return query(connection)
 
     def _open(self) -> int | None:
-        """Let the writer check the file and bring it up to date, before anybody reads it."""
-        if self._database.number is None and not self._writer.is_closed:
-            self._ask(self._database.connection)
-        return self._database.number
+        """Let the writer check and migrate the file before it is read; return its generation."""
+        if self._database.generation is None and not self._writer.is_closed:
+            self._call_writer(self._database.connection)
+        return self._database.generation
 
-    def _set_aside(self, number: int | None, error: Exception) -> None:
-        """On the writer's thread: another reader may have asked for the same already."""
-        if self._database.number == number:
+    def _set_aside(self, generation: int | None, error: Exception) -> None:
+        """Replace a damaged file, on the writer's thread, unless another reader has done it."""
+        if self._database.generation == generation:
             self._database.set_aside(error)
         self._database.connection()
 
-    def _records(self, rows: Iterable[tuple[Any, ...]]) -> Iterator[InvocationRecord]:
-        """Read rows; one that was damaged on the disk must not cost the others."""
+    def _records(self, rows: Iterable[Row], read: Callable[[Row], RecordT]) -> Iterator[RecordT]:
+        """Yield the records of rows, without the damaged ones."""
         for row in rows:
             try:
-                yield read_record(row)
-            except _UNREADABLE as error:
-                LOGGER.error("A run in the journal %s cannot be read: %r", self.path, error)
+                yield read(row)
+            except _DAMAGED_ROW_ERRORS as error:
+                LOGGER.error("A record of the journal %s cannot be read: %r", self.path, error)
 
 
 def interrupted(record: InvocationRecord, now: datetime) -> InvocationRecord:
-    """Return the record of a run that its server did not live to end."""
-    what = "was in progress" if record.time_started else "was waiting or had just begun"
+    """Return the final record of an invocation whose server stopped."""
+    progress = "was in progress" if record.time_started else "was waiting or had just begun"
     problem = message_problem(
         "interrupted",
         "The run was interrupted",
         500,
-        f"The server stopped while this run {what}. It was not run again.",
+        f"The server stopped while this run {progress}. It was not run again.",
     )
     return replace(record, status=InvocationStatus.ERROR, time_ended=now, error=problem.members())
 
 
-def _refuse_odd_limits(keep_days: float, keep_bytes: int, synchronous: str) -> None:
+def _check_options(keep_days: float, keep_bytes: int, synchronous: str) -> None:
     if not keep_days > 0:
-        raise ServerConfigurationError(f"keep_days is {keep_days}: runs are kept for a while.")
+        raise ServerConfigurationError(f"keep_days is {keep_days}, but must be positive.")
     if keep_bytes < 1:
-        raise ServerConfigurationError(f"keep_bytes is {keep_bytes}: a journal needs some room.")
+        raise ServerConfigurationError(f"keep_bytes is {keep_bytes}, but must be positive.")
     if synchronous not in ("NORMAL", "FULL"):
         raise ServerConfigurationError(f"synchronous is {synchronous!r}, not 'NORMAL' or 'FULL'.")
 
 
-def _refuse_unwritable(path: Path) -> None:
+def _check_writable(path: Path) -> None:
     folder = path.parent.absolute()
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
@@ -249,12 +276,12 @@ def _refuse_unwritable(path: Path) -> None:
     elif not folder.is_dir():
         reason = f"{folder} is not a folder"
     elif not os.access(folder, os.W_OK | os.X_OK):
-        reason = f"nothing may be written in {folder}"
+        reason = f"{folder} is not writable"
     elif path.exists() and not os.access(path, os.R_OK | os.W_OK):
-        reason = "the file may not be written"
+        reason = "the file is not writable"
     else:
         return
     raise ServerConfigurationError(
-        f"The journal cannot be kept in {path}: {reason}. Allow the server's user to write "
-        'there, choose another settings folder, or do without a lasting journal: journal="memory".'
+        f"The journal {path} cannot be written: {reason}. Allow the server's user to write there, "
+        'choose another settings folder, or keep no file: journal="memory".'
     )

@@ -1,4 +1,4 @@
-"""What waits to be written: many threads put it in, the writer takes all of it at once."""
+"""The records that wait to be written: many threads add them, the writer takes all at once."""
 
 from __future__ import annotations
 
@@ -11,240 +11,244 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 from labthings_fastapi.exceptions import ServerNotRunningError, TooBusyError
 
 from .journal import closed_error
+from .keys import IdempotencyKey
+from .mutation import MutationRecord
+from .record import InvocationRecord
 from .schema import LOGGER
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from uuid import UUID
 
-    from .keys import IdempotencyKey
-    from .record import InvocationRecord
-
 T = TypeVar("T")
+RecordT = TypeVar("RecordT", InvocationRecord, MutationRecord, IdempotencyKey)
 
 CAPACITY: Final = 10_000
-"""Runs that may wait; the ends of as many more are taken, because no new run begins meanwhile."""
+"""Limit for waiting keys, mutations and invocations each. Final records have twice the limit for
+invocations: while the queue is full no new invocation begins, so there are not more of them."""
 
 
 def new_future() -> Future[Any]:
-    """Return a future that nobody can cancel: what was put in will be written."""
+    """Return a future that cannot be cancelled, because its record will be written."""
     future: Future[Any] = Future()
     future.set_running_or_notify_cancel()
     return future
 
 
-def failed(error: Exception) -> Future[Any]:
-    """Return the future of what was not taken."""
+def failed_future(error: Exception) -> Future[Any]:
+    """Return a future that has failed."""
     future = new_future()
     future.set_exception(error)
     return future
 
 
-def _tell(future: Future[Any], answer: object = None, error: BaseException | None = None) -> None:
-    """Settle a future; what those who wait for it do in this thread must not stop the writer."""
+def _set_result(future: Future[Any], result: object) -> None:
     try:
-        if error is None:
-            future.set_result(answer)
-        else:
-            # A SystemExit must not reach those who wait, an event loop among them, as itself.
-            if not isinstance(error, Exception):
-                error = RuntimeError(f"The journal was interrupted by {error!r}.")
-            future.set_exception(error)
-    except BaseException:  # noqa: BLE001 - a SystemExit would end the journal, not the server
-        LOGGER.exception("Somebody who waited for the journal failed when told of it.")
+        future.set_result(result)
+    except BaseException:  # noqa: BLE001 - a SystemExit in a callback must not end the writer
+        LOGGER.exception("A callback that waited for the journal failed.")
 
 
-def _fail(future: Future[Any], error: BaseException) -> None:
-    """Settle a future by an error, unless it is settled; for the thread that settles them."""
-    if not future.done():
-        _tell(future, error=error)
+def _set_error(future: Future[Any], error: BaseException) -> None:
+    """Set an error, unless the future is done; only one thread completes futures."""
+    if future.done():
+        return
+    if not isinstance(error, Exception):
+        # A SystemExit in a future would end the thread or event loop that waits for it.
+        error = RuntimeError(f"The journal was interrupted by {error!r}.")
+    try:
+        future.set_exception(error)
+    except BaseException:  # noqa: BLE001 - see above
+        LOGGER.exception("A callback that waited for the journal failed.")
 
 
-class RecordJob:
-    """The newest record of a run, and all who wait for it or for an earlier one."""
+class Job(Generic[RecordT]):
+    """A record to be written, and the futures that wait for it."""
 
     __slots__ = ("futures", "record")
 
-    def __init__(self, record: InvocationRecord, future: Future[None]) -> None:
-        self.record = record
+    def __init__(self, record: RecordT, future: Future[Any]) -> None:
+        self.record: RecordT = record
         self.futures = [future]
 
-    def resolve(self, answer: object) -> None:  # noqa: ARG002 - a run's answer is None
-        """Tell everybody, in the order in which they came."""
+    def resolve(self, result: object = None) -> None:
+        """Complete the futures, in the order in which they were added."""
         for future in self.futures:
-            _tell(future)
+            _set_result(future, result)
 
     def fail(self, error: BaseException) -> None:
-        """Tell everybody who waits still why the record could not be written."""
+        """Fail the futures that are not done."""
         for future in self.futures:
-            _fail(future, error)
-
-
-class KeyJob:
-    """A key that is to stand for a run."""
-
-    __slots__ = ("future", "key")
-
-    def __init__(self, key: IdempotencyKey, future: Future[IdempotencyKey]) -> None:
-        self.key = key
-        self.future = future
-
-    def resolve(self, answer: Any) -> None:
-        """Tell the key as it is kept."""
-        _tell(self.future, answer)
-
-    def fail(self, error: BaseException) -> None:
-        """Tell why the key could not be kept, unless its outcome is told."""
-        _fail(self.future, error)
+            _set_error(future, error)
 
 
 @dataclass(slots=True)
 class WriterTask(Generic[T]):
-    """Something else for the writer's thread to do, after what was put in before it."""
+    """A call on the writer's thread, after the records that were added before it."""
 
-    do: Callable[[], T]
+    function: Callable[[], T]
     future: Future[T] = field(default_factory=new_future)
 
     def run(self) -> None:
-        """Do it and tell the outcome."""
+        """Call the function and complete the future."""
         try:
-            outcome = self.do()
-        except BaseException as error:  # noqa: BLE001 - it is told to whoever asked
-            _tell(self.future, error=error)
+            result = self.function()
+        except BaseException as error:  # noqa: BLE001 - the future has it
+            self.fail(error)
         else:
-            _tell(self.future, outcome)
+            _set_result(self.future, result)
 
     def fail(self, error: BaseException) -> None:
-        """Tell why it was not done, unless its outcome is told."""
-        _fail(self.future, error)
+        """Fail the future, unless it is done."""
+        _set_error(self.future, error)
 
 
 @dataclass(slots=True)
 class Batch:
-    """All that waited; keys are written before runs, as `Journal.remember_key` promises."""
+    """Everything that waited at one moment."""
 
-    keys: list[KeyJob] = field(default_factory=list)
-    invocations: dict[UUID, RecordJob] = field(default_factory=dict)
+    keys: list[Job[IdempotencyKey]] = field(default_factory=list)
+    invocations: dict[UUID, Job[InvocationRecord]] = field(default_factory=dict)
+    mutations: list[Job[MutationRecord]] = field(default_factory=list)
     tasks: list[WriterTask[Any]] = field(default_factory=list)
 
     @property
-    def jobs(self) -> list[KeyJob | RecordJob]:
-        """What is to be written."""
-        return [*self.keys, *self.invocations.values()]
+    def number_of_records(self) -> int:
+        """How many records are to be written."""
+        return len(self.keys) + len(self.invocations) + len(self.mutations)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing waits."""
+        return not (self.number_of_records or self.tasks)
+
+    def split(self) -> list[Batch]:
+        """Return a batch for each record, without the tasks."""
+        return [
+            *(Batch(keys=[key]) for key in self.keys),
+            *(Batch(invocations={id: job}) for id, job in self.invocations.items()),
+            *(Batch(mutations=[mutation]) for mutation in self.mutations),
+        ]
+
+    def fail_records(self, error: BaseException) -> None:
+        """Fail the futures of all records that are not done."""
+        jobs: Iterable[Job[Any]] = (*self.keys, *self.invocations.values(), *self.mutations)
+        for job in jobs:
+            job.fail(error)
 
     def fail(self, error: BaseException) -> None:
-        """Tell everybody who waits still, so that nobody waits for ever."""
-        for job in self.jobs:
-            job.fail(error)
+        """Fail all futures that are not done."""
+        self.fail_records(error)
         for task in self.tasks:
             task.fail(error)
 
 
 class WriteQueue:
-    """A queue with one place per run; every method may be called from any thread."""
+    """A queue with the newest record of each invocation; any thread may call every method."""
 
     def __init__(self, capacity: int = CAPACITY) -> None:
         self._capacity = capacity
         self._changed = threading.Condition()  # guards the two below
         self._waiting = Batch()
-        self._closed = threading.Event()  # set under the lock
+        self._closed = threading.Event()  # an Event, so that `wait_for_more` can wait for it
 
-    def put_record(self, record: InvocationRecord) -> Future[None]:
-        """Let a record wait, in the place of an earlier one of the same run."""
-        future: Future[None] = new_future()
+    def put_invocation(self, record: InvocationRecord) -> Future[None]:
+        """Add a record, or replace the waiting one of the same invocation."""
+        future = new_future()
         with self._changed:
-            error = self._refusal(record)
-            if error is None:
-                waiting = self._waiting.invocations.get(record.id)
-                if waiting is None:
-                    self._waiting.invocations[record.id] = RecordJob(record, future)
-                    self._changed.notify()
-                else:
-                    waiting.record = record
-                    waiting.futures.append(future)
-        if error is not None:
-            future.set_exception(error)
+            waiting = self._waiting.invocations
+            job = waiting.get(record.id)
+            limit = self._capacity if record.is_open else 2 * self._capacity
+            if self._closed.is_set():
+                error: Exception = closed_error(f"run {record.id} was not recorded")
+            elif job is not None:
+                job.record = record
+                job.futures.append(future)
+                return future
+            elif len(waiting) < limit:
+                waiting[record.id] = Job(record, future)
+                self._changed.notify()
+                return future
+            else:
+                error = TooBusyError(
+                    f"Run {record.id} was not recorded, because {len(waiting)} other runs wait for "
+                    "the disk of the journal: it is too slow, or does not answer."
+                )
+        future.set_exception(error)
         return future
 
-    def _refusal(self, record: InvocationRecord) -> Exception | None:
-        if self._closed.is_set():
-            return closed_error(f"run {record.id} was not recorded")
-        waiting = len(self._waiting.invocations)
-        if waiting < self._capacity * (1 if record.is_open else 2):
-            return None
-        if record.id in self._waiting.invocations:
-            return None
-        return TooBusyError(
-            f"{waiting} runs wait to be recorded, so run {record.id} is not: "
-            "the disk of the journal is too slow, or does not answer."
+    def put_mutation(self, record: MutationRecord) -> Future[None]:
+        """Add a mutation."""
+        return self._put(
+            lambda: self._waiting.mutations, record, f"mutation {record.id} was not recorded"
         )
 
     def put_key(self, key: IdempotencyKey) -> Future[IdempotencyKey]:
-        """Let a key wait."""
-        future: Future[IdempotencyKey] = new_future()
-        error: Exception | None = None
-        with self._changed:
-            if self._closed.is_set():
-                error = closed_error(f"key {key.key!r} was not remembered")
-            elif len(self._waiting.keys) >= self._capacity:
-                error = TooBusyError(f"Too many keys wait to be remembered: not {key.key!r}.")
-            else:
-                self._waiting.keys.append(KeyJob(key, future))
-                self._changed.notify()
-        if error is not None:
-            future.set_exception(error)
-        return future
+        """Add a key; the result is the key that is stored."""
+        return self._put(lambda: self._waiting.keys, key, f"key {key.key!r} was not remembered")
 
-    def ask(self, do: Callable[[], T]) -> Future[T]:
-        """Let the writer do something once it has written what waits now."""
-        task = WriterTask(do)
+    def submit(self, function: Callable[[], T]) -> Future[T]:
+        """Have the writer call a function after it has written what waits now."""
+        task = WriterTask(function)
         with self._changed:
-            taken = not self._closed.is_set()
-            if taken:
+            if not self._closed.is_set():
                 self._waiting.tasks.append(task)
                 self._changed.notify()
-        if not taken:
-            task.future.set_exception(ServerNotRunningError("The journal is closed."))
-        return task.future
+                return task.future
+        return failed_future(ServerNotRunningError("The journal is closed."))
+
+    def _put(
+        self, waiting: Callable[[], list[Job[RecordT]]], record: RecordT, loss: str
+    ) -> Future[Any]:
+        future = new_future()
+        with self._changed:
+            jobs = waiting()
+            if self._closed.is_set():
+                error: Exception = closed_error(loss)
+            elif len(jobs) >= self._capacity:
+                error = TooBusyError(f"The journal has too much to write: {loss}.")
+            else:
+                jobs.append(Job(record, future))
+                self._changed.notify()
+                return future
+        future.set_exception(error)
+        return future
 
     def take(self, timeout: float | None) -> Batch | None:
-        """Wait for something and take all; empty after `timeout` seconds, None when closed."""
+        """Wait and take everything; empty after `timeout` seconds, None if closed and empty."""
         with self._changed:
-            self._changed.wait_for(lambda: self._closed.is_set() or not self._empty, timeout)
-            if self._closed.is_set() and self._empty:
+            self._changed.wait_for(
+                lambda: self._closed.is_set() or not self._waiting.is_empty, timeout
+            )
+            if self._closed.is_set() and self._waiting.is_empty:
                 return None
-            taken, self._waiting = self._waiting, Batch()
-            return taken
+            batch, self._waiting = self._waiting, Batch()
+            return batch
 
     def wait_for_more(self, seconds: float) -> None:
-        """Let things come in for a moment, or until it is closed; they wake nobody."""
+        """Wait, or return when the queue is closed; records that are added end no wait."""
         self._closed.wait(seconds)
 
     @property
-    def _empty(self) -> bool:
-        waiting = self._waiting
-        return not (waiting.invocations or waiting.keys or waiting.tasks)
-
-    @property
-    def empty(self) -> bool:
+    def is_empty(self) -> bool:
         """Whether nothing waits now."""
         with self._changed:
-            return self._empty
+            return self._waiting.is_empty
 
     @property
     def is_closed(self) -> bool:
-        """Whether nothing more is taken."""
-        with self._changed:
-            return self._closed.is_set()
+        """Whether nothing more is accepted."""
+        return self._closed.is_set()
 
     def close(self) -> None:
-        """Take nothing more; what waits can still be taken out."""
+        """Accept nothing more; what waits can still be taken."""
         with self._changed:
             self._closed.set()
             self._changed.notify_all()
 
-    def give_up(self, error: Exception) -> None:
-        """Take nothing more, and tell all that waits why nobody will take it out."""
+    def abort(self, error: Exception) -> None:
+        """Accept nothing more, and fail everything that waits."""
         self.close()
-        waiting = self.take(0)
-        if waiting is not None:
-            waiting.fail(error)
+        batch = self.take(0)
+        if batch is not None:
+            batch.fail(error)

@@ -1,4 +1,4 @@
-"""The journal of a server, from its start to its end."""
+"""The journal of a server, from the start to the stop of the server."""
 
 from __future__ import annotations
 
@@ -21,36 +21,36 @@ JOURNAL_FILE = "journal.sqlite"
 
 
 class JournalLifecycle:
-    """Gives the manager a lasting journal while the server runs; any thread may use it.
+    """Gives the action manager a lasting journal while the server runs; any thread may use it.
 
-    A server that is started again continues the same life: the incarnation is that of its broker,
-    which lives as long as the server object. So a run that did not stop with its server is not
-    taken for interrupted; it is in the manager still, and its end goes to the journal that is in
-    use then. Between two starts, runs are recorded in memory only.
+    A server object that is started again keeps its `boot_id`, which its broker has. So an
+    invocation that did not stop with its server is not recorded as interrupted: it is still in the
+    manager, and its end is written to the journal that is in use then. Between two starts,
+    invocations are recorded in memory only.
     """
 
     def __init__(self, manager: ActionManager, config: JournalConfig, folder: Path) -> None:
-        """Record in memory until `begin`; `folder` is the settings folder."""
+        """Use the memory journal until `begin`; `folder` is the settings folder."""
         self._manager = manager
         self._config = config
         self._folder = folder
         self._memory = manager.journal
         self._lock = FolderLock(folder)
-        self._ending = threading.Lock()  # held while the journal is put away
+        self._ending = threading.Lock()  # held while the journal is closed
 
     def begin(self) -> None:
-        """Lock the settings folder, open the journal, and end what an earlier life left open.
+        """Lock the settings folder, open the journal, and end invocations that were interrupted.
 
-        Waits for the disk. Nothing is made on the disk before the first run.
+        Waits for the disk. Without an earlier journal, no file is created before the first record.
 
         Raises:
-            FolderInUseError: another process serves from this folder.
-            ServerConfigurationError: the journal cannot be kept where it should be.
+            FolderInUseError: another process uses the settings folder.
+            ServerConfigurationError: the journal cannot be written at its path.
         """
         if not self._lock.claim():
             LOGGER.warning(
                 "Another server of this process uses the settings folder %s: the runs of this "
-                "one are recorded in memory only.",
+                "server are recorded in memory only.",
                 self._folder,
             )
             return
@@ -64,16 +64,16 @@ class JournalLifecycle:
             raise
         for record in interrupted:
             LOGGER.warning(
-                "Run %s (%s.%s) was interrupted when the server stopped without notice.",
+                "Run %s (%s.%s) was interrupted, because the server was killed or crashed.",
                 *(record.id, record.thing, record.action),
             )
         self._manager.journal = journal
 
     def claim_folder(self) -> None:
-        """Keep other processes out of the settings folder, before the first file is made in it.
+        """Lock the settings folder against other processes, before the first file is created in it.
 
         Raises:
-            FolderInUseError: one of them was first.
+            FolderInUseError: another process uses the folder.
         """
         self._lock.secure_if_claimed()
 
@@ -89,7 +89,7 @@ class JournalLifecycle:
         )
 
     def end(self, timeout: float) -> None:
-        """Write what is left, for at most `timeout` seconds, and free the folder; harmless twice.
+        """Write pending records for at most `timeout` seconds, and unlock the folder; idempotent.
 
         Waits for the disk.
         """

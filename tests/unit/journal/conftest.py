@@ -1,4 +1,4 @@
-"""What tests of the journal's writer share."""
+"""Fixtures for tests of the journal's writer."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _held_up(writer: Writer) -> Iterator[None]:
         held.set()
         go.wait(60)
 
-    writer.ask(hold)
+    writer.submit(hold)
     held.wait(60)
     yield
     go.set()
@@ -27,5 +27,5 @@ def _held_up(writer: Writer) -> Iterator[None]:
 
 @pytest.fixture
 def held_up() -> Callable[[Writer], AbstractContextManager[None]]:
-    """Hold a writer up, so that what is put in meanwhile makes one batch."""
+    """Block a writer, so that all records that are put meanwhile are one batch."""
     return _held_up

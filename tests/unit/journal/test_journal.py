@@ -6,7 +6,8 @@ from uuid import UUID
 import pytest
 
 from labthings_fastapi.journal.journal import MemoryJournal
-from labthings_fastapi.journal.record import InvocationRecord, JournalQuery
+from labthings_fastapi.journal.query import JournalQuery
+from labthings_fastapi.journal.record import InvocationRecord
 from labthings_fastapi.messages.message import InvocationStatus
 
 
@@ -24,7 +25,7 @@ def test_the_newest_runs_are_kept() -> None:
     assert journal.get(UUID(int=1)) is None
 
 
-def test_a_record_written_again_pushes_nothing_out() -> None:
+def test_a_record_that_is_replaced_drops_no_other() -> None:
     journal = MemoryJournal(limit=3)
     for number in (0, 1, 2, 2, 2, 0):
         journal.put(run(number))

@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from labthings_fastapi.journal.journal import MemoryJournal
+from labthings_fastapi.journal.mutation import MutationRecord
 from labthings_fastapi.journal.reader import JournalReader
 from labthings_fastapi.journal.record import InvocationRecord
 from labthings_fastapi.journal.routes import JournaledInvocation, JournalPage
@@ -37,6 +38,24 @@ def run(minutes=0, **changes):
     return replace(record, **changes)
 
 
+def mutation(minutes=0, **changes):
+    record = MutationRecord(
+        id=uuid4(),
+        time=NOON + timedelta(minutes=minutes),
+        last_time=NOON + timedelta(minutes=minutes, seconds=1),
+        actor="ada",
+        address="192.0.2.1",
+        thing="stage",
+        affordance="speed",
+        method="PUT",
+        path="/stage/speed",
+        status=204,
+        count=3,
+        boot_id="abc",
+    )
+    return replace(record, **changes)
+
+
 @pytest.fixture
 def journal():
     return MemoryJournal()
@@ -56,7 +75,7 @@ def ids(client, **query):
     return [str(found.id) for found in JournalPage.model_validate(answer.json()).records]
 
 
-def test_a_record_is_shown_whole(client, journal):
+def test_all_of_a_record_is_returned(client, journal):
     record = run()
     journal.put(record)
     answer = client.get(f"/api/journal/{record.id}")
@@ -72,7 +91,7 @@ def test_a_record_is_shown_whole(client, journal):
     assert client.get(shown["href"]).json() == shown
 
 
-def test_the_newest_comes_first_and_pages_follow_one_another(client, journal):
+def test_the_newest_comes_first_and_links_lead_to_all_pages(client, journal):
     records = [run(minutes) for minutes in range(5)]
     for record in records:
         journal.put(record)
@@ -83,6 +102,48 @@ def test_the_newest_comes_first_and_pages_follow_one_another(client, journal):
         found += [each["id"] for each in page["records"]]
         url = answer.links["next"]["url"] if "next" in answer.links else None
         assert (url is None) == (page["next"] is None)
+    assert found == [str(record.id) for record in reversed(records)]
+
+
+def test_a_mutation_has_the_members_of_a_run(client, journal):
+    record = mutation()
+    journal.put_mutation(record)
+    answer = client.get(f"/api/journal/{record.id}")
+    assert JournaledInvocation.model_validate(answer.json()).id == record.id
+    summary = {
+        "id": str(record.id),
+        "thing": "stage",
+        "action": "speed",
+        "status": "completed",
+        "href": f"http://testserver/api/journal/{record.id}",
+        "kind": "mutation",
+        "requestedBy": "ada",
+        "address": "192.0.2.1",
+        "request": {"method": "PUT", "path": "/stage/speed", "status": 204, "count": 3},
+        "timeRequested": "2024-05-17T12:00:00+00:00",
+        "timeStarted": None,
+        "timeCompleted": "2024-05-17T12:00:01+00:00",
+        "error": None,
+        "progressDetail": None,
+        "incarnation": "abc",
+    }
+    rest = {"input": None, "output": None, "outputReference": None, "log": []}
+    assert answer.json() == summary | rest
+    page = client.get("/api/journal?kind=mutation").json()
+    assert page == {"records": [summary], "next": None}
+
+
+@pytest.mark.parametrize("limit", [1, 2, 5])
+def test_pages_of_runs_and_mutations_lead_to_all_records(client, journal, limit):
+    records = [run(0), mutation(1), mutation(2), run(3), mutation(4)]
+    for record in records:
+        (journal.put if isinstance(record, InvocationRecord) else journal.put_mutation)(record)
+    journal.put(run(5, requested_by="bob"))
+    found, url = [], f"/api/journal?actor=ada&limit={limit}"
+    while url is not None:
+        answer = client.get(url)
+        found += [each["id"] for each in answer.json()["records"]]
+        url = answer.links["next"]["url"] if "next" in answer.links else None
     assert found == [str(record.id) for record in reversed(records)]
 
 
@@ -97,7 +158,7 @@ def test_the_newest_comes_first_and_pages_follow_one_another(client, journal):
         {"text": "SMOKE"},
     ],
 )
-def test_every_filter_lets_only_its_own_through(client, journal, query):
+def test_every_filter_is_applied(client, journal, query):
     changes = {
         "thing": {"thing": "camera"},
         "action": {"action": "home"},
@@ -112,7 +173,7 @@ def test_every_filter_lets_only_its_own_through(client, journal, query):
     assert ids(client, **query) == [str(wanted.id)]
 
 
-def test_a_damaged_output_costs_only_itself(client, journal):
+def test_a_damaged_output_is_returned_as_text(client, journal):
     record = run(output=b"\xff{", input=b"{")
     journal.put(record)
     assert client.get(f"/api/journal/{record.id}").json()["input"] == "{"
@@ -130,7 +191,7 @@ def test_a_damaged_output_costs_only_itself(client, journal):
         ("/api/journal?status=done", 422),
     ],
 )
-def test_what_cannot_be_answered_is_a_problem(client, url, status):
+def test_invalid_requests_are_answered_with_problem_details(client, url, status):
     answer = client.get(url)
     assert answer.status_code == status
     assert answer.headers["content-type"] == "application/problem+json"

@@ -1,4 +1,4 @@
-"""What the journal in a file does beyond the contract: restarts, old runs, odd places."""
+"""The journal in a file, beyond the contract: restarts, interrupted runs, unusual paths."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ import pytest
 
 from labthings_fastapi.exceptions import ServerConfigurationError
 from labthings_fastapi.journal.keys import IdempotencyKey
-from labthings_fastapi.journal.record import InvocationRecord, JournalQuery
-from labthings_fastapi.journal.rows import record_row
-from labthings_fastapi.journal.schema import MIGRATIONS, VERSION
+from labthings_fastapi.journal.query import JournalQuery
+from labthings_fastapi.journal.record import InvocationRecord
+from labthings_fastapi.journal.schema import VERSION
 from labthings_fastapi.journal.sqlite import SqliteJournal
 from labthings_fastapi.messages.message import InvocationStatus
 
@@ -62,7 +62,7 @@ def keep(journal: SqliteJournal, *records: InvocationRecord) -> None:
 # The file
 
 
-def test_looking_into_a_journal_that_was_never_written_makes_nothing(
+def test_reading_a_journal_that_was_never_written_creates_no_file(
     journal: SqliteJournal, tmp_path: Path
 ) -> None:
     assert journal.get(uuid4()) is None
@@ -72,7 +72,7 @@ def test_looking_into_a_journal_that_was_never_written_makes_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_folder_and_file_are_made_on_first_use(journal: SqliteJournal, path: Path) -> None:
+def test_folder_and_file_are_created_on_first_use(journal: SqliteJournal, path: Path) -> None:
     assert not path.parent.exists()
     keep(journal, run())
     journal.close(TIMEOUT)
@@ -92,10 +92,10 @@ def test_runs_and_keys_outlive_the_server(journal: SqliteJournal, path: Path) ->
     again.close(TIMEOUT)
 
 
-def test_a_file_that_vanishes_while_it_is_used_is_made_anew(
+def test_a_file_that_is_moved_while_it_is_used_is_created_again(
     journal: SqliteJournal, path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Somebody tidied up the folder; what is told as recorded from now on is recorded."""
+    """If a user has moved the file, later records are in a new one."""
     first, second = run(), run()
     keep(journal, first)
     path.rename(path.with_name("old.sqlite"))
@@ -106,28 +106,6 @@ def test_a_file_that_vanishes_while_it_is_used_is_made_anew(
     again = opened(path)
     assert again.get(second.id) == second
     again.close(TIMEOUT)
-
-
-def test_a_file_of_the_first_version_keeps_its_runs_and_takes_mutations(path: Path) -> None:
-    path.parent.mkdir()
-    first = sqlite3.connect(path)
-    first.executescript(MIGRATIONS[0])
-    first.execute("PRAGMA user_version = 1")
-    old = ended()
-    columns = "id, requested, closed, thing, action, status, incarnation, requested_by, ended, "
-    first.execute(
-        f"INSERT INTO runs ({columns} input, log, text) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",  # noqa: S608 - constants
-        (*record_row(old)[:8], record_row(old)[9], old.input, "[]", "stage move ada"),
-    )
-    first.commit()
-    first.close()
-    journal = opened(path)
-    mutation = ended(kind="mutation", address="127.0.0.1", request={"method": "PUT", "count": 3})
-    keep(journal, mutation)
-    assert journal.get(old.id) == old
-    assert journal.get(mutation.id) == mutation
-    assert journal.search(JournalQuery(kind="run", actor="ada")).records == (old,)
-    journal.close(TIMEOUT)
 
 
 def test_a_file_of_a_later_version_is_left_as_it_is(
@@ -158,10 +136,10 @@ def test_records_are_kept_with_either_durability(path: Path, synchronous: str) -
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no dot-file locks")
-def test_without_a_write_ahead_log_it_works_and_says_so(
+def test_without_a_write_ahead_log_it_works_and_a_warning_is_logged(
     path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """SQLite's dot-file locks, for network shares, share no memory, which the log would need."""
+    """With SQLite's dot-file locks there is no shared memory, which the log needs."""
     journal, records = opened(path, vfs="unix-dotfile"), [run() for _ in range(5)]
     keep(journal, *records)
     assert set(journal.search(JournalQuery()).records) == set(records)
@@ -175,7 +153,7 @@ def test_without_a_write_ahead_log_it_works_and_says_so(
 
 
 @pytest.mark.parametrize("prepare", ["file for folder", "folder for file"])
-def test_a_place_that_cannot_be_written_is_refused_at_once(tmp_path: Path, prepare: str) -> None:
+def test_a_path_that_cannot_be_written_is_refused_at_once(tmp_path: Path, prepare: str) -> None:
     path = tmp_path / "a" / "journal.sqlite"
     if prepare == "file for folder":
         (tmp_path / "a").touch()
@@ -186,15 +164,15 @@ def test_a_place_that_cannot_be_written_is_refused_at_once(tmp_path: Path, prepa
     assert 'journal="memory"' in str(refused.value)
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="only POSIX can become somebody else")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="only POSIX processes can change their user")
 def test_a_folder_without_the_right_to_write_is_refused_at_once(path: Path) -> None:
-    opened(path)  # so that the child needs no further module, which it might not be able to read
+    opened(path)  # imports everything, because the child may not be able to read modules
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         folder.chmod(0o555)
         child = os.fork()
         if child == 0:
-            # Root may write everywhere, so the child becomes nobody.
+            # Root may write everywhere, so the child changes to the user nobody.
             try:
                 if os.geteuid() == 0:
                     os.setuid(65534)
@@ -210,18 +188,20 @@ def test_a_folder_without_the_right_to_write_is_refused_at_once(path: Path) -> N
 @pytest.mark.parametrize(
     "options", [{"keep_days": 0}, {"keep_bytes": 0}, {"synchronous": "OFF; DROP TABLE runs"}]
 )
-def test_options_that_make_no_sense_are_refused(path: Path, options: dict[str, Any]) -> None:
+def test_invalid_options_are_refused(path: Path, options: dict[str, Any]) -> None:
     with pytest.raises(ServerConfigurationError, match=next(iter(options))):
         opened(path, **options)
 
 
-# Runs that a crash left open
+# Invocations that a crash left open
 
 
 @pytest.mark.parametrize("status", [InvocationStatus.PENDING, InvocationStatus.RUNNING])
-def test_open_runs_of_an_earlier_life_are_ended_once(path: Path, status: InvocationStatus) -> None:
+def test_open_invocations_of_an_earlier_start_are_ended_once(
+    path: Path, status: InvocationStatus
+) -> None:
     started = NOON if status is InvocationStatus.RUNNING else None
-    # From tomorrow, as after a correction of the clock: age does not count.
+    # A time in the future, as after a correction of the clock: age does not matter.
     left = run(status=status, time_started=started, time_requested=NOON + timedelta(days=1))
     over = ended()
     first = opened(path, "one")
@@ -256,7 +236,7 @@ def test_a_thousand_open_runs_are_ended(journal: SqliteJournal, path: Path) -> N
 def test_a_key_whose_run_never_began_is_forgotten_at_the_next_start(
     journal: SqliteJournal, path: Path
 ) -> None:
-    """The crash came between the key and the run, so the client may ask again."""
+    """The crash came between key and invocation, so the client may send the request again."""
     record = run()
     for name, id in (("lost", uuid4()), ("kept", record.id)):
         journal.remember_key(IdempotencyKey(name, "stage", "move", "f00", id, NOON)).result(TIMEOUT)
@@ -276,7 +256,7 @@ def test_a_key_whose_run_never_began_is_forgotten_at_the_next_start(
     "change",
     ["status = 'flying'", "log = '{'", "id = x'00'", "requested = 9e18", "error = x'ff'"],
 )
-def test_a_row_that_cannot_be_read_costs_only_itself(
+def test_a_row_that_cannot_be_read_does_not_hide_others(
     journal: SqliteJournal, path: Path, caplog: pytest.LogCaptureFixture, change: str
 ) -> None:
     records = [run(time_requested=NOON + timedelta(minutes=minute)) for minute in range(3)]

@@ -1,4 +1,4 @@
-"""Whatever goes wrong around the writer, its thread lives on and nobody waits for ever."""
+"""Errors around the writer: its thread goes on, and no future stays pending."""
 
 from __future__ import annotations
 
@@ -19,8 +19,10 @@ import pytest
 
 from labthings_fastapi.exceptions import ServerNotRunningError, TooBusyError
 from labthings_fastapi.journal import writer as module
+from labthings_fastapi.journal.batch_writer import BatchWriter
 from labthings_fastapi.journal.database import Database
 from labthings_fastapi.journal.keys import IdempotencyKey, utc_now
+from labthings_fastapi.journal.mutation import MutationRecord
 from labthings_fastapi.journal.record import InvocationRecord
 from labthings_fastapi.journal.retention import Retention
 from labthings_fastapi.journal.schema import LOGGER
@@ -31,10 +33,13 @@ from labthings_fastapi.messages.message import InvocationStatus
 HeldUp = Callable[[Writer], AbstractContextManager[None]]
 TIMEOUT = 60.0
 NOON = datetime(2024, 5, 17, 12, tzinfo=UTC)
+MUTATION = MutationRecord(
+    *(UUID(int=9), NOON, NOON, None, None, "stage", "speed", "PUT", "/stage/speed", 204)
+)
 
 
 class Clock:
-    """The monotonic clock, which fails so many times."""
+    """The monotonic clock, which fails `failures` times on the journal's thread."""
 
     failures = 0
 
@@ -68,7 +73,7 @@ def writer(database: Database, clock: Clock) -> Iterator[Writer]:
 def raising(
     request: pytest.FixtureRequest, let_logging_fail: Callable[[str, BaseException], None]
 ) -> None:
-    """Let logging fail, by an exception or by a handler that ends the program at an error."""
+    """Let logging fail by an exception, or by a handler that ends the program."""
     let_logging_fail("labthings_fastapi", request.param)
 
 
@@ -79,7 +84,7 @@ def run(number: int, **changes: Any) -> InvocationRecord:
 
 
 @pytest.mark.usefixtures("raising")
-def test_where_logging_fails_everybody_who_waits_is_told_all_the_same(
+def test_all_futures_are_done_although_logging_fails(
     writer: Writer, held_up: HeldUp, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bad = {"not JSON": object()}
@@ -88,13 +93,13 @@ def test_where_logging_fails_everybody_who_waits_is_told_all_the_same(
         futures = [writer.put(record) for record in records]
     assert [type(future.exception(TIMEOUT)) for future in futures] == [TypeError] * 2 + [type(None)]
     assert writer.put(run(4)).result(TIMEOUT) is None
-    told = capsys.readouterr().err
-    assert str(UUID(int=2)) in told, "what could not be logged is told on stderr"
-    assert "in emit" in told
+    stderr = capsys.readouterr().err
+    assert str(UUID(int=2)) in stderr, "a message that could not be logged goes to stderr"
+    assert "in emit" in stderr
 
 
 @pytest.mark.usefixtures("raising")
-def test_where_logging_fails_a_waiter_who_fails_when_told_stops_nothing(
+def test_a_callback_that_fails_stops_nothing_although_logging_fails(
     writer: Writer, held_up: HeldUp
 ) -> None:
     def leave(_: object) -> None:
@@ -105,7 +110,7 @@ def test_where_logging_fails_a_waiter_who_fails_when_told_stops_nothing(
     assert writer.put(run(2)).result(TIMEOUT) is None
 
 
-def test_a_log_record_of_the_journal_names_the_line_that_logs(
+def test_a_log_record_of_the_journal_has_the_line_of_the_caller(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     LOGGER.warning("The disk is %s.", "slow")
@@ -114,7 +119,7 @@ def test_a_log_record_of_the_journal_names_the_line_that_logs(
     assert (record.name, record.filename) == ("labthings_fastapi.journal", Path(__file__).name)
 
 
-def test_a_thread_that_cannot_be_started_is_told_and_tried_again(
+def test_a_thread_that_cannot_be_started_is_an_error_until_it_can(
     writer: Writer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(thread: threading.Thread) -> None:
@@ -125,8 +130,9 @@ def test_a_thread_that_cannot_be_started_is_told_and_tried_again(
         patch.setattr(threading.Thread, "start", refuse)
         refused: list[Future[Any]] = [
             writer.put(run(1)),
-            writer.remember(key),
-            writer.ask(lambda: None),
+            writer.put_mutation(MUTATION),
+            writer.put_key(key),
+            writer.submit(lambda: None),
         ]
     for future in refused:
         with pytest.raises(TooBusyError, match=r"journal.sqlite .* can't start new thread journal"):
@@ -156,7 +162,7 @@ def test_a_failure_while_waiting_for_records_ends_nothing(
         assert writer.put(run(number)).result(TIMEOUT) is None
     assert writer.close(TIMEOUT)
     assert clock.failures == 0
-    assert caplog.text.count("goes on after") == 2
+    assert caplog.text.count("unexpected error, continuing") == 2
 
 
 def test_without_a_clock_records_are_written_and_nothing_spins(
@@ -173,14 +179,14 @@ def test_without_a_clock_records_are_written_and_nothing_spins(
 
 
 @pytest.mark.parametrize(
-    ("raised", "told"), [(LookupError("odd"), LookupError), (SystemExit(3), RuntimeError)]
+    ("raised", "expected"), [(LookupError("odd"), LookupError), (SystemExit(3), RuntimeError)]
 )
-def test_whatever_a_batch_dies_of_everybody_in_it_is_told(
+def test_an_error_in_a_batch_fails_all_its_futures(
     writer: Writer,
     held_up: HeldUp,
     monkeypatch: pytest.MonkeyPatch,
     raised: BaseException,
-    told: type[Exception],
+    expected: type[Exception],
 ) -> None:
     def die(*_: object) -> None:
         raise raised
@@ -188,17 +194,18 @@ def test_whatever_a_batch_dies_of_everybody_in_it_is_told(
     key = IdempotencyKey("k1", "stage", "move", "f00", UUID(int=1), utc_now())
     with monkeypatch.context() as patch:
         with held_up(writer):
-            patch.setattr(writer, "_write_all", die)
+            patch.setattr(BatchWriter, "write", die)
             futures: list[Future[Any]] = [
-                writer.remember(key),
+                writer.put_key(key),
                 *(writer.put(run(number)) for number in (1, 1, 2)),
-                writer.ask(lambda: None),
+                writer.put_mutation(MUTATION),
+                writer.submit(lambda: None),
             ]
-        assert [type(future.exception(TIMEOUT)) for future in futures] == [told] * 5
+        assert [type(future.exception(TIMEOUT)) for future in futures] == [expected] * 6
     assert writer.put(run(1)).result(TIMEOUT) is None
 
 
-def test_a_thread_that_ends_all_the_same_leaves_nobody_waiting(
+def test_a_thread_that_ends_leaves_no_future_pending(
     writer: Writer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     held, go = threading.Event(), threading.Event()
@@ -206,20 +213,20 @@ def test_a_thread_that_ends_all_the_same_leaves_nobody_waiting(
     def hold(*_: object) -> None:
         held.set()
         go.wait(TIMEOUT)
-        raise RecursionError("nobody foresaw this")
+        raise RecursionError("unforeseen")
 
     writer.put(run(1)).result(TIMEOUT)
-    monkeypatch.setattr(writer, "_handle", hold)
+    monkeypatch.setattr(writer, "_process", hold)
     writer.put(run(2))
     held.wait(TIMEOUT)
-    waiting = [writer.put(run(3)), writer.ask(lambda: None)]
+    waiting = [writer.put(run(3)), writer.submit(lambda: None)]
     go.set()
     for future in waiting:
-        with pytest.raises(ServerNotRunningError, match=r"nobody foresaw this.*start the server"):
+        with pytest.raises(ServerNotRunningError, match=r"unforeseen.*start the server"):
             future.result(TIMEOUT)
     assert isinstance(writer.put(run(4)).exception(TIMEOUT), ServerNotRunningError)
     assert writer.close(TIMEOUT)
-    assert "ends by" in caplog.text
+    assert "has ended" in caplog.text
 
 
 def test_a_sweep_that_fails_again_and_again_does_not_spin(
@@ -249,10 +256,10 @@ def test_a_sweep_that_fails_again_and_again_does_not_spin(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows renames no file that is open")
-def test_who_reads_a_file_while_it_is_set_aside_is_not_lent_it_again(
+def test_a_connection_to_a_file_that_was_set_aside_is_not_used_again(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def rename_while_somebody_reads(path: Path, target: Path | str) -> Path:
+    def rename_during_a_read(path: Path, target: Path | str) -> Path:
         if path == database.path:
             readers.enter_context(database.reading())
         return rename(path, target)
@@ -260,7 +267,7 @@ def test_who_reads_a_file_while_it_is_set_aside_is_not_lent_it_again(
     rename, readers = Path.rename, ExitStack()
     database.connection().execute("CREATE TABLE damaged (page)")
     with monkeypatch.context() as patch, readers:
-        patch.setattr(Path, "rename", rename_while_somebody_reads)
+        patch.setattr(Path, "rename", rename_during_a_read)
         assert database.set_aside(sqlite3.DatabaseError("damage"))
         database.connection()
     with database.reading() as reader:

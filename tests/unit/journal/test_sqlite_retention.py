@@ -1,4 +1,4 @@
-"""What the journal lets go, and when."""
+"""Which records the journal deletes, and when."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from uuid import UUID, uuid4
 import pytest
 
 from labthings_fastapi.journal.keys import KEY_LIFETIME, IdempotencyKey
-from labthings_fastapi.journal.record import InvocationRecord, JournalQuery
+from labthings_fastapi.journal.mutation import MutationRecord
+from labthings_fastapi.journal.query import JournalQuery
+from labthings_fastapi.journal.record import InvocationRecord
+from labthings_fastapi.journal.retention import AUDIT_SHARE, MUTATION_BYTES, MUTATIONS_PER_STEP
 from labthings_fastapi.journal.sqlite import SqliteJournal
 from labthings_fastapi.journal.writer import SWEEP_SECONDS
 from labthings_fastapi.messages.message import InvocationStatus
@@ -22,7 +25,7 @@ MEGABYTE = 1 << 20
 
 
 class Clock:
-    """The time of day and the seconds that pass, together."""
+    """One clock for the time of day and for durations."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
@@ -70,12 +73,38 @@ def keep(journal: SqliteJournal, *records: InvocationRecord) -> None:
         future.result(TIMEOUT)
 
 
+def mutation(clock: Clock) -> MutationRecord:
+    time = clock.now()
+    return MutationRecord(
+        id=uuid4(),
+        time=time,
+        last_time=time,
+        actor="ada",
+        address=None,
+        thing="stage",
+        affordance="speed",
+        method="PUT",
+        path="/stage/speed",
+        status=204,
+    )
+
+
+def keep_mutations(journal: SqliteJournal, *records: MutationRecord) -> None:
+    for future in [journal.put_mutation(record) for record in records]:
+        future.result(TIMEOUT)
+
+
+def mutations(journal: SqliteJournal) -> set[UUID]:
+    page = journal.search_mutations(JournalQuery(limit=10_000))
+    return {record.id for record in page.records}
+
+
 def swept(journal: SqliteJournal) -> set[UUID]:
     journal.sweep().result(TIMEOUT)
     return {record.id for record in journal.search(JournalQuery(limit=10_000)).records}
 
 
-def test_runs_are_kept_for_a_time_after_their_end(tmp_path: Path, clock: Clock) -> None:
+def test_invocations_are_kept_for_a_time_after_their_end(tmp_path: Path, clock: Clock) -> None:
     journal = opened(tmp_path, clock, keep_days=30)
     old, still_open, long_one = ended(clock), run(clock), run(clock)
     odd = ended(clock, time_ended=None)  # counted from its request
@@ -88,7 +117,7 @@ def test_runs_are_kept_for_a_time_after_their_end(tmp_path: Path, clock: Clock) 
     journal.close(TIMEOUT)
 
 
-def test_a_thousand_old_runs_go_in_one_sweep(tmp_path: Path, clock: Clock) -> None:
+def test_a_thousand_old_invocations_are_deleted_in_one_sweep(tmp_path: Path, clock: Clock) -> None:
     journal = opened(tmp_path, clock)
     keep(journal, *[ended(clock) for _ in range(1000)])
     clock.advance(days=31)
@@ -96,7 +125,9 @@ def test_a_thousand_old_runs_go_in_one_sweep(tmp_path: Path, clock: Clock) -> No
     journal.close(TIMEOUT)
 
 
-def test_the_oldest_make_room_and_the_file_shrinks(tmp_path: Path, clock: Clock) -> None:
+def test_the_oldest_are_deleted_for_space_and_the_file_shrinks(
+    tmp_path: Path, clock: Clock
+) -> None:
     journal = opened(tmp_path, clock, keep_bytes=8 * MEGABYTE)
     still_open = run(clock, input=b"x" * 50_000)
     keep(journal, still_open)
@@ -126,7 +157,9 @@ def test_the_file_shrinks_while_it_is_used(tmp_path: Path, clock: Clock) -> None
     journal.close(TIMEOUT)
 
 
-def test_open_runs_stay_even_when_they_alone_are_too_large(tmp_path: Path, clock: Clock) -> None:
+def test_open_invocations_stay_even_if_they_are_too_large_together(
+    tmp_path: Path, clock: Clock
+) -> None:
     journal = opened(tmp_path, clock, keep_bytes=1)
     records = [run(clock) for _ in range(30)]
     keep(journal, *records)
@@ -135,8 +168,8 @@ def test_open_runs_stay_even_when_they_alone_are_too_large(tmp_path: Path, clock
     journal.close(TIMEOUT)
 
 
-def test_a_run_stays_as_long_as_its_key(tmp_path: Path, clock: Clock) -> None:
-    """Or a request that is sent again would move the instrument again."""
+def test_an_invocation_stays_as_long_as_its_key(tmp_path: Path, clock: Clock) -> None:
+    """Otherwise a request that is sent again would move the instrument again."""
     journal = opened(tmp_path, clock, keep_bytes=1)
     record = ended(clock)
     key = IdempotencyKey("k1", "stage", "move", "f00", record.id, clock.now())
@@ -150,13 +183,53 @@ def test_a_run_stays_as_long_as_its_key(tmp_path: Path, clock: Clock) -> None:
     journal.close(TIMEOUT)
 
 
-def test_the_journal_tidies_up_by_itself(tmp_path: Path, clock: Clock) -> None:
+def test_old_records_are_deleted_without_a_call(tmp_path: Path, clock: Clock) -> None:
     journal = opened(tmp_path, clock)
     old = ended(clock)
     keep(journal, old)
     clock.advance(days=31, seconds=SWEEP_SECONDS)
     keep(journal, run(clock))
-    # What is asked of the writer from now on comes after the tidying.
+    # The writer does this after the sweep.
     journal.interrupt_open_invocations()
     assert journal.get(old.id) is None
+    journal.close(TIMEOUT)
+
+
+def test_mutations_are_kept_for_a_time(tmp_path: Path, clock: Clock) -> None:
+    journal = opened(tmp_path, clock, keep_days=30)
+    old = [mutation(clock) for _ in range(MUTATIONS_PER_STEP + 1)]
+    keep_mutations(journal, *old)
+    clock.advance(seconds=1)
+    newer = mutation(clock)
+    keep_mutations(journal, newer)
+    clock.advance(days=30)
+    swept(journal)
+    assert mutations(journal) == {newer.id}
+    journal.close(TIMEOUT)
+
+
+def test_mutations_have_a_share_of_the_space_and_the_oldest_are_deleted(
+    tmp_path: Path, clock: Clock
+) -> None:
+    journal = opened(tmp_path, clock, keep_bytes=10 * AUDIT_SHARE * MUTATION_BYTES)
+    records = []
+    for _ in range(30):
+        clock.advance(seconds=1)
+        records.append(mutation(clock))
+    keep_mutations(journal, *records)
+    swept(journal)
+    assert mutations(journal) == {record.id for record in records[-10:]}
+    journal.close(TIMEOUT)
+
+
+def test_large_invocations_do_not_push_out_mutations(tmp_path: Path, clock: Clock) -> None:
+    """Otherwise a client could remove the record of its requests."""
+    journal = opened(tmp_path, clock, keep_bytes=MEGABYTE)
+    record = mutation(clock)
+    keep_mutations(journal, record)
+    for _ in range(100):
+        clock.advance(seconds=1)
+        keep(journal, ended(clock, input=b"x" * 50_000))
+    assert len(swept(journal)) < 25
+    assert mutations(journal) == {record.id}
     journal.close(TIMEOUT)

@@ -1,4 +1,4 @@
-"""When the ends of runs that the disk refused are tried again, by an injected clock."""
+"""When final records that the disk refused are written again, with an injected clock."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 
 from labthings_fastapi.journal.record import InvocationRecord
-from labthings_fastapi.journal.retry_queue import FIRST_PAUSE, LONGEST_PAUSE, RetryQueue
+from labthings_fastapi.journal.retry_queue import FIRST_PAUSE, MAX_PAUSE, RetryQueue
 from labthings_fastapi.messages.message import InvocationStatus
 
 NOON = datetime(2024, 5, 17, 12, tzinfo=UTC)
@@ -26,48 +26,50 @@ def end(number: int) -> InvocationRecord:
     return InvocationRecord(UUID(int=number), "stage", "move", status, None, b"{}", NOON)
 
 
-def test_where_nothing_waits_no_try_is_due() -> None:
+def test_an_empty_queue_has_no_next_retry() -> None:
     assert RetryQueue(Clock()).seconds_left is None
 
 
 def test_the_pauses_grow_up_to_a_limit() -> None:
     clock = Clock()
-    unwritten = RetryQueue(clock)
-    unwritten.add(end(1))
+    retries = RetryQueue(clock)
+    retries.add(end(1))
     pauses = []
     for _ in range(10):
-        pause = unwritten.seconds_left
+        pause = retries.seconds_left
         assert pause is not None
         pauses.append(pause)
         clock.now += pause
-        assert unwritten.seconds_left == 0
-        unwritten.failed(end(1))
+        assert retries.seconds_left == 0
+        retries.postpone(end(1))
     assert pauses[:3] == [FIRST_PAUSE, 2 * FIRST_PAUSE, 4 * FIRST_PAUSE]
-    assert pauses[-1] == LONGEST_PAUSE
+    assert pauses[-1] == MAX_PAUSE
 
 
-def test_after_a_success_the_pauses_begin_anew() -> None:
-    unwritten = RetryQueue(Clock())
-    unwritten.add(end(1))
-    unwritten.failed(end(1))
-    unwritten.drop([UUID(int=1)])
-    assert unwritten.seconds_left is None
-    unwritten.add(end(2))
-    assert unwritten.seconds_left == FIRST_PAUSE
+def test_after_a_success_the_first_pause_is_used_again() -> None:
+    retries = RetryQueue(Clock())
+    retries.add(end(1))
+    retries.postpone(end(1))
+    retries.discard([UUID(int=1)])
+    assert retries.seconds_left is None
+    retries.add(end(2))
+    assert retries.seconds_left == FIRST_PAUSE
 
 
-def test_the_next_try_begins_with_another_record() -> None:
-    """One that is too large for what is left of the disk must not keep the others waiting."""
-    unwritten = RetryQueue(Clock())
+def test_the_next_retry_begins_with_another_record() -> None:
+    """A record that is too large for the free space must not delay the others."""
+    retries = RetryQueue(Clock())
     for number in range(3):
-        unwritten.add(end(number))
-    unwritten.failed(end(0))
-    assert [record.id.int for record in unwritten.records()] == [1, 2, 0]
+        retries.add(end(number))
+    retries.postpone(end(0))
+    assert [record.id.int for record in retries.records()] == [1, 2, 0]
 
 
-def test_over_the_limit_the_oldest_is_given_up_loudly(caplog: pytest.LogCaptureFixture) -> None:
-    unwritten = RetryQueue(Clock(), limit=2)
+def test_above_the_limit_the_oldest_record_is_dropped_and_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    retries = RetryQueue(Clock(), limit=2)
     for number in range(3):
-        unwritten.add(end(number))
-    assert [record.id.int for record in unwritten.records()] == [1, 2]
+        retries.add(end(number))
+    assert [record.id.int for record in retries.records()] == [1, 2]
     assert str(UUID(int=0)) in caplog.text

@@ -1,4 +1,4 @@
-"""The writer's thread, with a real database: what is written together, what fails alone."""
+"""The writer's thread with a real database: records of one batch, and errors of one record."""
 
 from __future__ import annotations
 
@@ -17,10 +17,13 @@ from uuid import UUID
 import pytest
 
 from labthings_fastapi.journal.database import Database
+from labthings_fastapi.journal.invocation_rows import read_invocation, select_invocation
+from labthings_fastapi.journal.key_rows import find_key
 from labthings_fastapi.journal.keys import IdempotencyKey, utc_now
+from labthings_fastapi.journal.mutation import MutationRecord
+from labthings_fastapi.journal.mutation_rows import read_mutation, select_mutation
 from labthings_fastapi.journal.record import InvocationRecord
 from labthings_fastapi.journal.retention import Retention
-from labthings_fastapi.journal.rows import find_key, read_record, record_with_id
 from labthings_fastapi.journal.writer import Writer
 from labthings_fastapi.messages.message import InvocationStatus
 
@@ -49,7 +52,7 @@ def run(number: int, **changes: Any) -> InvocationRecord:
 
 @pytest.fixture
 def together(held_up: Callable[[Writer], AbstractContextManager[None]]) -> Together:
-    """Put records while a writer is held up, so that they make one batch."""
+    """Put records into one batch, by putting them while the writer is blocked."""
 
     def put(writer: Writer, *records: InvocationRecord) -> list[Future[None]]:
         with held_up(writer):
@@ -60,8 +63,8 @@ def together(held_up: Callable[[Writer], AbstractContextManager[None]]) -> Toget
 
 def stored(database: Database, number: int) -> InvocationRecord | None:
     with database.reading() as connection:
-        row = record_with_id(connection, UUID(int=number))
-    return None if row is None else read_record(row)
+        rows = select_invocation(connection, UUID(int=number))
+    return read_invocation(rows[0]) if rows else None
 
 
 @pytest.mark.parametrize("count", [1, 49, 50, 51, 1000])
@@ -78,7 +81,7 @@ def test_a_batch_of_any_size_is_written(
     ("poison", "failure"),
     [({"error": {"not JSON": object()}}, TypeError), ({"thing": "\ud800"}, UnicodeEncodeError)],
 )
-def test_a_bad_record_costs_only_itself(
+def test_a_bad_record_does_not_harm_others(
     writer: Writer,
     together: Together,
     database: Database,
@@ -105,29 +108,29 @@ def test_a_record_that_waits_is_replaced_by_a_newer_one(
     assert stored(database, 1) == records[-1]
 
 
-def test_a_key_is_written_no_later_than_the_run_that_was_put_after_it(
+def test_a_key_is_written_before_an_invocation_that_was_put_later(
     writer: Writer, database: Database
 ) -> None:
     key = IdempotencyKey("k1", "stage", "move", "f00", UUID(int=1), utc_now())
-    remembered = writer.remember(key)
+    remembered = writer.put_key(key)
     writer.put(run(1)).result(TIMEOUT)
     assert remembered.result(0) == key
     with database.reading() as connection:
         assert find_key(connection, key.name) == key
 
 
-def test_an_errand_that_fails_tells_whoever_sent_it_and_stops_nothing(writer: Writer) -> None:
+def test_a_task_that_fails_fails_its_future_only(writer: Writer) -> None:
     def fail() -> None:
         raise LookupError("here")
 
     with pytest.raises(LookupError, match="here"):
-        writer.ask(fail).result(TIMEOUT)
+        writer.submit(fail).result(TIMEOUT)
     assert writer.put(run(1)).result(TIMEOUT) is None
 
 
-def test_closing_says_when_there_was_not_time_enough(writer: Writer) -> None:
+def test_closing_returns_false_if_the_timeout_is_too_short(writer: Writer) -> None:
     go = threading.Event()
-    writer.ask(lambda: go.wait(TIMEOUT))
+    writer.submit(lambda: go.wait(TIMEOUT))
     future = writer.put(run(1))
     assert not writer.close(0)
     go.set()
@@ -135,7 +138,7 @@ def test_closing_says_when_there_was_not_time_enough(writer: Writer) -> None:
     assert future.result(0) is None
 
 
-def test_nothing_is_made_before_something_is_put(database: Database, tmp_path: Path) -> None:
+def test_no_file_is_created_before_the_first_record(database: Database, tmp_path: Path) -> None:
     writer = Writer(database, Retention(30, 1 << 30, utc_now), utc_now, time.monotonic)
     assert writer.close(0)
     assert list(tmp_path.iterdir()) == []
@@ -151,14 +154,51 @@ def test_a_reader_cannot_write(writer: Writer, database: Database) -> None:
     assert stored(database, 1) == run(1)
 
 
-def test_what_comes_in_while_the_writer_gathers_is_written_with_it(
+def test_records_that_are_put_while_the_writer_gathers_are_written(
     together: Together, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("labthings_fastapi.journal.writer.GATHER_SECONDS", 600.0)
     writer = Writer(database, Retention(1e5, 1 << 30, utc_now), utc_now, time.monotonic)
     for future in together(writer, run(1), run(2)):
         future.result(TIMEOUT)
-    late = [writer.put(run(number)) for number in (3, 4)]  # it waits for more until the end
+    late = [writer.put(run(number)) for number in (3, 4)]  # the writer gathers until it is closed
     assert writer.close(TIMEOUT)
     assert all(future.done() and future.exception() is None for future in late)
     assert stored(database, 4) == run(4)
+
+
+def mutation(number: int, **changes: Any) -> MutationRecord:
+    texts = {"thing": "stage", "affordance": "speed", "method": "PUT", "path": "/stage/speed"}
+    record = MutationRecord(
+        UUID(int=number), NOON, NOON, actor=None, address=None, status=204, **texts
+    )
+    return replace(record, **changes)
+
+
+def test_a_bad_mutation_does_not_harm_other_records(
+    writer: Writer,
+    database: Database,
+    held_up: Callable[[Writer], AbstractContextManager[None]],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    bad = mutation(2, address=object())
+    with held_up(writer):
+        futures = [writer.put_mutation(record) for record in (mutation(1), bad, mutation(3))]
+        written = writer.put(run(4))
+    errors = [type(future.exception(TIMEOUT)) for future in (*futures, written)]
+    assert errors == [type(None), sqlite3.ProgrammingError, type(None), type(None)]
+    with database.reading() as connection:
+        rows = [select_mutation(connection, UUID(int=number)) for number in (1, 2, 3)]
+    assert [[read_mutation(row) for row in found] for found in rows] == [
+        [mutation(1)],
+        [],
+        [mutation(3)],
+    ]
+    assert len(caplog.messages) == 1
+
+
+def test_a_path_that_is_not_valid_unicode_is_recorded(writer: Writer, database: Database) -> None:
+    writer.put_mutation(mutation(1, path="/stage/\ud800")).result(TIMEOUT)
+    with database.reading() as connection:
+        (row,) = select_mutation(connection, UUID(int=1))
+    assert read_mutation(row).path == "/stage/\\ud800"

@@ -1,4 +1,4 @@
-"""Who changed what: every request that may have changed something, in the journal."""
+"""The audit: every request that may have changed something is recorded in the journal."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from uuid import uuid4
 
 from labthings_fastapi.actions.deadlines import Deadlines
 from labthings_fastapi.journal.keys import utc_now
-from labthings_fastapi.journal.record import InvocationRecord
-from labthings_fastapi.messages.message import InvocationStatus
+from labthings_fastapi.journal.mutation import MutationRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,16 +19,17 @@ if TYPE_CHECKING:
     from labthings_fastapi.journal.journal import Journal
 
 GATHER_SECONDS: Final = 1.0
-"""For how long requests that are alike are counted before they become one record."""
-MOST_GATHERED: Final = 1000
-MOST_REFUSED: Final = 20
-"""Of different requests within that time that were not allowed; all others become one."""
-LONGEST_TEXT: Final = 200
-"""Of a path or a name, which clients choose."""
+"""Equal requests within this time become one record."""
+MAX_DISTINCT: Final = 1000
+"""With this many different requests the records are written at once."""
+MAX_REFUSED: Final = 20
+"""With more different refused requests within `GATHER_SECONDS`, the rest become one record."""
+MAX_TEXT: Final = 200
+"""Longest path or name in a record, in characters; clients choose both."""
 
 
 class Mutation(NamedTuple):
-    """What one request was; those that are equal are counted."""
+    """The parts of a request by which equal requests are counted together."""
 
     actor: str | None
     address: str | None
@@ -40,94 +40,82 @@ class Mutation(NamedTuple):
     status: int
 
 
-def _short(text: str) -> str:
-    return text if len(text) <= LONGEST_TEXT else f"{text[: LONGEST_TEXT - 1]}…"
+def _shorten(text: str) -> str:
+    return text if len(text) <= MAX_TEXT else f"{text[: MAX_TEXT - 1]}…"
 
 
-class _Count:
-    __slots__ = ("first", "last", "number")
+class _Counter:
+    __slots__ = ("count", "first", "last")
 
     def __init__(self, now: datetime) -> None:
         self.first = self.last = now
-        self.number = 1
+        self.count = 1
 
 
 class Audit:
-    """Records mutations, those alike within a second as one; any thread may use it.
+    """Records mutations, with one record for equal ones within a second; any thread may use it.
 
-    Somebody who drags a slider writes a property a hundred times a second: the record says how
-    often, from when and until when, and the journal stays readable. Runs are not noted here: each
-    has a record of its own, with its actor.
+    A slider in a web page writes a property a hundred times a second. One record has the number of
+    these requests and the times of the first and the last one, so the journal stays readable.
+    Invocations are not audited here, because each has its own record with its actor.
     """
 
     def __init__(self, journal: Callable[[], Journal], boot_id: str) -> None:
-        """Record in the journal that `journal` gives at the time."""
+        """Write to the journal that `journal` returns at the time of writing."""
         self._journal = journal
         self._boot_id = boot_id
         self._lock = threading.Lock()  # guards the two below
-        self._counts: dict[Mutation, _Count] = {}
+        self._counters: dict[Mutation, _Counter] = {}
         self._refused = 0
         self._deadlines = Deadlines()
 
     def note(self, mutation: Mutation) -> None:
-        """Count a request; it is in the journal within a second. Never waits."""
+        """Count a request, which is written within `GATHER_SECONDS`; never waits."""
         now = utc_now()
-        if len(mutation.affordance) > LONGEST_TEXT or len(mutation.path) > LONGEST_TEXT:
+        if len(mutation.affordance) > MAX_TEXT or len(mutation.path) > MAX_TEXT:
             mutation = mutation._replace(
-                affordance=_short(mutation.affordance), path=_short(mutation.path)
+                affordance=_shorten(mutation.affordance), path=_shorten(mutation.path)
             )
         with self._lock:
-            mutation = self._gathered(mutation)
-            found = self._counts.get(mutation)
-            if found is not None:
-                found.number += 1
-                found.last = now
+            mutation = self._merge_refused(mutation)
+            counter = self._counters.get(mutation)
+            if counter is not None:
+                counter.count += 1
+                counter.last = now
                 return
-            self._counts[mutation] = _Count(now)
-            waiting = len(self._counts)
-        if waiting == 1:
-            self._deadlines.add(time.monotonic() + GATHER_SECONDS, self._flush)
-        elif waiting >= MOST_GATHERED:
-            self._flush()
+            self._counters[mutation] = _Counter(now)
+            distinct = len(self._counters)
+        if distinct == 1:
+            self._deadlines.add(time.monotonic() + GATHER_SECONDS, self._write_due)
+        elif distinct >= MAX_DISTINCT:
+            self.write()
 
-    def _gathered(self, mutation: Mutation) -> Mutation:
-        """Return as what to count a request: who may change nothing could else fill the journal."""
-        if mutation.status != 403 or mutation in self._counts:
+    def _merge_refused(self, mutation: Mutation) -> Mutation:
+        """Drop the details of many refused requests, which could otherwise fill the journal."""
+        if mutation.status != 403 or mutation in self._counters:
             return mutation
         self._refused += 1
-        if self._refused <= MOST_REFUSED:
+        if self._refused <= MAX_REFUSED:
             return mutation
         return mutation._replace(affordance="", method="", path="", thing="")
 
-    def _flush(self) -> None:
+    def _write_due(self) -> None:
         self.write()
 
     def write(self) -> list[Future[None]]:
-        """Hand what was counted to the journal; the futures are done when it is committed."""
+        """Pass the counted requests to the journal; each future is done when it is committed."""
         with self._lock:
-            counts, self._counts = self._counts, {}
+            counters, self._counters = self._counters, {}
             self._refused = 0
         journal = self._journal()
-        return [journal.put(self._record(*item)) for item in counts.items()]
+        return [journal.put_mutation(self._record(*item)) for item in counters.items()]
 
-    def _record(self, mutation: Mutation, count: _Count) -> InvocationRecord:
-        done = mutation.status < 400
-        return InvocationRecord(
+    def _record(self, mutation: Mutation, counter: _Counter) -> MutationRecord:
+        return MutationRecord(
             id=uuid4(),
-            thing=mutation.thing,
-            action=mutation.affordance,
-            status=InvocationStatus.COMPLETED if done else InvocationStatus.ERROR,
-            requested_by=mutation.actor,
-            input=b"null",
-            time_requested=count.first,
-            time_ended=count.last,
+            time=counter.first,
+            last_time=counter.last,
+            count=counter.count,
             boot_id=self._boot_id,
-            kind="mutation",
-            address=mutation.address,
-            request={
-                "method": mutation.method,
-                "path": mutation.path,
-                "status": mutation.status,
-                "count": count.number,
-            },
+            **mutation._asdict(),
         )
