@@ -106,7 +106,7 @@ def announced(server, port):
 
 def test_a_thing_is_found_described_and_gone_when_the_server_stops(server, port, browser):
     with announced(server, port):
-        ours = server.server_id.hex[:8]
+        ours = server._server_id.get().hex[:8]
         mine = lambda type_, info: ours in info.name and path_of(info) == "/api/lamp/"  # noqa: E731
         found = browser.wait_for("added", mine)
         assert found.name.startswith("A lamp on the bench. (lamp) on ")
@@ -119,7 +119,7 @@ def test_a_thing_is_found_described_and_gone_when_the_server_stops(server, port,
 
 def test_the_directory_is_found_by_its_subtype_and_leads_to_the_things(server, port, browser):
     with announced(server, port):
-        ours = server.server_id.hex[:8]
+        ours = server._server_id.get().hex[:8]
         found = browser.wait_for(
             "added", lambda type_, info: type_ == DIRECTORY_TYPE and ours in info.name
         )
@@ -134,7 +134,7 @@ def test_the_directory_is_found_by_its_subtype_and_leads_to_the_things(server, p
 def test_a_thing_that_comes_later_is_announced_too(server, port, browser):
     with announced(server, port):
         server.add_thing(Lamp(), "/spare/lamp/")
-        ours = server.server_id.hex[:8]
+        ours = server._server_id.get().hex[:8]
         browser.wait_for(
             "added",
             lambda type_, info: ours in info.name and path_of(info) == "/api/spare/lamp/",

@@ -269,7 +269,7 @@ def test_a_long_poll_without_news_ends_empty(port, monkeypatch):
 
 def test_streams_end_when_the_server_stops(server, subscribe):
     stream = subscribe("/stage/x", **SSE)
-    server.broker.end_streams()
+    server._broker.end_streams()
     assert stream.response.read() == b""
 
 

@@ -465,7 +465,7 @@ class TestStart:
         if security == "auto":
             token("alice", "operator")
         folder = str(tmp_path / "settings")
-        checks = lt.ThingServer({"settings_folder": folder, "security": security}).access
+        checks = lt.ThingServer({"settings_folder": folder, "security": security})._access
         check_listen_host(checks, "0.0.0.0")  # noqa: S104
         warn_of_exposure(checks, "127.0.0.1", tls=tls)
         assert "INSECURE" not in caplog.text

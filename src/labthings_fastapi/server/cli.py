@@ -210,7 +210,7 @@ def _run_server(args: argparse.Namespace) -> None:
         config["security"] = insecure(config.get("security"))
     check_address(args.host, args.port)
     server = ThingServer(config, debug=args.debug, tolerant=args.tolerant)
-    check_listen_host(server.access, args.host)
+    check_listen_host(server._access, args.host)
     tls = _tls(args, server.settings_folder)
     names = ", ".join(server.things) or "no Things"
     url = ListenAddress(args.host, args.port, tls is not None).url.removesuffix("/")

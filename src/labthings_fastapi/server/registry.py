@@ -23,7 +23,7 @@ class ThingRegistry:
     """The Things of a server. Only the server adds Things; any thread may look them up."""
 
     def __init__(self) -> None:
-        self.state: Literal["stopped", "starting", "running", "stopping"] = "stopped"
+        self._state: Literal["stopped", "starting", "running", "stopping"] = "stopped"
         self._things: dict[str, Thing] = {}  # of a running server: replaced, never changed
         # Guards the two above, because all Things of a running server must be open. The event loop
         # takes it too, so it is never held while user code runs.
@@ -40,11 +40,11 @@ class ThingRegistry:
         """
         opened = False
         while True:
-            if opened != (self.state == "running"):
+            if opened != (self._state == "running"):
                 (close_now if opened else open_now)(thing)
                 opened = not opened
             with self._agreeing:
-                if opened == (self.state == "running"):
+                if opened == (self._state == "running"):
                     self._things = {**self._things, name: thing}
                     if opened:
                         lifecycle.take_over(thing)

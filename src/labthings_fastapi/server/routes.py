@@ -17,11 +17,12 @@ from labthings_fastapi.routes import ProblemRoute
 from .docs_page import DOCS_PATH
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from fastapi import FastAPI
 
     from labthings_fastapi.bindings.http.descriptions import Descriptions
-
-    from .protocols import ServerState
+    from labthings_fastapi.thing import Thing
 
 VERSION = version("labthings-fastapi")
 _NOT_READY: dict[int | str, dict[str, Any]] = {
@@ -29,19 +30,15 @@ _NOT_READY: dict[int | str, dict[str, Any]] = {
 }
 
 
-def attach(server: ServerState, descriptions: Descriptions, app: FastAPI, prefix: str) -> None:
-    """Add the server's resources to its app."""
-    router = APIRouter(route_class=ProblemRoute, tags=["server"])
-    _add_lists(router, server, descriptions, prefix)
-    _add_health(router, server)
-    app.include_router(router, prefix=prefix)
-    if prefix:
-        _redirect_to_openapi(app)
-
-
-def _add_lists(
-    router: APIRouter, server: ServerState, descriptions: Descriptions, prefix: str
+def attach_lists(
+    things: Callable[[], Mapping[str, Thing]],
+    descriptions: Descriptions,
+    app: FastAPI,
+    prefix: str,
 ) -> None:
+    """Add the index and the lists of Things to an app."""
+    router = APIRouter(route_class=ProblemRoute, tags=["server"])
+
     @router.get("/", name="index")
     async def index(request: Request) -> dict[str, Any]:
         """List the URLs of the server."""
@@ -56,7 +53,7 @@ def _add_lists(
         }
 
     def things_by_url(url: str) -> dict[str, str]:
-        return {name: f"{url}{thing.path}" for name, thing in server.things.items()}
+        return {name: f"{url}{thing.path}" for name, thing in things().items()}
 
     @router.get("/things/", name="things")
     async def list_things(request: Request) -> dict[str, str]:
@@ -73,7 +70,7 @@ def _add_lists(
         url = base_url(request.scope)
         members = [
             to_json(name) + b":" + (await descriptions.of(thing, url)).body
-            for name, thing in server.things.items()
+            for name, thing in things().items()
         ]
         body, etag = rendering(b"{" + b",".join(members) + b"}")
         headers = {"ETag": etag, "Cache-Control": "no-cache"}
@@ -81,23 +78,26 @@ def _add_lists(
             return Response(status_code=304, headers=headers)
         return Response(body, media_type="application/json", headers=headers)
 
+    app.include_router(router, prefix=prefix)
+    if prefix:
+        _redirect_to_openapi(app)
 
-def _add_health(router: APIRouter, server: ServerState) -> None:
+
+def attach_health(get_health: Callable[[], dict[str, Any]], app: FastAPI, prefix: str) -> None:
+    """Add `/health` to an app; `get_health` returns `status`, `things` and `security`."""
+    router = APIRouter(route_class=ProblemRoute, tags=["server"])
     start = time.monotonic()
 
     @router.get("/health", name="health", responses=_NOT_READY)
     async def health(response: Response) -> dict[str, Any]:
         """Send the state of the server and of each Thing; 503 while the server is not ready."""
-        if server.state != "running":
+        found = get_health()
+        if found["status"] != "running":
             response.status_code = 503
             response.headers["Retry-After"] = "1"
-        return {
-            "status": server.state,
-            "version": VERSION,
-            "uptime": round(time.monotonic() - start, 3),
-            "things": server.thing_health(),
-            "security": server.security_summary(),
-        }
+        return {"version": VERSION, "uptime": round(time.monotonic() - start, 3), **found}
+
+    app.include_router(router, prefix=prefix)
 
 
 def _redirect_to_openapi(app: FastAPI) -> None:

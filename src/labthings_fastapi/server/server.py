@@ -26,14 +26,13 @@ from labthings_fastapi.thing_host.server_id import ServerId
 from .polling import Poller
 from .registry import ThingRegistry
 
-# The rest of what a server is built of is heavy, the web framework included. It is imported where
-# a server is built, so that code which only names the class does not wait for it.
+# The other parts of a server, with the web framework, take long to import. They are imported where
+# a server is built, so that `import labthings_fastapi` stays fast.
 from .thing_lifecycle import ThingLifecycle, cancel_invocations
+from .thing_services import ThingServices
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
-    from uuid import UUID
 
     from fastapi import FastAPI
     from starlette.testclient import TestClient
@@ -51,9 +50,9 @@ LOGGER = own_logger("server")
 
 
 class ThingServer(ThingRegistry):
-    """Serves Things over HTTP: builds them, opens them, runs their actions, closes them.
+    """Builds Things, opens and closes them, and serves them over HTTP and WebSockets.
 
-    `app` is a FastAPI app, to be extended or run by any ASGI server; `serve()` runs it here.
+    `app` is a FastAPI app: extend it, run it with `serve()` or any ASGI server, or mount it.
     """
 
     _scheme: Literal["http", "https"] = "http"
@@ -65,13 +64,13 @@ class ThingServer(ThingRegistry):
         debug: bool = False,
         tolerant: bool = False,
     ) -> None:
-        """Build the Things of a configuration; nothing is opened before the server starts.
+        """Build the Things of a configuration; they are opened when the server starts.
 
-        With `debug`, clients are sent the tracebacks of failures. A `tolerant` server runs without
-        the Things that cannot start, and says so in its log and in `/health`.
+        With `debug`, problems that are sent to clients have a traceback. A `tolerant` server runs
+        without the Things that cannot start; its log and `/health` list them.
 
         Raises:
-            ServerConfigurationError: listing every mistake by its path.
+            ServerConfigurationError: listing every error in the configuration by its path.
             ThingSlotError: a slot cannot be filled.
         """
         from labthings_fastapi.server.config.validation import validated
@@ -83,24 +82,20 @@ class ThingServer(ThingRegistry):
         self.config = validated(config if config is not None else {})
         self.debug = debug
         self.tolerant = tolerant
-        self.broker = Broker()
-        self.global_lock = (
-            GlobalLock(log_level=self.config.global_lock_log_level)
-            if self.config.enable_global_lock
-            else None
-        )
+        self._broker = Broker()
         self._server_id = ServerId(self.settings_folder)
         self._announcing = MdnsAnnouncement(self.config.discovery, self._server_id.get)
-        self.blobs = BlobStore(self.api_prefix)
+        self._blobs = BlobStore(self.api_prefix)
         self.action_manager = self._make_manager()
         self._targets = RequestTargets(self.action_manager, self.api_prefix)
         self._audit = self._make_audit()
-        self.access = AccessChecks(self.config)
+        self._access = AccessChecks(self.config)
         self._recording = JournalLifecycle(
             self.action_manager, self.config.journal, self.settings_folder
         )
         self._lock = threading.RLock()  # held while a Thing is added, also while it is opened
         super().__init__()
+        self._services = self._make_services()
         self._workers = Workers("labthings-worker")
         self._executor = BoundedExecutor(self._workers, "the server", limit=1)
         self._thing_lifecycle = ThingLifecycle(self._workers)
@@ -135,17 +130,31 @@ class ThingServer(ThingRegistry):
 
     def _make_manager(self) -> ActionManager:
         return ActionManager(
-            broker=self.broker,
-            blobs=self.blobs,
+            broker=self._broker,
+            blobs=self._blobs,
             max_retained_runs=self.config.max_retained_runs,
             max_concurrent_runs=self.config.max_concurrent_runs,
             max_queued_runs=self.config.max_queued_runs,
         )
 
+    def _make_services(self) -> ThingServices:
+        config = self.config
+        return ThingServices(
+            config,
+            self._broker,
+            GlobalLock(log_level=config.global_lock_log_level)
+            if config.enable_global_lock
+            else None,
+            self._server_id,
+            lambda: self._access.authentication.schemes,
+            self._recording,
+            self.thing_states,
+        )
+
     def _make_audit(self) -> Audit:
         from labthings_fastapi.server.access.audit import Audit
 
-        audit = Audit(lambda: self.action_manager.journal, self.broker.boot_id)
+        audit = Audit(lambda: self.action_manager.journal, self._broker.boot_id)
         self.action_manager.records.before = audit.write
         return audit
 
@@ -155,15 +164,18 @@ class ThingServer(ThingRegistry):
         from labthings_fastapi.server.openapi.document import ThingsAPI
 
         app = ThingsAPI(
-            self, lifespan=self._lifespan, openapi_url=f"{self.api_prefix}/openapi.json"
+            lambda: self.things,
+            self._access.authentication,
+            self.api_prefix,
+            lifespan=self._lifespan,
         )
         setattr(app.state, STATE_NAME, self)
-        origins = self.config.cors_origins
-        app.wrap(lambda inner: with_access(inner, self.access, self._targets, self._audit, origins))
+        checks, origins = self._access, self.config.cors_origins
+        app.wrap(lambda inner: with_access(inner, checks, self._targets, self._audit, origins))
         return app
 
     def _bind(self) -> None:
-        """Offer Things in each protocol."""
+        """Make the bindings, each of which serves Things in one protocol."""
         from labthings_fastapi.bindings.http.http_binding import HttpBinding
         from labthings_fastapi.bindings.interaction.things import Interactions
         from labthings_fastapi.bindings.websocket.websocket_binding import WebSocketBinding
@@ -176,54 +188,49 @@ class ThingServer(ThingRegistry):
             self._workers,
             calls_per_thing=self.config.max_reads_per_thing,
         )
-        self.http = HttpBinding(self.app, interactions, prefix=self.api_prefix)
-        self.websocket = WebSocketBinding(
+        self._http = HttpBinding(self.app, interactions, prefix=self.api_prefix)
+        websocket = WebSocketBinding(
             self.app, interactions, prefix=self.api_prefix, failures=lambda: unavailable
         )
-        self.bindings: tuple[Binding, ...] = (self.http, self.websocket)
+        self._bindings: tuple[Binding, ...] = (self._http, websocket)
         self.app.add_middleware(UnavailableThings, unavailable=unavailable)
 
     def _attach(self) -> None:
-        """Put the server's own resources on the app."""
+        """Add the server's own resources to the app."""
         from . import docs_page, routes
         from .access import session_routes
         from .errors import use_problem_details
 
-        self.http.descriptions.offer(self.bindings)
-        self.http.directory.server_id = self._server_id.get
-        self.http.directory.schemes = lambda: self.security_schemes
-        use_problem_details(self.app, self.http.router, self.api_prefix)
-        routes.attach(self, self.http.descriptions, self.app, self.api_prefix)
-        session_routes.attach(self.access.authentication, self.app, self.api_prefix)
+        self._http.descriptions.offer(self._bindings)
+        self._http.directory.server_id = self._server_id.get
+        self._http.directory.schemes = lambda: self._access.authentication.schemes
+        use_problem_details(self.app, self._http.router, self.api_prefix)
+        routes.attach_health(self._health, self.app, self.api_prefix)
+        routes.attach_lists(lambda: self.things, self._http.descriptions, self.app, self.api_prefix)
+        session_routes.attach(self._access.authentication, self.app, self.api_prefix)
         docs_page.attach(self.app, self.api_prefix)
         self.action_manager.attach_to_app(self.app, self.api_prefix)
         self.action_manager.records.attach_to_app(self.app, self.api_prefix)
 
     def _interface(self, name: str, path: str | None = None) -> ThingServerInterface:
-        where = path if path is not None else thing_path(name, self.api_prefix)
-        return ThingServerInterface(self, name, where)
+        if path is None:
+            path = thing_path(name, self.api_prefix)
+        return ThingServerInterface(self._services, name, path)
 
     def _expose(self, thing: Thing) -> None:
-        for binding in self.bindings:
+        for binding in self._bindings:
             binding.expose(thing)
         self._targets.add(thing)
-        self.app.describe_anew()
-
-    # --- what it holds --------------------------------------------------------------------
+        self.app.discard_document()
 
     @property
     def settings_folder(self) -> Path:
-        """Where settings are kept."""
+        """The folder with the settings of all Things, the journal and the credentials."""
         return self.config.settings_folder
 
     @property
-    def server_id(self) -> UUID | None:
-        """What tells this server from all others: kept in its settings folder."""
-        return self._server_id.get()
-
-    @property
     def application_config(self) -> Mapping[str, Any] | None:
-        """The laboratory's part of the configuration."""
+        """The `application_config` of the configuration, for the laboratory's own code."""
         return self.config.application_config
 
     @property
@@ -233,56 +240,34 @@ class ThingServer(ThingRegistry):
 
     @property
     def api_prefix(self) -> str:
-        """What comes before every path."""
+        """The beginning of every path of the server, as in `/api`; empty by default."""
         return self.config.api_prefix
 
-    @property
-    def security_schemes(self) -> Sequence[str]:
-        """How clients must show who they are, "bearer" or "basic"; empty: they need not."""
-        return self.access.authentication.schemes
-
-    def claim_folder(self) -> None:
-        """Keep the servers of other processes out of the settings folder.
-
-        Raises:
-            FolderInUseError: one of them was first.
-        """
-        self._recording.claim_folder()
-
-    def security_summary(self) -> dict[str, Any]:
-        """Return how the server is protected."""
-        schemes = self.access.authentication.schemes
-        return {"authentication": schemes or None, "insecure": self.access.insecure}
-
-    def thing_health(self) -> dict[str, dict[str, str]]:
-        """Return the class and the state of each Thing, by name."""
-        states, failures = self._thing_lifecycle.states, self._thing_lifecycle.failures
+    def _health(self) -> dict[str, Any]:
+        schemes = self._access.authentication.schemes
         return {
-            name: {
-                "class": type(thing).__name__,
-                "state": states.get(name, "closed"),
-                **({"error": failures[name]} if name in failures else {}),
-            }
-            for name, thing in self._things.items()
+            "status": self._state,
+            "things": self._thing_lifecycle.health(self.things),
+            "security": {"authentication": schemes or None, "insecure": self._access.insecure},
         }
 
     def add_thing(self, thing: T, path: str) -> T:
-        """Serve a Thing that was made elsewhere, at `path`; also while the server runs.
+        """Serve an instance of a Thing at `path`, as in `/stage/`; any thread.
 
-        Then it is opened first, so this waits for its `__enter__`.
+        If the server runs, the Thing is opened first, so this waits for its `__enter__`.
 
         Raises:
             ThingNameError: the path is taken, reserved or does not fit in a URL.
             ThingStartError: its `__enter__` failed.
         """
-        where = normalise_thing_path(path)
-        name = where.strip("/")
+        path = normalise_thing_path(path)
+        name = path.strip("/")
         with self._lock:
             if name in self._things:
                 raise ThingNameError(
-                    f"The path {where!r} is taken by Thing {name!r}: choose another path."
+                    f"The path {path!r} is taken by Thing {name!r}: choose another path."
                 )
-            thing._thing_server_interface = self._interface(name, self.api_prefix + where)
+            thing._thing_server_interface = self._interface(name, self.api_prefix + path)
             for slot in slots_of(type(thing)).values():
                 slot.fill(thing, {**self._things, name: thing}, UNSET)
             thing.load_settings()
@@ -291,15 +276,13 @@ class ThingServer(ThingRegistry):
             if opened:
                 self._poller.add(thing)
         if opened:
-            self.http.directory.announce(thing)
+            self._http.directory.announce(thing)
             self._announcing.add(thing)
         return thing
 
-    # --- how it runs ----------------------------------------------------------------------
-
     @asynccontextmanager
     async def _lifespan(self, _app: FastAPI) -> AsyncIterator[None]:
-        self.state = "starting"
+        self._state = "starting"
         self.action_manager.accept_work()
         for logger_name in ("labthings_fastapi", *self.config.capture_loggers):
             capture(logger_name)
@@ -324,11 +307,11 @@ class ThingServer(ThingRegistry):
     def _runs_with(self, opened: Mapping[str, Thing]) -> bool:
         """Begin to run, unless Things were added while these were opened."""
         with self._agreeing:
-            if self.state == "starting":  # it may have been stopped meanwhile
+            if self._state == "starting":  # it may have been stopped meanwhile
                 if opened is not self._things:
                     return False
                 self._poller.start(filter(self._thing_lifecycle.is_open, opened.values()))
-                self.state = "running"
+                self._state = "running"
         return True
 
     async def _announce(self, address: ListenAddress) -> None:
@@ -344,14 +327,14 @@ class ThingServer(ThingRegistry):
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         with self._agreeing:
-            if self.state in ("stopping", "stopped"):
+            if self._state in ("stopping", "stopped"):
                 return False
-            self.state = "stopping"
+            self._state = "stopping"
         try:
             self._announcing.withdraw()
             await self._poller.stop()
             await cancel_invocations(self.action_manager, self.config.shutdown_timeout)
-            self.broker.end_streams()
+            self._broker.end_streams()
         finally:
             left = None if deadline is None else deadline - time.monotonic()
             await self._thing_lifecycle.close(left)
@@ -362,7 +345,7 @@ class ThingServer(ThingRegistry):
         self._announcing.end()
         self.action_manager.records.before()
         self._recording.end(self.config.shutdown_timeout)
-        self.state = "stopped"
+        self._state = "stopped"
 
     def serve(self, host: str = "127.0.0.1", port: int = 5000, *, tls: TlsChoice = False) -> None:
         """Run the server until the process receives SIGTERM or Ctrl-C.
@@ -383,8 +366,8 @@ class ThingServer(ThingRegistry):
         from labthings_fastapi.server.web.run import ServerHooks, run_until_stopped
         from labthings_fastapi.server.web.tls import chosen_tls, specific_hosts
 
-        check_listen_host(self.access, host)
-        warn_of_exposure(self.access, host, tls=bool(tls))
+        check_listen_host(self._access, host)
+        warn_of_exposure(self._access, host, tls=bool(tls))
         hooks = ServerHooks(self.app, self._announce, self._stop, self._finish)
         self._scheme = "https" if tls else "http"
         try:
@@ -401,7 +384,7 @@ class ThingServer(ThingRegistry):
 
     @contextmanager
     def test_client(self, **options: Any) -> Iterator[TestClient]:
-        """Start the server in this process and give a client that talks to it, for tests."""
+        """Start the server in this process, for tests, and return a client of it."""
         from starlette.testclient import TestClient
 
         with TestClient(self.app, **options) as client:

@@ -15,7 +15,7 @@ from labthings_fastapi.own_log import own_logger
 from labthings_fastapi.thing import slots_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from labthings_fastapi.actions.manager import ActionManager
     from labthings_fastapi.thing import Thing
@@ -86,6 +86,17 @@ class ThingLifecycle:
             thing_log(thing.name).error("It could not start: %s", describe_exception(reason))
             raise ThingStartError(thing.name, reason) from reason
         self.take_over(thing)
+
+    def health(self, things: Mapping[str, Thing]) -> dict[str, dict[str, str]]:
+        """Return the class and the state of each Thing, by name, with the error if it failed."""
+        return {
+            name: {
+                "class": type(thing).__name__,
+                "state": self.states.get(name, "closed"),
+                **({"error": self.failures[name]} if name in self.failures else {}),
+            }
+            for name, thing in things.items()
+        }
 
     def is_open(self, thing: Thing) -> bool:
         """Return True if a Thing is open now."""
