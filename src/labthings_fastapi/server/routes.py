@@ -91,11 +91,11 @@ def attach_health(get_health: Callable[[], dict[str, Any]], app: FastAPI, prefix
     @router.get("/health", name="health", responses=_NOT_READY)
     async def health(response: Response) -> dict[str, Any]:
         """Send the state of the server and of each Thing; 503 while the server is not ready."""
-        found = get_health()
-        if found["status"] != "running":
+        current = get_health()
+        if current["status"] != "running":
             response.status_code = 503
             response.headers["Retry-After"] = "1"
-        return {"version": VERSION, "uptime": round(time.monotonic() - start, 3), **found}
+        return {"version": VERSION, "uptime": round(time.monotonic() - start, 3), **current}
 
     app.include_router(router, prefix=prefix)
 

@@ -54,7 +54,7 @@ async def stream(
 
 
 def _log_failure(error: BaseException | None, path: str) -> None:
-    """Log what ended a stream, unless the client or the server ended it."""
+    """Log an error that ended a stream; the end by the client or the server is no error."""
     ordinary = (asyncio.CancelledError, ClientGoneError, OSError)
     if error is not None and not isinstance(error, ordinary):
         LOGGER.error("The stream at %s failed and was closed.", path, exc_info=error)

@@ -1,4 +1,4 @@
-"""The address of a client, and whether the client is on this computer."""
+"""The address of a client; clients on this computer need no authentication by default."""
 
 from __future__ import annotations
 
@@ -39,17 +39,17 @@ class ClientAddresses:
         """
         client = scope.get("client")
         name = client[0] if client else ""
-        found = self._parsed.get(name)
-        if found is None:
-            found = _parse(name)
+        address = self._parsed.get(name)
+        if address is None:
+            address = _parse(name)
             if len(self._parsed) >= MAX_KEPT:
                 self._parsed.clear()
-            self._parsed[name] = found
-        if found.is_local:
+            self._parsed[name] = address
+        if address.is_local:
             for header, value in scope["headers"]:
-                if header in FORWARDED_HEADERS and _is_remote(header, value, found):
+                if header in FORWARDED_HEADERS and _is_remote(header, value, address):
                     return UNKNOWN
-        return found
+        return address
 
 
 def _parse(name: str) -> ClientAddress:

@@ -1,4 +1,4 @@
-"""Whether a server may listen on an address without authentication, and the warnings if it does."""
+"""Listening on the network: refused without authentication, and warnings at the start."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def check_listen_host(access: AccessChecks, host: str) -> None:
 
 
 def warn_of_exposure(access: AccessChecks, host: str, *, tls: bool) -> None:
-    """Log at every start what a server on the network does not protect."""
+    """Log a warning at every start of a server on the network that is not fully protected."""
     if is_loopback(host):
         return
     if not access.authentication.required:

@@ -1,4 +1,4 @@
-"""What the access middleware sends: the security headers of every response, and refusals."""
+"""The security headers of every response, and the responses of refusals."""
 
 from __future__ import annotations
 

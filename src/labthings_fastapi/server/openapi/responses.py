@@ -145,8 +145,8 @@ class Components:
         number = 1
         while True:
             schema, definitions = values.json_schema(mode, f"{_SCHEMAS}{{model}}{suffix}")
-            named = {f"{name}{suffix}": found for name, found in definitions.items()}
-            if all(self._schemas.get(name, found) == found for name, found in named.items()):
+            named = {f"{name}{suffix}": each for name, each in definitions.items()}
+            if all(self._schemas.get(name, each) == each for name, each in named.items()):
                 self._schemas.update(named)
                 return schema
             number += 1

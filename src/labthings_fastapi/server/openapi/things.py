@@ -73,10 +73,10 @@ def thing_paths(thing: Thing, components: Components) -> Json:
 
 
 def _texts(descriptor: Any) -> Json:
-    found = {"summary": descriptor.title}
+    texts = {"summary": descriptor.title}
     if descriptor.description and descriptor.description != descriptor.title:
-        found["description"] = descriptor.description
-    return found
+        texts["description"] = descriptor.description
+    return texts
 
 
 def _body(schema: Json, *, required: bool = True) -> Json:
