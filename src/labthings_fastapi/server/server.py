@@ -193,7 +193,8 @@ class ThingServer(ThingRegistry):
             self.app, interactions, prefix=self.api_prefix, failures=lambda: unavailable
         )
         self._bindings: tuple[Binding, ...] = (self._http, websocket)
-        self.app.add_middleware(UnavailableThings, unavailable=unavailable)
+        if self.tolerant:
+            self.app.add_middleware(UnavailableThings, unavailable=unavailable)
 
     def _attach(self) -> None:
         """Add the server's own resources to the app."""

@@ -25,10 +25,11 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from labthings_fastapi.problems import Problem
+    from labthings_fastapi.security.roles import Actor
 
     from .audit import Audit
     from .checks import AccessChecks
-    from .request_target import RequestTarget, RequestTargets
+    from .request_target import RequestTargets
 
 _METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE")
 _REQUEST_HEADERS = (
@@ -100,10 +101,12 @@ class AccessMiddleware:
                 receive = limit.apply(receive, request.headers, version)
         if request.actor is not None:
             scope["labthings.actor"] = request.actor
-        if not request.is_http or request.method in SAFE_METHODS:  # every role may read
-            await self._serve_reader(request, receive, send)
-        else:
+        if request.is_http and request.method not in SAFE_METHODS:
             await self._serve_change(request, receive, response)
+        elif request.actor is not None:  # every role may read
+            await self._serve_authenticated(request, request.actor, receive, send)
+        else:
+            await self._serve(request, receive, send)
 
     async def _refuse(
         self, request: AccessRequest, receive: Receive, send: Send, problem: Problem
@@ -115,13 +118,12 @@ class AccessMiddleware:
         else:
             await send_refusal(request.scope, receive, send, problem)
 
-    async def _serve_reader(self, request: AccessRequest, receive: Receive, send: Send) -> None:
-        """Serve a response or socket, which ends when the credential is revoked."""
-        if request.actor is None:
-            await self._serve(request, receive, send)
-            return
+    async def _serve_authenticated(
+        self, request: AccessRequest, actor: Actor, receive: Receive, send: Send
+    ) -> None:
+        """Serve a response or socket that ends when the credential is revoked."""
         scope, connections = request.scope, self._connections
-        connection = AuthenticatedConnection(request.actor, scope["type"], receive, send)
+        connection = AuthenticatedConnection(actor, scope["type"], receive, send)
         connections.begin(connection)
         if not request.is_http:  # before each change that a client makes with the socket
             scope["labthings.still_holds"] = partial(connections.still_holds, connection)
@@ -151,12 +153,12 @@ class AccessMiddleware:
         scope = request.scope
         scope["labthings.max_body"] = self._checks.body_limit.max_bytes
         requester = _requester(request)
-        target = self._targets.find(request_path(scope))
         if request.actor is not None and not self._checks.is_login(request):
-            problem = check_role(request, target.thing)
+            thing = self._targets.find(request_path(scope)).thing
+            problem = check_role(request, thing)
             if problem is not None:
                 await send_refusal(scope, receive, response.send, problem)
-                self._record(request, requester, target, 403)
+                self._record(request, requester, 403)
                 return
         try:
             with request_context(requester):
@@ -164,11 +166,10 @@ class AccessMiddleware:
         finally:
             # An invocation has a record of its own, and a refused request changed nothing.
             if not requester.made_invocation and not 400 <= response.status < 500:
-                self._record(request, requester, target, response.status)
+                self._record(request, requester, response.status)
 
-    def _record(
-        self, request: AccessRequest, requester: Requester, target: RequestTarget, status: int
-    ) -> None:
+    def _record(self, request: AccessRequest, requester: Requester, status: int) -> None:
+        target = self._targets.find(request_path(request.scope))
         path: str = request.scope["path"]
         if not path.isascii():
             path = well_formed(path)
