@@ -108,7 +108,7 @@ async def count_all(server: lt.ThingServer) -> dict[str, Counter[str]]:
             await count("PUT", "/stage/speed", b"2.5")
             started = await send_request(app, "POST", "/stage/hold", b"{}")
             id = started["location"].rpartition("/")[2]
-            while server.action_manager.get_invocation(UUID(id)).status.value != "running":
+            while server.action_manager.get_invocation(UUID(id)).status.value != "running":  # noqa: ASYNC110
                 await asyncio.sleep(0.001)
             await count("DELETE", f"/action_invocations/{id}")
     return counts

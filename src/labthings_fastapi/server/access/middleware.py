@@ -153,12 +153,12 @@ class AccessMiddleware:
         scope = request.scope
         scope["labthings.max_body"] = self._checks.body_limit.max_bytes
         requester = _requester(request)
+        path = request_path(scope)  # before the call, because a mount changes the scope
         if request.actor is not None and not self._checks.is_login(request):
-            thing = self._targets.find(request_path(scope)).thing
-            problem = check_role(request, thing)
+            problem = check_role(request, self._targets.find(path).thing)
             if problem is not None:
                 await send_refusal(scope, receive, response.send, problem)
-                self._record(request, requester, 403)
+                self._record(request, requester, path, 403)
                 return
         try:
             with request_context(requester):
@@ -166,17 +166,17 @@ class AccessMiddleware:
         finally:
             # An invocation has a record of its own, and a refused request changed nothing.
             if not requester.made_invocation and not 400 <= response.status < 500:
-                self._record(request, requester, response.status)
+                self._record(request, requester, path, response.status)
 
-    def _record(self, request: AccessRequest, requester: Requester, status: int) -> None:
-        target = self._targets.find(request_path(request.scope))
-        path: str = request.scope["path"]
-        if not path.isascii():
-            path = well_formed(path)
+    def _record(self, request: AccessRequest, requester: Requester, path: str, status: int) -> None:
+        target = self._targets.find(path)
+        url_path: str = request.scope["path"]
+        if not url_path.isascii():
+            url_path = well_formed(url_path)
         self._audit.note(
             Mutation(
                 *(requester.name, requester.address, target.thing or "", target.part),
-                *(request.method, path, status),
+                *(request.method, url_path, status),
             )
         )
 
