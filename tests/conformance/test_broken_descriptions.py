@@ -100,12 +100,12 @@ def test_one_place_broken_is_seen_by_both_or_for_a_reason(official, documents, d
     document = data.draw(st.sampled_from(documents))
     path = data.draw(st.sampled_from(list(places(document))))
     broken = mutated(document, path, data.draw(VALUES | st.just(GONE)))
-    said = ours(broken)
+    message = ours(broken)
     theirs = [error.message for error in official.iter_errors(broken)]
-    if said is None:
+    if message is None:
         assert theirs == []
     elif not theirs:
-        assert all(STRICTER.search(line) for line in said.splitlines()[1:]), said
+        assert all(STRICTER.search(line) for line in message.splitlines()[1:]), message
 
 
 @pytest.mark.parametrize(

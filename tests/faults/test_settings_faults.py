@@ -49,15 +49,15 @@ def test_a_kill_in_a_burst_of_writes_never_corrupts_the_file(tmp_path: Path):
                 laser.note = "x" * (step % 997)
             os._exit(0)
         os.close(writer)
-        said = b""
+        output = b""
         for _ in range(chance.randint(1, 12)):
-            said += os.read(reader, 4096)
+            output += os.read(reader, 4096)
         os.kill(child, 9)
         os.waitpid(child, 0)
         while more := os.read(reader, 4096):
-            said += more
+            output += more
         os.close(reader)
-        acknowledged = int(said.split()[-1])
+        acknowledged = int(output.split()[-1])
         saved = json.loads(settings_path(tmp_path).read_text("utf-8"))
         assert acknowledged <= saved["power"] <= acknowledged + 1
 
@@ -67,13 +67,13 @@ def test_a_killed_process_leaves_a_file_that_the_next_one_loads(tmp_path: Path):
         [sys.executable, str(WRITER), str(tmp_path)], stdout=subprocess.PIPE, text=True
     )
     assert process.stdout is not None
-    said = [int(process.stdout.readline()) for _ in range(20)]
+    output = [int(process.stdout.readline()) for _ in range(20)]
     process.kill()
     rest = [int(line) for line in process.stdout.read().split()]
     process.wait()
     process.stdout.close()
     laser = create_thing_without_server(Laser, settings_folder=tmp_path)
-    assert laser.power >= (said + rest)[-1]
+    assert laser.power >= (output + rest)[-1]
 
 
 def test_an_unreadable_file_is_set_aside_loudly(tmp_path: Path, caplog: pytest.LogCaptureFixture):
@@ -149,7 +149,7 @@ with lt.ThingServer({"settings_folder": sys.argv[1]}).test_client():
 
 
 def test_two_servers_that_begin_on_no_folder_never_write_the_same_settings(tmp_path: Path):
-    """The folder is locked when it is made: whoever comes second changes nothing, and says so."""
+    """The folder is locked when it is made: a second server fails and changes nothing."""
     folder = tmp_path / "settings"
     server = lt.ThingServer.from_things({"laser": Laser}, settings_folder=str(folder))
     with server.test_client() as client:

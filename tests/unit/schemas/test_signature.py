@@ -24,7 +24,7 @@ class Point(BaseModel):
 
 
 class Plain:
-    """A class that pydantic knows nothing of."""
+    """A class without a pydantic schema."""
 
 
 class Stage:

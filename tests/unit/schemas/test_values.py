@@ -218,10 +218,6 @@ def test_nothing_is_compiled_before_first_use():
     assert repr(schema("Nowhere")) == "ValueSchema('Nowhere', where='Stage.speed')"
 
 
-def test_a_missing_attribute_is_still_an_attribute_error():
-    assert not hasattr(schema(int), "missing")
-
-
 def test_several_threads_may_use_it_first_at_once():
     shared, results = schema(list[int]), []
     barrier = threading.Barrier(8)

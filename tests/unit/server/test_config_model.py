@@ -1,4 +1,4 @@
-"""What a server is told: every mistake is reported at once, with its place."""
+"""The configuration of a server: every error is reported at once, with its path."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_a_configuration_that_was_checked_is_taken_as_it_is():
     assert validated(config) is config
 
 
-def test_all_mistakes_are_reported_at_once_with_their_places():
+def test_all_errors_are_reported_at_once_with_their_places():
     with pytest.raises(ServerConfigurationError) as caught:
         validated(
             {
@@ -58,7 +58,7 @@ def test_all_mistakes_are_reported_at_once_with_their_places():
     assert "settings: there is no such option" in text
 
 
-def test_one_mistake_is_one_mistake():
+def test_one_error_is_one_error():
     with pytest.raises(ServerConfigurationError, match=r"has an error: things\.stage\.cls: 5 is"):
         validated({"things": {"stage": {"cls": 5}}})
 
@@ -96,7 +96,7 @@ def test_a_server_may_be_found_or_not_or_as_its_address_says(choice):
     assert validated({"discovery": choice}).discovery is choice
 
 
-def test_being_found_needs_a_library_and_the_mistake_says_which(monkeypatch):
+def test_being_found_needs_a_library_and_the_error_says_which(monkeypatch):
     monkeypatch.setitem(sys.modules, "zeroconf", None)
     assert validated({}).discovery is None
     with pytest.raises(ServerConfigurationError, match=r"discovery: .*fastapi\[discovery"):

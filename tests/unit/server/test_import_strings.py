@@ -15,7 +15,7 @@ def test_a_class_is_found_by_module_and_name():
 
 
 @pytest.mark.parametrize(
-    ("source", "said"),
+    ("source", "message"),
     [
         ("Thing", "must look like"),
         ("labthings_fastapi.thing:", "must look like"),
@@ -28,13 +28,13 @@ def test_a_class_is_found_by_module_and_name():
         (lt.Thing(), "not a subclass"),
     ],
 )
-def test_an_error_says_what_is_wrong(source, said):
-    with pytest.raises(ImportStringError, match=said):
+def test_an_error_says_what_is_wrong(source, message):
+    with pytest.raises(ImportStringError, match=message):
         import_thing_class(source)
 
 
 @pytest.mark.parametrize(
-    ("code", "said"),
+    ("code", "message"),
     [
         ("import sys; sys.exit(1)", "SystemExit: 1"),
         ("1 / 0", "ZeroDivisionError"),
@@ -42,11 +42,11 @@ def test_an_error_says_what_is_wrong(source, said):
         ("import a_missing_driver", "No module named 'a_missing_driver'"),
     ],
 )
-def test_a_module_may_do_anything_while_it_is_imported(tmp_path, monkeypatch, code, said):
+def test_a_module_may_do_anything_while_it_is_imported(tmp_path, monkeypatch, code, message):
     name = f"hostile_{abs(hash(code))}"
     (tmp_path / f"{name}.py").write_text(code, "utf-8")
     monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(ImportStringError, match=said):
+    with pytest.raises(ImportStringError, match=message):
         import_thing_class(f"{name}:Thing")
-    with pytest.raises(ImportStringError, match=said):
+    with pytest.raises(ImportStringError, match=message):
         import_thing_class(f"{name}.Thing")

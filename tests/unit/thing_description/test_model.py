@@ -203,6 +203,14 @@ def test_a_model_gives_typed_access():
     assert td.properties is not None
     assert td.properties["level"].exclusiveMaximum == 100.5
     assert td.at_type == ["Thing", "om:Device"]
+    assert td.properties["level"].readOnly is False
+    assert td.actions is not None
+    flash_input = td.actions["flash"].input
+    assert flash_input is not None
+    assert flash_input.properties is not None
+    times = flash_input.properties["times"]
+    assert times.type is not None
+    assert times.type.value == times.type == "array"
 
 
 def test_numbers_keep_their_kind():

@@ -12,7 +12,7 @@ import pytest
 from labthings_fastapi.exceptions import FolderInUseError, ServerNotRunningError
 from labthings_fastapi.thing_host.folder_lock import LOCK_FILE, FolderLock
 
-# Claims a folder, says so, and keeps it until it is told to end or is killed.
+# Claims a folder, prints "held", and holds it until its stdin is closed or it is killed.
 HOLDER = """
 import sys
 from pathlib import Path
@@ -32,11 +32,27 @@ assert lock.claim()
 lock.secure()
 child = os.fork()
 if child == 0:
-    print(os.getpid(), flush=True)  # it has begun, so it has let go of what it was born with
+    print(os.getpid(), flush=True)  # after the fork handlers, which drop the inherited lock
     os.close(1)
     sys.stdin.read()
     os._exit(0)
 os.kill(os.getpid(), 9)
+"""
+
+FORKED_CHILD_RELEASES = """
+import os, sys
+from pathlib import Path
+from labthings_fastapi.thing_host.folder_lock import FolderLock
+lock = FolderLock(Path(sys.argv[1]))
+assert lock.claim()
+lock.secure()
+child = os.fork()
+if child == 0:
+    lock.release()
+    sys.exit()  # with all finalisers
+os.waitpid(child, 0)
+print("held", flush=True)
+sys.stdin.read()
 """
 
 
@@ -128,6 +144,17 @@ def test_the_children_of_a_killed_process_hold_nothing(lock, tmp_path):
     process.wait(30)
     assert lock.claim()
     process.communicate(timeout=30)  # which lets the child go
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="Nothing is forked on this system.")
+def test_a_forked_child_cannot_release_the_lock_of_its_parent(lock, tmp_path):
+    process = start(FORKED_CHILD_RELEASES, tmp_path / "settings")
+    assert process.stdout is not None
+    assert process.stdout.readline() == "held\n"
+    with pytest.raises(FolderInUseError, match=f"process {process.pid}:"):
+        lock.claim()
+    process.communicate(timeout=30)  # which lets it end
+    assert lock.claim()
 
 
 def test_a_folder_that_cannot_be_locked_is_used_with_a_warning(lock, tmp_path, caplog):

@@ -180,7 +180,7 @@ def test_all_threads_of_a_run_that_waited_pass_at_once(lock, monkeypatch):
     both, got, id = threading.Barrier(2), [], uuid4()
 
     def wait_and_say_so(timeout):
-        waiting.release()  # whoever gives the lock back can do so once we wait
+        waiting.release()  # the holder releases the lock when both threads wait
         return wait(timeout)
 
     def work():
@@ -231,7 +231,7 @@ def test_async_tasks_on_one_loop_keep_each_other_out(lock):
 
 
 def test_never_two_at_once():
-    """Many threads: whoever is inside is alone."""
+    """Of many threads, only one holds the lock at a time."""
     lock = GlobalLock(default_timeout=30)
     inside = []
     most = []

@@ -28,7 +28,7 @@ def test_a_file_is_made_with_its_folders_and_replaced_as_a_whole(tmp_path: Path)
 
 
 def test_a_reader_never_sees_half_a_file(tmp_path: Path):
-    """Who has the old file open keeps reading the old content."""
+    """A reader that has opened the old file reads the old content to its end."""
     path = tmp_path / "file"
     write_durably(path, b"old")
     with path.open("rb") as reader:
@@ -49,7 +49,7 @@ def test_permissions_stay_as_they_were(tmp_path: Path):
     assert path.stat().st_mode & 0o777 == 0o600
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows asks for a privilege to make links")
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows needs a privilege to make links")
 def test_a_link_to_the_file_stays_a_link(tmp_path: Path):
     real, link = tmp_path / "real" / "file", tmp_path / "link"
     write_durably(real, b"1")
@@ -96,7 +96,7 @@ def test_a_file_is_set_aside_under_a_name_that_is_free(tmp_path: Path):
     assert [(tmp_path / name).read_text("utf-8") for name in names] == ["1", "2", "3"]
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows is not asked")
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such call")
 def test_a_folder_that_is_not_there_cannot_be_flushed(tmp_path: Path):
     sync_folder(tmp_path)
     with pytest.raises(FileNotFoundError):

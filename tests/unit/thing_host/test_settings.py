@@ -79,7 +79,7 @@ def test_two_bad_files_in_one_second_are_both_kept(path):
 
 
 def test_a_file_that_cannot_be_read_is_never_overwritten(path, caplog):
-    path.mkdir(parents=True)  # a folder cannot be read, whoever asks
+    path.mkdir(parents=True)  # a folder cannot be read, also not by root
     file = SettingsFile(path, LOGGER)
     assert file.load() == {}
     with pytest.raises(SettingsWriteError, match="not overwritten: it cannot be read"):

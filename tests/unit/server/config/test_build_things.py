@@ -1,4 +1,4 @@
-"""From a configuration to Things that know each other."""
+"""Things are made from a configuration, and their slots are connected."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def test_the_configuration_chooses_by_name():
 
 
 @pytest.mark.parametrize(
-    ("config", "said"),
+    ("config", "message"),
     [
         ({"cam": Camera}, r"cam\.stage: it needs a Stage, and the server has none"),
         ({"cam": Camera, "a": Stage, "b": Stage}, r"cam\.stage: several.*a, b"),
@@ -147,8 +147,8 @@ def test_the_configuration_chooses_by_name():
         ),
     ],
 )
-def test_a_slot_that_cannot_be_filled_is_named_with_the_reason(config, said):
-    with pytest.raises(ThingSlotError, match=said):
+def test_a_slot_that_cannot_be_filled_is_named_with_the_reason(config, message):
+    with pytest.raises(ThingSlotError, match=message):
         things_of(config)
 
 

@@ -62,7 +62,7 @@ def test_what_may_fit_is_let_through(cls, args, kwargs):
 
 
 @pytest.mark.parametrize(
-    ("cls", "args", "kwargs", "said"),
+    ("cls", "args", "kwargs", "message"),
     [
         (
             lt.Thing,
@@ -87,6 +87,6 @@ def test_what_may_fit_is_let_through(cls, args, kwargs):
     ],
 )
 def test_what_cannot_fit_is_told_also_through_the_kwargs_that_bases_are_given(
-    cls, args, kwargs, said
+    cls, args, kwargs, message
 ):
-    assert said in (argument_error(cls, args, kwargs) or "")
+    assert message in (argument_error(cls, args, kwargs) or "")

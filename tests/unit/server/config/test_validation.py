@@ -1,4 +1,4 @@
-"""Everything that is wrong with a configuration is said at once, and no Thing is made for it."""
+"""All errors of a configuration are reported at once, and no Thing is made to find them."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ class Many(lt.Thing):
 
 
 class Unclear(lt.Thing):
-    other: Nowhere = lt.thing_slot()  # noqa: F821 - the mistake that is looked for
+    other: Nowhere = lt.thing_slot()  # noqa: F821 - the error that is looked for
 
 
 STAGE = {"cls": Stage, "kwargs": {"port": "COM1"}}
 
 
-def mistakes_of(things, **options):
+def errors_of(things, **options):
     with pytest.raises(ServerConfigurationError) as caught:
         validated({"things": things, **options})
     text = str(caught.value)
@@ -51,8 +51,8 @@ def mistakes_of(things, **options):
     return text
 
 
-def test_mistakes_of_every_sort_are_in_one_paragraph():
-    text = mistakes_of(
+def test_errors_of_every_sort_are_in_one_paragraph():
+    text = errors_of(
         {
             "stage": {"cls": Stage, "kwargs": {"prot": "COM1"}},
             "cam": "nowhere:Camera",
@@ -70,45 +70,43 @@ def test_mistakes_of_every_sort_are_in_one_paragraph():
 
 def test_nothing_is_made_to_find_them():
     made.clear()
-    mistakes_of({"stage": STAGE, "cam": Camera, "other": STAGE})
+    errors_of({"stage": STAGE, "cam": Camera, "other": STAGE})
     validated({"things": {"stage": STAGE, "cam": Camera, "many": Many}})
     assert made == []
 
 
-def test_several_mistakes_in_one_thing_are_all_found():
-    text = mistakes_of(
+def test_several_errors_in_one_thing_are_all_found():
+    text = errors_of(
         {
             "cam": {"cls": Camera, "kwargs": {"x": 1}, "thing_slots": {"satge": "s"}, "colour": 1},
             "stage": {**STAGE, "args": "COM1"},
         }
     )
     assert "5 errors" not in text
-    for said in (
+    for message in (
         "things.cam.colour: there is no such option",
         "things.cam.kwargs: Camera(): ",
         "things.cam.thing_slots: cam.satge: there is no such slot; slots are: stage",
         "things.stage.args: input should be a valid list",
     ):
-        assert said in text
+        assert message in text
 
 
-def test_a_thing_of_unknown_class_causes_no_mistakes_in_others():
-    text = mistakes_of(
-        {"x": "nowhere:Stage", "cam": Camera, "many": Many, "other": {"cls": Camera}}
-    )
+def test_a_thing_of_unknown_class_causes_no_errors_in_others():
+    text = errors_of({"x": "nowhere:Stage", "cam": Camera, "many": Many, "other": {"cls": Camera}})
     assert text.startswith("The configuration has an error: things.x.cls: ")
-    text = mistakes_of({"stage": "nowhere:Stage", "cam": Named})
+    text = errors_of({"stage": "nowhere:Stage", "cam": Named})
     assert text.startswith("The configuration has an error: things.stage.cls: ")
 
 
 def test_what_no_unknown_thing_can_mend_is_still_said():
-    text = mistakes_of({"x": "nowhere:Stage", "cam": Camera, "a": STAGE, "b": STAGE})
+    text = errors_of({"x": "nowhere:Stage", "cam": Camera, "a": STAGE, "b": STAGE})
     assert "cam.stage: several Things could fill it: a, b" in text
-    text = mistakes_of({"x": "nowhere:Stage", "cam": Named})
+    text = errors_of({"x": "nowhere:Stage", "cam": Named})
     assert "cam.stage: there is no Thing called 'stage'; there are: cam, x" in text
 
 
-def test_a_slot_among_the_mistakes_makes_it_a_slot_error_too():
+def test_a_slot_among_the_errors_makes_it_a_slot_error_too():
     with pytest.raises(ThingSlotError, match=r"cam\.stage: it needs a Stage"):
         validated({"things": {"cam": Camera}})
     with pytest.raises(ServerConfigurationError, match=r"things\.cam\.thing_slots") as caught:
@@ -116,8 +114,8 @@ def test_a_slot_among_the_mistakes_makes_it_a_slot_error_too():
     assert isinstance(caught.value, ThingSlotError)
 
 
-def test_a_hint_that_leads_nowhere_is_a_mistake_of_its_slot():
-    assert "things.u.thing_slots: " in mistakes_of({"u": Unclear})
+def test_a_hint_that_leads_nowhere_is_an_error_of_its_slot():
+    assert "things.u.thing_slots: " in errors_of({"u": Unclear})
 
 
 def test_a_configuration_that_was_checked_before_is_looked_at_too():
@@ -131,4 +129,4 @@ def test_a_configuration_that_was_checked_before_is_looked_at_too():
 def test_messages_of_several_lines_become_one_paragraph(tmp_path, monkeypatch):
     (tmp_path / "unfinished_lab.py").write_text("raise OSError('first\\nsecond')", "utf-8")
     monkeypatch.syspath_prepend(tmp_path)
-    assert "first second" in mistakes_of({"a": "unfinished_lab:A"})
+    assert "first second" in errors_of({"a": "unfinished_lab:A"})
