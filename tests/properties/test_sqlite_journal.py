@@ -18,6 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, rule
 
 from labthings_fastapi.journal.journal import Journal, MemoryJournal
 from labthings_fastapi.journal.keys import IdempotencyKey
+from labthings_fastapi.journal.mutation import MutationRecord
 from labthings_fastapi.journal.query import JournalQuery
 from labthings_fastapi.journal.record import InvocationRecord
 from labthings_fastapi.journal.sqlite import SqliteJournal
@@ -72,8 +73,24 @@ records = st.builds(
     progress=st.none() | objects,
     boot_id=st.just("one"),
 ).map(of_one_invocation)
+valid_text = st.text(st.characters(codec="utf-8"), max_size=8)
+mutations = st.builds(
+    MutationRecord,
+    ids,
+    time=times,
+    last_time=times,
+    actor=st.sampled_from(ACTORS),
+    address=st.none() | valid_text,
+    thing=things,
+    affordance=valid_text,
+    method=st.sampled_from(["PUT", "writeproperty", ""]),
+    path=valid_text,
+    status=st.sampled_from([204, 399, 400, 403]),
+    count=st.integers(1, 1000),
+)
 queries = st.builds(
     JournalQuery,
+    actor=st.sampled_from([None, *ACTORS]),
     thing=st.none() | things | any_text,
     action=st.none() | actions,
     status=st.none() | statuses,
@@ -124,17 +141,25 @@ class JournalMachine(RuleBasedStateMachine):
     def put_a_burst(self, record: InvocationRecord, count: int) -> None:
         self.put([replace(record, progress={"done": done}) for done in range(count)])
 
+    @rule(some=st.lists(mutations, min_size=1, max_size=5))
+    def put_mutations(self, some: list[MutationRecord]) -> None:
+        for record in some:
+            self.memory.put_mutation(record)
+            self.waiting.append(self.sqlite.put_mutation(record))
+
     @rule(id=ids)
     def get(self, id: UUID) -> None:
         self.settle()
         assert self.memory.get(id) == self.sqlite.get(id)
+        assert self.memory.get_mutation(id) == self.sqlite.get_mutation(id)
 
-    @rule(query=queries)
-    def search(self, query: JournalQuery) -> None:
+    @rule(query=queries, search=st.sampled_from(["search", "search_mutations", "search_all"]))
+    def search(self, query: JournalQuery, search: str) -> None:
         self.settle()
         cursor: str | None = None
         while True:
-            expected, found = (j.search(replace(query, cursor=cursor)) for j in self.both)
+            page_query = replace(query, cursor=cursor)
+            expected, found = (getattr(journal, search)(page_query) for journal in self.both)
             assert expected == found
             cursor = expected.next_cursor
             if cursor is None:
