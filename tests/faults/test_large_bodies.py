@@ -1,4 +1,4 @@
-"""Bodies of 200 MB, in every way that they can be sent: the server stays as small as it was."""
+"""Bodies of 200 MB, sent in every way, do not increase the memory of the server."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Stage(lt.Thing):
 
 
 class Server:
-    """A server in a process of its own, and how much memory that has had."""
+    """A server in a process of its own, and the peak of its memory."""
 
     def __init__(self, folder: Path, **config: object) -> None:
         (folder / "large_bodies_lab.py").write_text(LAB, "utf-8")
@@ -61,18 +61,18 @@ class Server:
             if "Listening on" in line:
                 self.port = int(line.rpartition(":")[2].partition("/")[0])
                 break
-        # Read on, or the server would wait for us.
+        # If nobody reads its log, the server waits.
         self._reading = threading.Thread(target=self.process.stderr.read)
         self._reading.start()
 
     def most_memory(self) -> int:
-        """Return the most that the process has had since `forget`, in bytes."""
+        """Return the peak of the memory since `forget`, in bytes."""
         status = Path(f"/proc/{self.process.pid}/status").read_text("ascii")
         (line,) = [each for each in status.splitlines() if each.startswith("VmHWM")]
         return int(line.split()[1]) * 1024
 
     def forget(self) -> None:
-        """Let `most_memory` begin with what there is now."""
+        """Reset the peak to the present memory."""
         Path(f"/proc/{self.process.pid}/clear_refs").write_text("5", "ascii")
 
     def send(self, method: str, path: str, headers: list[str], size: int, chunked: bool) -> int:
@@ -144,7 +144,7 @@ def test_a_large_body_costs_little(
 @pytest.mark.parametrize("chunked", [False, True])
 @pytest.mark.parametrize("kind", ["application/json", "multipart/form-data; boundary=x"])
 @pytest.mark.parametrize("path", ["/stage/move", "/session", "/nothing"])
-def test_a_stranger_costs_next_to_nothing(
+def test_a_client_without_a_token_costs_almost_nothing(
     with_tokens: Server, path: str, kind: str, chunked: bool
 ) -> None:
     assert cost(with_tokens, "POST", path, kind, chunked) < MOST // 10

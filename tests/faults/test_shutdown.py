@@ -19,7 +19,7 @@ GRACE = 1.0
 
 
 class Running:
-    """A server process, and the diary of what it closed."""
+    """A server process, and the names of the Things that it closed."""
 
     def __init__(self, folder: Path, grace: float) -> None:
         self.diary = folder / "diary"
@@ -105,7 +105,7 @@ def test_a_second_signal_ends_it_at_once(start: Callable[..., Running]) -> None:
     running = start(grace=60)
     running.post("/first/stay")
     running.process.send_signal(signal.SIGTERM)
-    # Only once the first has been noticed: then no more work is taken.
+    # Only once the first signal is handled: then the server refuses work.
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         try:
