@@ -132,7 +132,7 @@ def _config(app: ASGIApp, limits: Limits) -> uvicorn.Config:
         server_header=False,  # an attacker need not know the versions
         # Tasks outlive their connections: without it, clients that go away during a slow read
         # would leave any number of them behind.
-        limit_concurrency=2 * limits.connections,
+        limit_concurrency=2 * limits.connections + 100,
         ws_max_size=limits.frame_bytes,
         ws_per_message_deflate=False,  # values are small, and compressing each halves the rate
         ws_ping_interval=limits.ping_seconds,
