@@ -7,12 +7,9 @@ import json
 import os
 import queue
 import signal
-import subprocess
-import sys
 import urllib.request
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -143,32 +140,25 @@ def test_a_thing_that_comes_later_is_announced_too(server, port, browser):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="SIGTERM is a POSIX signal")
-def test_the_command_announces_where_it_listens_and_says_goodbye(tmp_path, browser):
+def test_the_command_announces_where_it_listens_and_says_goodbye(tmp_path, browser, running_server):
     settings = tmp_path / "settings"
     config = {
         "things": {"example": "labthings_fastapi.example_things:MyThing"},
         "settings_folder": str(settings),
         "discovery": True,
     }
-    command = Path(sys.executable).with_name("labthings-server")
-    process = subprocess.Popen(
-        [command, "-j", json.dumps(config), "--port", "0"], stderr=subprocess.DEVNULL
+    server = running_server.process("-j", json.dumps(config), cwd=tmp_path)
+    found = browser.wait_for(
+        "added",
+        lambda type_, info: (
+            path_of(info) == "/example/"
+            and (settings / "server-id").read_text("utf-8")[:8] in info.name
+        ),
     )
-    try:
-        found = browser.wait_for(
-            "added",
-            lambda type_, info: (
-                path_of(info) == "/example/"
-                and (settings / "server-id").read_text("utf-8")[:8] in info.name
-            ),
-        )
-        validate(fetch(url_of(found)))
-        process.send_signal(signal.SIGTERM)
-        browser.wait_for("removed", lambda type_, name: name == found.name)
-        assert process.wait(30) == 0
-    finally:
-        process.kill()
-        process.wait()
+    validate(fetch(url_of(found)))
+    server.process.send_signal(signal.SIGTERM)
+    browser.wait_for("removed", lambda type_, name: name == found.name)
+    assert server.process.wait(30) == 0
 
 
 def test_servers_that_would_have_the_same_name_get_different_ones(browser):
