@@ -102,7 +102,7 @@ class Socket:
 
     def request(self, operation, **members):
         """Send a request, and return the correlationID of its answer."""
-        correlation_id = f"request {next(self._numbers)}"
+        correlation_id = f"question {next(self._numbers)}"
         self.send(
             messageType="request", operation=operation, correlationID=correlation_id, **members
         )

@@ -8,6 +8,7 @@ import os
 import queue
 import signal
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from uuid import uuid4
@@ -35,12 +36,17 @@ class Browser(zeroconf.ServiceListener):
 
     def __init__(self):
         self.news = queue.Queue()
-        self._seen = {}
+        self._lookups = ThreadPoolExecutor(32)
         self._network = zeroconf.Zeroconf(interfaces=[HERE])
         for type_ in (SERVICE_TYPE, DIRECTORY_TYPE):
             zeroconf.ServiceBrowser(self._network, type_, self)
 
     def add_service(self, zc, type_, name):
+        # Side by side: other programs on this computer announce services too, and a lookup of one
+        # that has gone since waits for the whole timeout.
+        self._lookups.submit(self._look_up, zc, type_, name)
+
+    def _look_up(self, zc, type_, name):
         info = zc.get_service_info(type_, name, timeout=10_000)
         if info is not None:
             self.news.put(("added", type_, info))
@@ -59,6 +65,7 @@ class Browser(zeroconf.ServiceListener):
                 return about
 
     def close(self):
+        self._lookups.shutdown(cancel_futures=True)
         self._network.close()
 
 
