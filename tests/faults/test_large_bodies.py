@@ -5,9 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
-import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +13,7 @@ import pytest
 
 from labthings_fastapi.security.credential_file import CredentialFile
 from labthings_fastapi.security.credentials import new_token
+from servers import LABTHINGS_SERVER, ServerProcess
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux", reason="only Linux tells how much memory a process had at most"
@@ -42,28 +41,13 @@ class Stage(lt.Thing):
 """
 
 
-class Server:
+class Server(ServerProcess):
     """A server in a process of its own, and the peak of its memory."""
 
     def __init__(self, folder: Path, **config: object) -> None:
         (folder / "large_bodies_lab.py").write_text(LAB, "utf-8")
         config |= {"things": {"stage": "large_bodies_lab:Stage"}, "settings_folder": "settings"}
-        command = str(Path(sys.executable).with_name("labthings-server"))
-        self.process = subprocess.Popen(
-            [command, "-j", json.dumps(config), "--port", "0"],
-            cwd=folder,
-            stderr=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            text=True,
-        )
-        assert self.process.stderr is not None
-        for line in self.process.stderr:
-            if "Listening on" in line:
-                self.port = int(line.rpartition(":")[2].partition("/")[0])
-                break
-        # If nobody reads its log, the server waits.
-        self._reading = threading.Thread(target=self.process.stderr.read)
-        self._reading.start()
+        super().__init__([LABTHINGS_SERVER, "-j", json.dumps(config), "--port", "0"], folder)
 
     def most_memory(self) -> int:
         """Return the peak of the memory since `forget`, in bytes."""
@@ -89,19 +73,12 @@ class Server:
                     client.sendall(b"0\r\n\r\n")
             return int(client.recv(100).split()[1])
 
-    def stop(self) -> None:
-        self.process.terminate()
-        self.process.wait(30)
-        self._reading.join()
-        assert self.process.stderr is not None
-        self.process.stderr.close()
-
 
 @pytest.fixture(scope="module")
 def open_to_all(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     server = Server(tmp_path_factory.mktemp("open"))
     yield server
-    server.stop()
+    server.kill()
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +87,7 @@ def with_tokens(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     CredentialFile(folder / "settings" / "credentials.json").add(new_token("a", "operator")[0])
     server = Server(folder)
     yield server
-    server.stop()
+    server.kill()
 
 
 def cost(server: Server, method: str, path: str, kind: str, chunked: bool) -> int:
