@@ -37,7 +37,10 @@ TICKS = 10
 
 
 class UvicornServer(uvicorn.Server):
-    """uvicorn on sockets that are bound already. Used on its own event loop, if not said."""
+    """uvicorn on sockets that are bound already.
+
+    Other threads may read `loop` and `started`, and set `should_exit` and `force_exit`.
+    """
 
     loop: asyncio.AbstractEventLoop | None = None
     """The event loop; None before the app is started. May be read from any thread."""
