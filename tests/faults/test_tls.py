@@ -1,4 +1,4 @@
-"""TLS with clients that trust, that do not, that stop half-way, and that speak plain HTTP."""
+"""TLS with clients that trust the server, that do not, that stop half-way, or use plain HTTP."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from websockets.sync.client import connect
 from labthings_fastapi.server.web.limits import Limits
 from labthings_fastapi.server.web.tls import Tls
 
-HURRIED = Limits(header_seconds=0.6, body_seconds=0.6)
+SHORT = Limits(header_seconds=0.6, body_seconds=0.6)
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def trusting(tls: Tls) -> ssl.SSLContext:
 
 
 def received(client: socket.socket) -> bytes:
-    """Return all that comes until the server closes the connection, which it must."""
+    """Return all bytes until the server closes the connection."""
     parts = []
     while part := client.recv(65536):
         parts.append(part)
@@ -67,7 +67,7 @@ def exchange(served: Any, tls: Tls, request: bytes) -> bytes:
     return exchange_with(trusting(tls), served, request)
 
 
-def again_and_again(call: Callable[[], bytes]) -> bytes:
+def until_accepted(call: Callable[[], bytes]) -> bytes:
     """Return the response that a client gets at last, although it may be refused at first.
 
     A connection may be counted for a moment after its client has seen the end, and a server with
@@ -118,10 +118,9 @@ def test_a_websocket_works_over_tls(
             assert client.recv() == f"{text} by wss"
 
 
-def test_a_handshake_that_arrives_in_pieces_is_put_together(
+def test_a_handshake_may_arrive_in_pieces(
     serve: Callable[..., Any], app: FastAPI, certificate: Tls
 ) -> None:
-    """The first piece has been read before TLS begins, the second may come at any time."""
     served = serve(app, Limits(), certificate)
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     side = trusting(certificate).wrap_bio(incoming, outgoing, server_hostname="localhost")
@@ -153,26 +152,26 @@ def test_a_handshake_that_arrives_in_pieces_is_put_together(
 
 
 @pytest.mark.parametrize("sent", [b"", b"\x16\x03\x01", b"\x16 and what is no TLS"])
-def test_a_client_that_never_finishes_its_handshake_is_given_up(
+def test_a_client_that_does_not_finish_its_handshake_is_closed(
     serve: Callable[..., Any], app: FastAPI, certificate: Tls, sent: bytes
 ) -> None:
-    served = serve(app, HURRIED, certificate)
+    served = serve(app, SHORT, certificate)
     for client in [served.connect(sent) for _ in range(20)]:
         try:
             received(client)
         except ConnectionResetError:
             continue
     request = b"GET /move HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
-    answer = again_and_again(lambda: exchange(served, certificate, request))
+    answer = until_accepted(lambda: exchange(served, certificate, request))
     assert answer.startswith(b"HTTP/1.1 200 ")
 
 
 def test_the_limits_hold_within_tls(
     serve: Callable[..., Any], app: FastAPI, certificate: Tls
 ) -> None:
-    hurried, patient = serve(app, HURRIED, certificate), serve(app, Limits(), certificate)
+    hurried, patient = serve(app, SHORT, certificate), serve(app, Limits(), certificate)
     half = b"GET /move HTTP/1.1\r\nHost"
-    slow = again_and_again(lambda: exchange(hurried, certificate, half))
+    slow = until_accepted(lambda: exchange(hurried, certificate, half))
     assert slow.startswith(b"HTTP/1.1 408 ")
     large = exchange(
         patient, certificate, b"GET /move HTTP/1.1\r\nHost: %s\r\n\r\n" % (b"x" * 70_000)
@@ -193,22 +192,22 @@ def test_plain_http_is_closed_and_does_nothing(
     assert exchange(served, certificate, request).startswith(b"HTTP/1.1 200 ")
 
 
-def test_places_are_given_back_however_a_connection_ends(
+def test_connections_are_not_counted_after_any_kind_of_end(
     serve: Callable[..., Any], app: FastAPI, certificate: Tls
 ) -> None:
     served = serve(app, Limits(header_seconds=0.6, connections=4), certificate)
     plain = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
     untrusting = ssl.create_default_context()
     request = b"GET /move HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
-    # At most three places of four are for one address.
+    # At most three connections of four are for one address.
     for _ in range(10):
         with contextlib.suppress(OSError):
             received(served.connect(plain))
         with pytest.raises(ssl.SSLCertVerificationError):
-            again_and_again(lambda: exchange_with(untrusting, served, b""))
-        with contextlib.suppress(OSError):  # or it is not let in at all
+            until_accepted(lambda: exchange_with(untrusting, served, b""))
+        with contextlib.suppress(OSError):  # or it is refused at once
             served.connect(b"\x16\x03").close()
-        answer = again_and_again(lambda: exchange(served, certificate, request))
+        answer = until_accepted(lambda: exchange(served, certificate, request))
         assert answer.startswith(b"HTTP/1.1 200 ")
 
 

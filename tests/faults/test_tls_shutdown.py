@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import re
-import signal
 import socket
 import ssl
-import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -40,22 +38,17 @@ print(before == server.scheme == "http", flush=True)
 """
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="SIGTERM is a POSIX signal")
+PRINTED = ["closed", "True"]
 
 
-def test_sigterm_closes_the_things_although_tls_clients_stay(tmp_path: Path) -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM],
-        cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stderr is not None
+def test_sigterm_closes_the_things_although_tls_clients_stay(
+    tmp_path: Path, running_server: Any
+) -> None:
+    server = running_server.process(cwd=tmp_path, command=(sys.executable, "-c", PROGRAM))
+    assert server.scheme == "https"
+    port = server.port
     clients: list[socket.socket] = []
     try:
-        lines = (re.search(r"Listening on https://127\.0\.0\.1:(\d+)/", x) for x in process.stderr)
-        found = next(filter(None, lines))
-        port = int(found[1])
         context = ssl.create_default_context(
             cafile=own_certificate(tmp_path / "settings").certificate
         )
@@ -71,13 +64,11 @@ def test_sigterm_closes_the_things_although_tls_clients_stay(tmp_path: Path) -> 
             answer += idle.recv(65536)
         assert json.loads(answer.partition(b"\r\n\r\n")[2]) == ["https"]
         began = time.monotonic()
-        process.send_signal(signal.SIGTERM)
-        output, _ = process.communicate(timeout=60)
+        assert server.stop() == 0
         # Not a measurement: the promise is a deadline (1 s for runs, 2 more for all the rest).
         assert time.monotonic() - began < 3 + 5
-        assert (process.returncode, output.split()) == (0, ["closed", "True"])
+        printed = [line for line in server.output().splitlines() if line in PRINTED]
+        assert printed == PRINTED
     finally:
-        process.kill()
-        process.communicate()
         for client in clients:
             client.close()

@@ -1,4 +1,4 @@
-"""`labthings-server token` and `user`, as a person calls them."""
+"""`labthings-server token` and `user`, as a user calls them."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_a_token_is_printed_alone_and_opens_the_server(run, folder):
         assert client.get("/health", headers=headers).status_code == 200
 
 
-def test_a_token_has_a_name_roles_by_thing_and_an_end(run, folder):
+def test_a_token_has_a_name_roles_by_thing_and_an_expiry(run, folder):
     words = ("--name", "alice", "--role", "viewer", "--thing", "stage=admin")
     code, _, err = run("token", "create", *words, "--expires-days", "30")
     assert code == 0
@@ -60,7 +60,7 @@ def test_a_token_has_a_name_roles_by_thing_and_an_end(run, folder):
     assert out.startswith("alice: token, viewer, stage: admin, until 20")
 
 
-def test_a_revoked_token_opens_nothing(run, folder):
+def test_a_revoked_token_is_removed(run, folder):
     run("token", "create", "--role", "viewer", "--name", "alice")
     assert run("token", "revoke", "alice")[0] == 0
     assert kept(folder) == ()
@@ -88,7 +88,7 @@ def test_a_password_is_read_from_standard_input(run, folder, monkeypatch):
         (("--name", "a b"), 3, "'a b' is not a valid name"),
     ],
 )
-def test_mistakes_are_explained_and_nothing_is_made(run, folder, words, code, said):
+def test_errors_are_explained_and_nothing_is_stored(run, folder, words, code, said):
     found, out, err = run("token", "create", "--role", "viewer", *words)
     assert (found, out) == (code, "")
     assert said in err

@@ -95,8 +95,9 @@ class HttpProtocol(HttpToolsProtocol):
         """Hand the connection over to the WebSocket protocol, if that can read the handshake."""
         # The parser of `websockets` has smaller limits than ours, and uvicorn has no answer when
         # the parser fails. A browser sends the cookies of every server on the same host.
-        longest = max((len(name) + len(value) + 2 for name, value in self.headers), default=0)
-        if len(self.headers) > MAX_NUM_HEADERS or longest > MAX_LINE_LENGTH:
+        request_line = len("GET  HTTP/1.1\r\n") + len(self.url)
+        lines = [request_line, *(len(name) + len(value) + 4 for name, value in self.headers)]
+        if len(self.headers) > MAX_NUM_HEADERS or max(lines) > MAX_LINE_LENGTH:
             self._refuse(_handshake_too_large())
             return
         super().handle_websocket_upgrade()
@@ -210,8 +211,8 @@ class HttpProtocol(HttpToolsProtocol):
 
 def _handshake_too_large() -> Problem:
     detail = (
-        f"A WebSocket handshake has at most {MAX_NUM_HEADERS} headers of {MAX_LINE_LENGTH} bytes. "
-        "Send fewer and shorter headers; delete a cookie that is too large in the browser."
+        f"A WebSocket handshake has at most {MAX_NUM_HEADERS} headers, and lines of at most "
+        f"{MAX_LINE_LENGTH} bytes. Send fewer and shorter headers, or delete large cookies."
     )
     return message_problem("handshake-refused", "The handshake was refused", 431, detail)
 

@@ -127,7 +127,7 @@ def _run_in_a_thread(
             pass
         if stop_requested.is_set():
             _stop(hooks, server, thread, grace)
-            thread.error = None  # how a server ends that is told to stop is no failure
+            thread.error = None  # after a signal, the way in which uvicorn ends is no failure
         if thread.error is None:
             _leave_stuck_threads_behind(threads_before)
 
@@ -239,14 +239,36 @@ def _logging() -> Iterator[None]:
             each.handlers[:] = handlers
         for handler in added:
             root.removeHandler(handler)
-        root.setLevel(root_level)
+        if added:
+            root.setLevel(root_level)
 
 
 def _leave_stuck_threads_behind(known: set[threading.Thread]) -> None:
-    """End the process if threads of Things that nobody can stop would keep it alive."""
+    """End the process although threads of drivers do not end.
+
+    At once if a thread is stuck that began while the server ran. With the main thread if only older
+    threads (`known`) are stuck: they may belong to the program, which may go on after `serve`.
+    """
+    _exit_without(each for each in _other_threads() if each not in known)
+    if any(_other_threads()):
+        threading.Thread(target=_end_with_main_thread, name="labthings-exit", daemon=True).start()
+
+
+def _end_with_main_thread() -> None:
+    threading.main_thread().join()
+    _exit_without(_other_threads())
+
+
+def _other_threads() -> Iterator[threading.Thread]:
+    """Return the threads that keep the process alive, without the main thread."""
     for thread in threading.enumerate():
-        if thread in known or thread.daemon:
-            continue
+        if thread is not threading.main_thread() and not thread.daemon:
+            yield thread
+
+
+def _exit_without(threads: Iterator[threading.Thread]) -> None:
+    """End the process if one of the threads does not end."""
+    for thread in threads:
         thread.join(0.1)
         if thread.is_alive():
             LOGGER.warning("Thread %r does not end. The process ends without it.", thread.name)

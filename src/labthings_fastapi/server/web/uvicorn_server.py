@@ -37,7 +37,10 @@ TICKS = 10
 
 
 class UvicornServer(uvicorn.Server):
-    """uvicorn on sockets that are bound already. Used on its own event loop, if not said."""
+    """uvicorn on sockets that are bound already.
+
+    Other threads may read `loop` and `started`, and set `should_exit` and `force_exit`.
+    """
 
     loop: asyncio.AbstractEventLoop | None = None
     """The event loop; None before the app is started. May be read from any thread."""
@@ -132,7 +135,7 @@ def _config(app: ASGIApp, limits: Limits) -> uvicorn.Config:
         server_header=False,  # an attacker need not know the versions
         # Tasks outlive their connections: without it, clients that go away during a slow read
         # would leave any number of them behind.
-        limit_concurrency=2 * limits.connections,
+        limit_concurrency=2 * limits.connections + 100,
         ws_max_size=limits.frame_bytes,
         ws_per_message_deflate=False,  # values are small, and compressing each halves the rate
         ws_ping_interval=limits.ping_seconds,

@@ -176,6 +176,23 @@ def test_empty_lines_between_requests_count_as_the_wait_for_a_request(lines):
     asyncio.run(run())
 
 
+@pytest.mark.parametrize(
+    ("url", "headers"),
+    [("x" * 9000, ""), ("", f"Cookie: {'x' * 9000}\r\n"), ("", "X: 1\r\n" * 130)],
+    ids=["url", "header", "headers"],
+)
+def test_a_websocket_handshake_that_the_library_cannot_read_is_answered(url, headers):
+    async def run() -> None:
+        connection = Connection()
+        connection.protocol.data_received(
+            f"GET /{url} HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+            f"{headers}\r\n".encode()
+        )
+        assert connection.transport.sent.startswith(b"HTTP/1.1 431 ")
+
+    asyncio.run(run())
+
+
 def test_a_refused_connection_is_counted_until_it_is_lost():
     async def run() -> None:
         connection = Connection()

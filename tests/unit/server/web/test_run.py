@@ -132,10 +132,9 @@ def test_in_another_thread_the_reason_of_a_failed_start_is_raised() -> None:
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def test_the_threads_of_the_program_do_not_end_it(tmp_path: Path) -> None:
-    """Only threads that began while the server ran may keep it from ending."""
-    setup = "go_on = threading.Event(); threading.Thread(target=go_on.wait).start()"
-    program = PROGRAM.format(setup=setup, fails=False) + "print('after'); go_on.set()"
+def test_a_program_with_a_stuck_thread_goes_on_after_serve_and_ends(tmp_path: Path) -> None:
+    setup = "threading.Thread(target=threading.Event().wait, name='stuck').start()"
+    program = PROGRAM.format(setup=setup, fails=False) + "print('after')"
     done = subprocess.run(
         [sys.executable, "-c", program],
         cwd=tmp_path,
@@ -145,3 +144,23 @@ def test_the_threads_of_the_program_do_not_end_it(tmp_path: Path) -> None:
         check=True,
     )
     assert done.stdout.endswith("after\n")
+    assert "Thread 'stuck' does not end" in done.stderr
+
+
+def test_a_thread_that_a_thing_leaves_behind_does_not_keep_the_process_alive(
+    tmp_path: Path,
+) -> None:
+    program = PROGRAM.format(setup="", fails=False).replace(
+        "states.append(state())",
+        "threading.Thread(target=threading.Event().wait, name='left', daemon=False).start()",
+        1,
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert "Thread 'left' does not end" in done.stderr
