@@ -123,7 +123,7 @@ def test_ruff_wants_docstrings_wherever_the_front_door_leads() -> None:
         for pattern in config["tool"]["ruff"]["lint"]["per-file-ignores"]
         if pattern.startswith("!")
     ]
-    defined_in = {*labthings_fastapi._WHERE.values(), *labthings_fastapi._MODULES.values()}
+    defined_in = {*labthings_fastapi._DEFINED_IN.values(), *labthings_fastapi._MODULES.values()}
     for module in defined_in:
         path = module.replace(".", "/")
         if (PACKAGE / path).is_dir():
