@@ -1,6 +1,6 @@
 """RFC 9457 problem details: the one table from errors to HTTP status, type and title.
 
-Pure: no web framework is imported, so runs can carry their error as a problem wherever they live.
+No web framework is imported, so an invocation without a server has its error as a problem as well.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ RETRY_AFTER_SECONDS = 1
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One error as a client sees it (RFC 9457, section 3).
+    """One error as clients get it (RFC 9457, section 3).
 
-    `extra` holds extension members; `headers` go with the HTTP answer and not into the body.
+    `extra` has extension members; `headers` are headers of the response, and not in the body.
     """
 
     status: int
@@ -35,25 +35,25 @@ class Problem:
     headers: dict[str, str] = field(default_factory=dict)
 
     def members(self) -> dict[str, Any]:
-        """Return the members of the JSON object; those without a value are left out."""
-        found: dict[str, Any] = {
+        """Return the members of the JSON object, without those that have no value."""
+        members: dict[str, Any] = {
             "type": self.type,
             "title": self.title,
             "status": self.status,
             "detail": self.detail,
         }
         if self.instance is not None:
-            found["instance"] = self.instance
+            members["instance"] = self.instance
         if self.errors:
-            found["errors"] = list(self.errors)
-        return found | self.extra
+            members["errors"] = list(self.errors)
+        return members | self.extra
 
     def at(self, path: str) -> Problem:
         """Return the problem with the path of the request as its `instance`, if it has none."""
         return self if self.instance is not None else replace(self, instance=path)
 
     def body(self) -> bytes:
-        """Return the problem as JSON; text that is not valid Unicode is escaped, not refused."""
+        """Return the problem as JSON; text that is not valid Unicode is escaped."""
         return json.dumps(self.members(), separators=(",", ":"), allow_nan=False).encode()
 
 
@@ -72,23 +72,27 @@ _TABLE: dict[type[BaseException], _Kind] = {
     errors.ThingNotFoundError: _Kind(404, "thing-not-found", "No such Thing"),
     errors.AffordanceNotFoundError: _Kind(404, "affordance-not-found", "No such affordance"),
     errors.ReadOnlyPropertyError: _Kind(405, "read-only", "The property cannot be written"),
-    errors.InvocationFinishedError: _Kind(409, "already-finished", "The run has already finished"),
-    errors.NoOutputError: _Kind(409, "no-output", "The run ended without an output"),
+    errors.InvocationFinishedError: _Kind(
+        409, "already-finished", "The invocation has already finished"
+    ),
+    errors.NoOutputError: _Kind(409, "no-output", "The invocation ended without an output"),
     errors.ActionBusyError: _Kind(409, "busy", "The action is busy"),
-    errors.GlobalLockBusyError: _Kind(409, "locked", "The server is locked by another task"),
+    errors.GlobalLockBusyError: _Kind(409, "locked", "Another task holds the global lock"),
     errors.BodyTooLargeError: _Kind(413, "too-large", "The body is too large"),
     errors.UnsupportedMediaTypeError: _Kind(415, "media-type", "The media type is not accepted"),
-    errors.IdempotencyKeyError: _Kind(422, "idempotency-key", "The key stands for another request"),
-    errors.InvocationCancelledError: _Kind(500, "cancelled", "The run was cancelled"),
+    errors.IdempotencyKeyError: _Kind(422, "idempotency-key", "The key belongs to another request"),
+    errors.InvocationCancelledError: _Kind(500, "cancelled", "The invocation was cancelled"),
     errors.InvocationError: _Kind(500, "action-failed", "The action failed"),
-    errors.OutputMismatchError: _Kind(500, "output-mismatch", "The output breaks the return type"),
+    errors.OutputMismatchError: _Kind(
+        500, "output-mismatch", "The output does not have the return type"
+    ),
     errors.UnserialisableValueError: _Kind(500, "unserialisable", "The value has no JSON form"),
     errors.SettingsWriteError: _Kind(500, "settings-not-saved", "The setting could not be saved"),
-    errors.OutputNotReadyError: _Kind(503, "not-finished", "The run has not finished"),
-    errors.FolderInUseError: _Kind(503, "folder-in-use", "Another server uses the folder"),
+    errors.OutputNotReadyError: _Kind(503, "not-finished", "The invocation has not finished"),
+    errors.FolderInUseError: _Kind(503, "folder-in-use", "Another server uses the settings folder"),
     errors.ServerNotRunningError: _Kind(503, "not-running", "The server is not running"),
     errors.ThingNotConnectedError: _Kind(503, "not-connected", "A Thing is not connected"),
-    errors.TooBusyError: _Kind(503, "too-busy", "Too much at once"),
+    errors.TooBusyError: _Kind(503, "too-busy", "The server is overloaded"),
 }
 _FAILURE = _Kind(500, "failure", "The code of the Thing failed")
 _NO_SPACE = _Kind(507, "no-space", "No space left to store this")
@@ -96,10 +100,10 @@ _NO_SPACE_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 def well_formed(text: str) -> str:
-    """Return the text with what UTF-8 cannot hold, halves of surrogate pairs, spelt out.
+    r"""Return a text that UTF-8 can encode: half a surrogate pair is written as in `\udc00`.
 
-    What user code says about its failure goes out as JSON; it must not become a failure itself.
-    The text is of Python's own type: a class of a user's may do anything in its methods.
+    Messages of exceptions of user code are sent as JSON, and that must not fail. The result is a
+    plain `str`, because the methods of a subclass may do anything.
     """
     if type(text) is not str:
         text = str.__str__(text)
@@ -124,18 +128,18 @@ def _kind_of(error: BaseException) -> _Kind:
 
 
 def status_of(error: BaseException) -> int:
-    """Return the HTTP status that stands for this error."""
+    """Return the HTTP status for an error."""
     return _kind_of(error).status
 
 
 def problem_from(error: BaseException, *, instance: str | None = None, **extra: Any) -> Problem:
-    """Render any exception as a problem; one that the table does not know is a 500."""
+    """Return the problem for an exception; one that is not in the table has status 500."""
     kind = _kind_of(error)
-    known = kind is not _FAILURE and isinstance(
+    is_own = kind is not _FAILURE and isinstance(
         error, (errors.LabThingsError, errors.InvocationCancelledError)
     )
     detail = errors.describe_exception(error)
-    if known:
+    if is_own:  # without the name of the class
         detail = detail.partition(": ")[2] or kind.title
     detail = well_formed(detail)
     return Problem(
@@ -154,25 +158,28 @@ def _headers_of(status: int) -> dict[str, str]:
 
 
 def problem_for_status(status: int, detail: str | None = None, **members: Any) -> Problem:
-    """Render a bare HTTP status, as routing gives it (RFC 9457, section 4.2.1: `about:blank`)."""
+    """Return the problem for an HTTP status without an exception (RFC 9457, section 4.2.1)."""
     try:
         phrase = HTTPStatus(status).phrase
     except ValueError:
-        phrase = f"Status {status}"  # apps may answer with codes that no standard names
+        phrase = f"Status {status}"  # endpoints of users may send a status of no standard
     return Problem(status, "about:blank", phrase, detail or phrase, **members)
 
 
 def validation_problem(
-    found: list[dict[str, Any]], what: str, *, instance: str | None = None
+    validation_errors: list[dict[str, Any]], subject: str, *, instance: str | None = None
 ) -> Problem:
-    """Render the mistakes that validation found; `loc`, `msg` and `type` of each are kept."""
+    """Return the problem for errors of pydantic; `loc`, `msg` and `type` of each are kept.
+
+    The detail begins with `subject`, as in "Property 'speed' of Thing 'stage'".
+    """
     listed = tuple(
         {"loc": list(item["loc"]), "msg": str(item["msg"]), "type": str(item["type"])}
-        for item in found
+        for item in validation_errors
     )
     first = listed[0] if listed else {"loc": [], "msg": "invalid"}
-    place = ".".join(str(part) for part in first["loc"])
-    summary = f"{what}: {place + ': ' if place else ''}{first['msg']}"
+    location = ".".join(str(part) for part in first["loc"])
+    summary = f"{subject}: {location + ': ' if location else ''}{first['msg']}"
     if len(listed) > 1:
         summary += f" (and {len(listed) - 1} more)"
     return Problem(
@@ -181,12 +188,12 @@ def validation_problem(
 
 
 def not_authenticated(detail: str) -> Problem:
-    """Refuse a client that has not shown, or shows no longer, who it is."""
-    return message_problem("not-authenticated", "Say who you are", 401, detail)
+    """Refuse a client without a valid credential."""
+    return message_problem("not-authenticated", "Not authenticated", 401, detail)
 
 
 def message_problem(slug: str, title: str, status: int, detail: str, **extra: Any) -> Problem:
-    """Build a problem that no exception stands for, such as an interrupted run."""
+    """Return a problem without an exception, such as that of an interrupted invocation."""
     return Problem(
         status, TYPE_PREFIX + slug, title, detail, extra=extra, headers=_headers_of(status)
     )

@@ -1,6 +1,6 @@
-"""The route class of everything that this package adds to a FastAPI app.
+"""The route class of all routes that this package adds to a FastAPI app.
 
-Errors become problem details here, so an app that we are attached to keeps its own handlers.
+It turns errors into problem details, so an app of the user keeps its own exception handlers.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ class ProblemRoute(APIRoute):
     """A route whose errors are `application/problem+json` (RFC 9457)."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Wrap FastAPI's handler, which raises what the app's handlers would render."""
+        """Wrap FastAPI's handler, whose errors would go to the exception handlers of the app."""
         handle = super().get_route_handler()
-        # Files in a form may be large, because they go to the disk. FastAPI would read a form into
-        # memory where it expects something else, only to find that out.
+        # A form may be large, because its files go to the disk. Where FastAPI expects another body,
+        # it would read the form into memory before it refuses it.
         field = self.body_field
         takes_forms = field is None or isinstance(field.field_info, Form)
 
@@ -41,8 +41,8 @@ class ProblemRoute(APIRoute):
             try:
                 if not takes_forms and is_form(request.headers.get("content-type", "")):
                     raise UnsupportedMediaTypeError(
-                        f"{request.method} {request.url.path} takes no form: send the body as "
-                        "what it is, JSON for example, with its own `Content-Type`."
+                        f"{request.method} {request.url.path} takes no form: send the body with "
+                        "its own `Content-Type`, application/json for example."
                     )
                 return await handle(request)
             except (LabThingsError, RequestValidationError, HTTPException) as error:
@@ -52,18 +52,18 @@ class ProblemRoute(APIRoute):
 
 
 def is_form(content_type: str) -> bool:
-    """Whether a body is a form that may hold files (RFC 7578)."""
+    """Return True for a form that may have files (RFC 7578)."""
     return content_type.lower().startswith("multipart/form-data")
 
 
 def problem_of(error: Exception, instance: str) -> Problem:
-    """Render what a route raised."""
+    """Return the problem for an error that a route raised."""
     if isinstance(error, RequestValidationError):
-        found = list(error.errors())
-        if any(item["type"] == "json_invalid" for item in found):
-            reason = f"The body is not valid JSON: {found[0]['ctx']['error']}"
+        errors = list(error.errors())
+        if any(item["type"] == "json_invalid" for item in errors):
+            reason = f"The body is not valid JSON: {errors[0]['ctx']['error']}"
             return problem_for_status(400, reason, instance=instance)
-        return validation_problem(found, "The request is not valid", instance=instance)
+        return validation_problem(errors, "The request is not valid", instance=instance)
     if isinstance(error, HTTPException):
         detail: Any = error.detail  # FastAPI's own subclass takes anything here
         return problem_for_status(
@@ -76,7 +76,7 @@ def problem_of(error: Exception, instance: str) -> Problem:
 
 
 def problem_response(problem: Problem) -> Response:
-    """Turn a problem into an HTTP answer."""
+    """Return a problem as a response."""
     return Response(
         problem.body(),
         status_code=problem.status,

@@ -1,4 +1,4 @@
-"""What the judges share: the packages from npm, scripts that run in Node, and a real server."""
+"""Shared by the conformance tests: packages from npm, scripts in Node, and a real server."""
 
 from __future__ import annotations
 
@@ -6,18 +6,15 @@ import contextlib
 import json
 import os
 import shutil
-import socket
 import subprocess
-import threading
-import time
 from importlib import resources
 from pathlib import Path
 
 import jsonschema
 import pytest
-import uvicorn
 
 import labthings_fastapi as lt
+import servers
 
 HERE = Path(__file__).parent
 PACKAGES = HERE / "node_modules"
@@ -32,9 +29,9 @@ def packages():
     elif not (PACKAGES / "@node-wot" / "core").is_dir():
         missing = "the packages from npm are not installed (`make conformance` installs them)"
     if missing and os.environ.get("CI", "").lower() == "true":
-        pytest.fail(f"Real W3C clients must judge the server here, but {missing}.")
+        pytest.fail(f"With CI=true the W3C clients must run, but {missing}.")
     if missing:
-        pytest.skip(f"No real W3C client judges the server: {missing}.")
+        pytest.skip(f"No W3C client tests: {missing}.")
     return PACKAGES
 
 
@@ -43,7 +40,7 @@ def in_node(packages):
     """Run a script of this folder in Node: members in, its answer out."""
 
     def run(script, **members):
-        # One that hangs says nothing: pytest's own time limit is longer.
+        # Shorter than the time limit of pytest, so that the failure shows what Node printed.
         ended = subprocess.run(
             ["node", str(HERE / script)],
             input=json.dumps(members),
@@ -60,24 +57,10 @@ def in_node(packages):
 
 
 @contextlib.contextmanager
-def served(things, folder):
+def serve_things(things, folder):
     """Run a server with these Things on a free port, and yield its URL."""
-    server = lt.ThingServer.from_things(things, settings_folder=str(folder))
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        config = uvicorn.Config(server.app, log_level="warning", timeout_graceful_shutdown=1)
-        runner = uvicorn.Server(config)
-        thread = threading.Thread(target=runner.run, args=([listening],))
-        thread.start()
-        try:
-            deadline = time.monotonic() + 30
-            while not runner.started and thread.is_alive() and time.monotonic() < deadline:
-                thread.join(0.01)
-            assert runner.started
-            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-        finally:
-            runner.should_exit = True
-            thread.join(30)
+    with servers.serve(lt.ThingServer.from_things(things, settings_folder=str(folder))) as running:
+        yield running.url
 
 
 @pytest.fixture(scope="session")
@@ -93,7 +76,7 @@ def bench(tmp_path_factory):
     """The URL of the running demo microscope."""
     file = resources.files("labthings_fastapi.demo") / "bench.json"
     things = json.loads(file.read_text(encoding="utf-8"))["things"]
-    with served(things, tmp_path_factory.mktemp("bench")) as url:
+    with serve_things(things, tmp_path_factory.mktemp("bench")) as url:
         yield url
 
 
@@ -101,4 +84,4 @@ def bench(tmp_path_factory):
 def serve(tmp_path):
     """Run servers until the test ends; call it with the Things, and get a URL."""
     with contextlib.ExitStack() as stack:
-        yield lambda things: stack.enter_context(served(things, tmp_path / "settings"))
+        yield lambda things: stack.enter_context(serve_things(things, tmp_path / "settings"))

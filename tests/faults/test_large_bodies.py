@@ -1,13 +1,11 @@
-"""Bodies of 200 MB, in every way that they can be sent: the server stays as small as it was."""
+"""Bodies of 200 MB, sent in every way, do not increase the memory of the server."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import socket
-import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +13,7 @@ import pytest
 
 from labthings_fastapi.security.credential_file import CredentialFile
 from labthings_fastapi.security.credentials import new_token
+from servers import LABTHINGS_SERVER, ServerProcess
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux", reason="only Linux tells how much memory a process had at most"
@@ -42,37 +41,22 @@ class Stage(lt.Thing):
 """
 
 
-class Server:
-    """A server in a process of its own, and how much memory that has had."""
+class Server(ServerProcess):
+    """A server in a process of its own, and the peak of its memory."""
 
     def __init__(self, folder: Path, **config: object) -> None:
         (folder / "large_bodies_lab.py").write_text(LAB, "utf-8")
         config |= {"things": {"stage": "large_bodies_lab:Stage"}, "settings_folder": "settings"}
-        command = str(Path(sys.executable).with_name("labthings-server"))
-        self.process = subprocess.Popen(
-            [command, "-j", json.dumps(config), "--port", "0"],
-            cwd=folder,
-            stderr=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            text=True,
-        )
-        assert self.process.stderr is not None
-        for line in self.process.stderr:
-            if "Listening on" in line:
-                self.port = int(line.rpartition(":")[2].partition("/")[0])
-                break
-        # Read on, or the server would wait for us.
-        self._reading = threading.Thread(target=self.process.stderr.read)
-        self._reading.start()
+        super().__init__([LABTHINGS_SERVER, "-j", json.dumps(config), "--port", "0"], folder)
 
     def most_memory(self) -> int:
-        """Return the most that the process has had since `forget`, in bytes."""
+        """Return the peak of the memory since `forget`, in bytes."""
         status = Path(f"/proc/{self.process.pid}/status").read_text("ascii")
         (line,) = [each for each in status.splitlines() if each.startswith("VmHWM")]
         return int(line.split()[1]) * 1024
 
     def forget(self) -> None:
-        """Let `most_memory` begin with what there is now."""
+        """Reset the peak to the present memory."""
         Path(f"/proc/{self.process.pid}/clear_refs").write_text("5", "ascii")
 
     def send(self, method: str, path: str, headers: list[str], size: int, chunked: bool) -> int:
@@ -89,19 +73,12 @@ class Server:
                     client.sendall(b"0\r\n\r\n")
             return int(client.recv(100).split()[1])
 
-    def stop(self) -> None:
-        self.process.terminate()
-        self.process.wait(30)
-        self._reading.join()
-        assert self.process.stderr is not None
-        self.process.stderr.close()
-
 
 @pytest.fixture(scope="module")
 def open_to_all(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     server = Server(tmp_path_factory.mktemp("open"))
     yield server
-    server.stop()
+    server.kill()
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +87,7 @@ def with_tokens(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     CredentialFile(folder / "settings" / "credentials.json").add(new_token("a", "operator")[0])
     server = Server(folder)
     yield server
-    server.stop()
+    server.kill()
 
 
 def cost(server: Server, method: str, path: str, kind: str, chunked: bool) -> int:
@@ -144,7 +121,7 @@ def test_a_large_body_costs_little(
 @pytest.mark.parametrize("chunked", [False, True])
 @pytest.mark.parametrize("kind", ["application/json", "multipart/form-data; boundary=x"])
 @pytest.mark.parametrize("path", ["/stage/move", "/session", "/nothing"])
-def test_a_stranger_costs_next_to_nothing(
+def test_a_client_without_a_token_costs_almost_nothing(
     with_tokens: Server, path: str, kind: str, chunked: bool
 ) -> None:
     assert cost(with_tokens, "POST", path, kind, chunked) < MOST // 10

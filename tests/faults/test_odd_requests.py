@@ -1,4 +1,4 @@
-"""Requests that are no requests for anything here: an answer, and not a word in the log."""
+"""Malformed requests are answered with 400, and are no error in the log."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def whole_answer(client: Any) -> bytes:
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
     ],
 )
-def test_each_is_told_that_it_is_no_request(
+def test_a_malformed_request_is_answered_with_400(
     serve: Callable[..., Any], caplog: pytest.LogCaptureFixture, sent: bytes
 ) -> None:
     reached = []

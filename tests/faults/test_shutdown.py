@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
 import signal
 import socket
-import subprocess
 import sys
 import time
 import urllib.request
@@ -14,32 +12,19 @@ from pathlib import Path
 
 import pytest
 
+from servers import ServerProcess
+
 SCRIPT = Path(__file__).with_name("stubborn.py")
 GRACE = 1.0
 
 
-class Running:
-    """A server process, and the diary of what it closed."""
+class Running(ServerProcess):
+    """A server process, and the names of the Things that it closed."""
 
     def __init__(self, folder: Path, grace: float) -> None:
         self.diary = folder / "diary"
         arguments = [str(folder / "settings"), str(self.diary), str(grace)]
-        self.process = subprocess.Popen(
-            [sys.executable, str(SCRIPT), *arguments], stderr=subprocess.PIPE, text=True
-        )
-        assert self.process.stderr is not None
-        said = []
-        for line in self.process.stderr:
-            said.append(line)
-            if found := re.search(r"Listening on http://127\.0\.0\.1:(\d+)/", line):
-                self.port = int(found[1])
-                return
-        self.process.wait(30)
-        raise AssertionError("".join(said))
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        super().__init__([sys.executable, str(SCRIPT), *arguments], folder)
 
     def post(self, path: str) -> bytes:
         request = urllib.request.Request(f"{self.url}{path}", method="POST")
@@ -68,8 +53,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Running]]:
 
     yield begin
     for each in started:
-        each.process.kill()
-        each.process.communicate()
+        each.kill()
 
 
 def test_everything_is_closed_in_reverse_with_a_stuck_action_read_exit_and_client(
@@ -85,8 +69,7 @@ def test_everything_is_closed_in_reverse_with_a_stuck_action_read_exit_and_clien
     ]
     clients[1].recv(1)
     began = time.monotonic()
-    running.process.send_signal(signal.SIGTERM)
-    assert running.process.wait(30) == 0
+    assert running.stop() == 0
     # Not a measurement: the promise is a deadline, and a stuck server would never end at all.
     assert time.monotonic() - began < GRACE + 2 + 5
     assert running.closed() == ["third", "second", "first"]
@@ -96,8 +79,7 @@ def test_everything_is_closed_in_reverse_with_a_stuck_action_read_exit_and_clien
 
 def test_ctrl_c_ends_an_idle_server_with_0(start: Callable[..., Running]) -> None:
     running = start()
-    running.process.send_signal(signal.SIGINT)
-    assert running.process.wait(30) == 0
+    assert running.stop(signal.SIGINT) == 0
     assert running.closed() == ["third", "second", "first"]
 
 
@@ -105,7 +87,7 @@ def test_a_second_signal_ends_it_at_once(start: Callable[..., Running]) -> None:
     running = start(grace=60)
     running.post("/first/stay")
     running.process.send_signal(signal.SIGTERM)
-    # Only once the first has been noticed: then no more work is taken.
+    # Only once the first signal is handled: then the server refuses work.
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         try:

@@ -1,4 +1,4 @@
-"""Clients that send nothing, too slowly or too much: others are served as before."""
+"""Clients that send nothing, too slowly or too much: other clients are served as before."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from fastapi import FastAPI, Request, WebSocket
 
 from labthings_fastapi.server.web.limits import Limits
 
-HURRIED = Limits(header_seconds=0.6, body_seconds=0.6, keep_alive_seconds=1)
+SHORT = Limits(header_seconds=0.6, body_seconds=0.6, keep_alive_seconds=1)
 HEAD = b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n"
 UPGRADE = (
     b"GET /echo HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
@@ -25,7 +25,7 @@ UPGRADE = (
 
 
 class Laboratory:
-    """A small app, and what it saw."""
+    """A small app, and what it received."""
 
     def __init__(self) -> None:
         self.app = FastAPI()
@@ -49,7 +49,7 @@ class Laboratory:
         return self.bodies[-1]
 
     async def late(self, request: Request) -> int:
-        """Read the body when told to."""
+        """Read the body once `go_on` is set."""
         await asyncio.get_running_loop().run_in_executor(None, self.go_on.wait, 30)
         return len(await request.body())
 
@@ -66,7 +66,7 @@ def laboratory() -> Laboratory:
 
 @pytest.fixture
 def many_files() -> Iterator[None]:
-    """Client and server share this process, which may open fewer files than both need."""
+    """Allow enough open files: client and server share this process."""
     resource = pytest.importorskip("resource")
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     needed = 4096 if hard == resource.RLIM_INFINITY else min(hard, 4096)
@@ -76,7 +76,7 @@ def many_files() -> Iterator[None]:
 
 
 def received(client: socket.socket) -> bytes:
-    """Return all that comes until the server closes the connection, which it must."""
+    """Return all bytes until the server closes the connection."""
     parts = []
     while part := client.recv(65536):
         parts.append(part)
@@ -93,14 +93,14 @@ def problem(answer: bytes) -> dict[str, Any]:
 
 
 def is_answered(served: Any) -> bool:
-    with urllib.request.urlopen(f"{served.bound.url}health", timeout=30) as answer:
+    with urllib.request.urlopen(f"{served.address.url}health", timeout=30) as answer:
         return bool(answer.read() == b'"fine"')
 
 
 def test_half_open_connections_are_closed_while_500_websockets_and_others_are_served(
     serve: Callable[..., Any], laboratory: Laboratory, many_files: None
 ) -> None:
-    served = serve(laboratory.app, HURRIED)
+    served = serve(laboratory.app, SHORT)
     sockets = [served.connect(UPGRADE) for _ in range(500)]
     for each in sockets:
         assert each.recv(65536).startswith(b"HTTP/1.1 101 ")
@@ -116,10 +116,10 @@ def test_half_open_connections_are_closed_while_500_websockets_and_others_are_se
         assert each.recv(16) == b"\x81\x01x"
 
 
-def test_headers_that_come_byte_by_byte_are_not_waited_for_without_end(
+def test_headers_that_arrive_byte_by_byte_are_refused(
     serve: Callable[..., Any], laboratory: Laboratory
 ) -> None:
-    client = serve(laboratory.app, HURRIED).connect(HEAD)
+    client = serve(laboratory.app, SHORT).connect(HEAD)
     client.settimeout(0.05)
     answer = b""
     for _ in range(1000):
@@ -137,8 +137,8 @@ def test_headers_that_come_byte_by_byte_are_not_waited_for_without_end(
 def test_empty_lines_between_requests_do_not_keep_a_connection_open(
     serve: Callable[..., Any], laboratory: Laboratory
 ) -> None:
-    """They stop uvicorn's own timer and begin no request."""
-    client = serve(laboratory.app, HURRIED).connect(HEAD + b"\r\n")
+    """They stop uvicorn's timer and begin no request."""
+    client = serve(laboratory.app, SHORT).connect(HEAD + b"\r\n")
     answer = client.recv(65536)
     assert answer.startswith(b"HTTP/1.1 200 ")
     client.sendall(b"\r\n")
@@ -171,7 +171,7 @@ def test_a_url_that_is_too_long_is_refused(
     assert problem(received(client))["status"] == 431
 
 
-def test_headers_just_below_the_limit_and_a_large_body_in_one_piece_are_taken(
+def test_headers_just_below_the_limit_and_a_large_body_in_one_piece_are_accepted(
     serve: Callable[..., Any], laboratory: Laboratory
 ) -> None:
     body = b"x" * 200_000
@@ -185,10 +185,10 @@ def test_headers_just_below_the_limit_and_a_large_body_in_one_piece_are_taken(
 
 
 @pytest.mark.parametrize("headers", [b"Content-Length: 100", b"Transfer-Encoding: chunked"])
-def test_a_body_that_makes_no_progress_is_given_up_and_the_app_is_told(
+def test_a_body_without_progress_is_refused_and_the_app_learns_it(
     serve: Callable[..., Any], laboratory: Laboratory, headers: bytes
 ) -> None:
-    served = serve(laboratory.app, HURRIED)
+    served = serve(laboratory.app, SHORT)
     client = served.connect(b"POST /body HTTP/1.1\r\nHost: a\r\n" + headers + b"\r\n\r\n")
     found = problem(received(client))
     assert found["status"] == 408
@@ -198,17 +198,17 @@ def test_a_body_that_makes_no_progress_is_given_up_and_the_app_is_told(
     assert is_answered(served)
 
 
-def test_a_body_that_nobody_reads_yet_is_not_the_clients_fault(
+def test_a_body_that_the_app_does_not_read_yet_is_not_refused(
     serve: Callable[..., Any], laboratory: Laboratory
 ) -> None:
-    served = serve(laboratory.app, HURRIED)
+    served = serve(laboratory.app, SHORT)
     size = 4_000_000
     client = served.connect(
         b"POST /late HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % size
     )
     sending = threading.Thread(target=client.sendall, args=(b"x" * size,))
     sending.start()
-    # Longer than a body may stand still: a second client has been given up meanwhile.
+    # Longer than the limit for a body: two other clients are refused meanwhile.
     other = served.connect(b"POST /body HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n")
     assert problem(received(other))["status"] == 408
     other = served.connect(b"POST /body HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n")
@@ -220,29 +220,31 @@ def test_a_body_that_nobody_reads_yet_is_not_the_clients_fault(
     assert answer.endswith(str(size).encode())
 
 
-def test_a_client_that_waits_for_its_answer_is_not_hurried(
+def test_no_limit_of_time_applies_to_a_client_that_waits_for_its_response(
     serve: Callable[..., Any], laboratory: Laboratory
 ) -> None:
-    served = serve(laboratory.app, HURRIED)
+    served = serve(laboratory.app, SHORT)
     client = served.connect(
         b"POST /late HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 1\r\n\r\nx"
     )
-    for _ in range(3):  # each of these is given up after the time that the first one outlasts
+    for _ in range(3):  # each of these is closed after the limit
         assert received(served.connect()) == b""
     laboratory.go_on.set()
     assert received(client).startswith(b"HTTP/1.1 200 ")
 
 
-def test_what_is_no_http_is_told_so(serve: Callable[..., Any], laboratory: Laboratory) -> None:
+def test_bytes_that_are_not_http_are_answered_with_400(
+    serve: Callable[..., Any], laboratory: Laboratory
+) -> None:
     found = problem(received(serve(laboratory.app, Limits()).connect(b"SSH-2.0-OpenSSH_9\r\n")))
     assert (found["status"], found["type"]) == (400, "urn:labthings:problem:not-http")
 
 
-def test_a_request_within_another_ones_answer_is_not_answered_into_it(
+def test_an_incomplete_request_behind_another_one_is_not_answered(
     serve: Callable[..., Any], laboratory: Laboratory
 ) -> None:
-    """A 408 there would be taken for the answer of the first request."""
-    client = serve(laboratory.app, HURRIED).connect(
+    """The client would take a 408 for the response to the first request."""
+    client = serve(laboratory.app, SHORT).connect(
         b"POST /late HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx" + HEAD
     )
     assert received(client) == b""
@@ -256,7 +258,7 @@ def test_a_websocket_message_that_is_too_large_is_refused_before_it_is_sent(
     client, other = served.connect(UPGRADE), served.connect(UPGRADE)
     for each in (client, other):
         assert each.recv(65536).startswith(b"HTTP/1.1 101 ")
-    client.sendall(b"\x81\xff" + (1 << 30).to_bytes(8) + bytes(4))  # the announcement of 1 GiB
+    client.sendall(b"\x81\xff" + (1 << 30).to_bytes(8) + bytes(4))  # the head of a frame of 1 GiB
     closing = received(client)
     assert closing[0] == 0x88
     assert int.from_bytes(closing[2:4]) == 1009  # too big (RFC 6455, section 7.4.1)
@@ -264,7 +266,7 @@ def test_a_websocket_message_that_is_too_large_is_refused_before_it_is_sent(
     assert other.recv(16) == b"\x81\x01x"
 
 
-def test_connections_beyond_the_limit_are_told_to_come_back(
+def test_connections_beyond_the_limit_are_answered_with_503(
     serve: Callable[..., Any], laboratory: Laboratory, caplog: pytest.LogCaptureFixture
 ) -> None:
     served = serve(laboratory.app, Limits(connections=4))
@@ -277,17 +279,18 @@ def test_connections_beyond_the_limit_are_told_to_come_back(
     assert {problem(answer)["status"] for answer in answers} == {503}
     assert all(b"\r\nRetry-After: 5\r\n" in answer for answer in answers)
     assert [record.message for record in caplog.records] == [
-        "A new connection was refused: 127.0.0.1 has 3 connections already, the most that one "
-        "address may have. Look for clients that open connections and do not close them, or raise "
-        "max_connections."
+        "A new connection was refused: 127.0.0.1 has 3 connections, the most for one address. Look "
+        "for clients that open connections and do not close them, or raise max_connections."
     ]
     for each in kept:
         each.close()
-    for _ in range(1000):  # a place may be free a little after its client has seen the end
+    for _ in range(
+        1000
+    ):  # a connection is counted until a moment after its client has seen the end
         client = served.connect(HEAD + b"Connection: close\r\n\r\n")
         answer = received(client)
         if answer.startswith(b"HTTP/1.1 200 "):
             break
         assert problem(answer)["status"] == 503
     else:
-        pytest.fail("The places of closed WebSockets are not given back.")
+        pytest.fail("Closed WebSockets are still counted.")

@@ -1,4 +1,4 @@
-"""WebSockets whose clients send what is none, or take nothing: told why, and let go."""
+"""WebSockets whose clients send bad frames, or read nothing: closed with the reason."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from websockets.sync.client import ClientConnection, connect
 from labthings_fastapi.server.web.limits import Limits
 from labthings_fastapi.server.web.tls import Tls
 
-IMPATIENT = Limits(connections=1, closing_seconds=0.4, ping_seconds=0.4)
+SHORT = Limits(connections=1, closing_seconds=0.4, ping_seconds=0.4)
 NOT_TEXT = b"\x81\x81\x00\x00\x00\x00\xff"
 PING = b"\x89\x81\x00\x00\x00\x00x"
 CLOSE = b"\x88\x82\x00\x00\x00\x00\x03\xe8"
 NO_FRAME = b"\x83\x80\x00\x00\x00\x00"  # an opcode that is not in use
-A_GIBIBYTE = b"\x81\xff" + (1 << 30).to_bytes(8) + bytes(4)  # its announcement
+A_GIBIBYTE = b"\x81\xff" + (1 << 30).to_bytes(8) + bytes(4)  # the head of such a frame
 
 
 def upgrade(path: str, headers: str = "") -> bytes:
@@ -36,7 +36,7 @@ def upgrade(path: str, headers: str = "") -> bytes:
 
 
 class Laboratory:
-    """A small app, and how its sockets ended."""
+    """A small app, and the codes with which its sockets were closed."""
 
     def __init__(self) -> None:
         self.app = FastAPI()
@@ -62,7 +62,7 @@ class Laboratory:
             self._end(end)
 
     async def pictures(self, websocket: WebSocket) -> None:
-        """Send without ever listening."""
+        """Send without receiving."""
         await websocket.accept()
         try:
             while True:
@@ -72,12 +72,12 @@ class Laboratory:
             self._end(end)
 
     async def late(self, websocket: WebSocket) -> None:
-        """Answer the handshake when told to."""
+        """Answer the handshake once `go_on` is set."""
         self.asked.set()
         await asyncio.get_running_loop().run_in_executor(None, self.go_on.wait, 30)
         try:
             await websocket.accept()
-        except OSError:  # as ASGI says it
+        except OSError:  # the ASGI specification asks for an OSError
             self.ended.set()
 
     async def large(self) -> Response:
@@ -90,7 +90,7 @@ def laboratory() -> Laboratory:
 
 
 def received(client: socket.socket) -> bytes:
-    """Return all that comes until the server closes the connection, which it must."""
+    """Return all bytes until the server closes the connection."""
     parts = []
     while part := client.recv(65536):
         parts.append(part)
@@ -108,8 +108,8 @@ def opened(served: Any, path: str) -> socket.socket:
     return client
 
 
-def who_takes_nothing(served: Any, sent: bytes) -> socket.socket:
-    """Return a client with little room, which sends this and then reads nothing."""
+def client_that_reads_nothing(served: Any, sent: bytes) -> socket.socket:
+    """Return a client with a small buffer, which sends bytes and then reads nothing."""
     client = socket.socket()
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     client.connect(("127.0.0.1", served.port))
@@ -125,28 +125,28 @@ def errors_of(caplog: pytest.LogCaptureFixture) -> list[str]:
     ]
 
 
-def wait_for_a_place(served: Any) -> None:
-    """Ask again and again until the only place is free."""
+def wait_until_accepted(served: Any) -> None:
+    """Connect until the server accepts the connection."""
     while True:
         with served.connect(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n") as client:
             if not received(client).startswith(b"HTTP/1.1 503 "):
                 return
 
 
-def test_a_client_that_is_still_sending_what_is_refused_can_hear_why(
+def test_a_client_that_is_still_sending_receives_the_close_frame(
     serve: Callable[..., Any], laboratory: Laboratory
 ) -> None:
     client = opened(serve(laboratory.app, Limits()), "/echo")
     client.sendall(A_GIBIBYTE)
     assert client.recv(2, socket.MSG_PEEK)[0] == 0x88  # it has been refused
     for _ in range(8):
-        client.sendall(bytes(65536))  # were it closed already, this would be an error
+        client.sendall(bytes(65536))  # an error if the connection were closed already
     assert int.from_bytes(received(client)[2:4]) == 1009
     assert laboratory.ended.wait(30)
     assert laboratory.ends == [1009]
 
 
-def test_so_can_one_that_speaks_tls(
+def test_a_client_that_is_still_sending_over_tls_receives_the_close_frame(
     serve: Callable[..., Any], laboratory: Laboratory, certificate: Tls
 ) -> None:
     served = serve(laboratory.app, Limits(), certificate)
@@ -159,7 +159,7 @@ def test_so_can_one_that_speaks_tls(
 
 
 @pytest.mark.parametrize("behind", [b"", PING, NOT_TEXT], ids=["nothing", "ping", "more"])
-def test_what_comes_behind_a_text_that_is_none_is_dropped(
+def test_frames_behind_text_that_is_not_utf_8_are_dropped(
     serve: Callable[..., Any],
     laboratory: Laboratory,
     caplog: pytest.LogCaptureFixture,
@@ -172,7 +172,7 @@ def test_what_comes_behind_a_text_that_is_none_is_dropped(
     assert errors_of(caplog) == []
 
 
-def test_one_who_says_goodbye_behind_a_text_that_is_none_hears_goodbye(
+def test_a_close_frame_behind_text_that_is_not_utf_8_is_answered(
     serve: Callable[..., Any], laboratory: Laboratory, caplog: pytest.LogCaptureFixture
 ) -> None:
     client = opened(serve(laboratory.app, Limits()), "/echo")
@@ -182,7 +182,7 @@ def test_one_who_says_goodbye_behind_a_text_that_is_none_hears_goodbye(
     assert errors_of(caplog) == []
 
 
-def test_an_app_that_sends_to_one_who_was_refused_is_told_that_he_has_gone(
+def test_an_app_that_sends_to_a_refused_client_learns_that_it_has_gone(
     serve: Callable[..., Any], laboratory: Laboratory, caplog: pytest.LogCaptureFixture
 ) -> None:
     client = opened(serve(laboratory.app, Limits()), "/pictures")
@@ -209,7 +209,7 @@ def test_a_frame_before_the_handshake_is_answered_ends_it_quietly(
     ["".join(f"X-{number}: 1\r\n" for number in range(130)), f"Cookie: a={'b' * 9000}\r\n"],
     ids=["many", "long"],
 )
-def test_a_handshake_that_is_more_than_a_socket_reads_is_answered(
+def test_a_handshake_with_too_many_or_too_long_headers_is_answered(
     serve: Callable[..., Any], laboratory: Laboratory, headers: str
 ) -> None:
     served = serve(laboratory.app, Limits(connections=1))
@@ -218,14 +218,14 @@ def test_a_handshake_that_is_more_than_a_socket_reads_is_answered(
     assert head.startswith(b"HTTP/1.1 431 ")
     assert b"Content-Type: application/problem+json" in head
     assert "Send fewer and shorter headers" in json.loads(body)["detail"]
-    wait_for_a_place(served)
+    wait_until_accepted(served)
 
 
 @pytest.mark.parametrize("path", ["/pictures", "/large"])
-def test_one_who_takes_nothing_does_not_keep_a_place_for_ever(
+def test_a_client_that_reads_nothing_does_not_keep_its_connection(
     serve: Callable[..., Any], laboratory: Laboratory, path: str
 ) -> None:
-    served = serve(laboratory.app, IMPATIENT)
+    served = serve(laboratory.app, SHORT)
     sent = upgrade(path) if path == "/pictures" else b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n"
-    with who_takes_nothing(served, sent):
-        wait_for_a_place(served)
+    with client_that_reads_nothing(served, sent):
+        wait_until_accepted(served)

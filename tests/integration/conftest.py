@@ -1,4 +1,4 @@
-"""What the tests over HTTP share: how to judge an error, and how to wait for a run."""
+"""Shared by the integration tests: problem details, ends of invocations, streams, sockets."""
 
 from __future__ import annotations
 
@@ -6,12 +6,8 @@ import contextlib
 import http.client
 import itertools
 import json
-import socket
-import threading
-import time
 
 import pytest
-import uvicorn
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
@@ -20,7 +16,7 @@ FINISHED = {"completed", "failed", "cancelled", "error"}
 
 @pytest.fixture
 def assert_problem():
-    """Check that an answer is a problem in the words of RFC 9457, and return its members."""
+    """Check that a response is a problem (RFC 9457), and return its members."""
 
     def check(answer, status):
         assert answer.status_code == status, answer.text
@@ -36,7 +32,7 @@ def assert_problem():
 
 @pytest.fixture
 def ended():
-    """Wait for the end of a run, by its URL, and return its last state."""
+    """Wait for the end of an invocation, by its URL, and return its last state."""
 
     def wait(client, href):
         for _ in range(20):
@@ -50,21 +46,9 @@ def ended():
 
 
 @pytest.fixture
-def port(server):
-    """Run the server on a port of its own; Starlette's test client cannot stream."""
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        config = uvicorn.Config(server.app, log_level="warning", timeout_graceful_shutdown=1)
-        runner = uvicorn.Server(config)
-        thread = threading.Thread(target=runner.run, args=([listening],))
-        thread.start()
-        deadline = time.monotonic() + 30
-        while not runner.started and time.monotonic() < deadline:
-            thread.join(0.01)
-        assert runner.started
-        yield listening.getsockname()[1]
-        runner.should_exit = True
-        thread.join(30)
+def port(server, running_server):
+    """Run the server on a free port; Starlette's test client cannot stream."""
+    return running_server(server).port
 
 
 class Stream:
@@ -105,29 +89,31 @@ def subscribe(port):
 
 
 class Socket:
-    """A client's end of a WebSocket."""
+    """A WebSocket client."""
 
     def __init__(self, wire):
         self.wire = wire
         self._numbers = itertools.count()
-        self.waiting = []  # what came while an answer was waited for
+        self.waiting = []  # messages that came before an awaited answer
 
     def send(self, **members):
         """Send one message."""
         self.wire.send(json.dumps(members))
 
     def request(self, operation, **members):
-        """Send a request, and return the id by which its answer is known."""
-        known_by = f"question {next(self._numbers)}"
-        self.send(messageType="request", operation=operation, correlationID=known_by, **members)
-        return known_by
+        """Send a request, and return the correlationID of its answer."""
+        correlation_id = f"question {next(self._numbers)}"
+        self.send(
+            messageType="request", operation=operation, correlationID=correlation_id, **members
+        )
+        return correlation_id
 
-    def answer(self, known_by):
+    def answer(self, correlation_id):
         """Wait for the answer to a request."""
         while True:
             message = self._receive()
             is_answer = message["messageType"] in ("response", "error")
-            if is_answer and message.get("correlationID") == known_by:
+            if is_answer and message.get("correlationID") == correlation_id:
                 return message
             self.waiting.append(message)
 
@@ -136,11 +122,11 @@ class Socket:
         return self.answer(self.request(operation, **members))
 
     def next(self):
-        """Return what comes next, answers excepted that somebody waited for."""
+        """Return the next message, without the answers that `answer` returned."""
         return self.waiting.pop(0) if self.waiting else self._receive()
 
     def until(self, wanted):
-        """Return what comes, up to the first message that is wanted."""
+        """Return the messages up to the first one that is wanted."""
         found = [self.next()]
         while not wanted(found[-1]):
             found.append(self.next())

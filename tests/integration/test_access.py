@@ -190,14 +190,21 @@ class TestOrigins:
     def test_a_page_that_was_allowed_moves_and_reads(self, client, moves):
         preflight = {"Origin": FRIEND, "Access-Control-Request-Method": "POST"}
         answer = client.options("/stage/move", headers=preflight)
-        assert answer.status_code == 204
+        assert answer.status_code == 200
         assert answer.headers["access-control-allow-origin"] == FRIEND
+        assert "PUT" in answer.headers["access-control-allow-methods"]
+        assert "Authorization" in answer.headers["access-control-allow-headers"]
+        assert "access-control-allow-credentials" not in answer.headers
         moved = client.post(
             "/stage/move", headers={"Origin": FRIEND, "Sec-Fetch-Site": "cross-site"}
         )
         assert moved.json() == 1
         assert moved.headers["access-control-allow-origin"] == FRIEND
         assert moved.headers["vary"] == "Origin"
+        preflight["Origin"] = EVIL
+        refused = client.options("/stage/move", headers=preflight)
+        assert refused.is_error
+        assert "access-control-allow-origin" not in refused.headers
         refused = client.post("/stage/move", headers={"Origin": EVIL})
         assert refused.status_code == 403
         assert "access-control-allow-origin" not in refused.headers

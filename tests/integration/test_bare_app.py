@@ -5,14 +5,12 @@ from __future__ import annotations
 import asyncio
 import http.client
 import json
-import socket
 import threading
 import uuid
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import PlainTextResponse
@@ -527,30 +525,11 @@ def test_an_id_of_another_life_of_the_server_is_a_gap(lab: Lab, client: TestClie
 # --- a real server ------------------------------------------------------------------------
 
 
-class SocketState:
-    """The app behind a real server on a free port of this computer."""
+class HttpClient:
+    """A client of the app behind a real server."""
 
-    def __init__(self, app: FastAPI) -> None:
-        """Serve in a thread."""
-        self._socket = socket.socket()
-        self._socket.bind(("127.0.0.1", 0))
-        self._socket.listen()  # so that requests wait until the server takes them
-        self.port: int = self._socket.getsockname()[1]
-        config = uvicorn.Config(app, lifespan="off", log_level="critical", ws="none")
-        self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(
-            target=self._server.run, kwargs={"sockets": [self._socket]}, daemon=True
-        )
-
-    def __enter__(self) -> SocketState:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.should_exit = True
-        self._thread.join(30)
-        self._socket.close()
-        assert not self._thread.is_alive()
+    def __init__(self, port: int) -> None:
+        self.port = port
 
     def request(self, method: str, path: str, **headers: str) -> tuple[int, bytes, dict[str, str]]:
         """Ask once."""
@@ -574,79 +553,81 @@ class SocketState:
             connection.close()
 
 
-def test_over_a_real_connection(lab: Lab) -> None:
+@pytest.fixture
+def server(lab: Lab, running_server: Any) -> HttpClient:
+    return HttpClient(running_server(lab.app, lifespan="off").port)
+
+
+def test_over_a_real_connection(lab: Lab, server: HttpClient) -> None:
     """Invoke, watch, wait, cancel and fetch, as a client on the network does."""
-    with SocketState(lab.app) as server:
-        run = lab.invoke("scan", n=3)
-        path = f"{PATH}/{run.id}"
-        assert lab.thing.entered.wait(30)
-        assert server.request("GET", f"{path}/output")[0] == 503
+    run = lab.invoke("scan", n=3)
+    path = f"{PATH}/{run.id}"
+    assert lab.thing.entered.wait(30)
+    assert server.request("GET", f"{path}/output")[0] == 503
 
-        events = server.stream(f"{path}/events")
-        first = next(events)
-        assert json.loads(first.data)["status"] == "running"
-        lab.thing.gate.set()
-        later = list(events)
-        kinds = [event.event for event in later]
-        assert [json.loads(event.data)["value"] for event in later if event.event == "result"] == [
-            0,
-            1,
-            2,
-        ]
-        assert kinds.count("log") == 3
-        assert "progress" in kinds
-        assert kinds[-1] == "status"
-        assert json.loads(later[-1].data)["status"] == "completed"
-        assert all(event.id for event in later)
+    events = server.stream(f"{path}/events")
+    first = next(events)
+    assert json.loads(first.data)["status"] == "running"
+    lab.thing.gate.set()
+    later = list(events)
+    kinds = [event.event for event in later]
+    assert [json.loads(event.data)["value"] for event in later if event.event == "result"] == [
+        0,
+        1,
+        2,
+    ]
+    assert kinds.count("log") == 3
+    assert "progress" in kinds
+    assert kinds[-1] == "status"
+    assert json.loads(later[-1].data)["status"] == "completed"
+    assert all(event.id for event in later)
 
-        status, body, headers = server.request("GET", path, Prefer="wait=30")
-        assert (status, json.loads(body)["output"]) == (200, [0, 1, 2])
-        assert headers["preference-applied"] == "wait=30"
-        href = json.loads(body)["href"]
-        assert href == f"http://127.0.0.1:{server.port}{path}"
-        assert server.request("GET", f"{path}/output")[:2] == (200, b"[0,1,2]")
-        status, body, headers = server.request("DELETE", path)
-        assert (status, headers["content-type"]) == (409, PROBLEM)
-        assert server.request("GET", f"{PATH}/odd")[0] == 422
-        assert len(json.loads(server.request("GET", PATH)[1])) == 1
-
-
-def test_a_subscriber_that_goes_away_leaves_nothing_behind(lab: Lab) -> None:
-    with SocketState(lab.app) as server:
-        run = lab.holding()
-        events = server.stream(f"{PATH}/{run.id}/events")
-        assert next(events).event == "status"
-        events.close()  # type: ignore[attr-defined]
-        lab.thing.gate.set()
-        assert run.wait(30)
-        assert server.request("GET", f"{PATH}/{run.id}/output")[:2] == (200, b'"held"')
+    status, body, headers = server.request("GET", path, Prefer="wait=30")
+    assert (status, json.loads(body)["output"]) == (200, [0, 1, 2])
+    assert headers["preference-applied"] == "wait=30"
+    href = json.loads(body)["href"]
+    assert href == f"http://127.0.0.1:{server.port}{path}"
+    assert server.request("GET", f"{path}/output")[:2] == (200, b"[0,1,2]")
+    status, body, headers = server.request("DELETE", path)
+    assert (status, headers["content-type"]) == (409, PROBLEM)
+    assert server.request("GET", f"{PATH}/odd")[0] == 422
+    assert len(json.loads(server.request("GET", PATH)[1])) == 1
 
 
-def test_status_and_cancel_never_wait_for_runs(lab: Lab) -> None:
+def test_a_subscriber_that_goes_away_leaves_nothing_behind(lab: Lab, server: HttpClient) -> None:
+    run = lab.holding()
+    events = server.stream(f"{PATH}/{run.id}/events")
+    assert next(events).event == "status"
+    events.close()  # type: ignore[attr-defined]
+    lab.thing.gate.set()
+    assert run.wait(30)
+    assert server.request("GET", f"{PATH}/{run.id}/output")[:2] == (200, b'"held"')
+
+
+def test_status_and_cancel_never_wait_for_runs(lab: Lab, server: HttpClient) -> None:
     """Fifty clients that wait for a run hold no thread that others would need."""
-    with SocketState(lab.app) as server:
-        run = lab.holding()
+    run = lab.holding()
 
-        async def ask() -> bytes:
-            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
-            text = f"GET {PATH}/{run.id} HTTP/1.0\r\nHost: x\r\nPrefer: wait=60\r\n\r\n"
-            writer.write(text.encode())
-            answer = await reader.read()
-            writer.close()
-            await writer.wait_closed()
-            return answer
+    async def ask() -> bytes:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        text = f"GET {PATH}/{run.id} HTTP/1.0\r\nHost: x\r\nPrefer: wait=60\r\n\r\n"
+        writer.write(text.encode())
+        answer = await reader.read()
+        writer.close()
+        await writer.wait_closed()
+        return answer
 
-        async def main() -> list[bytes]:
-            waiting = [asyncio.create_task(ask()) for _ in range(50)]
-            for _ in range(3):
-                status, _, _ = await asyncio.to_thread(server.request, "GET", PATH)
-                assert status == 200
-            assert not any(task.done() for task in waiting)
-            status, _, _ = await asyncio.to_thread(server.request, "DELETE", f"{PATH}/{run.id}")
-            assert status == 204
-            lab.thing.gate.set()
-            return await asyncio.gather(*waiting)
+    async def main() -> list[bytes]:
+        waiting = [asyncio.create_task(ask()) for _ in range(50)]
+        for _ in range(3):
+            status, _, _ = await asyncio.to_thread(server.request, "GET", PATH)
+            assert status == 200
+        assert not any(task.done() for task in waiting)
+        status, _, _ = await asyncio.to_thread(server.request, "DELETE", f"{PATH}/{run.id}")
+        assert status == 204
+        lab.thing.gate.set()
+        return await asyncio.gather(*waiting)
 
-        answers = asyncio.run(main())
+    answers = asyncio.run(main())
     assert len(answers) == 50
     assert all(b'"status":"completed"' in answer for answer in answers)

@@ -6,12 +6,8 @@ import contextlib
 import http.client
 import io
 import json
-import re
-import subprocess
-import sys
 import time
 from importlib import resources
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -309,26 +305,9 @@ class RealServer:
 
 
 @pytest.fixture
-def real_server(tmp_path):
+def real_server(tmp_path, running_server):
     """The demo bench as `make demo` starts it, on a free port."""
-    command = [str(Path(sys.executable).with_name("labthings-server")), "--demo"]
-    with (tmp_path / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [*command, "--port", "0"], cwd=tmp_path, stdout=log, stderr=subprocess.STDOUT
-        )
-
-    def port():
-        said = (tmp_path / "log").read_text("utf-8")
-        assert process.poll() is None, said
-        found = re.search(r"Listening on http://127\.0\.0\.1:(\d+)/ ", said)
-        return int(found[1]) if found else None
-
-    try:
-        wait_until(port)
-        yield RealServer(port())
-    finally:
-        process.terminate()
-        process.wait(30)
+    return RealServer(running_server.process("--demo", cwd=tmp_path).port)
 
 
 def test_the_tiles_of_a_scan_arrive_one_by_one_while_it_runs(real_server):

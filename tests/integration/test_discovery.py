@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import queue
 import signal
-import subprocess
-import sys
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -38,12 +35,17 @@ class Browser(zeroconf.ServiceListener):
 
     def __init__(self):
         self.news = queue.Queue()
-        self._seen = {}
+        self._lookups = ThreadPoolExecutor(32)
         self._network = zeroconf.Zeroconf(interfaces=[HERE])
         for type_ in (SERVICE_TYPE, DIRECTORY_TYPE):
             zeroconf.ServiceBrowser(self._network, type_, self)
 
     def add_service(self, zc, type_, name):
+        # Side by side: other programs on this computer announce services too, and a lookup of one
+        # that has gone since waits for the whole timeout.
+        self._lookups.submit(self._look_up, zc, type_, name)
+
+    def _look_up(self, zc, type_, name):
         info = zc.get_service_info(type_, name, timeout=10_000)
         if info is not None:
             self.news.put(("added", type_, info))
@@ -62,6 +64,7 @@ class Browser(zeroconf.ServiceListener):
                 return about
 
     def close(self):
+        self._lookups.shutdown(cancel_futures=True)
         self._network.close()
 
 
@@ -97,17 +100,17 @@ def server(tmp_path):
 @contextmanager
 def announced(server, port):
     """Announce a server that uvicorn runs elsewhere in this process."""
-    bound = ListenAddress(HERE, port, addresses=(HERE,))
-    asyncio.run_coroutine_threadsafe(server.listening(bound), server.loop).result(30)
+    address = ListenAddress(HERE, port, addresses=(HERE,))
+    server._announcing.begin(address, server.api_prefix, server)
     try:
         yield
     finally:
-        asyncio.run_coroutine_threadsafe(server.wind_down(), server.loop).result(30)
+        server._announcing.end()
 
 
 def test_a_thing_is_found_described_and_gone_when_the_server_stops(server, port, browser):
     with announced(server, port):
-        ours = server.server_id.hex[:8]
+        ours = server._server_id.get().hex[:8]
         mine = lambda type_, info: ours in info.name and path_of(info) == "/api/lamp/"  # noqa: E731
         found = browser.wait_for("added", mine)
         assert found.name.startswith("A lamp on the bench. (lamp) on ")
@@ -120,7 +123,7 @@ def test_a_thing_is_found_described_and_gone_when_the_server_stops(server, port,
 
 def test_the_directory_is_found_by_its_subtype_and_leads_to_the_things(server, port, browser):
     with announced(server, port):
-        ours = server.server_id.hex[:8]
+        ours = server._server_id.get().hex[:8]
         found = browser.wait_for(
             "added", lambda type_, info: type_ == DIRECTORY_TYPE and ours in info.name
         )
@@ -135,7 +138,7 @@ def test_the_directory_is_found_by_its_subtype_and_leads_to_the_things(server, p
 def test_a_thing_that_comes_later_is_announced_too(server, port, browser):
     with announced(server, port):
         server.add_thing(Lamp(), "/spare/lamp/")
-        ours = server.server_id.hex[:8]
+        ours = server._server_id.get().hex[:8]
         browser.wait_for(
             "added",
             lambda type_, info: ours in info.name and path_of(info) == "/api/spare/lamp/",
@@ -143,32 +146,25 @@ def test_a_thing_that_comes_later_is_announced_too(server, port, browser):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="SIGTERM is a POSIX signal")
-def test_the_command_announces_where_it_listens_and_says_goodbye(tmp_path, browser):
+def test_the_command_announces_where_it_listens_and_says_goodbye(tmp_path, browser, running_server):
     settings = tmp_path / "settings"
     config = {
         "things": {"example": "labthings_fastapi.example_things:MyThing"},
         "settings_folder": str(settings),
         "discovery": True,
     }
-    command = Path(sys.executable).with_name("labthings-server")
-    process = subprocess.Popen(
-        [command, "-j", json.dumps(config), "--port", "0"], stderr=subprocess.DEVNULL
+    server = running_server.process("-j", json.dumps(config), cwd=tmp_path)
+    found = browser.wait_for(
+        "added",
+        lambda type_, info: (
+            path_of(info) == "/example/"
+            and (settings / "server-id").read_text("utf-8")[:8] in info.name
+        ),
     )
-    try:
-        found = browser.wait_for(
-            "added",
-            lambda type_, info: (
-                path_of(info) == "/example/"
-                and (settings / "server-id").read_text("utf-8")[:8] in info.name
-            ),
-        )
-        validate(fetch(url_of(found)))
-        process.send_signal(signal.SIGTERM)
-        browser.wait_for("removed", lambda type_, name: name == found.name)
-        assert process.wait(30) == 0
-    finally:
-        process.kill()
-        process.wait()
+    validate(fetch(url_of(found)))
+    server.process.send_signal(signal.SIGTERM)
+    browser.wait_for("removed", lambda type_, name: name == found.name)
+    assert server.process.wait(30) == 0
 
 
 def test_servers_that_would_have_the_same_name_get_different_ones(browser):

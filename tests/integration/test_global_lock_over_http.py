@@ -166,7 +166,7 @@ def test_afterwards_everything_goes_again(running, client, ended):
     assert ended(client, href)["output"] == 3.0
     assert client.put("/stage/speed", json=2).status_code == 204
     assert client.post("/stage/step").json() == 2
-    assert running.server.global_lock.locked is False
+    assert running.server._services.global_lock.locked is False
 
 
 def test_a_cancelled_run_lets_go(running, client, ended):
@@ -185,5 +185,5 @@ def test_code_that_holds_it_keeps_clients_out(running, client, assert_problem):
 
 def test_without_the_option_there_is_none(thing_server):
     running = thing_server({"stage": Stage})
-    assert running.server.global_lock is None
+    assert running.server._services.global_lock is None
     assert running.client.put("/stage/speed", json=2).status_code == 204

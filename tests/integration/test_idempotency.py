@@ -83,9 +83,13 @@ def test_other_input_with_the_same_key_is_refused(serve, assert_problem, action)
 
 
 def test_a_key_belongs_to_one_action(serve):
-    client = serve().client
-    told = [client.post(f"/stage/{name}", headers=key()).json()["id"] for name in ("move", "hold")]
-    assert told[0] != told[1]
+    running = serve()
+    running.server.things["stage"].gate.set()  # so that the end need not wait for `hold`
+    ids = [
+        running.client.post(f"/stage/{name}", headers=key()).json()["id"]
+        for name in ("move", "hold")
+    ]
+    assert ids[0] != ids[1]
 
 
 def test_without_a_key_each_request_is_a_run(serve):

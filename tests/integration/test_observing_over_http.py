@@ -176,6 +176,72 @@ def test_a_poll_that_is_given_up_is_taken_up_again_where_it_was(stage, port, ser
     assert json.loads(ask(port, path)[1]) == 7.0
 
 
+class OneConnection:
+    """A client that keeps its connection open, and sends nothing that identifies it."""
+
+    def __init__(self, port):
+        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+
+    def poll(self):
+        self.connection.request("GET", "/stage/arrived?observe=longpoll")
+        return json.loads(self.connection.getresponse().read())
+
+    def close(self):
+        self.connection.close()
+
+
+class ConnectionForEach:
+    """A client that opens a connection for each request."""
+
+    def __init__(self, port):
+        self.port = port
+
+    def poll(self):
+        return json.loads(ask(self.port, "/stage/arrived?observe=longpoll")[1])
+
+    def close(self):
+        pass
+
+
+@pytest.fixture
+def polls(monkeypatch):
+    """A semaphore that counts the polls that wait from now on."""
+    polls = threading.Semaphore(0)
+    wait_for_message = observing.Observed._next
+
+    async def count_and_wait(observed, response, after):
+        polls.release()
+        return await wait_for_message(observed, response, after)
+
+    monkeypatch.setattr(observing.Observed, "_next", count_and_wait)
+    return polls
+
+
+@pytest.mark.parametrize("kind", [OneConnection, ConnectionForEach])
+def test_two_clients_that_look_the_same_both_get_each_event_once(stage, port, polls, kind):
+    def poll_in_background(client):
+        answers = queue.Queue()
+        threading.Thread(target=lambda: answers.put(client.poll()), daemon=True).start()
+        assert polls.acquire(timeout=30)
+        return answers
+
+    with contextlib.closing(kind(port)) as one, contextlib.closing(kind(port)) as other:
+        waiting = [poll_in_background(one), poll_in_background(other)]
+        stage.arrived.emit(1)
+        assert [answers.get(timeout=30) for answers in waiting] == [1.0, 1.0]
+        stage.arrived.emit(2)  # while neither waits
+        assert [one.poll(), other.poll()] == [2.0, 2.0]
+        assert polls.acquire(timeout=30)
+        assert polls.acquire(timeout=30)
+        waiting = poll_in_background(one)
+        stage.arrived.emit(3)  # while one of them waits
+        assert waiting.get(timeout=30) == 3.0
+        assert other.poll() == 3.0
+        stage.arrived.emit(4)
+        stage.arrived.emit(5)
+        assert [other.poll(), one.poll(), other.poll(), one.poll()] == [4.0, 4.0, 5.0, 5.0]
+
+
 def test_a_long_poll_waits_for_one_value(server, stage, port):
     answers = in_background(port, "/stage/x?observe=longpoll")
     for number in range(1, 3000):
@@ -203,7 +269,7 @@ def test_a_long_poll_without_news_ends_empty(port, monkeypatch):
 
 def test_streams_end_when_the_server_stops(server, subscribe):
     stream = subscribe("/stage/x", **SSE)
-    server.broker.end_streams()
+    server._broker.end_streams()
     assert stream.response.read() == b""
 
 

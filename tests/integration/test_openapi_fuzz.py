@@ -24,7 +24,10 @@ import labthings_fastapi as lt
 from labthings_fastapi.bindings.http import observing
 from labthings_fastapi.outputs.blob import Blob
 
-pytestmark = pytest.mark.timeout(600)  # half a minute of work, on a computer that may be busy
+pytestmark = [
+    pytest.mark.timeout(600),  # half a minute of work, on a computer that may be busy
+    pytest.mark.no_cover,  # several times slower if it is traced; other tests run the same code
+]
 ACTIONS = ("nothing", "measure", "sum", "find", "turn", "stop", "picture", "injected")
 HERE = Path(__file__).parent
 # Streams without an end: integration/test_event_streams.py and its neighbours try them.

@@ -102,7 +102,7 @@ def test_observers_hear_of_it(running):
     from labthings_fastapi.messages.topic import Topic
 
     running.client.put("/stage/speed", json=3)
-    with running.server.broker.subscribe(Topic(thing="stage")) as news:
+    with running.server._broker.subscribe(Topic(thing="stage")) as news:
         running.client.post("/stage/speed/reset")
         assert [(message.affordance, message.payload) for message in news.take()] == [
             ("speed", b"1.0")

@@ -227,7 +227,7 @@ def test_the_stop_of_the_server_sends_what_waits_and_closes_the_sockets(dial, se
     socket = dial("/stage/ws")
     socket.ask("subscribeevent", name="arrived")
     stage.arrived.emit(1)
-    server.broker.end_streams()
+    server._broker.end_streams()
     assert socket.next()["data"] == 1
     assert socket.closed_with() == 1001
 

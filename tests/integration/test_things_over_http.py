@@ -136,7 +136,7 @@ def test_wherever_there_is_get_there_is_head(client, prefix, path):
 
 def test_a_path_with_several_routes_names_the_methods_of_all(client, prefix, assert_problem):
     answer = client.put(f"{prefix}/action_invocations/{uuid4()}", json=1)
-    assert "but with: DELETE, GET, HEAD." in assert_problem(answer, 405)["detail"]
+    assert "It supports: DELETE, GET, HEAD." in assert_problem(answer, 405)["detail"]
     assert answer.headers["allow"] == "DELETE, GET, HEAD"
 
 

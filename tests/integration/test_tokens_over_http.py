@@ -20,6 +20,7 @@ from labthings_fastapi.server.access.authenticated_connections import (
     REASON,
     AuthenticatedConnections,
 )
+from labthings_fastapi.server.access.exposure import check_listen_host, warn_of_exposure
 
 FORM = "multipart/form-data; boundary=x"
 READ = json.dumps({"messageType": "request", "operation": "readproperty", "name": "speed"})
@@ -454,7 +455,7 @@ class TestStart:
         [
             ({"insecure": True}, False, "INSECURE"),
             ({"insecure": True}, True, "INSECURE"),
-            ("auto", False, "in the clear"),
+            ("auto", False, "without encryption"),
             ("auto", True, ""),
         ],
     )
@@ -464,11 +465,11 @@ class TestStart:
         if security == "auto":
             token("alice", "operator")
         folder = str(tmp_path / "settings")
-        access = lt.ThingServer({"settings_folder": folder, "security": security}).access
-        access.check_exposure("0.0.0.0")  # noqa: S104
-        access.warn_of_exposure("127.0.0.1", tls=tls)
+        checks = lt.ThingServer({"settings_folder": folder, "security": security})._access
+        check_listen_host(checks, "0.0.0.0")  # noqa: S104
+        warn_of_exposure(checks, "127.0.0.1", tls=tls)
         assert "INSECURE" not in caplog.text
-        access.warn_of_exposure("0.0.0.0", tls=tls)  # noqa: S104
+        warn_of_exposure(checks, "0.0.0.0", tls=tls)  # noqa: S104
         assert said in caplog.text
         assert bool(caplog.records) is bool(said)
 

@@ -7,9 +7,12 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
+
+import labthings_fastapi
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "src" / "labthings_fastapi"
@@ -110,6 +113,53 @@ def test_the_rule_on_init_modules_tells_names_from_code(
 ) -> None:
     nodes = ast.parse(source).body
     assert all(is_declaration(node, front_door=front_door) for node in nodes) is allowed
+
+
+def test_ruff_wants_docstrings_wherever_the_front_door_leads() -> None:
+    """The names that `import labthings_fastapi as lt` offers are the documented API."""
+    config = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    [documented] = [
+        pattern
+        for pattern in config["tool"]["ruff"]["lint"]["per-file-ignores"]
+        if pattern.startswith("!")
+    ]
+    defined_in = {*labthings_fastapi._DEFINED_IN.values(), *labthings_fastapi._MODULES.values()}
+    for module in defined_in:
+        path = module.replace(".", "/")
+        if (PACKAGE / path).is_dir():
+            path += "/__init__"
+        assert re.search(rf"[{{,]{path}[,}}]", documented), module
+
+
+def test_contributing_names_only_paths_that_exist() -> None:
+    """Modules move; the answers of CONTRIBUTING.md must move with them."""
+    text = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    named = re.findall(r"`([\w./-]+/[\w./-]*|[\w-]+\.(?:py|md|toml|svg))`", text)
+    linked = re.findall(r"\]\(([^)#:]+)", text)
+    assert len(named) > 20
+    missing = [
+        path
+        for path in (*named, *linked)
+        if not any((root / path).exists() for root in (ROOT, PACKAGE))
+    ]
+    assert not missing, f"CONTRIBUTING.md names what does not exist: {missing}"
+
+
+def test_the_table_of_contributing_lists_the_packages() -> None:
+    """Each package and each module beside them has one row, and no row is left over."""
+    text = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    table = text.partition("| package |")[2].partition("\n\n")[0]
+    rows = [
+        name
+        for line in table.splitlines()[2:]
+        for name in re.findall(r"`(\w+)`", line.split("|")[1])
+    ]
+    present = {
+        path.stem
+        for path in PACKAGE.iterdir()
+        if path.stem[0] != "_" and path.suffix in ("", ".py")
+    }
+    assert sorted(rows) == sorted(present)
 
 
 def test_folders_with_modules_are_packages() -> None:

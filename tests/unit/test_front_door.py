@@ -31,7 +31,7 @@ SERVERS_ARE_BUILT_OF = {
     *("labthings_fastapi.bindings.http", "labthings_fastapi.bindings.websocket"),
     *("labthings_fastapi.server.routes", "labthings_fastapi.server.access.session_routes"),
     *("labthings_fastapi.server.docs_page", "labthings_fastapi.server.errors"),
-    *("labthings_fastapi.server.access.policy", "labthings_fastapi.server.access.middleware"),
+    *("labthings_fastapi.server.access.checks", "labthings_fastapi.server.access.middleware"),
     *("labthings_fastapi.server.config_model", "labthings_fastapi.server.config.validation"),
     *(
         "labthings_fastapi.server.config.build_things",

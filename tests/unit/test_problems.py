@@ -78,7 +78,7 @@ def test_our_own_errors_say_the_sentence_and_strange_ones_also_their_class() -> 
 
 def test_an_error_of_ours_without_text_gives_its_title() -> None:
     assert problem_from(errors.InvocationError()).detail == "The action failed"
-    assert problem_from(HostileCancel()).detail == "The run was cancelled"
+    assert problem_from(HostileCancel()).detail == "The invocation was cancelled"
 
 
 def test_an_error_whose_text_raises_is_named() -> None:

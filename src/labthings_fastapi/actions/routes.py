@@ -28,6 +28,7 @@ from labthings_fastapi.messages.stream import MessageStream
 from labthings_fastapi.messages.topic import Topic
 from labthings_fastapi.outputs.blob import Blob
 from labthings_fastapi.outputs.routes import blob_response, file_response
+from labthings_fastapi.request_location import base_url
 from labthings_fastapi.routes import ProblemRoute
 
 from .invocation_model import ACTION_INVOCATIONS_PATH, InvocationModel
@@ -71,13 +72,6 @@ def attach(manager: Invocations, app: App, prefix: str = "") -> None:
     _add_files(router, manager)
     _add_events(router, manager)
     app.include_router(router, prefix=prefix)
-
-
-def urls_of(request: Request, prefix: str = "") -> InvocationUrls:
-    """Return the URLs of invocations for the client of a request."""
-    # Not `base_url`, which for an app that is mounted in another ends at the outer app.
-    root = request.scope.get("root_path", "").rstrip("/")
-    return InvocationUrls(f"{request.url.scheme}://{request.url.netloc}{root}", prefix)
 
 
 def _json(body: bytes, headers: dict[str, str] | None = None) -> Response:
@@ -173,7 +167,7 @@ def _add_listing(router: APIRouter, manager: Invocations, prefix: str) -> None:
     ) -> Response:
         """List the runs that are retained, newest last, in short."""
         invocations = manager.newest(_selection(thing, action, status), limit, before)
-        return _json(await summaries(invocations, urls_of(request, prefix)))
+        return _json(await summaries(invocations, InvocationUrls(base_url(request.scope), prefix)))
 
 
 def _add_invocation(router: APIRouter, manager: Invocations, prefix: str) -> None:
@@ -192,8 +186,8 @@ def _add_invocation(router: APIRouter, manager: Invocations, prefix: str) -> Non
             # The header may come more than once (RFC 7240, section 2).
             prefer = ", ".join(request.headers.getlist("prefer"))
         headers = await honour_prefer(invocation, prefer, invocation.response_timeout)
-        body = invocation_json(invocation.snapshot(log=True), urls_of(request, prefix))
-        return _json(body, headers)
+        urls = InvocationUrls(base_url(request.scope), prefix)
+        return _json(invocation_json(invocation.snapshot(log=True), urls), headers)
 
     @router.delete(
         f"{ACTION_INVOCATIONS_PATH}/{{id}}",

@@ -1,1 +1,1 @@
-"""How servers are found on a network without knowing where they are: mDNS and DNS-SD."""
+"""Discovery of servers on a network, by mDNS and DNS-SD."""

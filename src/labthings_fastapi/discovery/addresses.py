@@ -1,4 +1,4 @@
-"""At which addresses a server that listens can be reached, by whom it may be found."""
+"""The addresses under which a server is announced."""
 
 from __future__ import annotations
 
@@ -14,26 +14,27 @@ Address = IPv4Address | IPv6Address
 def announced_addresses(
     bound: Iterable[str], own: Iterable[str] | None = None, *, loopback: bool = False
 ) -> list[str]:
-    """Return the addresses to announce for a server whose sockets are bound to these.
+    """Return the addresses to announce for a server whose sockets are bound to `bound`.
 
-    A socket that is bound to all addresses is reached at each of the computer's `own`, by default
-    those that it has now. Loopback is for `loopback` only, and after all others: then it is left
-    out where there is any other. Link-local IPv6 means nothing without its interface: left out.
+    A socket that is bound to all addresses is reached at each address in `own`, by default the
+    present addresses of this computer. Loopback addresses are announced only with `loopback`, and
+    only if there are no others. Link-local IPv6 addresses are left out: they mean nothing without
+    an interface.
     """
-    given = [_parsed(text) for text in bound]
-    found = [address for address in given if not address.is_unspecified]
-    versions = {address.version for address in given if address.is_unspecified}
+    sockets = [_parse(text) for text in bound]
+    found = [address for address in sockets if not address.is_unspecified]
+    versions = {address.version for address in sockets if address.is_unspecified}
     if versions:
-        every = map(_parsed, own_addresses() if own is None else own)
-        found += [address for address in every if address.version in versions]
+        computer = map(_parse, own_addresses() if own is None else own)
+        found += [address for address in computer if address.version in versions]
     found = [each for each in found if not (each.version == 6 and each.is_link_local)]
-    beyond = [address for address in found if not address.is_loopback]
-    chosen = beyond or (found if loopback else [])
+    external = [address for address in found if not address.is_loopback]
+    chosen = external or (found if loopback else [])
     return list(dict.fromkeys(map(str, chosen)))
 
 
 def own_addresses() -> list[str]:
-    """Return the addresses of this computer's interfaces."""
+    """Return the addresses of this computer's network interfaces."""
     import ifaddr
 
     return [
@@ -43,5 +44,5 @@ def own_addresses() -> list[str]:
     ]
 
 
-def _parsed(text: str) -> Address:
+def _parse(text: str) -> Address:
     return ip_address(text.partition("%")[0])

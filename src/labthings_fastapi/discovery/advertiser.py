@@ -1,4 +1,4 @@
-"""Announce the services of a server by mDNS, with the library zeroconf."""
+"""Announces the services of a server by mDNS, with the library zeroconf."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ GOODBYE_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """Where the services are: addresses that have been bound, the port, http or https."""
+    """Where the services are reached: addresses of sockets, the port, http or https."""
 
     addresses: tuple[str, ...]
     port: int
@@ -34,57 +34,57 @@ class Reach:
 
 
 class Advertiser:
-    """Announces services until it is told to withdraw them; any thread may call.
+    """Announces services until `withdraw`. Any thread may call its methods.
 
-    All of it happens on an event loop in a daemon thread of its own: the server never waits for
-    it, nor it for the server. Whatever goes wrong is one warning, for the server works without.
+    It uses an event loop in a daemon thread of its own, so that neither delays the other. An error
+    is logged as one warning: the server works without an announcement.
     """
 
     def __init__(self, origin: Origin, reach: Reach) -> None:
-        """Begin; the first services follow by `add`."""
+        """Start without services; `add` announces them."""
         self._origin = origin
         self._reach = reach
-        self._new: deque[Service] = deque()
+        self._queue: deque[Service] = deque()  # appended by any thread, emptied on the loop
         self._withdrawn = False
-        self._warned = False
-        self._registering: set[asyncio.Task[None]] = set()  # of the loop
-        self._side = BackgroundLoop("labthings-discovery", self._run)
+        self._warned = False  # used on the loop only
+        self._tasks: set[asyncio.Task[None]] = set()  # used on the loop only
+        self._loop = BackgroundLoop("labthings-discovery", self._run)
 
     def add(self, service: Service) -> None:
         """Announce one more service."""
-        self._new.append(service)
-        self._side.wake()
+        self._queue.append(service)
+        self._loop.wake()
 
     def withdraw(self) -> None:
-        """Say goodbye for all services; does not wait for it, and is harmless twice."""
+        """Begin to withdraw all services, without waiting; idempotent."""
         self._withdrawn = True
-        self._side.wake()
+        self._loop.wake()
 
     def join(self, timeout: float) -> bool:
-        """Wait, at most so many seconds, until all has been withdrawn; tell whether it has."""
-        return self._side.join(timeout)
+        """Wait at most `timeout` seconds for the withdrawal; return True if it has ended."""
+        return self._loop.join(timeout)
 
-    async def _run(self, bell: ThreadsafeEvent) -> None:
+    async def _run(self, changed: ThreadsafeEvent) -> None:
         try:
             async with _Responders(self._reach) as responders:
                 while not self._withdrawn:
-                    while self._new:
-                        self._begin(responders, self._new.popleft())
-                    await bell.wait()
-                for task in self._registering:
+                    while self._queue:
+                        self._begin(responders, self._queue.popleft())
+                    await changed.wait()
+                for task in self._tasks:
                     task.cancel()
-        except Exception as error:  # noqa: BLE001 - of sockets, networks and a library: see above
+        except Exception as error:  # noqa: BLE001 - networks differ: logged
             self._warn(error)
 
     def _begin(self, responders: _Responders, service: Service) -> None:
         task = asyncio.create_task(self._announce(responders, service))
-        self._registering.add(task)
-        task.add_done_callback(self._registering.discard)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _announce(self, responders: _Responders, service: Service) -> None:
         try:
             await responders.announce(service, self._origin)
-        except Exception as error:  # noqa: BLE001 - see above
+        except Exception as error:  # noqa: BLE001 - logged
             self._warn(error)
 
     def _warn(self, error: Exception) -> None:
@@ -92,41 +92,42 @@ class Advertiser:
             return
         self._warned = True
         LOGGER.warning(
-            "The server cannot be found by mDNS, or not all of it, at %s: %s. It works all the "
-            "same; `discovery: false` in its configuration ends the attempt.",
+            "Some services could not be announced by mDNS at %s: %s. The server works without it; "
+            "set `discovery: false` in the configuration to switch it off.",
             ", ".join(self._reach.addresses),
             describe_exception(error),
         )
 
 
 class _Responders:
-    """Two mDNS responders, because one has a single type for each name; used on one loop.
+    """Two mDNS responders, used on one loop.
 
-    The directory is found by its subtype too (RFC 6763, section 7.1), under the same name.
+    The directory is also announced by its subtype (RFC 6763, section 7.1) under the same name, and
+    one responder of zeroconf keeps a single type for each name.
     """
 
     def __init__(self, reach: Reach) -> None:
         self._reach = reach
-        self._open: list[AsyncZeroconf] = []
+        self._responders: list[AsyncZeroconf] = []
 
     async def __aenter__(self) -> _Responders:
-        self._open.append(self._responder())
+        self._responders.append(self._make_responder())
         return self
 
-    def _responder(self) -> AsyncZeroconf:
+    def _make_responder(self) -> AsyncZeroconf:
         from zeroconf.asyncio import AsyncZeroconf
 
         return AsyncZeroconf(interfaces=list(self._reach.addresses))
 
     async def announce(self, service: Service, origin: Origin) -> None:
-        """Look whether the name is free, choose another if not, and announce the service."""
+        """Announce a service, under another name if its name is taken on the network."""
         info = self._info(SERVICE_TYPE, f"{service.name}.{SERVICE_TYPE}", service, origin)
-        await (await self._open[0].async_register_service(info, allow_name_change=True))
+        await (await self._responders[0].async_register_service(info, allow_name_change=True))
         if service.type == "Directory":
-            same = self._info(DIRECTORY_TYPE, info.name, service, origin)
-            other = self._responder()
-            self._open.append(other)
-            await (await other.async_register_service(same, cooperating_responders=True))
+            subtype = self._info(DIRECTORY_TYPE, info.name, service, origin)
+            second = self._make_responder()
+            self._responders.append(second)
+            await (await second.async_register_service(subtype, cooperating_responders=True))
 
     def _info(self, type_: str, name: str, service: Service, origin: Origin) -> AsyncServiceInfo:
         from zeroconf.asyncio import AsyncServiceInfo
@@ -141,9 +142,9 @@ class _Responders:
         )
 
     async def __aexit__(self, *_: object) -> None:
-        """Say goodbye, and close the sockets, in bounded time."""
+        """Withdraw the services and close the sockets, in bounded time."""
         try:
             async with asyncio.timeout(GOODBYE_SECONDS):
-                await asyncio.gather(*(each.async_close() for each in self._open))
+                await asyncio.gather(*(each.async_close() for each in self._responders))
         except TimeoutError:
-            LOGGER.debug("Saying goodbye took longer than %s s.", GOODBYE_SECONDS)
+            LOGGER.debug("The mDNS services were not withdrawn within %s s.", GOODBYE_SECONDS)

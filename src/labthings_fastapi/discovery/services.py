@@ -1,4 +1,4 @@
-"""What is announced of a server, in the words of DNS-SD (W3C WoT Discovery, section 6.4); pure."""
+"""The DNS-SD services of a server (W3C WoT Discovery, section 6.4)."""
 
 from __future__ import annotations
 
@@ -16,51 +16,51 @@ DIRECTORY_PATH = "/.well-known/wot"
 MAX_NAME_BYTES = 63
 """The length of one label (RFC 6763, section 4.1.1)."""
 
-_RESERVE = len("-9999")  # for the number that tells a name from one that is taken
+_SUFFIX_BYTES = len("-9999")  # a number makes a name unique
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """One instance: what people see in a list, and where its description is."""
+    """One service instance: its name in lists, and the path of its description."""
 
     name: str
     path: str
     type: Literal["Thing", "Directory"] = "Thing"
 
     def txt(self, scheme: str) -> dict[str, str]:
-        """Return the TXT record; `scheme` is http or https."""
+        """Return the TXT record; `scheme` is "http" or "https"."""
         return {"td": self.path, "type": self.type, "scheme": scheme}
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """The server, as its announcements name it: by its computer, and by its own id."""
+    """The server in the names of its services: the name of the computer, and the server id."""
 
     host: str
     server_id: UUID | None = None
 
     @property
     def target(self) -> str:
-        """The computer's name in the SRV record."""
+        """The target of the SRV record: the computer's name."""
         first = self.host.partition(".")[0]
         return f"{re.sub(r'[^A-Za-z0-9-]+', '-', first).strip('-') or 'localhost'}.local."
 
     def thing(self, name: str, title: str, path: str, taken: Collection[str] = ()) -> Service:
-        """Return what announces a Thing."""
+        """Return the service of a Thing; its name is not one of `taken`."""
         subject = title if title.casefold() == name.casefold() else f"{title} ({name})"
         return Service(self._unique(subject, taken), path)
 
     def directory(self, prefix: str = "", taken: Collection[str] = ()) -> Service:
-        """Return what announces the directory of all Things."""
+        """Return the service of the directory of all Things."""
         return Service(self._unique("All Things", taken), prefix + DIRECTORY_PATH, "Directory")
 
     def _unique(self, subject: str, taken: Collection[str]) -> str:
-        """Name an instance so that no other of this server has the name, nor of others nearby."""
+        """Return a name that is unique on this server, and most likely on the network."""
         server = f" {str(self.server_id)[:8]}" if self.server_id else ""
         suffix = f" on {_cut(self.host.partition('.')[0], 20)}{server}"
-        room = MAX_NAME_BYTES - _RESERVE - len(suffix.encode())
-        name = _cut(subject, room) + suffix
+        length = MAX_NAME_BYTES - _SUFFIX_BYTES - len(suffix.encode())
+        name = _cut(subject, length) + suffix
         number, found = 2, name
         lowered = {each.casefold() for each in taken}
         while found.casefold() in lowered:
@@ -70,6 +70,6 @@ class Origin:
 
 
 def _cut(text: str, size: int) -> str:
-    """Cut a text to so many bytes of UTF-8, between letters; without control characters."""
+    """Return the start of a text, at most `size` bytes of UTF-8, without control characters."""
     text = _CONTROL.sub(" ", text).strip()
     return text.encode("utf-8", "replace")[:size].decode("utf-8", "ignore").rstrip()

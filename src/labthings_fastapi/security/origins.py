@@ -1,4 +1,4 @@
-"""Rules for web pages of other origins: cross-site requests and CORS.
+"""Rules for web pages of other origins.
 
 Browsers send the origin of the page in `Origin` (RFC 6454) and `Sec-Fetch-Site`; a page cannot
 change these headers. Programs that are not browsers send neither.
@@ -17,12 +17,6 @@ SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 """Methods that change nothing (RFC 9110, section 9.2.1)."""
 _DEFAULT_PORTS: Final = {"http": "80", "https": "443", "ws": "80", "wss": "443"}
 _ORIGIN: Final = re.compile(r"https?://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:[0-9]{1,5})?")
-_EXPOSED: Final = (
-    "Allow, ETag, Last-Event-ID, Link, Location, Preference-Applied, Retry-After, WWW-Authenticate"
-)
-_ACCEPTED: Final = (
-    "Authorization, Content-Type, Idempotency-Key, If-None-Match, Last-Event-ID, Prefer"
-)
 
 Headers = Mapping[bytes, bytes]
 
@@ -88,7 +82,7 @@ class OriginRule:
             return False
         return not is_own(text, headers.get(b"host", b"").decode("latin-1"), scheme)
 
-    def is_from_elsewhere(self, headers: Headers, scheme: str) -> bool:
+    def is_cross_origin(self, headers: Headers, scheme: str) -> bool:
         """Return True if a request comes from a page of another origin, allowed or not."""
         origin = headers.get(b"origin")
         if origin is None:
@@ -105,6 +99,8 @@ class OriginRule:
         """
         if b"origin" not in headers and b"sec-fetch-site" not in headers:
             return False
+        if method == "OPTIONS" and b"access-control-request-method" in headers:
+            return self.is_foreign(headers, scheme)  # a preflight (Fetch, section 3.3)
         if method in SAFE_METHODS and kind == "http":
             if headers.get(b"sec-fetch-mode") == b"no-cors":
                 # An image or a script: without CORS, the browser would show it in the page.
@@ -115,33 +111,3 @@ class OriginRule:
             if b"origin" not in headers:
                 return False
         return self.is_foreign(headers, scheme)
-
-    def sharing(self, headers: Headers) -> list[tuple[bytes, bytes]]:
-        """Return the headers that let an allowed page read the response (Fetch, section 3.3)."""
-        if not self.allowed:
-            return []
-        found = [(b"vary", b"Origin")]
-        origin = headers.get(b"origin", b"")
-        if origin.decode("latin-1").lower() in self.allowed:
-            found.append((b"access-control-allow-origin", origin))
-            found.append((b"access-control-expose-headers", _EXPOSED.encode()))
-        return found
-
-    @staticmethod
-    def is_preflight(method: str, headers: Headers) -> bool:
-        """Return True for a CORS preflight request (Fetch, section 3.3)."""
-        return (
-            method == "OPTIONS"
-            and b"origin" in headers
-            and b"access-control-request-method" in headers
-        )
-
-    def preflight(self, headers: Headers) -> list[tuple[bytes, bytes]] | None:
-        """Return the headers for an allowed page, beside those of `sharing`; None for others."""
-        if headers.get(b"origin", b"").decode("latin-1").lower() not in self.allowed:
-            return None
-        return [
-            (b"access-control-allow-methods", b"GET, HEAD, POST, PUT, DELETE"),
-            (b"access-control-allow-headers", _ACCEPTED.encode()),
-            (b"access-control-max-age", b"600"),
-        ]

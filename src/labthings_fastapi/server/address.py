@@ -1,4 +1,4 @@
-"""Where a server listens, as others need to know it."""
+"""The address on which a server listens."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ from labthings_fastapi.exceptions import LabThingsError
 
 @dataclass(frozen=True, slots=True)
 class ListenAddress:
-    """Where a server listens: the host as it was given, the port that it really has."""
+    """Where a server listens: the host as it was configured, and the actual port."""
 
     host: str
     port: int
     tls: bool = False
     addresses: tuple[str, ...] = ()
-    """Of its sockets, as the system names them."""
+    """IP addresses of the server's sockets."""
 
     @property
     def scheme(self) -> Literal["http", "https"]:
-        """The scheme of its URLs."""
+        """The scheme of the server's URLs."""
         return "https" if self.tls else "http"
 
     @property
     def url(self) -> str:
-        """The root, as somebody would type it."""
+        """The URL of the root, as a person types it."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{self.scheme}://{host}:{self.port}/"
 
 
 class AddressError(LabThingsError, OSError):
-    """A server cannot listen where it should: the port is taken, or the address is not ours."""
+    """The server cannot listen on its address: the port is taken, or the address is not ours."""
 
     def __init__(self, host: str, port: int, reason: str) -> None:
-        """Name the place and what the operating system says."""
+        """Name the address, and the reason that the operating system gives."""
         super().__init__(
-            f"Port {port} of {host!r} cannot be used: {reason}. Stop what uses it, or choose "
-            "another host or port."
+            f"Port {port} of {host!r} cannot be used: {reason}. Stop the program that uses it, or "
+            "choose another host or port."
         )

@@ -1,4 +1,4 @@
-"""`labthings-server`: run a server from a configuration, check that, or make a certificate."""
+"""The command `labthings-server`: run a server, check its configuration, make a certificate."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from labthings_fastapi.exceptions import LabThingsError, UnprotectedError, describe_exception
 from labthings_fastapi.own_log import own_logger
 from labthings_fastapi.server.config.files import UsageError, load_config, make_modules_importable
+from labthings_fastapi.server.web.run import LOG_FORMAT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,21 +22,21 @@ if TYPE_CHECKING:
 
 COMMANDS = ("serve", "check", "cert")
 CREDENTIAL_COMMANDS = ("token", "user")
-"""These have options of their own: `labthings-server token --help`."""
+"""Commands with their own options: `labthings-server token --help`."""
 EXIT_OK = 0
 EXIT_USAGE = 1
 EXIT_NOT_STARTED = 3
 
 _DESCRIPTION = "Serve laboratory hardware on the network."
 _EPILOG = """\
-`labthings-server token --help` and `user --help` tell how to say who may use the server.
+Access: see `labthings-server token --help` and `labthings-server user --help`.
 
-Modules of your own are found in the configuration's folder and in the current one.
+Your own modules are imported from the folder of the configuration and from the current folder.
 
-exit codes: 0 stopped as asked, or nothing is wrong; 1 a file is missing, or options do not go
-together; 2 unknown options; 3 the configuration or the certificate is wrong, a Thing cannot start,
-or the port is taken. With --fallback the page is served until SIGTERM or Ctrl-C, and the code is
-what it would have been without.
+exit codes: 0 stopped by a signal, or no errors found; 1 a file is missing, or options cannot be
+combined; 2 unknown options; 3 the configuration or the certificate is wrong, a Thing cannot start,
+or the port is taken. With --fallback an error page is served until SIGTERM or Ctrl-C; the exit code
+is the same as without it.
 """
 
 
@@ -53,11 +54,11 @@ def make_parser() -> argparse.ArgumentParser:
         nargs="?",
         metavar="serve | check | cert",
         default="serve",
-        help="serve (the default); check: say everything that is wrong, start nothing; cert: make "
-        "a certificate for --tls, or show the one that there is",
+        help="serve (the default); check: list all errors of the configuration, start nothing; "
+        "cert: make a certificate for --tls, or show the existing one",
     )
-    add("-c", "--config", metavar="FILE", help="a configuration, JSON or (*.toml) TOML")
-    add("-j", "--json", metavar="TEXT", help="a configuration as JSON text")
+    add("-c", "--config", metavar="FILE", help="configuration file, JSON or TOML (*.toml)")
+    add("-j", "--json", metavar="TEXT", help="configuration as JSON text")
     add("--demo", action="store_true", help="serve the simulated demo bench")
     add(
         "--host",
@@ -65,13 +66,13 @@ def make_parser() -> argparse.ArgumentParser:
         dest="hosts",
         metavar="HOST",
         help="address to listen on (127.0.0.1); with cert: a name or address of this computer "
-        "that the certificate should hold for, and as many as you like",
+        "for the certificate; may be repeated",
     )
     add("--port", type=_port, default=5000, help="port to listen on (%(default)s)")
-    add("--tls", action="store_true", help="serve HTTPS, with a certificate of its own")
+    add("--tls", action="store_true", help="serve HTTPS with a self-signed certificate")
     add("--tls-cert", metavar="FILE", help="serve HTTPS with this certificate (PEM)")
-    add("--tls-key", metavar="FILE", help="the private key of --tls-cert (PEM, no password)")
-    add("--debug", action="store_true", help="show more: tracebacks, also in answers to clients")
+    add("--tls-key", metavar="FILE", help="private key of --tls-cert (PEM, no password)")
+    add("--debug", action="store_true", help="show tracebacks, also in responses to clients")
     add(
         "--fallback",
         action="store_true",
@@ -80,7 +81,7 @@ def make_parser() -> argparse.ArgumentParser:
     add(
         "--insecure",
         action="store_true",
-        help="let everybody on the network move the instruments, without a token",
+        help="allow everyone on the network to control the instruments, without a token",
     )
     add("--tolerant", action="store_true", help="run without the Things that cannot start")
     return parser
@@ -89,39 +90,38 @@ def make_parser() -> argparse.ArgumentParser:
 def _port(text: str) -> int:
     number = int(text)
     if not 0 <= number <= 65535:
-        raise argparse.ArgumentTypeError(f"{number} is no port: they go from 0 to 65535")
+        raise argparse.ArgumentTypeError(f"{number} is not a port number (0 to 65535)")
     return number
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Read the command line; bad options end the process with code 2."""
+    """Parse the command line; invalid options end the process with code 2."""
     parser = make_parser()
     args, unknown = parser.parse_known_args(argv)
-    # First what argparse would call the command in `--unknown value`.
+    # Before the command is checked: in `--unknown value`, argparse takes the value for it.
     if unknown:
         parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     if args.command not in COMMANDS:
-        every = (*COMMANDS, *CREDENTIAL_COMMANDS)
-        known = f"{', '.join(every[:-1])} and {every[-1]}"
-        parser.error(f"{args.command!r} is no command: there are {known}")
+        known = ", ".join((*COMMANDS, *CREDENTIAL_COMMANDS))
+        parser.error(f"unknown command {args.command!r}; the commands are {known}")
     args.hosts = args.hosts or []
     if len(args.hosts) > 1 and args.command != "cert":
-        parser.error(f"a server has one --host, and here are {' and '.join(args.hosts)}")
+        parser.error(f"--host can be given only once, not as {' and '.join(args.hosts)}")
     args.host = args.hosts[0] if args.hosts else "127.0.0.1"
     return args
 
 
 def serve_from_cli(argv: Sequence[str] | None = None) -> int:
-    """Do what the command line says, usually serve; returns the exit code."""
-    given = sys.argv[1:] if argv is None else list(argv)
-    if given and given[0] in CREDENTIAL_COMMANDS:
+    """Run the command of a command line, by default `serve`; return the exit code."""
+    arguments = sys.argv[1:] if argv is None else list(argv)
+    if arguments and arguments[0] in CREDENTIAL_COMMANDS:
         from .credentials_cli import credentials_from_cli
 
-        return credentials_from_cli(given)
-    args = parse_args(argv)
+        return credentials_from_cli(arguments)
+    args = parse_args(arguments)
     logging.basicConfig(
         level=logging.DEBUG if args.debug else logging.INFO,
-        format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
+        format=LOG_FORMAT,
     )
     if args.command == "check":
         return _check(args)
@@ -135,10 +135,10 @@ def _check(args: argparse.Namespace) -> int:
         from labthings_fastapi.server.config.dry_run import check
 
         config = check(_configuration(args))
-    except Exception as error:  # noqa: BLE001 - reported to the person who asked
+    except Exception as error:  # noqa: BLE001 - printed for the user
         return _fail(error, args)
     names = ", ".join(config.things) or "no Things"
-    print(f"The configuration is fine: {names}.")
+    print(f"The configuration is valid: {names}.")
     return EXIT_OK
 
 
@@ -148,11 +148,11 @@ def _certificate(args: argparse.Namespace) -> int:
 
     try:
         own = own_certificate(settings_folder(args), args.hosts, add_hosts=True)
-    except Exception as error:  # noqa: BLE001 - reported to the person who asked
+    except Exception as error:  # noqa: BLE001 - printed for the user
         return _fail(error, args)
     print(f"Certificate: {own.certificate}")
-    print(f"Private key: {own.key} (stays on this computer)")
-    print(f"Holds for:   {', '.join(own.names)}")
+    print(f"Private key: {own.key} (keep it on this computer)")
+    print(f"Valid for:   {', '.join(own.names)}")
     print(f"Valid until: {own.expires:%Y-%m-%d}")
     print(f"Fingerprint: {own.fingerprint} (SHA-256)")
     return EXIT_OK
@@ -161,7 +161,7 @@ def _certificate(args: argparse.Namespace) -> int:
 def _serve(args: argparse.Namespace) -> int:
     try:
         _run_server(args)
-    except Exception as error:  # noqa: BLE001 - reported to the person who asked
+    except Exception as error:  # noqa: BLE001 - printed for the user
         return _fail(error, args)
     return EXIT_OK
 
@@ -188,55 +188,52 @@ def _configuration(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _tls(args: argparse.Namespace, settings_folder: Path) -> Tls | None:
-    """Return what the options on TLS ask for."""
     from labthings_fastapi.server.web.tls import chosen_tls, specific_hosts
 
     if (args.tls_cert is None) is not (args.tls_key is None):
-        raise UsageError("give --tls-cert and --tls-key together")
+        raise UsageError("--tls-cert and --tls-key must be given together")
     if args.tls and args.tls_cert is not None:
-        raise UsageError("give either --tls or --tls-cert and --tls-key")
+        raise UsageError("--tls cannot be combined with --tls-cert and --tls-key")
     choice = args.tls or ((args.tls_cert, args.tls_key) if args.tls_cert is not None else False)
     return chosen_tls(choice, settings_folder, specific_hosts(args.host))
 
 
 def _run_server(args: argparse.Namespace) -> None:
+    from labthings_fastapi.server.access.exposure import check_listen_host
     from labthings_fastapi.server.address import ListenAddress
     from labthings_fastapi.server.web.sockets import check_address
 
-    from .preload import load_modules
     from .server import ThingServer
 
-    given = _configuration(args)
-    load_modules()
+    config = _configuration(args)
     if args.insecure:
-        given["security"] = insecure(given.get("security"))
+        config["security"] = insecure(config.get("security"))
     check_address(args.host, args.port)
-    server = ThingServer(given, debug=args.debug, tolerant=args.tolerant)
-    server.access.check_exposure(args.host)
+    server = ThingServer(config, debug=args.debug, tolerant=args.tolerant)
+    check_listen_host(server._access, args.host)
     tls = _tls(args, server.settings_folder)
     names = ", ".join(server.things) or "no Things"
     url = ListenAddress(args.host, args.port, tls is not None).url.removesuffix("/")
-    # A port that the system is to choose has no number yet.
-    where = f"{url}{server.api_prefix}/" if args.port else "a free port, which the log names"
-    print(f"Serving {names} on {where}", flush=True)
+    root = f"{url}{server.api_prefix}/" if args.port else "a free port (see the log)"
+    print(f"Serving {names} on {root}", flush=True)
     if tls is not None:
         print(f"Fingerprint of {tls.certificate} (SHA-256): {tls.fingerprint}", flush=True)
     server.serve(args.host, args.port, tls=tls or False)
 
 
 def insecure(security: Any) -> Any:
-    """Return the security section of a configuration, with everybody let in."""
+    """Return the security section of a configuration with access for everyone."""
     if isinstance(security, str):
         security = {"authentication": security}
-    # What is no object is reported with the other mistakes of the configuration.
+    # A section that is not an object is reported with the other errors of the configuration.
     return {**security, "insecure": True} if isinstance(security, dict) else {"insecure": True}
 
 
 def _run_fallback(args: argparse.Namespace, error: Exception, tail: LogTail) -> None:
-    """Serve the page until the process is told to stop."""
+    """Serve the error page until the process receives a signal."""
     from labthings_fastapi.server.address import AddressError, ListenAddress
     from labthings_fastapi.server.config.files import settings_folder
-    from labthings_fastapi.server.web.run import PlainApp, run_until_stopped
+    from labthings_fastapi.server.web.run import ServerHooks, run_until_stopped
 
     from .fallback import app, explain
 
@@ -244,22 +241,22 @@ def _run_fallback(args: argparse.Namespace, error: Exception, tail: LogTail) -> 
         return
     try:
         tls = _tls(args, settings_folder(args))
-    except Exception as reason:  # noqa: BLE001 - without TLS the log would be everybody's to read
-        _fail(reason, args)
+    except Exception as tls_error:  # noqa: BLE001 - without TLS everyone could read the log
+        _fail(tls_error, args)
         return
     app.set_context(**explain(error, tail, debug=args.debug))
     url = ListenAddress(args.host, args.port, tls is not None).url
-    print(f"Serving the error on {url}", file=sys.stderr, flush=True)
-    run_until_stopped(PlainApp(app), args.host, args.port, grace=1, tls=tls)
+    print(f"Serving the error page on {url}", file=sys.stderr, flush=True)
+    run_until_stopped(ServerHooks(app), args.host, args.port, grace=1, tls=tls)
 
 
 def _fail(error: Exception, args: argparse.Namespace) -> int:
-    """Say in one paragraph why it ends, and return the exit code."""
+    """Print the error in one paragraph, and return the exit code."""
     if args.debug:
-        own_logger("server").error("Stopped.", exc_info=error)
-    anticipated = isinstance(error, (UsageError, LabThingsError))
-    text = str(error) if anticipated else f"{describe_exception(error)} (--debug shows where)"
-    # One paragraph, also where what hardware raised has several lines.
+        own_logger("server").error("The command failed.", exc_info=error)
+    expected = isinstance(error, (UsageError, LabThingsError))
+    text = str(error) if expected else f"{describe_exception(error)} (--debug shows where)"
+    # The messages of drivers may have several lines.
     print(f"labthings-server: {' '.join(text.split())}", file=sys.stderr, flush=True)
     return EXIT_USAGE if isinstance(error, UsageError) else EXIT_NOT_STARTED
 

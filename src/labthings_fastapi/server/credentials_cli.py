@@ -1,4 +1,4 @@
-"""`labthings-server token …` and `labthings-server user …`: who may use a server."""
+"""The commands `labthings-server token …` and `labthings-server user …`: access to a server."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 _EPILOG = """\
-viewer: reads and follows; operator: also writes properties and runs actions; admin: all there is.
-A server that runs without authentication must be restarted after the first token was made; one that
-asks for tokens takes up new and revoked ones by itself. Tokens are shown once, and kept as hashes.
+Roles: a viewer reads and observes; an operator also writes properties and invokes actions; an admin
+can do everything. A server that runs without authentication must be restarted after the first token
+was created. Later changes need no restart. A token is shown once, and stored as a hash.
 """
 
 
 def credentials_from_cli(argv: Sequence[str]) -> int:
-    """Do what `token …` or `user …` says; returns the exit code."""
+    """Run a `token` or `user` command; return the exit code."""
     args = _make_parser().parse_args(argv)
     try:
         run: Callable[[argparse.Namespace, CredentialFile], None] = args.run
@@ -46,35 +46,35 @@ def _fail(error: Exception, code: int) -> int:
 def _make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="labthings-server",
-        description="Say who may use a server.",
+        description="Manage access to a server.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     kinds = parser.add_subparsers(required=True, metavar="token | user")
-    token = kinds.add_parser("token", help="tokens, for programs and for people").add_subparsers(
+    token = kinds.add_parser("token", help="tokens for programs and people").add_subparsers(
         required=True, metavar="create | list | revoke"
     )
-    create = token.add_parser("create", help="make a token and print it")
-    create.add_argument("--name", help="what the journal calls it; by default role and number")
-    create.add_argument("--expires-days", type=float, metavar="N", help="for how long it is valid")
+    create = token.add_parser("create", help="create a token and print it")
+    create.add_argument("--name", help="name in the journal; by default role and number")
+    create.add_argument("--expires-days", type=float, metavar="N", help="days until it expires")
     create.set_defaults(run=_create_token)
     _add_role(create)
-    _add_place(create)
-    listing = token.add_parser("list", help="show who may use the server")
+    _add_location(create)
+    listing = token.add_parser("list", help="list tokens and users")
     listing.set_defaults(run=_list)
-    _add_place(listing)
-    revoke = token.add_parser("revoke", help="let a token or a password open nothing any more")
+    _add_location(listing)
+    revoke = token.add_parser("revoke", help="revoke a token or a user")
     revoke.add_argument("name")
     revoke.set_defaults(run=_revoke)
-    _add_place(revoke)
-    user = kinds.add_parser("user", help="names and passwords, for HTTP Basic").add_subparsers(
+    _add_location(revoke)
+    user = kinds.add_parser("user", help="users with a password, for HTTP Basic").add_subparsers(
         required=True, metavar="create"
     )
-    person = user.add_parser("create", help="let somebody in with a name and a password")
-    person.add_argument("name")
-    person.set_defaults(run=_create_user)
-    _add_role(person)
-    _add_place(person)
+    create_user = user.add_parser("create", help="create a user with a name and a password")
+    create_user.add_argument("name")
+    create_user.set_defaults(run=_create_user)
+    _add_role(create_user)
+    _add_location(create_user)
     return parser
 
 
@@ -85,24 +85,24 @@ def _add_role(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME=ROLE",
-        help="another role for one Thing; may be given several times",
+        help="a different role for one Thing; may be repeated",
     )
 
 
-def _add_place(parser: argparse.ArgumentParser) -> None:
+def _add_location(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("-c", "--config", metavar="FILE", help="the server's configuration, which says where")
-    add("-j", "--json", metavar="TEXT", help="the configuration as JSON text")
+    add("-c", "--config", metavar="FILE", help="configuration of the server")
+    add("-j", "--json", metavar="TEXT", help="configuration as JSON text")
     add("--demo", action="store_true", help="for the demo bench")
-    add("--settings-folder", metavar="FOLDER", help="the server's settings folder (./settings)")
+    add("--settings-folder", metavar="FOLDER", help="settings folder of the server (./settings)")
 
 
 def _file(args: argparse.Namespace) -> Path:
-    """Return where the server that the options name keeps its credentials."""
+    """Return the credential file of the server that the options name."""
     if args.config is None and args.json is None and not args.demo:
         return Path(args.settings_folder or "settings") / FILE_NAME
     if args.settings_folder is not None:
-        raise UsageError("the configuration says where the settings folder is: give one of both")
+        raise UsageError("--settings-folder cannot be combined with a configuration")
     config = load_config(args)
     security: Any = config.get("security")
     if isinstance(security, dict) and security.get("credentials"):
@@ -111,16 +111,16 @@ def _file(args: argparse.Namespace) -> Path:
 
 
 def _things(args: argparse.Namespace) -> dict[str, Any]:
-    found = {}
+    roles = {}
     for text in args.thing:
         name, _, role = text.partition("=")
         if not name or role not in ROLES:
             raise UsageError(
-                f"--thing {text}: write a Thing's name and one of {', '.join(ROLES)}, as "
-                "stage=admin"
+                f"--thing {text}: give the name of a Thing and one of {', '.join(ROLES)}, such "
+                "as stage=admin"
             )
-        found[name] = role
-    return found
+        roles[name] = role
+    return roles
 
 
 def _create_token(args: argparse.Namespace, file: CredentialFile) -> None:
@@ -128,15 +128,15 @@ def _create_token(args: argparse.Namespace, file: CredentialFile) -> None:
     expires = None
     if args.expires_days is not None:
         if not 0 < args.expires_days <= 36500:
-            raise UsageError("--expires-days: a token is valid for a part of a day or for longer")
+            raise UsageError("--expires-days must be greater than 0 and at most 36500")
         expires = datetime.now(UTC) + timedelta(days=args.expires_days)
     name = _checked(args.name or file.unused_name(args.role))
     credential, text = new_token(name, args.role, _things(args), expires)
     file.add(credential)
     until = f", until {expires:%Y-%m-%d}" if expires else ""
     print(
-        f"Token {name!r} ({args.role}{until}), kept as a hash in {file.path}. It is shown only "
-        "now; clients send it as `Authorization: Bearer <token>`:",
+        f"Token {name!r} ({args.role}{until}), stored as a hash in {file.path}. It is shown only "
+        "once. Clients send it as `Authorization: Bearer <token>`:",
         file=sys.stderr,
     )
     print(text)
@@ -147,19 +147,19 @@ def _create_user(args: argparse.Namespace, file: CredentialFile) -> None:
     name = _checked(args.name)
     if sys.stdin.isatty():
         password = getpass.getpass(f"Password for {name}: ")
-        if getpass.getpass("Once more: ") != password:
-            raise UsageError("the two passwords are not the same: nothing was changed")
+        if getpass.getpass("Repeat the password: ") != password:
+            raise UsageError("the two passwords differ; nothing was changed")
     else:
         password = sys.stdin.readline().rstrip("\r\n")
     file.add(new_password(name, password, args.role, _things(args)))
-    print(f"{name!r} may come in as {args.role}: kept in {file.path}.", file=sys.stderr)
+    print(f"User {name!r} ({args.role}) was stored in {file.path}.", file=sys.stderr)
 
 
 def _checked(name: str) -> str:
     if not NAME.fullmatch(name):
         raise CredentialError(
-            f"{name!r} cannot be the name of a credential: use up to 64 letters, digits and "
-            "any of '_.@-', as 'alice' or 'notebook-3'."
+            f"{name!r} is not a valid name for a token or user. Use up to 64 letters, digits and "
+            "any of '_.@-', such as 'alice' or 'notebook-3'."
         )
     return name
 
@@ -172,10 +172,10 @@ def _list(_args: argparse.Namespace, file: CredentialFile) -> None:
     for each in file.credentials:
         things = "".join(f", {thing}: {role}" for thing, role in each.things.items())
         expiry = f", until {each.expires:%Y-%m-%d}" if each.expires else ""
-        over = " (expired)" if not each.is_valid_at(now) else ""
-        print(f"{each.name}: {each.kind}, {each.role}{things}{expiry}{over}")
+        expired = " (expired)" if not each.is_valid_at(now) else ""
+        print(f"{each.name}: {each.kind}, {each.role}{things}{expiry}{expired}")
 
 
 def _revoke(args: argparse.Namespace, file: CredentialFile) -> None:
     file.remove(args.name)
-    print(f"{args.name!r} opens nothing any more.", file=sys.stderr)
+    print(f"{args.name!r} was revoked.", file=sys.stderr)

@@ -1,6 +1,7 @@
-"""`/docs`: the OpenAPI document as a page to read and try out, which loads nothing from elsewhere.
+"""`/docs`: the OpenAPI document as a page for reading and trying out.
 
-Swagger UI's own files come with the package `fastapi-swagger`; decision 10 says why.
+The page loads nothing from other hosts. The files of Swagger UI are in the package
+`fastapi-swagger`; decision 10 has the reasons.
 """
 
 from __future__ import annotations
@@ -23,16 +24,16 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
 DOCS_PATH = "/docs"
-_OURS = "docs_page.js"
+_START_SCRIPT = "docs_page.js"
 _MEDIA_TYPES = {
     "swagger-ui-bundle.js": "text/javascript",
     "swagger-ui.css": "text/css",
     "favicon-32x32.png": "image/png",
-    _OURS: "text/javascript",
+    _START_SCRIPT: "text/javascript",
 }
 _METHODS = ["GET", "HEAD"]
 
-# The icons of the style sheet are `data:`, a picture that an action returns is shown as `blob:`.
+# The style sheet has icons as `data:`. The page shows pictures that actions return as `blob:`.
 _POLICY = "; ".join(
     (
         "default-src 'none'",
@@ -54,11 +55,11 @@ _PAGE_HEADERS = {
 _FILE_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Cross-Origin-Resource-Policy": "same-origin",
-    # The path holds a digest of the files: what is there never changes.
+    # The path contains a digest of the files, so the content at one path never changes.
     "Cache-Control": "public, max-age=31536000, immutable",
 }
 
-# Relative, so that it works wherever the app is mounted and behind proxies that shorten paths.
+# URLs are relative, so the page works in a mounted app, and behind proxies that shorten paths.
 _PAGE = """\
 <!DOCTYPE html>
 <html lang="en">
@@ -70,8 +71,8 @@ _PAGE = """\
 <link rel="stylesheet" href="{files}/swagger-ui.css">
 </head>
 <body>
-<div id="swagger-ui" data-openapi="{openapi}"><noscript>This page needs JavaScript; what it
-shows is in <a href="{openapi}">openapi.json</a>.</noscript></div>
+<div id="swagger-ui" data-openapi="{openapi}"><noscript>This page needs JavaScript. The same
+information is in <a href="{openapi}">openapi.json</a>.</noscript></div>
 <script src="{files}/swagger-ui-bundle.js"></script>
 <script src="{files}/docs_page.js"></script>
 </body>
@@ -80,30 +81,30 @@ shows is in <a href="{openapi}">openapi.json</a>.</noscript></div>
 
 
 class MissingFilesError(FileNotFoundError):
-    """The installation lacks files of the page."""
+    """A file of the page is not installed."""
 
 
 @cache
 def files_of_the_page() -> tuple[str, dict[str, Path]]:
-    """Return a digest of the files that the page loads, and where each is; reads the disk.
+    """Return a digest of the files that the page loads, and the path of each; reads the disk.
 
     Raises:
         MissingFilesError: naming the file.
     """
     digest = hashlib.sha256()
-    places: dict[str, Path] = {}
+    paths: dict[str, Path] = {}
     for name in _MEDIA_TYPES:
         try:
-            place = _place(name)
-            digest.update(place.read_bytes())
+            path = _path_of(name)
+            digest.update(path.read_bytes())
         except (ImportError, OSError) as error:
             raise MissingFilesError(name) from error
-        places[name] = place
-    return digest.hexdigest()[:16], places
+        paths[name] = path
+    return digest.hexdigest()[:16], paths
 
 
-def _place(name: str) -> Path:
-    if name == _OURS:
+def _path_of(name: str) -> Path:
+    if name == _START_SCRIPT:
         return Path(__file__).with_name(name)
     return Path(str(resources.files("fastapi_swagger") / "resources" / name))
 
@@ -114,9 +115,9 @@ async def _files() -> tuple[str, dict[str, Path]]:
     except MissingFilesError as error:
         raise HTTPException(
             503,
-            f"The file {error} of this page is not installed: "
-            "`pip install --force-reinstall fastapi-swagger` brings it. "
-            "All else works without it, and /openapi.json has what the page shows.",
+            f"The file {error} of this page is not installed. Install it with "
+            "`pip install --force-reinstall fastapi-swagger`. Everything else works without it; "
+            "the same information is in /openapi.json.",
         ) from error
 
 
@@ -133,9 +134,9 @@ def attach(app: FastAPI, prefix: str = "") -> None:
 
     @router.api_route(f"{DOCS_PATH}/{{digest}}/{{name}}", name="docs_file", methods=_METHODS)
     async def file(digest: str, name: str) -> Response:
-        current, places = await _files()
-        if name not in places or digest != current:
+        current, paths = await _files()
+        if name not in paths or digest != current:
             raise HTTPException(404, f"There is no file {name!r} here: load {DOCS_PATH} again.")
-        return FileResponse(places[name], media_type=_MEDIA_TYPES[name], headers=_FILE_HEADERS)
+        return FileResponse(paths[name], media_type=_MEDIA_TYPES[name], headers=_FILE_HEADERS)
 
     app.include_router(router, prefix=prefix)

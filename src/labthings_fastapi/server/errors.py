@@ -1,4 +1,4 @@
-"""Errors of an app that is ours, those of routing among them, as problem details (RFC 9457)."""
+"""Errors of the server's app as problem details (RFC 9457), including those of routing."""
 
 from __future__ import annotations
 
@@ -10,74 +10,75 @@ from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse
 from starlette.routing import Match
 
-from labthings_fastapi.bindings.interaction.origins import path_of
 from labthings_fastapi.problems import problem_for_status
+from labthings_fastapi.request_location import base_url, request_path
 from labthings_fastapi.routes import problem_of, problem_response
-from labthings_fastapi.server.access.middleware import turn_away
+from labthings_fastapi.server.access.responses import send_refusal
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
     from starlette.types import Receive, Scope, Send
 
-    from .protocols import Wired
+    from labthings_fastapi.bindings.http.router import Router
 
 METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
 
 
-def use_problem_details(server: Wired, app: FastAPI) -> None:
-    """Let an app render every error as problem details, whoever raised it."""
+def use_problem_details(app: FastAPI, things: Router, prefix: str) -> None:
+    """Let an app send every error as problem details; `things` has the paths of Things."""
 
-    async def render(request: Request, error: Exception) -> Response:
+    async def send_error(request: Request, error: Exception) -> Response:
         if isinstance(error, HTTPException) and error.status_code == 404:
-            return _not_found(server, request, error)
+            return _not_found(things, request, error)
         if isinstance(error, HTTPException) and error.status_code == 405:
             allowed = _allowed(app, request)
             if allowed:
                 return _not_allowed(request, allowed)
         return problem_response(problem_of(error, request.url.path))
 
-    async def render_failure(request: Request, _error: Exception) -> Response:
-        detail = "The server failed to answer; its log says why."
+    async def send_failure(request: Request, _error: Exception) -> Response:
+        detail = "The server failed to answer this request. The reason is in the server's log."
         return problem_response(problem_for_status(500, detail, instance=request.url.path))
 
-    elsewhere = app.router.default
+    default = app.router.default
 
-    async def nowhere(scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer what no route takes: a handshake too, which Starlette refuses without a word."""
+    async def send_not_found(scope: Scope, receive: Receive, send: Send) -> None:
+        """Explain a 404 to WebSockets as well, which Starlette closes without a reason."""
         if scope["type"] != "websocket":
-            await elsewhere(scope, receive, send)
+            await default(scope, receive, send)
             return
         detail = (
-            f"There is no WebSocket at {scope['path']!r}. There is one at {server.api_prefix}/ws "
+            f"There is no WebSocket at {scope['path']!r}. There is one at {prefix}/ws "
             "and, for each Thing, one at the Thing's path followed by 'ws'."
         )
-        await turn_away(scope, receive, send, problem_for_status(404, detail))
+        await send_refusal(scope, receive, send, problem_for_status(404, detail))
 
-    app.router.default = nowhere
-    app.add_exception_handler(HTTPException, render)
-    app.add_exception_handler(RequestValidationError, render)
-    app.add_exception_handler(Exception, render_failure)
+    app.router.default = send_not_found
+    app.add_exception_handler(HTTPException, send_error)
+    app.add_exception_handler(RequestValidationError, send_error)
+    app.add_exception_handler(Exception, send_failure)
 
 
-def _not_found(server: Wired, request: Request, error: HTTPException) -> Response:
-    """Say what there is nearby; to a Thing whose last slash is missing, show the way."""
-    detail: str | None = error.detail
-    if detail == "Not Found":  # of routing: nobody knows the path
-        path = path_of(request.scope)
-        if server.http.table.has_thing(f"{path}/"):
-            return RedirectResponse(request.url.replace(path=f"{request.url.path}/"))
-        detail = server.http.table.not_found_detail(path)
+def _not_found(things: Router, request: Request, error: HTTPException) -> Response:
+    """List the names that exist near the path; redirect to a Thing if its last slash is missing."""
+    detail: str = error.detail
+    if detail == "Not Found":  # from Starlette's routing, and not from an endpoint
+        path = request_path(request.scope)
+        if things.has_thing(f"{path}/"):
+            query = f"?{request.url.query}" if request.url.query else ""
+            return RedirectResponse(f"{base_url(request.scope)}{path}/{query}")
+        detail = things.not_found_detail(path)
     return problem_response(problem_for_status(404, detail, instance=request.url.path))
 
 
 def _allowed(app: FastAPI, request: Request) -> set[str]:
-    """Return all methods of a path: routing knows only those of the first route that has it."""
-    asked = {**request.scope, "path_params": {}}
+    """Return the methods of all routes of a path; Starlette gives those of the first route only."""
+    scope = {**request.scope, "path_params": {}}
     allowed = {
         method
         for method in METHODS
         for route in app.routes
-        if route.matches({**asked, "method": method})[0] is Match.FULL
+        if route.matches({**scope, "method": method})[0] is Match.FULL
     }
     return allowed | {"HEAD"} if "GET" in allowed else allowed
 
@@ -85,6 +86,6 @@ def _allowed(app: FastAPI, request: Request) -> set[str]:
 def _not_allowed(request: Request, allowed: set[str]) -> Response:
     listed = ", ".join(sorted(allowed))
     path = request.url.path
-    detail = f"{path!r} cannot be used with {request.method}, but with: {listed}."
+    detail = f"{path!r} does not support {request.method}. It supports: {listed}."
     headers = {"Allow": listed}
     return problem_response(problem_for_status(405, detail, instance=path, headers=headers))

@@ -1,4 +1,4 @@
-"""A page that says why the real server did not start, for machines without a screen."""
+"""A page that shows why the server did not start, for computers without a screen."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from labthings_fastapi.problems import well_formed
 from labthings_fastapi.routes import problem_response
 from labthings_fastapi.security.hosts import HostRule, own_names
 from labthings_fastapi.server.access.client_address import ClientAddresses
-from labthings_fastapi.server.access.rejections import unknown_host
+from labthings_fastapi.server.access.refusals import unknown_host
 
 DEFAULT_TEMPLATE = """<!DOCTYPE html>
 <html lang="en">
@@ -32,7 +32,7 @@ DEFAULT_TEMPLATE = """<!DOCTYPE html>
 </style></head>
 <body>
 <h1>The server could not start</h1>
-<p>Mend what is said here, then start it again. No Thing is open, and nothing moves.</p>
+<p>Correct the error below, then start the server again. No Thing is open.</p>
 <h2>Error</h2>
 <pre>$error</pre>
 <pre>$traceback</pre>
@@ -43,19 +43,19 @@ DEFAULT_TEMPLATE = """<!DOCTYPE html>
 
 
 class LogTail(logging.Handler):
-    """Keeps the newest records of the start, for the page."""
+    """Keeps the newest log records of the start, for the page."""
 
     def __init__(self, length: int = 200) -> None:
         super().__init__(logging.INFO)
         self.lines: deque[str] = deque(maxlen=length)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep one record as text."""
+        """Store one record as text."""
         self.lines.append(f"{record.levelname:7} {record.name}: {message_of(record)}")
 
 
 def explain(error: Exception, log: LogTail, *, debug: bool = False) -> dict[str, str]:
-    """Return what the page says of a failed start; the traceback only to those who debug."""
+    """Return the context of the page for a failed start; the traceback only with `debug`."""
     lines = traceback.format_exception(error) if debug else []
     text = str(error) if isinstance(error, LabThingsError) else describe_exception(error)
     return {"error": text, "log": "\n".join(log.lines), "traceback": "".join(lines)}
@@ -65,18 +65,18 @@ _METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 
 class FallbackApp(FastAPI):
-    """Answers every request with the page, and status 503.
+    """Answers every request with the page and status 503.
 
-    The door does not stand before it, so the log is for this computer alone, and for names of it.
+    There is no authentication, so only clients on this computer are shown the log.
     """
 
     def __init__(self) -> None:
         super().__init__(openapi_url=None, docs_url=None, redoc_url=None)
         self._peers = ClientAddresses()
-        # Of the configuration, which may be what is wrong, nothing is known here.
+        # `allowed_hosts` is not available: the configuration may be what is wrong.
         self._hosts = HostRule(own_names(socket.gethostname()))
         self._template = Template(DEFAULT_TEMPLATE)
-        self._context = {"error": "Unknown.", "log": "", "traceback": ""}
+        self._context = {"error": "Unknown error.", "log": "", "traceback": ""}
         self.add_api_route("/{path:path}", self._page, methods=_METHODS, response_model=None)
 
     def set_template_str(self, template: str) -> None:
@@ -84,18 +84,18 @@ class FallbackApp(FastAPI):
         self._template = Template(template)
 
     def set_context(self, context: Mapping[str, Any] | None = None, /, **members: Any) -> None:
-        """Set what placeholders stand for, also new ones of one's own; shown as plain text."""
-        given = {**(context or {}), **members}
-        self._context = {**self._context, **{name: str(value) for name, value in given.items()}}
+        """Set the values of placeholders, also of your own; they are shown as plain text."""
+        values = {**(context or {}), **members}
+        self._context = {**self._context, **{name: str(value) for name, value in values.items()}}
 
     async def _page(self, request: Request) -> Response:
-        peer = self._peers.of(request.scope)
+        peer = self._peers.find(request.scope)
         host = request.headers.get("host", "").encode("latin-1")
         if peer.address is not None and not self._hosts.allows(host):
             return problem_response(unknown_host(host))
         shown = {name: html.escape(well_formed(value)) for name, value in self._context.items()}
         if not peer.is_local:
-            shown |= {"log": "It is shown on the server's own computer only.", "traceback": ""}
+            shown |= {"log": "The log is shown only on the server's own computer.", "traceback": ""}
         return HTMLResponse(
             self._template.safe_substitute(shown),
             status_code=503,

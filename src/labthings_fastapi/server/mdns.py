@@ -1,4 +1,4 @@
-"""Whether, where and as what a server is announced on the network, so that clients find it."""
+"""Announces a server and its Things by mDNS, so that clients find them on the network."""
 
 from __future__ import annotations
 
@@ -27,43 +27,43 @@ GOODBYE_SECONDS = 1.5
 
 
 def can_announce() -> bool:
-    """Tell whether the libraries of the extra `discovery` are installed."""
+    """Return True if the libraries of the extra `discovery` are installed."""
     return find_spec("zeroconf") is not None and find_spec("ifaddr") is not None
 
 
 class MdnsAnnouncement:
-    """The announcements of one server; its methods may be called from any thread.
+    """The mDNS announcement of one server. Any thread may call its methods.
 
-    Only a server that knows its own address announces itself, which is one that `serve()` runs.
+    Only a server that `serve()` runs has one: under another ASGI server the address is not known.
     """
 
-    def __init__(self, choice: bool | None, server_id: Callable[[], UUID | None]) -> None:
-        """Announce always, never, or (None) if there is another computer to see it."""
-        self._choice = choice
+    def __init__(self, enabled: bool | None, server_id: Callable[[], UUID | None]) -> None:
+        """Announce always (True), never (False), or if other computers can connect (None)."""
+        self._enabled = enabled
         self._server_id = server_id
-        self._lock = threading.Lock()  # guards the next four
+        self._lock = threading.Lock()  # guards the next four, briefly
         self._advertiser: Advertiser | None = None
         self._origin = Origin("")
         self._names: set[str] = set()
-        self._announced: set[str] = set()  # the Things
+        self._announced: set[str] = set()  # names of Things
 
-    def begin(self, bound: ListenAddress, prefix: str, register: ThingRegistry) -> None:
-        """Announce the directory and all Things of a register; may wait for the disk.
+    def begin(self, address: ListenAddress, prefix: str, registry: ThingRegistry) -> None:
+        """Announce the directory and all Things of a server; may wait for the disk.
 
-        One that comes meanwhile is announced here or by `add`, if it is in the register first.
-        A failure is a warning in the log: the server works without.
+        A Thing must be in the registry before `add` announces it, so that none is missed. Failures
+        are logged as a warning: the server works without an announcement.
         """
-        if self._choice is False or not can_announce():
+        if self._enabled is False or not can_announce():
             return
         try:
-            found = announced_addresses(bound.addresses, loopback=bool(self._choice))
-            if found:
-                reach = Reach(tuple(found), bound.port, bound.scheme)
+            addresses = announced_addresses(address.addresses, loopback=bool(self._enabled))
+            if addresses:
+                reach = Reach(tuple(addresses), address.port, address.scheme)
                 origin = Origin(socket.gethostname(), self._server_id())
                 with self._lock:
-                    self._start(origin, reach, prefix, register.things.values())
-        except Exception as error:  # noqa: BLE001 - of networks and operating systems: see above
-            LOGGER.warning("The server cannot be announced: %s.", describe_exception(error))
+                    self._start(origin, reach, prefix, registry.things.values())
+        except Exception as error:  # noqa: BLE001 - networks differ: logged
+            LOGGER.warning("The server could not be announced: %s.", describe_exception(error))
 
     def _start(self, origin: Origin, reach: Reach, prefix: str, things: Iterable[Thing]) -> None:
         self._origin = origin
@@ -77,7 +77,7 @@ class MdnsAnnouncement:
         LOGGER.info("Announced by mDNS (_wot._tcp) at %s.", ", ".join(reach.addresses))
 
     def add(self, thing: Thing) -> None:
-        """Announce a Thing, if the server is announced; harmless twice."""
+        """Announce a Thing if the server is announced; idempotent."""
         with self._lock:
             if self._advertiser is not None and thing.name not in self._announced:
                 self._add(self._advertiser, thing)
@@ -89,13 +89,13 @@ class MdnsAnnouncement:
         advertiser.add(service)
 
     def withdraw(self) -> None:
-        """Begin to say goodbye, without waiting; harmless twice."""
+        """Begin to withdraw the announcement, without waiting; idempotent."""
         advertiser = self._advertiser
         if advertiser is not None:
             advertiser.withdraw()
 
     def end(self) -> None:
-        """Say goodbye, and wait for it a little; harmless twice."""
+        """Withdraw the announcement, and wait for at most 1.5 s; idempotent."""
         with self._lock:
             advertiser, self._advertiser = self._advertiser, None
         if advertiser is not None:

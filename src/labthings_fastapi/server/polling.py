@@ -1,4 +1,4 @@
-"""Look at values that change by themselves, and tell observers: `observable=<seconds>`."""
+"""Polling of properties with `observable=<seconds>`: changes are published to observers."""
 
 from __future__ import annotations
 
@@ -18,29 +18,29 @@ if TYPE_CHECKING:
 
 
 class Poller:
-    """Looks at each such property in its own interval, while a server runs.
+    """Polls each such property in its own interval, while a server runs.
 
-    Getters run on workers, one at a time for each Thing: a stuck one delays no other Thing. Used
-    on the server's event loop, except for `add`.
+    Getters run on worker threads, one at a time for each Thing, so a stuck getter delays no other
+    Thing. Used on the server's event loop, except for `add`.
     """
 
     def __init__(
         self, workers: Workers, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     ) -> None:
-        """Use threads of `workers`; `sleep` waits between two looks."""
+        """Run getters on threads of `workers`; `sleep` waits between two polls."""
         self._workers = workers
         self._sleep = sleep
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self, things: Iterable[Thing]) -> None:
-        """Begin to look at the properties of these Things."""
+        """Begin to poll the properties of these Things."""
         self._loop = asyncio.get_running_loop()
         for thing in things:
             self._begin(thing)
 
     def add(self, thing: Thing) -> None:
-        """Look at the properties of one more Thing; from any thread, and only while running."""
+        """Poll the properties of one more Thing, if the server runs; any thread."""
         loop = self._loop
         if loop is not None:
             loop.call_soon_threadsafe(self._begin, thing)
@@ -55,16 +55,16 @@ class Poller:
             return
         executor = BoundedExecutor(self._workers, thing.name, limit=1, waiting=len(polled))
         for descriptor, interval in polled:
-            look = Look(thing, descriptor)
-            self._tasks.add(self._loop.create_task(self._watch(look, executor, interval)))
+            poll = Poll(thing, descriptor)
+            self._tasks.add(self._loop.create_task(self._repeat(poll, executor, interval)))
 
-    async def _watch(self, look: Look, executor: BoundedExecutor, interval: float) -> None:
+    async def _repeat(self, poll: Poll, executor: BoundedExecutor, interval: float) -> None:
         while True:
-            await executor.run(look)
+            await executor.run(poll)
             await self._sleep(interval)
 
     async def stop(self) -> None:
-        """Look no more; a getter in progress ends by itself."""
+        """Stop polling; a getter that is running ends by itself."""
         self._loop = None
         tasks, self._tasks = self._tasks, set()
         for task in tasks:
@@ -72,28 +72,27 @@ class Poller:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-class Look:
-    """One look at one property: tells observers if the value has changed since the last one.
+class Poll:
+    """Reads one property, and publishes the value if it has changed since the last call.
 
-    The first look only remembers. Called from one worker at a time.
+    The first call publishes nothing. Called from one worker thread at a time.
     """
 
     def __init__(self, thing: Thing, descriptor: BaseProperty[Any]) -> None:
-        """Look at this property of this Thing."""
         self._thing = thing
         self._descriptor = descriptor
         self._last: bytes | None = None
         self._failing = False
 
     def __call__(self) -> None:
-        """Look now; never raises. A getter that keeps failing is logged once."""
+        """Read once; never raises. A getter that fails repeatedly is logged once."""
         try:
             value = self._descriptor.get(self._thing)
             payload = self._descriptor.to_json(value)
         except BaseException as error:  # noqa: BLE001 - getters are user code
             if not self._failing:
                 thing_log(self._thing.name).error(
-                    "Property %r cannot be observed at present: %s",
+                    "Property %r cannot be read for observers: %s",
                     self._descriptor.name,
                     describe_exception(error),
                 )

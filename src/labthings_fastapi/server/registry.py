@@ -1,4 +1,4 @@
-"""The Things of a server, and how they are found."""
+"""The Things of a server by name and class."""
 
 from __future__ import annotations
 
@@ -20,31 +20,31 @@ T = TypeVar("T", bound=Thing)
 
 
 class ThingRegistry:
-    """Things by name; they are added by the server alone, and looked for from any thread."""
+    """The Things of a server. Only the server adds Things; any thread may look them up."""
 
     def __init__(self) -> None:
-        """Hold nothing yet."""
-        self.state: Literal["stopped", "starting", "running", "stopping"] = "stopped"
-        self._things: dict[str, Thing] = {}  # once it is served: replaced, never changed
-        # Guards the two above where they must agree: all Things of a running server are open. The
-        # event loop takes it too, so it is held for a moment only, and never while user code runs.
+        self._state: Literal["stopped", "starting", "running", "stopping"] = "stopped"
+        self._things: dict[str, Thing] = {}  # of a running server: replaced, never changed
+        # Guards the two above, because all Things of a running server must be open. The event loop
+        # takes it too, so it is never held while user code runs.
         self._agreeing = threading.Lock()
 
-    def _take_in(self, name: str, thing: Thing, lifecycle: ThingLifecycle) -> bool:
-        """Hold one more Thing, one at a time; open it if the server runs, and tell whether it does.
+    def _add_and_open(self, name: str, thing: Thing, lifecycle: ThingLifecycle) -> bool:
+        """Add a Thing and, if the server runs, open it; return True if it is open.
 
-        The server may start or stop while the Thing is opened: then that is seen to, too.
+        If the server starts or stops meanwhile, the Thing is opened or closed accordingly. The
+        caller adds one Thing at a time.
 
         Raises:
-            ThingStartError: it cannot be opened, and is not held.
+            ThingStartError: the Thing cannot be opened; it is not added.
         """
         opened = False
         while True:
-            if opened != (self.state == "running"):
+            if opened != (self._state == "running"):
                 (close_now if opened else open_now)(thing)
                 opened = not opened
             with self._agreeing:
-                if opened == (self.state == "running"):
+                if opened == (self._state == "running"):
                     self._things = {**self._things, name: thing}
                     if opened:
                         lifecycle.take_over(thing)
@@ -65,19 +65,23 @@ class ThingRegistry:
         Raises:
             ThingNotFoundError: there is none, or there are several.
         """
-        found = self.things_by_class(cls)
-        if len(found) != 1:
-            names = ", ".join(thing.name for thing in found) or "none"
+        things = self.things_by_class(cls)
+        if len(things) != 1:
+            names = ", ".join(thing.name for thing in things) or "none"
             raise ThingNotFoundError(
-                f"This server should have one {cls.__name__}, and has {len(found)}: {names}."
+                f"There must be exactly one {cls.__name__}, but there are {len(things)}: {names}."
             )
-        return found[0]
+        return things[0]
 
     def path_for_thing(self, name: str) -> str:
-        """Return the path of a Thing in URLs."""
+        """Return the path of a Thing, as in `/api/stage/`.
+
+        Raises:
+            ThingNotFoundError: there is no Thing with this name.
+        """
         if name not in self._things:
-            known = ", ".join(self._things) or "none"
-            raise ThingNotFoundError(f"There is no Thing called {name!r}; there are: {known}.")
+            names = ", ".join(self._things) or "none"
+            raise ThingNotFoundError(f"There is no Thing {name!r}. The Things are: {names}.")
         return self._things[name].path
 
     def thing_states(self) -> Mapping[str, Mapping[str, Any]]:

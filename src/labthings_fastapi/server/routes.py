@@ -1,4 +1,4 @@
-"""The server's own resources: what it holds, and how it is."""
+"""The server's own resources: the index, the lists of Things, and `/health`."""
 
 from __future__ import annotations
 
@@ -11,47 +11,54 @@ from pydantic_core import to_json
 from starlette.responses import RedirectResponse
 
 from labthings_fastapi.bindings.http.descriptions import rendering
+from labthings_fastapi.request_location import base_url
 from labthings_fastapi.routes import ProblemRoute
-from labthings_fastapi.server.access.policy import security_summary
 
 from .docs_page import DOCS_PATH
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from fastapi import FastAPI
 
-    from .protocols import Wired
+    from labthings_fastapi.bindings.http.descriptions import Descriptions
+    from labthings_fastapi.thing import Thing
 
 VERSION = version("labthings-fastapi")
 _NOT_READY: dict[int | str, dict[str, Any]] = {
-    503: {"description": "Not ready; in the same words", "content": {"application/json": {}}}
+    503: {"description": "Not ready; the same members", "content": {"application/json": {}}}
 }
 
 
-def attach(server: Wired, app: FastAPI, prefix: str) -> None:
-    """Add the server's resources to its app."""
+def attach_lists(
+    things: Callable[[], Mapping[str, Thing]],
+    descriptions: Descriptions,
+    app: FastAPI,
+    prefix: str,
+) -> None:
+    """Add the index and the lists of Things to an app."""
     router = APIRouter(route_class=ProblemRoute, tags=["server"])
-    began = time.monotonic()
 
     @router.get("/", name="index")
     async def index(request: Request) -> dict[str, Any]:
-        """Say what is here."""
-        origin = str(request.base_url).rstrip("/")
+        """List the URLs of the server."""
+        url = base_url(request.scope)
         return {
             "title": "LabThings",
             "version": VERSION,
-            "things": things_by_url(origin),
-            "openapi": f"{origin}{prefix}/openapi.json",
-            "docs": f"{origin}{prefix}{DOCS_PATH}",
-            "invocations": f"{origin}{prefix}/action_invocations",
+            "things": things_by_url(url),
+            "openapi": f"{url}{prefix}/openapi.json",
+            "docs": f"{url}{prefix}{DOCS_PATH}",
+            "invocations": f"{url}{prefix}/action_invocations",
         }
 
-    def things_by_url(origin: str) -> dict[str, str]:
-        return {name: f"{origin}{thing.path}" for name, thing in server.things.items()}
+    def things_by_url(url: str) -> dict[str, str]:
+        return {name: f"{url}{thing.path}" for name, thing in things().items()}
 
     @router.get("/things/", name="things")
     async def list_things(request: Request) -> dict[str, str]:
         """List the Things: name → absolute URL."""
-        return things_by_url(str(request.base_url).rstrip("/"))
+        return things_by_url(base_url(request.scope))
 
     @router.get(
         "/thing_descriptions/",
@@ -59,11 +66,11 @@ def attach(server: Wired, app: FastAPI, prefix: str) -> None:
         response_model=dict[str, dict[str, Any]],
     )
     async def list_descriptions(request: Request) -> Response:
-        """Give all Thing Descriptions: name → description."""
-        origin = str(request.base_url).rstrip("/")
+        """Send all Thing Descriptions: name → description."""
+        url = base_url(request.scope)
         members = [
-            to_json(name) + b":" + (await server.http.descriptions.of(thing, origin)).body
-            for name, thing in server.things.items()
+            to_json(name) + b":" + (await descriptions.of(thing, url)).body
+            for name, thing in things().items()
         ]
         body, etag = rendering(b"{" + b",".join(members) + b"}")
         headers = {"ETag": etag, "Cache-Control": "no-cache"}
@@ -71,28 +78,31 @@ def attach(server: Wired, app: FastAPI, prefix: str) -> None:
             return Response(status_code=304, headers=headers)
         return Response(body, media_type="application/json", headers=headers)
 
-    @router.get("/health", name="health", responses=_NOT_READY)
-    async def health(response: Response) -> dict[str, Any]:
-        """Say whether the server is ready, and how each Thing is."""
-        if server.state != "running":
-            response.status_code = 503
-            response.headers["Retry-After"] = "1"
-        return {
-            "status": server.state,
-            "version": VERSION,
-            "uptime": round(time.monotonic() - began, 3),
-            "things": server.thing_health(),
-            "security": security_summary(server.access),
-        }
-
     app.include_router(router, prefix=prefix)
     if prefix:
-        _point_to_openapi(app)
+        _redirect_to_openapi(app)
 
 
-def _point_to_openapi(app: FastAPI) -> None:
-    """Show the way to those who look for the OpenAPI document where other FastAPI apps have it."""
+def attach_health(get_health: Callable[[], dict[str, Any]], app: FastAPI, prefix: str) -> None:
+    """Add `/health` to an app; `get_health` returns `status`, `things` and `security`."""
+    router = APIRouter(route_class=ProblemRoute, tags=["server"])
+    start = time.monotonic()
+
+    @router.get("/health", name="health", responses=_NOT_READY)
+    async def health(response: Response) -> dict[str, Any]:
+        """Send the state of the server and of each Thing; 503 while the server is not ready."""
+        current = get_health()
+        if current["status"] != "running":
+            response.status_code = 503
+            response.headers["Retry-After"] = "1"
+        return {"version": VERSION, "uptime": round(time.monotonic() - start, 3), **current}
+
+    app.include_router(router, prefix=prefix)
+
+
+def _redirect_to_openapi(app: FastAPI) -> None:
+    """Redirect from the path where other FastAPI apps have their OpenAPI document."""
 
     @app.get("/openapi.json", include_in_schema=False)
-    async def moved() -> Response:
+    async def redirect() -> Response:
         return RedirectResponse(f".{app.openapi_url}")

@@ -15,7 +15,7 @@ from labthings_fastapi.own_log import own_logger
 from labthings_fastapi.thing import slots_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from labthings_fastapi.actions.manager import ActionManager
     from labthings_fastapi.thing import Thing
@@ -25,36 +25,39 @@ ThingState = Literal["closed", "opening", "open", "closing", "failed"]
 
 
 class ThingLifecycle:
-    """The Things of a server as they are opened and closed; used on the server's event loop."""
+    """Opens and closes the Things of a server; used on the server's event loop."""
 
     def __init__(self, workers: Workers) -> None:
-        """Use threads of `workers` for the code of the Things."""
+        """Run `__enter__` and `__exit__` of Things on threads of `workers`."""
         self._workers = workers
         self._executor = BoundedExecutor(workers, "the server", limit=1, waiting=1000)
         self._entered: list[Thing] = []
-        self._closing = False  # since it last began to open
+        self._closing = False  # set by `close`, reset by `open`
         self.states: dict[str, ThingState] = {}
         self.failures: dict[str, str] = {}
-        """Why the Things were not started that a tolerant household does without."""
+        """The Things that a tolerant server runs without: name → reason."""
+        self.unavailable: dict[str, str] = {}
+        """The same Things: path → message for clients. The dictionary object stays the same."""
 
     async def open(self, things: Sequence[Thing], *, tolerant: bool = False) -> None:
-        """Call each `__enter__`, in order; if one fails, close those that are open again.
+        """Call each `__enter__`, in order; if one fails, close the Things that are open.
 
-        A tolerant household goes on instead, without the Thing that failed and without those
-        that cannot do without it: `failures` says why. Once it is to close, no other is opened.
+        With `tolerant`, go on without the Thing that failed and the Things that need it; `failures`
+        has the reasons. After `close` has been called, no further Thing is opened.
 
         Raises:
             ThingStartError: naming the Thing that failed.
         """
         self._closing = False
-        again = {thing.name for thing in things}
-        self.failures = {name: why for name, why in self.failures.items() if name not in again}
+        for thing in things:
+            self.failures.pop(thing.name, None)
+            self.unavailable.pop(thing.path, None)
         for thing in things:
             if self._closing:
                 return
             missing = next(filter(self.failures.get, needs_of(thing)), None)
             if missing is not None:
-                self._note_failure(thing, f"it needs {missing!r}, which could not start")
+                self._record_failure(thing, f"it needs {missing!r}, which could not start")
                 continue
             try:
                 await self._open_one(thing)
@@ -62,15 +65,16 @@ class ThingLifecycle:
                 if not tolerant:
                     await self.close()
                     raise
-                self._note_failure(thing, str(error).partition(": ")[2])
+                self._record_failure(thing, str(error).partition(": ")[2])
         if self.failures:
             LOGGER.warning("Running without: %s.", ", ".join(self.failures))
 
-    def _note_failure(self, thing: Thing, reason: str) -> None:
+    def _record_failure(self, thing: Thing, reason: str) -> None:
         if self.states.get(thing.name) != "failed":
             self.states[thing.name] = "failed"
             thing_log(thing.name).error("It was not started: %s", reason)
         self.failures[thing.name] = reason
+        self.unavailable[thing.path] = f"Thing {thing.name!r} was not started: {reason}."
 
     async def _open_one(self, thing: Thing) -> None:
         self.states[thing.name] = "opening"
@@ -83,20 +87,31 @@ class ThingLifecycle:
             raise ThingStartError(thing.name, reason) from reason
         self.take_over(thing)
 
+    def health(self, things: Mapping[str, Thing]) -> dict[str, dict[str, str]]:
+        """Return the class and the state of each Thing, by name, with the error if it failed."""
+        return {
+            name: {
+                "class": type(thing).__name__,
+                "state": self.states.get(name, "closed"),
+                **({"error": self.failures[name]} if name in self.failures else {}),
+            }
+            for name, thing in things.items()
+        }
+
     def is_open(self, thing: Thing) -> bool:
-        """Tell whether a Thing is open now."""
+        """Return True if a Thing is open now."""
         return self.states.get(thing.name) == "open"
 
     def take_over(self, thing: Thing) -> None:
-        """Close this Thing with the others; it is open. From any thread, while none are closed."""
+        """Close this open Thing with the others; any thread, but not during `close`."""
         self.states[thing.name] = "open"
         self._entered.append(thing)
 
     async def close(self, timeout: float | None = None) -> None:
-        """Call each `__exit__`, latest first, also if some fail.
+        """Call each `__exit__`, in reverse order, also if some fail.
 
-        With a timeout (seconds), each gets its share of what is left; a stuck one is logged, and
-        the next begins. One that is just being opened comes first.
+        With a timeout (seconds), each Thing gets an equal share of the time that is left. A stuck
+        Thing is logged, and the next one is closed. A Thing that is being opened is waited for.
         """
         self._closing = True
         deadline = None if timeout is None else time.monotonic() + timeout
@@ -108,17 +123,17 @@ class ThingLifecycle:
             self.states[thing.name] = "closing"
             try:
                 async with asyncio.timeout(share):
-                    # A lane of its own: a stuck one keeps it.
+                    # An executor of its own, because a stuck `__exit__` blocks it.
                     await BoundedExecutor(self._workers, thing.name, limit=1).run(leave, thing)
             except TimeoutError:
                 thing_log(thing.name).error(
-                    "It was not closed within %.1f s; the next one is.", share
+                    "It was not closed within %.1f s. The next Thing is closed now.", share
                 )
                 self.states[thing.name] = "failed"
                 continue
             except Exception as error:  # noqa: BLE001 - hardware raises anything; it is logged
                 reason = error.raised if isinstance(error, UserCodeExit) else error
-                _tell_failed_closing(thing, reason)
+                _log_failed_closing(thing, reason)
             self.states[thing.name] = "closed"
 
     async def _wait_for_opening(self, name: str, timeout: float | None) -> None:
@@ -126,7 +141,9 @@ class ThingLifecycle:
             async with asyncio.timeout(timeout):
                 await self._executor.run(lambda: None)  # behind its `__enter__`
         except TimeoutError:
-            thing_log(name).error("It did not open within %.1f s; others are closed.", timeout)
+            thing_log(name).error(
+                "It did not open within %.1f s. The other Things are closed now.", timeout
+            )
 
 
 def _share(deadline: float | None, of: int) -> float | None:
@@ -136,7 +153,7 @@ def _share(deadline: float | None, of: int) -> float | None:
 
 
 def needs_of(thing: Thing) -> list[str]:
-    """Return the names of the Things without which a Thing is of no use: its slots say so."""
+    """Return the names of the Things in slots that are not optional."""
     return [
         target.name
         for slot in slots_of(type(thing)).values()
@@ -146,7 +163,7 @@ def needs_of(thing: Thing) -> list[str]:
 
 
 def enter(thing: Thing) -> None:
-    """Open a Thing, by whichever of the two protocols it has."""
+    """Call `__aenter__` or `__enter__`, if the Thing has one."""
     if hasattr(thing, "__aenter__"):
         things_loop().call(thing.__aenter__)
     elif hasattr(thing, "__enter__"):
@@ -154,7 +171,7 @@ def enter(thing: Thing) -> None:
 
 
 def leave(thing: Thing) -> None:
-    """Close a Thing, by whichever of the two protocols it has."""
+    """Call `__aexit__` or `__exit__`, if the Thing has one."""
     if hasattr(thing, "__aexit__"):
         things_loop().call(thing.__aexit__, None, None, None)
     elif hasattr(thing, "__exit__"):
@@ -178,10 +195,10 @@ def close_now(thing: Thing) -> None:
     try:
         leave(thing)
     except BaseException as error:  # noqa: BLE001 - hardware raises anything; it is logged
-        _tell_failed_closing(thing, error)
+        _log_failed_closing(thing, error)
 
 
-def _tell_failed_closing(thing: Thing, error: BaseException) -> None:
+def _log_failed_closing(thing: Thing, error: BaseException) -> None:
     thing_log(thing.name).error(
         "It failed while it was closed: %s", describe_exception(error), exc_info=error
     )
@@ -193,16 +210,16 @@ def _finish(result: Any) -> None:
 
 
 async def cancel_invocations(manager: ActionManager, timeout: float) -> None:
-    """Take no more work, cancel what runs and wait for it to stop, `timeout` seconds in all."""
+    """Refuse new invocations, cancel the others, and wait `timeout` seconds at most for them."""
     from labthings_fastapi.actions.routes import wait_for_end
 
     deadline = time.monotonic() + timeout
     manager.refuse_work("The server is stopping.")
-    # The latest first: who waits in line would be let in by the one before, only to be stopped.
-    going = [invocation for invocation in reversed(manager.invocations) if invocation.cancel()]
+    # The latest first. Otherwise the end of one would start the next one that is queued.
+    cancelled = [invocation for invocation in reversed(manager.invocations) if invocation.cancel()]
     async with asyncio.TaskGroup() as group:
-        for invocation in going:
+        for invocation in cancelled:
             group.create_task(wait_for_end(invocation, max(deadline - time.monotonic(), 0)))
-    for invocation in going:
+    for invocation in cancelled:
         if invocation.record.is_open:
             LOGGER.warning("%s did not stop within %s s.", invocation.record.action_path, timeout)

@@ -1,15 +1,15 @@
-"""Answer for the Things that a tolerant server runs without."""
+"""The response for the Things that a tolerant server runs without."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from labthings_fastapi.bindings.interaction.origins import path_of
 from labthings_fastapi.problems import message_problem
+from labthings_fastapi.request_location import request_path
 from labthings_fastapi.routes import problem_response
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -19,22 +19,21 @@ _TRY_AGAIN_LATER = 1013
 
 
 class UnavailableThings:
-    """ASGI middleware: below the path of a Thing that was not started, the answer is 503.
+    """ASGI middleware: below the path of a Thing that was not started, the response is 503.
 
-    The Thing's own path still gives its description. Runs on the server's event loop.
+    The Thing's own path still has its description. Runs on the server's event loop.
     """
 
-    def __init__(self, app: ASGIApp, failures: Callable[[], Mapping[str, str]]) -> None:
-        """Stand in front of `app`; `failures` gives path → what happened, for people."""
+    def __init__(self, app: ASGIApp, unavailable: Mapping[str, str]) -> None:
+        """`unavailable` has the paths of these Things, each with the reason; it may change."""
         self._app = app
-        self._failures = failures
+        self._unavailable = unavailable
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection."""
-        failures = self._failures() if scope["type"] in ("http", "websocket") else {}
-        if failures:
-            path = path_of(scope)
-            for base, detail in failures.items():
+        if self._unavailable and scope["type"] in ("http", "websocket"):
+            path = request_path(scope)
+            for base, detail in self._unavailable.items():
                 if path.startswith(base) and path != base:
                     problem = message_problem(
                         "not-started", "The Thing was not started", 503, detail
@@ -45,7 +44,7 @@ class UnavailableThings:
 
 
 async def _refuse(problem: Problem, scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer with a problem; a handshake too, if the ASGI server can (else it answers 403)."""
+    """Send a problem; for a handshake too, if the ASGI server can (else the client gets 403)."""
     if scope["type"] == "http" or "websocket.http.response" in scope.get("extensions", {}):
         await problem_response(problem)(scope, receive, send)
     else:

@@ -183,4 +183,4 @@ def test_it_is_not_ambiguous_which_thing_is_meant(caplog):
     with caplog.at_level(logging.CRITICAL), server.test_client() as client:
         answer = client.post("/user/use")
     assert answer.status_code == 404
-    assert "should have one Stage, and has 2: a, stage" in answer.json()["detail"]
+    assert "exactly one Stage, but there are 2: a, stage" in answer.json()["detail"]

@@ -1,4 +1,4 @@
-"""By which addresses a server may be found."""
+"""The addresses under which a server is announced."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ OWN = ["127.0.0.1", "192.0.2.7", "198.51.100.1", "::1", "2001:db8::7", "fe80::1"
         (["127.0.0.1", "192.0.2.7"], ["192.0.2.7"]),
     ],
 )
-def test_it_is_what_the_server_is_bound_to_and_others_can_reach(bound, found):
+def test_bound_addresses_that_others_can_reach_are_announced(bound, found):
     assert announced_addresses(bound, OWN) == found
 
 
@@ -36,9 +36,9 @@ def test_it_is_what_the_server_is_bound_to_and_others_can_reach(bound, found):
         ([ALL], ["127.0.0.1", "::1"], ["127.0.0.1"]),
     ],
 )
-def test_loopback_is_for_those_who_ask_and_have_nothing_else(bound, own, found):
+def test_loopback_is_announced_only_on_request_and_without_others(bound, own, found):
     assert announced_addresses(bound, own, loopback=True) == found
 
 
-def test_a_computer_knows_its_own_addresses():
+def test_the_addresses_of_this_computer_are_found():
     assert "127.0.0.1" in own_addresses()

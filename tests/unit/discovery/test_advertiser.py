@@ -1,4 +1,4 @@
-"""Announcements that go wrong; those that go well are browsed for in tests/integration."""
+"""Failures of announcements; for the others see tests/integration/test_discovery.py."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ def test_a_network_that_does_not_work_is_one_warning(caplog):
         advertiser.withdraw()
     gc.collect()
     [record] = [each for each in caplog.records if each.name == "labthings_fastapi.discovery"]
-    assert "cannot be found by mDNS" in record.message
+    assert "could not be announced by mDNS" in record.message
     assert "192.0.2.1" in record.message
     assert "`discovery: false`" in record.message
 
 
 @pytest.mark.parametrize("services", [0, 1, 40])
-def test_it_ends_when_it_is_told_to_also_in_the_middle_of_beginning(services):
+def test_it_can_be_withdrawn_while_it_begins(services):
     origin = Origin("lab-pc")
     advertiser = Advertiser(origin, Reach(("127.0.0.1",), 5000, "http"))
     for number in range(services):

@@ -1,4 +1,4 @@
-"""What is announced of a server."""
+"""The services of a server."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_a_thing_is_announced_by_title_and_name_with_its_computer_and_server():
     assert service.txt("https") == {"td": "/api/stage/", "type": "Thing", "scheme": "https"}
 
 
-def test_a_title_that_is_the_name_is_said_once():
+def test_a_title_that_equals_the_name_is_not_repeated():
     assert LAB.thing("stage", "Stage", "/stage/").name == "Stage on lab-pc 0a1b2c3d"
 
 
@@ -56,7 +56,7 @@ def test_every_name_is_one_that_zeroconf_takes(name, title, host):
     assert info.name == f"{service.name}.{SERVICE_TYPE}"
 
 
-def test_names_are_told_apart_also_where_only_their_ends_differ():
+def test_names_are_unique_also_where_only_their_ends_differ():
     taken = set()
     for number in range(12):
         service = LAB.thing(f"camera{number}", "A very long title " * 4, "/")

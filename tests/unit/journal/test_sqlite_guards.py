@@ -57,8 +57,10 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Database:
-    return Database(tmp_path / "journal.sqlite", "NORMAL", utc_now)
+def database(tmp_path: Path) -> Iterator[Database]:
+    database = Database(tmp_path / "journal.sqlite", "NORMAL", utc_now)
+    yield database
+    database.close()
 
 
 @pytest.fixture

@@ -128,25 +128,3 @@ def test_a_foreign_page_may_not_keep_a_line_open():
 def test_nothing_is_part_of_a_foreign_page_but_links_lead_here(site, mode, refused):
     asked = headers(sec_fetch_site=site, sec_fetch_mode=mode)
     assert OriginRule().refuses("http", "GET", asked, "http") is refused
-
-
-def test_answers_are_shared_with_allowed_pages_only():
-    rule = OriginRule(frozenset({FRIEND}))
-    shared = dict(rule.sharing(headers(origin=FRIEND.encode())))
-    assert shared[b"access-control-allow-origin"] == FRIEND.encode()
-    assert shared[b"vary"] == b"Origin"
-    assert b"access-control-allow-credentials" not in shared
-    assert dict(rule.sharing(headers(origin=b"http://evil.example"))) == {b"vary": b"Origin"}
-    assert OriginRule().sharing(headers(origin=FRIEND.encode())) == []
-
-
-def test_a_preflight_is_answered_for_allowed_pages_only():
-    rule = OriginRule(frozenset({FRIEND}))
-    asked = headers(origin=FRIEND.encode(), access_control_request_method=b"PUT")
-    assert rule.is_preflight("OPTIONS", asked)
-    assert not rule.is_preflight("OPTIONS", headers(origin=FRIEND.encode()))
-    assert not rule.is_preflight("GET", asked)
-    allowed = dict(rule.preflight(asked))
-    assert b"PUT" in allowed[b"access-control-allow-methods"]
-    assert b"Authorization" in allowed[b"access-control-allow-headers"]
-    assert rule.preflight(headers(origin=b"http://evil.example")) is None

@@ -1,4 +1,4 @@
-"""`labthings-server`: how it ends when it cannot begin."""
+"""`labthings-server`: exit codes and messages of a failed start."""
 
 from __future__ import annotations
 
@@ -48,22 +48,22 @@ def run_command(*options, cwd=None):
         (["-c", "nowhere.json"], 1, "there is no configuration file 'nowhere.json'"),
         (["-c", "x.json", "-j", "{}"], 1, "give one of"),
         (["--colour", "red"], 2, "unrecognized arguments"),
-        (["-j", "{}", "--port", "99999"], 2, "is no port"),
+        (["-j", "{}", "--port", "99999"], 2, "is not a port number"),
         (["-j", "{}", "--port", "five"], 2, "--port"),
-        (["-j", "{}", "--host", "a", "--host", "b"], 2, "a server has one --host"),
-        (["-j", "{}", "--tls-cert", "a.pem"], 1, "give --tls-cert and --tls-key together"),
-        (["-j", "{}", "--tls-key", "a.pem"], 1, "give --tls-cert and --tls-key together"),
+        (["-j", "{}", "--host", "a", "--host", "b"], 2, "--host can be given only once"),
+        (["-j", "{}", "--tls-cert", "a.pem"], 1, "--tls-cert and --tls-key must be given together"),
+        (["-j", "{}", "--tls-key", "a.pem"], 1, "--tls-cert and --tls-key must be given together"),
         (
             ["-j", "{}", "--tls", "--tls-cert", "a.pem", "--tls-key", "b.pem"],
             1,
-            "give either --tls or --tls-cert",
+            "--tls cannot be combined with --tls-cert",
         ),
         (
             ["-j", "{}", "--tls-cert", "a.pem", "--tls-key", "b.pem"],
             3,
             "The certificate a.pem cannot be read: No such file or directory.",
         ),
-        (["cert", "--host", "a b"], 3, "'a b' is no host name and no IP address"),
+        (["cert", "--host", "a b"], 3, "'a b' is neither a host name nor an IP address"),
         (["cert", "-c", "nowhere.json"], 1, "there is no configuration file"),
         (["-j", "{"], 3, "the text after -j is not valid JSON"),
         (["-j", "[1]"], 3, "must hold an object"),
@@ -72,7 +72,7 @@ def run_command(*options, cwd=None):
         (["-j", "[" * 100_000], 3, "not valid JSON"),
     ],
 )
-def test_it_ends_with_a_code_and_a_paragraph(options, code, said, tmp_path):
+def test_an_error_has_a_code_and_one_paragraph(options, code, said, tmp_path):
     ended = run_command(*options, cwd=tmp_path)
     assert ended.returncode == code, ended.stderr
     assert said in ended.stderr
@@ -87,7 +87,7 @@ def test_cert_makes_a_certificate_once_and_shows_it_each_time(tmp_path):
     assert shown.stdout == made.stdout
     lines = dict(line.split(":", 1) for line in shown.stdout.splitlines())
     assert (tmp_path / lines["Certificate"].strip()).is_relative_to(tmp_path / "kept")
-    assert {"localhost", "192.0.2.7", "lab"} <= set(lines["Holds for"].strip().split(", "))
+    assert {"localhost", "192.0.2.7", "lab"} <= set(lines["Valid for"].strip().split(", "))
     assert re.fullmatch(r" ([0-9A-F]{2}:){31}[0-9A-F]{2} \(SHA-256\)", lines["Fingerprint"])
 
 
@@ -96,7 +96,7 @@ def test_cert_without_a_configuration_uses_the_usual_folder(tmp_path):
     assert (tmp_path / "settings" / "tls" / "private-key.pem").exists()
 
 
-def test_a_thing_that_cannot_start_ends_it_with_3_and_is_named(tmp_path):
+def test_a_thing_that_cannot_start_is_named_and_the_code_is_3(tmp_path):
     (tmp_path / "failing.py").write_text(FAILING, "utf-8")
     config = json.dumps({"things": {"laser": "failing:Failing"}})
     ended = run_command("-j", config, "--port", "0", cwd=tmp_path)
@@ -113,7 +113,7 @@ def test_debug_shows_the_traceback(tmp_path):
     assert "raise OSError(" in ended.stderr
 
 
-def test_a_taken_port_ends_it_without_a_traceback(tmp_path):
+def test_a_taken_port_is_reported_without_a_traceback(tmp_path):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -142,18 +142,18 @@ def test_the_demo_is_a_configuration():
     assert "stage" in load_config(parse_args(["--demo"]))["things"]
 
 
-def test_a_file_that_is_no_text_is_named(tmp_path):
+def test_a_file_that_is_not_text_is_named(tmp_path):
     file = tmp_path / "photo.json"
     file.write_bytes(b"\xff\xd8\xff")
     with pytest.raises(ServerConfigurationError, match=r"photo\.json is not text"):
         load_config(parse_args(["-c", str(file)]))
 
 
-def test_a_folder_is_no_configuration(tmp_path):
+def test_a_folder_is_not_a_configuration(tmp_path):
     with pytest.raises(UsageError, match="there is no configuration file"):
         load_config(parse_args(["-c", str(tmp_path)]))
 
 
-def test_the_code_is_returned_to_those_who_call_it_from_python(capsys):
+def test_the_code_is_returned_to_python_code(capsys):
     assert serve_from_cli(["-j", "{", "--port", "0"]) == 3
     assert "not valid JSON" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""`labthings-server token` and `user`, as a person calls them."""
+"""`labthings-server token` and `user`, as a user calls them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_a_token_is_printed_alone_and_opens_the_server(run, folder):
     assert code == 0
     token = out.strip()
     assert find_token(kept(folder), token).name == "operator-1"
-    assert "shown only now" in err
+    assert "shown only once" in err
     assert token not in err
     server = lt.ThingServer({"settings_folder": str(folder)})
     with server.test_client() as client:
@@ -48,7 +48,7 @@ def test_a_token_is_printed_alone_and_opens_the_server(run, folder):
         assert client.get("/health", headers=headers).status_code == 200
 
 
-def test_a_token_has_a_name_roles_by_thing_and_an_end(run, folder):
+def test_a_token_has_a_name_roles_by_thing_and_an_expiry(run, folder):
     words = ("--name", "alice", "--role", "viewer", "--thing", "stage=admin")
     code, _, err = run("token", "create", *words, "--expires-days", "30")
     assert code == 0
@@ -60,7 +60,7 @@ def test_a_token_has_a_name_roles_by_thing_and_an_end(run, folder):
     assert out.startswith("alice: token, viewer, stage: admin, until 20")
 
 
-def test_a_revoked_token_opens_nothing(run, folder):
+def test_a_revoked_token_is_removed(run, folder):
     run("token", "create", "--role", "viewer", "--name", "alice")
     assert run("token", "revoke", "alice")[0] == 0
     assert kept(folder) == ()
@@ -82,13 +82,13 @@ def test_a_password_is_read_from_standard_input(run, folder, monkeypatch):
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (("--thing", "stage"), 1, "write a Thing's name and one of viewer, operator, admin"),
+        (("--thing", "stage"), 1, "give the name of a Thing and one of viewer, operator, admin"),
         (("--thing", "stage=boss"), 1, "--thing stage=boss"),
         (("--expires-days", "0"), 1, "--expires-days"),
-        (("--name", "a b"), 3, "'a b' cannot be the name of a credential"),
+        (("--name", "a b"), 3, "'a b' is not a valid name"),
     ],
 )
-def test_mistakes_are_explained_and_nothing_is_made(run, folder, words, code, said):
+def test_errors_are_explained_and_nothing_is_stored(run, folder, words, code, said):
     found, out, err = run("token", "create", "--role", "viewer", *words)
     assert (found, out) == (code, "")
     assert said in err
@@ -115,4 +115,4 @@ def test_the_configuration_says_where_the_credentials_are(tmp_path, capsys):
     assert serve_from_cli(["token", "list", "-c", str(tmp_path / "none.json")]) == 1
     both = ["token", "list", "-c", str(config), "--settings-folder", str(tmp_path)]
     assert serve_from_cli(both) == 1
-    assert "give one of both" in capsys.readouterr().err
+    assert "cannot be combined" in capsys.readouterr().err

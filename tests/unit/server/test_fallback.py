@@ -1,4 +1,4 @@
-"""The page that says why the server did not start."""
+"""The page that shows why the server did not start."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_every_path_answers_503_with_the_page(app, method, path):
         assert "no power" in answer.text
 
 
-def test_the_network_is_told_the_error_and_not_the_log(app):
+def test_other_computers_see_the_error_but_not_the_log(app):
     app.set_context(error="no power", log="secret detail", traceback="deep inside")
     client = TestClient(app, base_url="http://localhost", client=("192.0.2.7", 1))
     text = client.get("/").text
@@ -40,7 +40,7 @@ def test_the_network_is_told_the_error_and_not_the_log(app):
     assert "secret detail" in here.get("/").text
 
 
-def test_a_name_that_is_not_this_computers_is_not_answered(app):
+def test_a_foreign_host_name_is_refused(app):
     app.set_context(error="no power")
     client = TestClient(app, base_url="http://evil.example", client=("127.0.0.1", 1))
     answer = client.get("/")
@@ -48,7 +48,7 @@ def test_a_name_that_is_not_this_computers_is_not_answered(app):
     assert "no power" not in answer.text
 
 
-def test_what_is_shown_is_text_and_no_markup(app):
+def test_values_are_shown_as_text_and_not_as_markup(app):
     app.set_context(error="<script>alert(1)</script> \ud800 $log")
     text = TestClient(app).get("/").text
     assert "<script>" not in text
@@ -72,7 +72,7 @@ def test_the_log_of_the_start_is_kept_for_the_page():
     assert "bad %d" in tail.lines[1]
 
 
-def test_a_traceback_is_for_those_who_debug():
+def test_a_traceback_is_shown_only_with_debug():
     error = ServerConfigurationError("things.a: no")
     quiet, loud = explain(error, LogTail()), explain(error, LogTail(), debug=True)
     assert (quiet["error"], quiet["traceback"]) == ("things.a: no", "")

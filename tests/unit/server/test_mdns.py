@@ -1,8 +1,7 @@
-"""What a server announces while Things come."""
+"""What a server announces while Things are added."""
 
 from __future__ import annotations
 
-import asyncio
 import threading
 
 import pytest
@@ -26,7 +25,7 @@ class Recorder:
         self.paths.append(service.path)
 
     def withdraw(self):
-        """Say nothing."""
+        """Do nothing."""
 
     def join(self, _timeout):
         return True
@@ -40,12 +39,12 @@ def recorder(monkeypatch):
 
 
 def listen(server):
-    """Do what happens when a running server begins to listen."""
-    bound = ListenAddress("127.0.0.1", 5000, addresses=("127.0.0.1",))
-    asyncio.run_coroutine_threadsafe(server.listening(bound), server.loop).result(30)
+    """Announce the server, as when it begins to listen."""
+    address = ListenAddress("127.0.0.1", 5000, addresses=("127.0.0.1",))
+    server._announcing.begin(address, server.api_prefix, server)
 
 
-def test_a_thing_that_comes_while_the_announcements_begin_is_announced(recorder, monkeypatch):
+def test_a_thing_that_is_added_while_the_announcement_begins_is_announced(recorder, monkeypatch):
     get, others = ServerId.get, []
 
     def get_as_a_thing_comes(server_id):
@@ -63,9 +62,7 @@ def test_a_thing_that_comes_while_the_announcements_begin_is_announced(recorder,
     assert sorted(recorder.paths) == ["/.well-known/wot", "/mine/", "/other/"]
 
 
-def test_a_thing_that_is_there_when_the_announcements_begin_is_announced_once(
-    recorder, monkeypatch
-):
+def test_a_thing_that_exists_when_the_announcement_begins_is_announced_once(recorder, monkeypatch):
     server = lt.ThingServer.from_things({"mine": MyThing}, discovery=True)
     expose = server._expose
 

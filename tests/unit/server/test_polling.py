@@ -10,7 +10,7 @@ import pytest
 import labthings_fastapi as lt
 from labthings_fastapi.concurrency.bounded_executor import Workers
 from labthings_fastapi.messages.topic import Topic
-from labthings_fastapi.server.polling import Look, Poller
+from labthings_fastapi.server.polling import Poll, Poller
 
 
 class Probe(lt.Thing):
@@ -46,7 +46,7 @@ def news(probe):
 
 @pytest.fixture
 def look(probe):
-    return Look(probe, Probe.value)
+    return Poll(probe, Probe.value)
 
 
 def test_a_change_is_told_once_and_the_first_look_only_remembers(probe, look, news):
@@ -66,8 +66,8 @@ def test_a_getter_that_keeps_failing_is_logged_once_each_time(probe, look, news,
     assert news() == [b"2.0"]
     said = [record.getMessage() for record in caplog.records]
     assert said == [
-        "Property 'value' cannot be observed at present: OSError: no answer",
-        "Property 'value' cannot be observed at present: SystemExit: 3",
+        "Property 'value' cannot be read for observers: OSError: no answer",
+        "Property 'value' cannot be read for observers: SystemExit: 3",
     ]
 
 

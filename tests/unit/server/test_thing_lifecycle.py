@@ -93,7 +93,7 @@ def test_things_open_in_the_order_of_their_slots_and_close_in_reverse():
         assert order() == ["enter stage", "enter cam"]
         assert client.get("/health").json()["things"]["cam"]["state"] == "open"
     assert order() == ["enter stage", "enter cam", "exit cam", "exit stage"]
-    assert server.thing_health()["cam"]["state"] == "closed"
+    assert server._health()["things"]["cam"]["state"] == "closed"
 
 
 class Autofocus(Recorded):
@@ -149,7 +149,7 @@ def test_a_thing_that_cannot_start_is_named_and_the_others_are_closed_again(cls,
     assert caught.value.thing == "bad"
     assert order() == ["enter stage", "exit stage"]
     assert [record.name for record in caplog.records] == ["labthings_fastapi.things.bad"]
-    states = {name: entry["state"] for name, entry in server.thing_health().items()}
+    states = {name: entry["state"] for name, entry in server._health()["things"].items()}
     assert states == {"bad": "failed", "stage": "closed", "last": "closed"}
 
 

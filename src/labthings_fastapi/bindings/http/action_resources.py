@@ -1,9 +1,9 @@
-"""Actions and their runs as HTTP resources, in W3C words."""
+"""Actions and their invocations as HTTP resources, in the words of the W3C."""
 
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from labthings_fastapi.actions.rendering import InvocationUrls, action_status
 from labthings_fastapi.actions.routes import honour_prefer, summaries
@@ -15,9 +15,11 @@ from labthings_fastapi.bindings.interaction.actions import (
 from labthings_fastapi.problems import Problem
 
 from .idempotency import KEY_HEADER, KeyedInvocations, idempotency_key
-from .property_resources import NO_METHODS
+from .router import NO_METHODS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from labthings_fastapi.actions.manager import ActionManager
     from labthings_fastapi.actions.protocols import KnownInvocation
     from labthings_fastapi.bindings.interaction.actions import ActionInteraction
@@ -26,103 +28,99 @@ if TYPE_CHECKING:
 
     from .request_response import HttpRequest, HttpResponse
 
-
-class Answer:
-    """What a POST to an action is answered with; independent of the web framework in use."""
-
-    __slots__ = ("body", "headers", "problem", "status")
-
-    def __init__(
-        self,
-        status: int,
-        body: bytes = b"",
-        headers: dict[str, str] | None = None,
-        problem: Problem | None = None,
-    ) -> None:
-        """Hold the parts of an answer; a problem takes the place of the body."""
-        self.status = status
-        self.body = body
-        self.headers = headers or {}
-        self.problem = problem
+_NO_HEADERS: Mapping[str, str] = {}
 
 
-async def answer_to(
+class Answer(NamedTuple):
+    """The response to a POST of an action, for any web framework; a problem replaces the body."""
+
+    status: int
+    body: bytes = b""
+    headers: Mapping[str, str] = _NO_HEADERS
+    problem: Problem | None = None
+
+
+async def _answer_to(
     invocation: KnownInvocation,
     action: ActionDescriptor[Any, Any, Any],
-    place: InvocationUrls,
+    urls: InvocationUrls,
     prefer: str | None,
 ) -> Answer:
-    """Say that a run was started, once its record is committed, or how it ended.
+    """Return 201 with the status of the invocation, as soon as its record is committed.
 
-    201 with its status; for a synchronous action, 200 with the bare output, or 204 without one.
+    For a synchronous action, return 200 with the bare output, or 204 without one.
     """
     await when_begun(invocation, action)
-    href = place.of_action_invocation(invocation.snapshot())
+    href = urls.of_action_invocation(invocation.snapshot())
     if action.synchronous:
         output = output_of(invocation, href)
         if isinstance(output, Problem):
             return Answer(output.status, problem=output)
         return Answer(204) if output == b"null" else Answer(200, output)
     headers = {"Location": href}
-    headers |= await honour_prefer(invocation, prefer, action.response_timeout)
-    return Answer(201, action_status(invocation.snapshot(log=True), place), headers)
+    if prefer is not None:
+        headers |= await honour_prefer(invocation, prefer, action.response_timeout)
+    return Answer(201, action_status(invocation.snapshot(log=True), urls), headers)
 
 
 class ActionResource:
     """`/{thing}/{action}`; used on the server's event loop."""
 
     def __init__(self, interaction: ActionInteraction, manager: ActionManager, prefix: str) -> None:
-        """Serve one action of one Thing."""
         self._action = interaction
         self._thing = interaction.thing
         self.descriptor = interaction.descriptor
         self._manager = manager
         self._prefix = prefix
         self._keyed = KeyedInvocations(manager, prefix)
-        self.what = interaction.what
-        # With dependencies to inject, FastAPI takes the POST: see `injected.py`.
+        self.label = interaction.what
+        # FastAPI resolves dependencies, so their POST is a route of the app: see `injected.py`.
         self.injected = bool(self.descriptor.dependency_params)
         self.fallthrough_methods = frozenset({"POST"}) if self.injected else NO_METHODS
         self.handlers = {"GET": self.get}
         if not self.injected:
             self.handlers["POST"] = self.post
 
-    async def post(self, exchange: HttpResponse) -> None:
-        """Start a run."""
-        answer = await self.invoke(exchange, await exchange.body())
+    async def post(self, response: HttpResponse) -> None:
+        """Start an invocation."""
+        answer = await self.invoke(response, await response.body())
         if answer.problem is not None:
-            await exchange.refuse(answer.problem)
+            await response.send_problem(answer.problem)
         else:
-            await exchange.reply(answer.status, answer.body, headers=answer.headers)
+            await response.send(answer.status, answer.body, headers=answer.headers)
 
-    async def invoke(self, asked: HttpRequest, body: bytes, **handles: Any) -> Answer:
-        """Start a run with the input in `body`; `handles` are what a manager takes beside it."""
-        # Clients that have nothing to say send nothing, or null.
-        text = b"{}" if body.strip() in (b"", b"null") else body
-        key = asked.header(KEY_HEADER)
+    async def invoke(self, request: HttpRequest, body: bytes, **options: Any) -> Answer:
+        """Start an invocation with the input in `body`.
+
+        `options` are further arguments of `ActionManager.invoke_action`.
+        """
+        # Clients send an empty body or null where an action takes no input.
+        input_json = b"{}" if body.strip() in (b"", b"null") else body
+        key = request.header(KEY_HEADER)
         invocation: KnownInvocation
-        # An emergency stop asks no journal first; to stop twice does no harm.
+        # An emergency stop does not wait for the journal, and may run twice.
         if key is None or self.descriptor.stop:
-            invocation = await self._action.invoke(text, **handles)
+            invocation = await self._action.invoke(input_json, **options)
         else:
-            given = await self._action.check(text)
-            named = idempotency_key(
-                key, self._thing.name, self.descriptor.name, text, handles.get("id")
+            checked_input = await self._action.check(input_json)
+            record_key = idempotency_key(
+                key, self._thing.name, self.descriptor.name, input_json, options.get("id")
             )
-            handles |= {"id": named.invocation, "input": given}
+            options |= {"id": record_key.invocation, "input": checked_input}
             invocation = await self._keyed.invocation_for(
-                named, partial(self._action.invoke_checked, handles)
+                record_key, partial(self._action.invoke_checked, options)
             )
-        place = InvocationUrls(asked.origin, self._prefix)
-        return await answer_to(invocation, self.descriptor, place, asked.joined(b"prefer"))
+        urls = InvocationUrls(request.base_url, self._prefix)
+        prefer = request.joined_header(b"prefer")
+        return await _answer_to(invocation, self.descriptor, urls, prefer)
 
-    async def get(self, exchange: HttpResponse) -> None:
-        """List the runs of this action, in short, newest last."""
-        place = InvocationUrls(exchange.origin, self._prefix)
+    async def get(self, response: HttpResponse) -> None:
+        """List the invocations of this action in short, newest last."""
+        urls = InvocationUrls(response.base_url, self._prefix)
         invocations = self._manager.newest(
             lambda invocation: invocation.belongs_to(self.descriptor, self._thing)
         )
-        await exchange.reply(200, await summaries(invocations, place))
+        await response.send(200, await summaries(invocations, urls))
 
 
 class ActionsResource:
@@ -131,14 +129,13 @@ class ActionsResource:
     fallthrough_methods = NO_METHODS
 
     def __init__(self, thing: Thing, manager: ActionManager, prefix: str) -> None:
-        """Serve the runs of one Thing."""
         self._thing = thing
         self._manager = manager
         self._prefix = prefix
-        self.what = f"The actions of Thing {thing.name!r}"
+        self.label = f"The actions of Thing {thing.name!r}"
         self.handlers = {"GET": self.get}
 
-    async def get(self, exchange: HttpResponse) -> None:
-        """List the runs by action, newest first."""
-        place = InvocationUrls(exchange.origin, self._prefix)
-        await exchange.reply(200, await invocations_by_action(self._thing, self._manager, place))
+    async def get(self, response: HttpResponse) -> None:
+        """List the invocations by action, newest first."""
+        urls = InvocationUrls(response.base_url, self._prefix)
+        await response.send(200, await invocations_by_action(self._thing, self._manager, urls))

@@ -1,4 +1,4 @@
-"""The ASGI middleware that serves Things in front of a FastAPI app."""
+"""The innermost ASGI middleware of the app: it dispatches requests to Things by path."""
 
 from __future__ import annotations
 
@@ -9,20 +9,16 @@ from labthings_fastapi.bindings.interaction.failures import (
     is_expected,
     with_traceback,
 )
-from labthings_fastapi.bindings.interaction.origins import path_of
 from labthings_fastapi.dependencies.server import shows_tracebacks
 from labthings_fastapi.own_log import own_logger
 from labthings_fastapi.problems import problem_for_status
+from labthings_fastapi.request_location import request_path
 
 from .head import answer_head
 from .request_response import ClientGoneError, HttpResponse
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
-
     from starlette.types import ASGIApp, Receive, Scope, Send
-
-    from labthings_fastapi.problems import Problem
 
     from .router import Resource, Router
 
@@ -30,49 +26,51 @@ LOGGER = own_logger("http")
 
 
 class ThingsApplication:
-    """Answers what the table knows, and passes everything else on.
+    """Serves the resources of a router, and passes every other request on to the app's routes.
 
     Runs on the server's event loop; user code runs on worker threads only.
     """
 
-    def __init__(self, app: ASGIApp, table: Router) -> None:
-        """Stand in front of `app`."""
+    def __init__(self, app: ASGIApp, router: Router) -> None:
         self._app = app
-        self._table = table
+        self._router = router
 
-    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection."""
         if scope["type"] != "http":
-            return self._app(scope, receive, send)
-        path = path_of(scope)
-        resource = self._table.find(path)
+            await self._app(scope, receive, send)
+            return
+        path = request_path(scope)
+        resource = self._router.find(path)
         method: str = scope["method"]
-        if resource is None and method == "HEAD":
-            return answer_head(self._app, scope, receive, send)
         if resource is None or method in resource.fallthrough_methods:
-            return self._app(scope, receive, send)
-        return _answer(resource, HttpResponse(scope, receive, send, path))
+            if method == "HEAD":
+                await answer_head(self._app, scope, receive, send)
+            else:
+                await self._app(scope, receive, send)
+            return
+        response = HttpResponse(scope, receive, send, path)
+        handler = resource.handlers.get("GET" if method == "HEAD" else method)
+        if handler is None:
+            await _refuse_method(resource, response)
+            return
+        try:
+            await handler(response)
+        except ClientGoneError:
+            return
+        except Exception as error:  # noqa: BLE001 - logged in `_send_error`
+            await _send_error(resource, response, error)
 
 
-async def _answer(resource: Resource, exchange: HttpResponse) -> None:
-    method: str = exchange.scope["method"]
-    handler = resource.handlers.get("GET" if method == "HEAD" else method)
-    if handler is None:
-        await exchange.refuse(_not_allowed(resource, exchange))
-        return
-    try:
-        await handler(exchange)
-    except ClientGoneError:
-        return
-    except Exception as error:
-        if not is_expected(error):
-            LOGGER.exception("%s: %s failed.", resource.what, method)
-        problem = interaction_problem(error, resource.what, exchange.path)
-        if problem.status == 405:
-            problem.headers["Allow"] = _allowed(resource)
-        if shows_tracebacks(exchange.scope):
-            problem = with_traceback(problem, error)
-        await exchange.refuse(problem)
+async def _send_error(resource: Resource, response: HttpResponse, error: Exception) -> None:
+    if not is_expected(error):
+        LOGGER.error("%s: %s failed.", resource.label, response.scope["method"], exc_info=error)
+    problem = interaction_problem(error, resource.label, response.path)
+    if problem.status == 405:
+        problem.headers["Allow"] = _allowed(resource)
+    if shows_tracebacks(response.scope):
+        problem = with_traceback(problem, error)
+    await response.send_problem(problem)
 
 
 def _allowed(resource: Resource) -> str:
@@ -82,11 +80,7 @@ def _allowed(resource: Resource) -> str:
     return ", ".join(sorted(methods))
 
 
-def _not_allowed(resource: Resource, exchange: HttpResponse) -> Problem:
-    allowed = _allowed(resource)
-    return problem_for_status(
-        405,
-        f"{resource.what} cannot be used with {exchange.scope['method']}, but with: {allowed}.",
-        instance=exchange.path,
-        headers={"Allow": allowed},
-    )
+async def _refuse_method(resource: Resource, response: HttpResponse) -> None:
+    allowed, method = _allowed(resource), response.scope["method"]
+    detail = f"{resource.label} does not support {method}. It supports: {allowed}."
+    await response.send_problem(problem_for_status(405, detail, headers={"Allow": allowed}))

@@ -1,4 +1,4 @@
-"""Thing Descriptions as bytes: written once for each host by which clients reach the server."""
+"""Thing Descriptions as bytes, written once for each URL by which clients reach the server."""
 
 from __future__ import annotations
 
@@ -23,53 +23,52 @@ MAX_KEPT = 1000
 
 
 class Rendering(NamedTuple):
-    """A document that is ready to be sent, and the tag by which clients know it again."""
+    """A document that is ready to be sent, and its entity tag (RFC 9110, section 8.8.3)."""
 
     body: bytes
     etag: str
 
 
 def rendering(body: bytes) -> Rendering:
-    """Tag a document by what is in it."""
+    """Return a document with a tag made from its content."""
     return Rendering(body, f'"{hashlib.sha256(body).hexdigest()[:24]}"')
 
 
 class Descriptions:
-    """The descriptions of Things, by host; used on the server's event loop.
+    """The descriptions of Things, by base URL; used on the server's event loop.
 
-    They are written on workers, because defaults come from code of the Thing. Clients choose the
-    `Host` that they send, so only the latest are kept.
+    They are written on worker threads, because defaults come from code of the Thing. Clients choose
+    the `Host` that they send, so the number of descriptions that are kept is limited.
     """
 
     def __init__(self, workers: Workers, writers: Sequence[FormWriter]) -> None:
-        """Describe Things as these bindings offer them."""
         self._executor = BoundedExecutor(workers, "the Thing Descriptions", limit=2)
         self._writers = writers
         self._kept: OrderedDict[tuple[str, ...], Rendering] = OrderedDict()
 
     def offer(self, writers: Sequence[FormWriter]) -> None:
-        """Describe Things as offered by other bindings; before the first request."""
+        """Use the forms of these bindings from now on; called before the first request."""
         self._writers = writers
 
-    async def of(self, thing: Thing, origin: str) -> Rendering:
-        """Return the description for clients that reach the server at `origin`."""
+    async def of(self, thing: Thing, base_url: str) -> Rendering:
+        """Return the description for clients that reach the server at `base_url`."""
         schemes = thing._thing_server_interface.security_schemes
-        key = origin, thing.path, thing.title, *schemes
-        found = self._kept.get(key)
-        if found is None:
-            found = await self._executor.run(self._write, thing, origin)
-            self._kept[key] = found
+        key = base_url, thing.path, thing.title, *schemes
+        description = self._kept.get(key)
+        if description is None:
+            description = await self._executor.run(self._write, thing, base_url)
+            self._kept[key] = description
             if len(self._kept) > MAX_KEPT:
                 self._kept.popitem(last=False)
-        return found
+        return description
 
-    def _write(self, thing: Thing, origin: str) -> Rendering:
-        house = thing._thing_server_interface
+    def _write(self, thing: Thing, base_url: str) -> Rendering:
+        interface = thing._thing_server_interface
         description = describe(
             thing,
             self._writers,
-            base=origin,
-            server_id=house.server_id,
-            schemes=house.security_schemes,
+            base=base_url,
+            server_id=interface.server_id,
+            schemes=interface.security_schemes,
         )
         return rendering(to_json(description))

@@ -9,8 +9,8 @@ from pydantic_core import to_json
 from labthings_fastapi.messages.sse import encode
 from labthings_fastapi.messages.topic import Topic
 
-from .observing import Observed, asks_to_poll
-from .property_resources import NO_METHODS
+from .observing import Observed, is_poll
+from .router import NO_METHODS
 from .streams import stream
 
 if TYPE_CHECKING:
@@ -23,23 +23,22 @@ if TYPE_CHECKING:
 
 
 class ServerEventsResource:
-    """`/events`: all that happens on the server; used on the server's event loop."""
+    """`/events`: all messages of the server in one stream; used on the server's event loop."""
 
     fallthrough_methods = NO_METHODS
-    what = "The events of the server"
+    label = "The events of the server"
 
     def __init__(self, broker: Broker) -> None:
-        """Let clients follow everything with one stream."""
         self._broker = broker
         self.handlers = {"GET": self.get}
 
-    async def get(self, exchange: HttpResponse) -> None:
-        """Send changes of runs and properties, events, logs and results as they come."""
-        await stream(exchange, self._broker, Topic(), _with_origin)
+    async def get(self, response: HttpResponse) -> None:
+        """Stream status, log and results of invocations, changes of properties, and events."""
+        await stream(response, self._broker, Topic(), _encode_with_origin)
 
 
-def _with_origin(message: Message) -> bytes:
-    """Write a message so that it says of which Thing, affordance and run it is."""
+def _encode_with_origin(message: Message) -> bytes:
+    """Encode a message with the names of its Thing and affordance, and the invocation's id."""
     origin = to_json(
         {
             "kind": message.kind,
@@ -60,17 +59,17 @@ class EventResource:
     fallthrough_methods = NO_METHODS
 
     def __init__(self, thing: Thing, descriptor: EventDescriptor | None, broker: Broker) -> None:
-        """Let clients subscribe to one event of one Thing, or to all of them."""
+        """Serve one event of a Thing; without a descriptor, all of its events."""
         name = descriptor.name if descriptor is not None else None
         self._observed = Observed(broker, thing.name, "event", name)
         subject = f"Event {name!r}" if name else "The events"
-        self.what = f"{subject} of Thing {thing.name!r}"
+        self.label = f"{subject} of Thing {thing.name!r}"
         self.handlers = {"GET": self.get}
 
-    async def get(self, exchange: HttpResponse) -> None:
-        """Send the event, each time that it happens, as `text/event-stream`; or poll for one."""
-        exchange.varies = True
-        if asks_to_poll(exchange):
-            await self._observed.poll(exchange)
+    async def get(self, response: HttpResponse) -> None:
+        """Stream the event as `text/event-stream`, or send one of them to a long poll."""
+        response.varies = True
+        if is_poll(response):
+            await self._observed.poll(response)
         else:
-            await self._observed.stream(exchange)
+            await self._observed.stream(response)

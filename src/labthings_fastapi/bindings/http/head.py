@@ -1,4 +1,4 @@
-"""HEAD wherever there is GET, also where a FastAPI route answers (RFC 9110, section 9.3.2)."""
+"""HEAD for every GET, also where a FastAPI route answers (RFC 9110, section 9.3.2)."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ if TYPE_CHECKING:
 
 
 async def answer_head(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-    """Let an app answer HEAD; if it only knows GET there, send the head of that answer.
+    """Let an app answer HEAD; if it refuses, send the headers of its response to GET.
 
-    FastAPI refuses HEAD unless a route names it, which would put it into the OpenAPI document.
+    FastAPI refuses HEAD unless a route lists it, and then the OpenAPI document lists it as well.
     """
-    attempt = _Attempt(send)
-    await app(scope, receive, attempt.send)
-    if not attempt.refused:
+    first_response = _UnlessRefused(send)
+    await app(scope, receive, first_response.send)
+    if not first_response.refused:
         return
-    cut = _Cut(send)
-    answering = asyncio.ensure_future(app({**scope, "method": "GET"}, receive, cut.send))
-    ending = asyncio.create_task(cut.endless.wait())
+    get_response = _HeadersOnly(send)
+    answering = asyncio.ensure_future(app({**scope, "method": "GET"}, receive, get_response.send))
+    ending = asyncio.create_task(get_response.has_more.wait())
     try:
         await asyncio.wait({answering, ending}, return_when=asyncio.FIRST_COMPLETED)
         if answering.done():
@@ -31,8 +31,8 @@ async def answer_head(app: ASGIApp, scope: Scope, receive: Receive, send: Send) 
         await asyncio.gather(answering, ending, return_exceptions=True)
 
 
-class _Attempt:
-    """Passes an answer on, unless it says that GET, but not HEAD, is allowed."""
+class _UnlessRefused:
+    """Sends a response, unless it is a 405 that allows GET."""
 
     def __init__(self, send: Send) -> None:
         self._send = send
@@ -46,14 +46,14 @@ class _Attempt:
             await self._send(message)
 
 
-class _Cut:
-    """Passes the head of an answer on, and ends it there."""
+class _HeadersOnly:
+    """Sends the headers of a response, and an empty body."""
 
     def __init__(self, send: Send) -> None:
         self._send = send
         self._ended = False
-        self.endless = asyncio.Event()
-        """Set when more is to follow, perhaps for ever: whoever makes it may stop."""
+        self.has_more = asyncio.Event()
+        """Set when the body has more parts; a stream has no end, so the app is cancelled."""
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -63,4 +63,4 @@ class _Cut:
                 self._ended = True
                 await self._send({"type": "http.response.body", "body": b""})
             if message.get("more_body", False):
-                self.endless.set()
+                self.has_more.set()

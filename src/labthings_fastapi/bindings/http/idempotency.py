@@ -1,4 +1,4 @@
-"""`Idempotency-Key`: the same request, sent again, gives back the same run and moves nothing."""
+"""`Idempotency-Key`: a request that is sent again returns the same invocation."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ LONGEST_KEY = 255
 def idempotency_key(
     key: str, thing: str, action: str, body: bytes, id: UUID | None
 ) -> IdempotencyKey:
-    """Return what a request would have its key stand for: a run with this id, or a fresh one.
+    """Return the record of a key, for an invocation with this id or with a new one.
 
     Raises:
         RequestError: the key is empty or too long.
     """
     if not 0 < len(key) <= LONGEST_KEY:
         raise RequestError(
-            f"An Idempotency-Key has 1 to {LONGEST_KEY} characters, and this one has {len(key)}."
+            f"The Idempotency-Key has {len(key)} characters, but must have 1 to {LONGEST_KEY}."
         )
     return IdempotencyKey(
         key, thing, action, input_digest(_canonical(body)), id or uuid4(), utc_now()
@@ -47,7 +47,7 @@ def idempotency_key(
 
 
 def _canonical(body: bytes) -> bytes:
-    """Write JSON so that the same input gives the same bytes, however a client wrote it."""
+    """Return JSON in one form, so that the same input gives the same digest."""
     try:
         return json.dumps(json.loads(body), sort_keys=True).encode()
     except (ValueError, RecursionError):
@@ -55,10 +55,12 @@ def _canonical(body: bytes) -> bytes:
 
 
 class KeyedInvocations:
-    """Starts one run for each key of one action; used on event loops, also on several."""
+    """Starts one invocation for each key of one action.
+
+    It may be used on several event loops at once; `_busy` is changed by atomic operations only.
+    """
 
     def __init__(self, manager: ActionManager, prefix: str) -> None:
-        """Keep the keys in the manager's journal."""
         self._manager = manager
         self._prefix = prefix
         self._busy: dict[tuple[str, str, str], Future[None]] = {}
@@ -67,14 +69,14 @@ class KeyedInvocations:
     async def invocation_for(
         self, key: IdempotencyKey, start: Callable[[], Awaitable[Invocation]]
     ) -> KnownInvocation:
-        """Return the run that a key stands for; if there is none, that which `start` gives.
+        """Return the invocation of a key; if there is none, start one with `start`.
 
         Raises:
-            IdempotencyKeyError: the key came with other input before.
-            Exception: the run was refused, or the key cannot be kept; then nothing has begun, and
-                the key may be used again.
+            IdempotencyKeyError: the key was used with other input before.
+            Exception: the invocation was refused, or the key cannot be stored. Nothing has begun,
+                and the key may be used again.
         """
-        # To its end also if the client goes away: between key and run there is no way back.
+        # A task that the client cannot cancel: a stored key must get its invocation.
         task = asyncio.ensure_future(self._invocation_for(key, start))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -92,32 +94,32 @@ class KeyedInvocations:
                     if invocation.commit is not None:
                         await wait_for_future(invocation.commit)
                 except Exception:
-                    # Nobody was told of this run, and the next try may be luckier.
+                    # No client has this invocation's id, and the next try may succeed.
                     journal.forget_key(key)
                     raise
                 return invocation
         if kept.input_digest != key.input_digest:
             raise IdempotencyKeyError(
-                f"The key {key.key!r} was sent with other input to {key.thing}.{key.action} "
-                f"before, and stands for run {kept.invocation}: use a new key for a new request."
+                f"The key {key.key!r} was sent to {key.thing}.{key.action} with other input, "
+                f"and belongs to invocation {kept.invocation}: use a new key for a new request."
             )
         try:
             return await find_invocation(self._manager, kept.invocation, self._prefix, expired=True)
         except InvocationNotFoundError as error:
             raise IdempotencyKeyError(
-                f"The key {key.key!r} stands for invocation {kept.invocation} of {key.thing}."
-                f"{key.action}, of which no record is left: use a new key for a new request."
+                f"The key {key.key!r} belongs to invocation {kept.invocation} of {key.thing}."
+                f"{key.action}, whose record was deleted: use a new key for a new request."
             ) from error
 
     @asynccontextmanager
     async def _alone(self, name: tuple[str, str, str]) -> AsyncIterator[None]:
-        """Let one request with a key in at a time, whatever loop it is on."""
-        mine: Future[None] = Future()
-        mine.set_running_or_notify_cancel()  # so that nobody who waits for it can cancel it
-        while (first := self._busy.setdefault(name, mine)) is not mine:
-            await wait_for_future(first)
+        """Exclude other requests with the same key, on all loops."""
+        own: Future[None] = Future()
+        own.set_running_or_notify_cancel()  # so that a request that waits cannot cancel it
+        while (other := self._busy.setdefault(name, own)) is not own:
+            await wait_for_future(other)
         try:
             yield
         finally:
             del self._busy[name]
-            mine.set_result(None)
+            own.set_result(None)

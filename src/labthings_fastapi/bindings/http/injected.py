@@ -1,4 +1,4 @@
-"""Real FastAPI routes, for what only FastAPI can do: injected dependencies and user endpoints."""
+"""FastAPI routes, for actions with injected dependencies and for endpoints of users."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 _REQUEST, _BODY, _ID, _HOOK = (f"labthings_{part}" for part in ("request", "body", "id", "hook"))
 
 
-def user_code_route(thing: Thing, what: str) -> type[ProblemRoute]:
-    """Return a class for a route in which code of a Thing runs: its failures become answers."""
+def user_code_route(thing: Thing, label: str) -> type[ProblemRoute]:
+    """Return a route class that turns failures of a Thing's code into problem details."""
 
     class UserCodeRoute(ProblemRoute):
         def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
@@ -49,14 +49,14 @@ def user_code_route(thing: Thing, what: str) -> type[ProblemRoute]:
                 try:
                     return await handle(request)
                 except (ClientDisconnect, ClientGoneError):
-                    return Response(status_code=400)  # which nobody will see
+                    return Response(status_code=400)  # is not sent: the client has gone
                 except (Exception, SystemExit, KeyboardInterrupt) as error:  # noqa: BLE001 - logged
                     # `sys.exit()` in a dependency or endpoint would end the event loop.
                     raised = error.raised if isinstance(error, UserCodeExit) else error
                     text = describe_exception(raised)
-                    thing_log(thing.name).error("%s failed: %s", what, text, exc_info=raised)
-                    failure = ReportedFailure(what, raised)
-                    problem = interaction_problem(failure, what, request.url.path)
+                    thing_log(thing.name).error("%s failed: %s", label, text, exc_info=raised)
+                    failure = ReportedFailure(label, raised)
+                    problem = interaction_problem(failure, label, request.url.path)
                     if shows_tracebacks(request.scope):
                         problem = with_traceback(problem, failure)
                     return problem_response(problem)
@@ -71,19 +71,19 @@ async def _body(request: Request) -> bytes:
 
 
 def add_action_route(app: FastAPI, thing: Thing, resource: ActionResource) -> None:
-    """Add a POST route whose dependencies FastAPI resolves and hands to the action."""
+    """Add a POST route; FastAPI resolves the dependencies, and the action gets them."""
     action = resource.descriptor
 
     async def start_action(**values: Any) -> Response:
         request: Request = values.pop(_REQUEST)
-        asked = HttpRequest(request.scope, request.receive)
+        http_request = HttpRequest(request.scope, request.receive)
         body, id, hook = values.pop(_BODY), values.pop(_ID), values.pop(_HOOK)
         try:
             answer = await resource.invoke(
-                asked, body, id=id, cancel_hook=hook, dependencies=values
+                http_request, body, id=id, cancel_hook=hook, dependencies=values
             )
         except ValidationError as error:
-            return problem_response(interaction_problem(error, resource.what, request.url.path))
+            return problem_response(interaction_problem(error, resource.label, request.url.path))
         if answer.problem is not None:
             return problem_response(answer.problem)
         return Response(
@@ -95,7 +95,7 @@ def add_action_route(app: FastAPI, thing: Thing, resource: ActionResource) -> No
 
     injected = action.dependency_params.values()
     start_action.__signature__ = _signature(injected)  # type: ignore[attr-defined]
-    router = APIRouter(route_class=user_code_route(thing, resource.what))
+    router = APIRouter(route_class=user_code_route(thing, resource.label))
     router.add_api_route(
         f"{thing.path}{action.name}",
         start_action,
@@ -108,10 +108,10 @@ def add_action_route(app: FastAPI, thing: Thing, resource: ActionResource) -> No
 
 
 def _signature(injected: Iterable[inspect.Parameter]) -> inspect.Signature:
-    """Ask for the body first, so that a bad one is refused before dependencies are made.
+    """Return the signature of a route: the body first, then the dependencies of the action.
 
-    FastAPI makes the id and the cancel hook once for each request, so these are the same that the
-    action and its dependencies get.
+    So a malformed body is refused before dependencies are made. FastAPI makes the id and the cancel
+    hook once for each request, so the action and its dependencies get the same ones.
     """
     keyword = inspect.Parameter.KEYWORD_ONLY
     own = {
@@ -130,8 +130,8 @@ def add_endpoint_route(
     app: FastAPI, thing: Thing, endpoint: EndpointDescriptor, executor: BoundedExecutor
 ) -> None:
     """Add a user's endpoint, bound to its Thing."""
-    what = f"Endpoint {endpoint.name!r} of Thing {thing.name!r}"
-    router = APIRouter(route_class=user_code_route(thing, what), tags=[thing.name])
+    label = f"Endpoint {endpoint.name!r} of Thing {thing.name!r}"
+    router = APIRouter(route_class=user_code_route(thing, label), tags=[thing.name])
     router.add_api_route(
         f"{thing.path}{endpoint.path}",
         _bound(endpoint.__get__(thing), executor),
@@ -147,7 +147,7 @@ def add_endpoint_route(
 
 
 def _bound(method: Any, executor: BoundedExecutor) -> Any:
-    """Wrap a plain method so that it runs on its Thing's lane: one Thing never delays another."""
+    """Let a plain method run on its Thing's executor, so that one Thing never delays another."""
     if (
         inspect.iscoroutinefunction(method)
         or inspect.isgeneratorfunction(method)

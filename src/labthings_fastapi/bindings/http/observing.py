@@ -1,4 +1,4 @@
-"""Following what changes, at the URL of what changes: as a stream, or by long polling."""
+"""Following changes at the URL of a property or event: as a stream, or by long polling."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from labthings_fastapi.bindings.interaction.failures import not_observable
 from labthings_fastapi.concurrency.threadsafe_event import ThreadsafeEvent
 from labthings_fastapi.messages.topic import Topic
 
-from .poll_memory import PollMemory
+from .poll_positions import PollPositions
 from .request_response import ClientGoneError
 from .streams import stream
 
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 POLL_SECONDS = 60.0
 EVENT_STREAM = "text/event-stream"
-EVENTS = EVENT_STREAM.encode()
 LAST_ID = "Last-Event-ID"
+_EVENT_STREAM = EVENT_STREAM.encode()
 
 
 class Observed:
@@ -37,115 +37,124 @@ class Observed:
     def __init__(
         self, broker: Broker, thing: str, kind: MessageKind, affordance: str | None = None
     ) -> None:
-        """Select one affordance of a Thing, or without a name all of them that are of a kind."""
+        """Select one affordance of a Thing, or without a name all affordances of this kind."""
         self._broker = broker
         self._topic = Topic(thing=thing, affordance=affordance, kinds=frozenset({kind}))
-        self._polls = PollMemory()
+        self._positions = PollPositions()
 
-    async def stream(self, exchange: HttpResponse) -> None:
+    async def stream(self, response: HttpResponse) -> None:
         """Send each message as a server-sent event, until the client leaves or the server stops."""
-        await stream(exchange, self._broker, self._topic)
+        await stream(response, self._broker, self._topic)
 
-    async def poll(self, exchange: HttpResponse) -> None:
+    async def poll(self, response: HttpResponse) -> None:
         """Send the next message as soon as it comes, or 204 after a minute without one.
 
-        HEAD is answered at once: clients ask whether the URL is good before they wait at it, and
-        what happens from then on is for them. The answer's `Last-Event-ID`, sent with the next
-        request, lets nothing fall between the two; for those that do not send it, see `PollMemory`.
+        HEAD is answered at once, and the poll that follows gets what comes after it. A client that
+        sends the `Last-Event-ID` of each response with its next request misses no message; for
+        other clients see `PollPositions`.
         """
-        if exchange.scope["method"] == "HEAD":
-            self._polls.note(exchange, self._broker.position)
-            await exchange.reply(200)
+        if response.scope["method"] == "HEAD":
+            self._positions.begin(response, self._broker.position)
+            await response.send(200)
             return
-        told = exchange.header(b"last-event-id")
-        after = told or self._polls.after(exchange) or self._broker.position
-        position = after  # also if the client leaves before there is an answer
-        try:
-            message, position = await self._next(exchange, after)
-        finally:
-            if told is None:
-                self._polls.note(exchange, position)
+        last_id = response.header(b"last-event-id")
+        if last_id:
+            message, position = await self._next(response, last_id)
+        else:
+            message, position = await self._next_after_position(response)
         headers = {LAST_ID: position, "Cache-Control": "no-store"}
         if message is None:
-            await exchange.reply(204, headers=headers)
+            await response.send(204, headers=headers)
         else:
-            await exchange.reply(200, self._written(message), headers=headers)
+            await response.send(200, self._body(message), headers=headers)
 
-    def _written(self, message: Message) -> bytes:
+    async def _next_after_position(self, response: HttpResponse) -> tuple[Message | None, str]:
+        kept, persistent = self._positions.take(response)
+        after = kept or self._broker.position
+        try:
+            message, position = await self._next(response, after)
+        except BaseException:
+            self._positions.gave_up(response, after)
+            raise
+        self._positions.answered(response, position, persistent=persistent)
+        return message, position
+
+    def _body(self, message: Message) -> bytes:
         if self._topic.affordance is not None:
             return message.payload
         return b"{%b:%b}" % (to_json(message.affordance), message.payload)
 
-    async def _next(self, exchange: HttpResponse, after: str) -> tuple[Message | None, str]:
-        """Return the next message, if one comes in time, and the number after which to go on.
+    async def _next(self, response: HttpResponse, after: str) -> tuple[Message | None, str]:
+        """Return the next message, if one comes in time, and the number after which to continue.
 
         Raises:
-            ClientGoneError: whatever came was not received.
+            ClientGoneError: the client closed the connection before a message came.
         """
-        bell = ThreadsafeEvent()
-        with self._broker.subscribe(self._topic, wake=bell.set, after=after) as subscription:
-            coming = asyncio.create_task(_first(subscription, bell))
-            leaving = asyncio.create_task(exchange.client_left())
+        published = ThreadsafeEvent()
+        with self._broker.subscribe(self._topic, wake=published.set, after=after) as subscription:
+            waiting = asyncio.create_task(_first(subscription, published))
+            leaving = asyncio.create_task(response.client_left())
             try:
                 await asyncio.wait(
-                    {coming, leaving},
+                    {waiting, leaving},
                     timeout=POLL_SECONDS,
                     return_when=asyncio.FIRST_COMPLETED,
                 )
                 if leaving.done():
                     raise ClientGoneError
-                # First the position, then a last look: what is not seen here comes after it.
+                # The position is read before the mailbox: a message that comes between the two is
+                # found here or has a higher number.
                 position = self._broker.position
-                message = coming.result() if coming.done() else _taken(subscription)
+                message = waiting.result() if waiting.done() else _take_first(subscription)
                 return message, position if message is None else message.seq
             finally:
-                for task in (coming, leaving):
+                for task in (waiting, leaving):
                     task.cancel()
-                await asyncio.gather(coming, leaving, return_exceptions=True)
+                await asyncio.gather(waiting, leaving, return_exceptions=True)
 
 
-async def _first(subscription: Subscription, bell: ThreadsafeEvent) -> Message | None:
+async def _first(subscription: Subscription, published: ThreadsafeEvent) -> Message | None:
     """Return the first message that comes, or None when the server stops."""
     while not subscription.over:
-        message = _taken(subscription)
+        message = _take_first(subscription)
         if message is not None:
             return message
-        await bell.wait()
+        await published.wait()
     return None
 
 
-def _taken(subscription: Subscription) -> Message | None:
-    """Return the first message that waits; the others are replayed to the next request."""
+def _take_first(subscription: Subscription) -> Message | None:
+    """Return the first message that waits; the next request gets the others from the replay."""
     return next((message for message in subscription.take() if message.kind != "gap"), None)
 
 
-def following(
-    exchange: HttpResponse, observed: Observed | None, what: str
+def follow_request(
+    response: HttpResponse, observed: Observed | None, label: str
 ) -> Coroutine[Any, Any, None] | None:
-    """Return what answers a request that asks to follow something; None: it asks for the value.
+    """Return the coroutine that serves a stream or a poll; None if the client wants the value.
 
-    What is not observable (None) is refused with 406, so that a client does not wait in vain.
+    Without `observed`, the property is not observable, and a stream or poll is refused with 406.
     """
-    exchange.varies = observed is not None
-    if not exchange.scope.get("query_string") and EVENTS not in exchange.accepted:
-        return None  # as most do
-    polls, streams = asks_to_poll(exchange), prefers_events(exchange)
+    response.varies = observed is not None
+    if not response.scope.get("query_string") and _EVENT_STREAM not in response.accept:
+        return None
+    polls, streams = is_poll(response), prefers_events(response)
     if not (polls or streams):
         return None
     if observed is not None:
-        return observed.poll(exchange) if polls else observed.stream(exchange)
-    return exchange.refuse(not_observable(what))
+        return observed.poll(response) if polls else observed.stream(response)
+    return response.send_problem(not_observable(label))
 
 
-def asks_to_poll(exchange: HttpResponse) -> bool:
-    """Whether the query says `observe=longpoll`."""
-    query: bytes = exchange.scope.get("query_string", b"")
+def is_poll(response: HttpResponse) -> bool:
+    """Return True if the query has `observe=longpoll`."""
+    query: bytes = response.scope.get("query_string", b"")
     return bool(query) and "longpoll" in parse_qs(query.decode("latin-1")).get("observe", ())
 
 
-def prefers_events(exchange: HttpResponse) -> bool:
-    """Whether `Accept` asks for server-sent events rather than JSON (RFC 9110, section 12.5.1)."""
-    accept = (exchange.header(b"accept") or "").lower()
+def prefers_events(response: HttpResponse) -> bool:
+    """Return True if `Accept` prefers server-sent events to JSON (RFC 9110, section 12.5.1)."""
+    accept = response.accept.decode("latin-1")
     if EVENT_STREAM not in accept:
         return False
     qualities = dict(map(_quality, accept.split(",")))

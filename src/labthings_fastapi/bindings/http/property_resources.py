@@ -8,7 +8,8 @@ from pydantic import TypeAdapter
 
 from labthings_fastapi.exceptions import MalformedBodyError
 
-from .observing import Observed, following
+from .observing import Observed, follow_request
+from .router import NO_METHODS
 
 if TYPE_CHECKING:
     from labthings_fastapi.bindings.interaction.properties import (
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 
     from .request_response import HttpResponse
 
-NO_METHODS: frozenset[str] = frozenset()
-
 _OBJECT: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, Any])
 
 
@@ -30,10 +29,9 @@ class PropertyResource:
     fallthrough_methods = NO_METHODS
 
     def __init__(self, thing: Thing, interaction: PropertyInteraction) -> None:
-        """Serve one property of one Thing."""
         self._property = interaction
         descriptor = interaction.descriptor
-        self.what = interaction.what
+        self.label = interaction.what
         broker = thing._thing_server_interface.broker
         self._observed = (
             Observed(broker, thing.name, "property", descriptor.name)
@@ -44,21 +42,21 @@ class PropertyResource:
         if not descriptor.readonly:
             self.handlers["PUT"] = self.put
 
-    async def get(self, exchange: HttpResponse) -> None:
-        """Read the property, its bare JSON value, or follow its changes."""
-        follow = following(exchange, self._observed, self.what)
-        if follow is not None:
-            await follow
+    async def get(self, response: HttpResponse) -> None:
+        """Send the value as bare JSON, or follow its changes."""
+        following = follow_request(response, self._observed, self.label)
+        if following is not None:
+            await following
             return
-        await exchange.reply(200, await self._property.read())
+        await response.send(200, await self._property.read())
 
-    async def put(self, exchange: HttpResponse) -> None:
+    async def put(self, response: HttpResponse) -> None:
         """Write the property from a bare JSON value."""
-        body = await exchange.body()
+        body = await response.body()
         if not body:
-            raise MalformedBodyError(f"{self.what}: the body is empty; send the new value as JSON.")
+            raise MalformedBodyError(f"{self.label}: the body is empty. Send the value as JSON.")
         await self._property.write(body)
-        await exchange.reply(204)
+        await response.send(204)
 
 
 class ResetResource:
@@ -67,39 +65,37 @@ class ResetResource:
     fallthrough_methods = NO_METHODS
 
     def __init__(self, interaction: PropertyInteraction) -> None:
-        """Reset one property of one Thing."""
         self._property = interaction
-        self.what = f"The reset of {interaction.what[0].lower()}{interaction.what[1:]}"
+        self.label = f"The reset of {interaction.what[0].lower()}{interaction.what[1:]}"
         self.handlers = {"POST": self.post}
 
-    async def post(self, exchange: HttpResponse) -> None:
-        """Give the property its default back."""
-        await exchange.body()
+    async def post(self, response: HttpResponse) -> None:
+        """Set the property to its default."""
+        await response.body()
         await self._property.reset()
-        await exchange.reply(204)
+        await response.send(204)
 
 
 class PropertiesResource:
-    """`/{thing}/properties`: all readable properties at once (readallproperties and its like)."""
+    """`/{thing}/properties`: all readable properties at once (readallproperties and similar)."""
 
     fallthrough_methods = NO_METHODS
 
     def __init__(self, thing: Thing, interaction: PropertiesInteraction) -> None:
-        """Serve the properties of one Thing."""
         self._properties = interaction
-        self.what = interaction.what
+        self.label = interaction.what
         self._observed = Observed(thing._thing_server_interface.broker, thing.name, "property")
         self.handlers = {"GET": self.get, "PUT": self.put}
 
-    async def get(self, exchange: HttpResponse) -> None:
+    async def get(self, response: HttpResponse) -> None:
         """Read all properties, or follow all changes."""
-        follow = following(exchange, self._observed, self.what)
-        if follow is not None:
-            await follow
+        following = follow_request(response, self._observed, self.label)
+        if following is not None:
+            await following
             return
-        await exchange.reply(200, await self._properties.read())
+        await response.send(200, await self._properties.read())
 
-    async def put(self, exchange: HttpResponse) -> None:
-        """Write several properties, all or nothing."""
-        await self._properties.write(_OBJECT.validate_json(await exchange.body()))
-        await exchange.reply(204)
+    async def put(self, response: HttpResponse) -> None:
+        """Write several properties: all of them, or none if one value is not valid."""
+        await self._properties.write(_OBJECT.validate_json(await response.body()))
+        await response.send(204)

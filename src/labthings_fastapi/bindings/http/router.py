@@ -1,6 +1,6 @@
-"""From a path to its resource, by name in a dictionary.
+"""From a path to its resource, by a look-up in a dictionary.
 
-The cost does not depend on how many Things and affordances there are.
+The cost does not depend on the number of Things and affordances.
 """
 
 from __future__ import annotations
@@ -15,77 +15,81 @@ if TYPE_CHECKING:
 
     Handler = Callable[[HttpResponse], Awaitable[None]]
 
+NO_METHODS: frozenset[str] = frozenset()
+
 
 class Resource(Protocol):
     """Something with a URL."""
 
     @property
-    def what(self) -> str:
-        """What it is, for error messages: "Property 'speed' of Thing 'stage'"."""
+    def label(self) -> str:
+        """The name for error messages, as in "Property 'speed' of Thing 'stage'"."""
 
     @property
     def handlers(self) -> Mapping[str, Handler]:
-        """HTTP method → what answers it; GET also answers HEAD.
+        """HTTP method → coroutine function that sends the response; GET is used for HEAD as well.
 
         A method that is neither here nor in `fallthrough_methods` is refused with 405.
         """
 
     @property
     def fallthrough_methods(self) -> frozenset[str]:
-        """HTTP methods that are left to the FastAPI app, where a real route answers them."""
+        """HTTP methods for which the FastAPI app has a route at the same path."""
 
 
 class Router:
     """All resources of all Things.
 
-    Read by the event loop without a lock; changed from any thread, by replacing the dictionaries.
+    The event loop reads without a lock. Any thread may add: dictionaries are replaced and never
+    changed, under a lock.
     """
 
     def __init__(self) -> None:
-        """Know nothing yet."""
         self._lock = threading.Lock()
-        self._fixed: dict[str, Resource] = {}
-        self._members: dict[str, Resource] = {}
+        self._resources: dict[str, Resource] = {}
+        self._collections: dict[str, Resource] = {}
         self._things: dict[str, tuple[str, tuple[str, ...]]] = {}
 
-    def add(
+    def add_thing(
         self,
         thing: str,
         path: str,
-        fixed: Mapping[str, Resource],
-        members: Mapping[str, Resource],
+        resources: Mapping[str, Resource],
+        collections: Mapping[str, Resource],
     ) -> None:
-        """Add a Thing: its resources by path, and those whose paths end in an id."""
+        """Add a Thing: its resources by path, and those that serve each path one segment below."""
         with self._lock:
-            self._fixed = {**self._fixed, **fixed}
-            self._members = {**self._members, **members}
-            names = tuple(key[len(path) :] for key in fixed if key.startswith(path))
+            self._resources = {**self._resources, **resources}
+            self._collections = {**self._collections, **collections}
+            names = tuple(key[len(path) :] for key in resources if key.startswith(path))
             self._things = {**self._things, path: (thing, names)}
 
-    def add_resource(self, path: str, resource: Resource, *, members: bool = False) -> None:
-        """Add a resource that belongs to no Thing; as `members`, what is one segment below."""
+    def add_resource(self, path: str, resource: Resource) -> None:
+        """Add a resource that belongs to no Thing."""
         with self._lock:
-            if members:
-                self._members = {**self._members, path: resource}
-                return
-            self._fixed = {**self._fixed, path: resource}
+            self._resources = {**self._resources, path: resource}
+
+    def add_collection(self, path: str, resource: Resource) -> None:
+        """Let a resource serve each path that is one segment below `path`."""
+        with self._lock:
+            self._collections = {**self._collections, path: resource}
 
     def find(self, path: str) -> Resource | None:
-        """Return what is at a path, or None."""
-        found = self._fixed.get(path)
-        if found is None and not path.endswith("/"):
-            found = self._members.get(path[: path.rfind("/")])
-        return found
+        """Return the resource at a path, or None."""
+        resource = self._resources.get(path)
+        if resource is None and not path.endswith("/"):
+            resource = self._collections.get(path[: path.rfind("/")])
+        return resource
 
     def has_thing(self, path: str) -> bool:
-        """Tell whether a Thing is served at exactly this path."""
+        """Return True if a Thing is served at exactly this path."""
         return path in self._things
 
-    def not_found_detail(self, path: str) -> str | None:
-        """Say what there is near a path that leads nowhere."""
+    def not_found_detail(self, path: str) -> str:
+        """Return the message for a path without a resource: the names that exist near it."""
         for base, (thing, names) in self._things.items():
             if path.startswith(base):
-                known = ", ".join(sorted(name for name in names if name))
-                return f"Thing {thing!r} has nothing at {path[len(base) :]!r}. It has: {known}."
-        things = ", ".join(sorted(base for base in self._things))
+                listed = ", ".join(sorted(name for name in names if name))
+                return f"Thing {thing!r} has nothing at {path[len(base) :]!r}. It has: {listed}."
+        things = ", ".join(sorted(self._things))
         return f"There is nothing at {path!r}. Things are served at: {things or 'no path yet'}."

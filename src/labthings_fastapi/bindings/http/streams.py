@@ -25,51 +25,51 @@ LOGGER = own_logger("http")
 
 
 async def stream(
-    exchange: HttpResponse,
+    response: HttpResponse,
     broker: Broker,
     topic: Topic,
-    write: Callable[[Message], bytes] = encode,
+    encode_message: Callable[[Message], bytes] = encode,
 ) -> None:
-    """Send what happens, as `write` writes it, until the client goes away or the broker closes.
+    """Send messages until the client leaves or the broker closes.
 
-    A `Last-Event-ID` header replays what was missed; what is lost is said by a `gap` event.
+    A `Last-Event-ID` header replays the messages after it. A `gap` event stands for messages that
+    are lost.
     """
-    bell = ThreadsafeEvent()
-    with broker.subscribe(
-        topic, wake=bell.set, after=exchange.header(b"last-event-id")
-    ) as subscription:
-        await exchange.begin_stream("text/event-stream")
-        if exchange.scope["method"] == "HEAD":
-            await exchange.send_part(b"", more=False)
+    published = ThreadsafeEvent()
+    last_id = response.header(b"last-event-id")
+    with broker.subscribe(topic, wake=published.set, after=last_id) as subscription:
+        await response.begin_stream("text/event-stream")
+        if response.scope["method"] == "HEAD":
+            await response.send_part(b"", more=False)
             return
-        sending = asyncio.create_task(_send(exchange, subscription, bell, write))
-        leaving = asyncio.create_task(exchange.client_left())
+        sending = asyncio.create_task(_send(response, subscription, published, encode_message))
+        leaving = asyncio.create_task(response.client_left())
         try:
             await asyncio.wait({sending, leaving}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for task in (sending, leaving):
                 task.cancel()
             for error in await asyncio.gather(sending, leaving, return_exceptions=True):
-                _note(error, exchange.path)
+                _log_failure(error, response.path)
 
 
-def _note(error: BaseException | None, path: str) -> None:
-    """Leave a trace of what ended a stream, unless that was the client or the server."""
+def _log_failure(error: BaseException | None, path: str) -> None:
+    """Log an error that ended a stream; the end by the client or the server is no error."""
     ordinary = (asyncio.CancelledError, ClientGoneError, OSError)
     if error is not None and not isinstance(error, ordinary):
-        LOGGER.error("The stream at %s failed, and was cut off.", path, exc_info=error)
+        LOGGER.error("The stream at %s failed and was closed.", path, exc_info=error)
 
 
 async def _send(
-    exchange: HttpResponse,
+    response: HttpResponse,
     subscription: Subscription,
-    bell: ThreadsafeEvent,
-    write: Callable[[Message], bytes],
+    published: ThreadsafeEvent,
+    encode_message: Callable[[Message], bytes],
 ) -> None:
     while not subscription.over:
         messages = subscription.take()
         if messages:
-            await exchange.send_part(b"".join(map(write, messages)))
-        elif not await bell.wait(KEEP_ALIVE_SECONDS):
-            await exchange.send_part(COMMENT)
-    await exchange.send_part(b"", more=False)
+            await response.send_part(b"".join(map(encode_message, messages)))
+        elif not await published.wait(KEEP_ALIVE_SECONDS):
+            await response.send_part(COMMENT)
+    await response.send_part(b"", more=False)

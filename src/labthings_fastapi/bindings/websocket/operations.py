@@ -14,13 +14,13 @@ from labthings_fastapi.bindings.interaction.actions import (
     output_of,
     when_begun,
 )
-from labthings_fastapi.bindings.interaction.origins import origin_of
 from labthings_fastapi.exceptions import (
     InvocationFinishedError,
     InvocationNotFoundError,
     RequestError,
 )
 from labthings_fastapi.problems import Problem
+from labthings_fastapi.request_location import base_url
 
 from . import internal_request
 from .encoders import LegacyEncoder, NotificationEncoder, Response
@@ -48,9 +48,7 @@ class Operations:
         self._state = state
         self._scope = scope
         self._subscriptions = subscriptions
-        host: bytes | None = dict(scope["headers"]).get(b"host")
-        origin = origin_of(scope, host.decode("latin-1") if host is not None else None)
-        self._urls = InvocationUrls(origin, state.prefix)
+        self._urls = InvocationUrls(base_url(scope), state.prefix)
 
     async def read_property(self, request: Request) -> Response:
         """Read one property."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from labthings_fastapi.bindings.interaction.origins import path_of
 from labthings_fastapi.problems import Problem, message_problem
+from labthings_fastapi.request_location import request_path
 from labthings_fastapi.routes import problem_response
 from labthings_fastapi.thing_description.websocket_forms import WebSocketForms
 
@@ -69,7 +69,7 @@ class SocketsApplication:
         if not is_socket and not (scope["type"] == "http" and scope["path"].endswith("/ws")):
             await self._app(scope, receive, send)
             return
-        path = path_of(scope)
+        path = request_path(scope)
         thing = self._state.thing_at(path)
         if thing is None and path != f"{self._state.prefix}/ws":
             await self._app(scope, receive, send)

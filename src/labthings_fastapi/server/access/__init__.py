@@ -1,1 +1,1 @@
-"""Who may do what at the server: the checks that every request passes."""
+"""The checks of every request: host, origin, size, authentication, role; and the audit."""

@@ -1,4 +1,4 @@
-"""Who is inside: streams and sockets end when what opened them is revoked, expires or changes."""
+"""Streams and sockets end when the credential of their client is revoked or expires."""
 
 from __future__ import annotations
 
@@ -20,42 +20,47 @@ REASON = "The token is not valid any more"
 
 
 class CredentialRevokedError(ClientGoneError, OSError):
-    """The client may not be told more; for whoever tells it something, it has gone."""
+    """The credential of a client is not valid any more; handled like a client that has gone."""
 
 
 class AuthenticatedConnection:
-    """One connection of somebody who had to say who it is; used on the server's event loop."""
+    """One response or socket of an authenticated client; used on the server's event loop."""
 
     __slots__ = ("_kind", "_receive", "_send", "_unfinished", "actor", "over")
 
     def __init__(self, actor: Actor, kind: str, receive: Receive, send: Send) -> None:
-        """Stand between an app and the client; `kind` is that of the ASGI scope."""
+        """Wrap the `receive` and `send` of a client; `kind` is the type of the ASGI scope."""
         self.actor = actor
         self.over = asyncio.Event()
+        """Set when the credential of the actor is not valid any more."""
         self._kind = kind
         self._receive = receive
         self._send = send
         self._unfinished = False
 
     async def receive(self) -> Message:
-        """Return what comes from the client, or that it has gone: when the visit is over."""
-        coming = asyncio.ensure_future(self._receive())
+        """Return the next message of the client; a disconnect if the credential is not valid."""
+        receiving = asyncio.ensure_future(self._receive())
         ending = asyncio.ensure_future(self.over.wait())
         try:
-            await asyncio.wait({coming, ending}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({receiving, ending}, return_when=asyncio.FIRST_COMPLETED)
             if self.over.is_set():
-                return await self._goodbye()
-            message = coming.result()
+                return await self._disconnect()
+            message = receiving.result()
             if message["type"] == "websocket.disconnect":
                 self._unfinished = False
             return message
         finally:
             ending.cancel()
-            if not coming.done():
-                coming.cancel()
+            if not receiving.done():
+                receiving.cancel()
 
     async def send(self, message: Message) -> None:
-        """Pass a message to the client, unless the visit is over."""
+        """Send a message to the client.
+
+        Raises:
+            CredentialRevokedError: the credential is not valid any more.
+        """
         if self.over.is_set():
             raise CredentialRevokedError("The token of this client is not valid any more.")
         kind: str = message["type"]
@@ -66,18 +71,18 @@ class AuthenticatedConnection:
         await self._send(message)
 
     async def finish(self) -> None:
-        """End in good order what was cut short: an answer, or a socket that sent all the time."""
+        """End a response or socket that was interrupted, as its protocol demands; idempotent."""
         if not self._unfinished:
             return
         if self._kind == "http":
             await self._send({"type": "http.response.body", "body": b""})
             return
         try:
-            await self._goodbye()
+            await self._disconnect()
         except (OSError, RuntimeError):
-            return  # the client has gone meanwhile, which servers say in different ways
+            return  # the client has gone; ASGI servers raise different errors for that
 
-    async def _goodbye(self) -> Message:
+    async def _disconnect(self) -> Message:
         if self._kind == "http":
             return {"type": "http.disconnect"}
         self._unfinished = False
@@ -86,9 +91,9 @@ class AuthenticatedConnection:
 
 
 class AuthenticatedConnections:
-    """All visits of a server; used on its event loop.
+    """All authenticated connections of a server; used on its event loop.
 
-    While there are any, the credentials are looked at every few seconds.
+    While there are any, their credentials are checked every few seconds.
     """
 
     def __init__(
@@ -97,48 +102,48 @@ class AuthenticatedConnections:
         is_valid: Callable[[Actor], bool],
         seconds: float,
     ) -> None:
-        """Ask `is_valid` for each actor after each `refresh`, every so many seconds."""
+        """Every `seconds`, call `refresh`, and then `is_valid` for each actor."""
         self._refresh = refresh
         self._is_valid = is_valid
         self._seconds = seconds
-        self._inside: set[AuthenticatedConnection] = set()
-        self._watching: asyncio.Task[None] | None = None
+        self._connections: set[AuthenticatedConnection] = set()
+        self._checking: asyncio.Task[None] | None = None
 
     def begin(self, connection: AuthenticatedConnection) -> None:
-        """Watch over a visit."""
-        self._inside.add(connection)
-        if self._watching is None or self._watching.done():
-            self._watching = asyncio.ensure_future(self._watch())
+        """Check this connection from now on."""
+        self._connections.add(connection)
+        if self._checking is None or self._checking.done():
+            self._checking = asyncio.ensure_future(self._check_repeatedly())
 
     def still_holds(self, connection: AuthenticatedConnection) -> bool:
-        """Look at one visit now, by what is known: before a change is made, say."""
+        """Check one connection now: before a change is made, for example."""
         if not self._is_valid(connection.actor):
             connection.over.set()
         return not connection.over.is_set()
 
     def end(self, connection: AuthenticatedConnection) -> None:
-        """Let go of a visit."""
-        self._inside.discard(connection)
-        if not self._inside and self._watching is not None:
-            self._watching.cancel()
-            # It ends a turn of the loop later, and must not be taken for one that watches.
-            self._watching = None
+        """Check this connection no more."""
+        self._connections.discard(connection)
+        if not self._connections and self._checking is not None:
+            self._checking.cancel()
+            # The task ends later, and `begin` must not mistake it for one that checks.
+            self._checking = None
 
-    async def _watch(self) -> None:
+    async def _check_repeatedly(self) -> None:
         while True:
             await asyncio.sleep(self._seconds)
             try:
-                await self._look()
+                await self._check()
             except Exception:
                 LOGGER.exception(
-                    "Whether the tokens of open streams and sockets are still valid could not be "
-                    "found out; it is tried again in %g s.",
+                    "The tokens of open streams and sockets could not be checked. "
+                    "The next check is in %g s.",
                     self._seconds,
                 )
 
-    async def _look(self) -> None:
+    async def _check(self) -> None:
         try:
             await self._refresh()
         finally:  # tokens expire, also while the file of credentials cannot be read
-            for connection in self._inside:
+            for connection in self._connections:
                 self.still_holds(connection)

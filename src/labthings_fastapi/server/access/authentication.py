@@ -1,4 +1,4 @@
-"""Who may come in: the credentials of a server, as they are now, and who is inside."""
+"""Finds the actor of a request by the credentials of the server."""
 
 from __future__ import annotations
 
@@ -29,14 +29,15 @@ if TYPE_CHECKING:
 
 LOGGER = own_logger("security")
 REFRESH_SECONDS: Final = 2.0
-"""For how long what the file of credentials says is taken for true."""
-PATIENCE_SECONDS: Final = 2.0
+"""The file of credentials is read again after this time."""
+READ_TIMEOUT_SECONDS: Final = 2.0
+"""A request waits for the file at most this long, because a network share may hang."""
 
 
 class Authentication:
-    """Finds out who sends a request; used on the server's event loop.
+    """Finds the actor of a request; used on the server's event loop.
 
-    Whether clients must say who they are is decided once, when the server is made.
+    Whether authentication is required is decided once, when the server is made.
     """
 
     def __init__(self, security: SecurityConfig, settings_folder: Path, workers: Workers) -> None:
@@ -44,26 +45,26 @@ class Authentication:
 
         Raises:
             CredentialError: it cannot be read.
-            ServerConfigurationError: authentication is required, and there is nothing to show.
+            ServerConfigurationError: authentication is required, and there are no credentials.
         """
         self._file = CredentialFile(security.credentials or settings_folder / FILE_NAME)
         if security.authentication != "off":
             self._file.refresh()
         self.required = security.authentication == "required" or bool(self._file.credentials)
-        """Whether everybody must say who they are."""
+        """True if every client must authenticate."""
         if security.authentication == "required" and not self._file.credentials:
             raise ServerConfigurationError(
-                f"security.authentication: it is 'required', and {self._file.path} has no "
-                "credentials, so nobody could do anything: make a token with `labthings-server "
-                "token create --role operator`."
+                "security.authentication: the value is 'required', but there are no credentials in "
+                f"{self._file.path}, so every request would be refused. Make a token with "
+                "`labthings-server token create --role operator`."
             )
-        # Browsers keep cookies by host, and not by port: another server there has another name.
-        ours = hashlib.sha256(str(self._file.path.resolve()).encode("utf-8", "replace"))
+        # Browsers keep cookies by host and not by port, so two servers need two names.
+        digest = hashlib.sha256(str(self._file.path.resolve()).encode("utf-8", "replace"))
         self.authenticator = Authenticator(
-            lambda: self._file.credentials, cookie=f"labthings_session_{ours.hexdigest()[:8]}"
+            lambda: self._file.credentials, cookie=f"labthings_session_{digest.hexdigest()[:8]}"
         )
         self._passwords = BoundedExecutor(workers, "the check of passwords", limit=2)
-        # Apart from these, or whoever tries many passwords could keep a revoked token alive.
+        # Not on the same executor: many wrong passwords must not delay a revocation.
         self._reading = BoundedExecutor(workers, "the file of credentials", limit=1)
         self.connections = AuthenticatedConnections(self._refresh, self._is_valid, REFRESH_SECONDS)
         self._refreshed = time.monotonic()
@@ -71,18 +72,18 @@ class Authentication:
 
     @property
     def passwords(self) -> bool:
-        """Whether somebody may come with a name and a password."""
+        """True if there are credentials with a password."""
         return any(each.kind == "password" for each in self._file.credentials)
 
     @property
     def schemes(self) -> list[str]:
-        """How clients show who they are, in the words of HTTP; nothing if they need not."""
+        """The schemes of HTTP authentication that clients may use; empty if none is required."""
         if not self.required:
             return []
         return ["bearer", "basic"] if self.passwords else ["bearer"]
 
     async def actor(self, authorization: str | None, cookies: str | None) -> Actor | None:
-        """Return whom a request comes from, by its headers.
+        """Return the actor of a request, by its headers.
 
         Raises:
             TooBusyError: too many passwords are being checked.
@@ -90,21 +91,25 @@ class Authentication:
         await self._refresh_if_old()
         actor = self.authenticator.actor(authorization, cookies)
         if actor is None and authorization is not None:
-            found = await self.check(authorization)
-            actor = found.actor if found is not None else None
+            credential = await self.check(authorization)
+            actor = credential.actor if credential is not None else None
         return actor
 
     async def check(self, authorization: str) -> Credential | None:
-        """Return the credential of an `Authorization` header; a password takes its time."""
+        """Return the credential of an `Authorization` header.
+
+        Raises:
+            TooBusyError: too many passwords are being checked.
+        """
         await self._refresh_if_old()
-        found = self.authenticator.by_bearer(authorization)
+        credential = self.authenticator.by_bearer(authorization)
         pair = basic_pair(authorization)
-        if found is not None or pair is None:
-            return found
+        if credential is not None or pair is None:
+            return credential
         return await self.check_password(pair)
 
     async def check_password(self, pair: NamePassword) -> Credential | None:
-        """Return the credential of a name and a password.
+        """Return the credential of a name and a password; takes 0.1 s, the first time.
 
         Raises:
             TooBusyError: too many passwords are being checked.
@@ -112,15 +117,14 @@ class Authentication:
         await self._refresh_if_old()
         if not self.passwords:
             return None
-        found = self.authenticator.remembered(pair)
-        if found is None:
-            found = await self._passwords.run(self.authenticator.check, pair)
-            if found is not None:
-                self.authenticator.remember(pair, found)
-        return found
+        credential = self.authenticator.remembered(pair)
+        if credential is None:
+            credential = await self._passwords.run(self.authenticator.check, pair)
+            if credential is not None:
+                self.authenticator.remember(pair, credential)
+        return credential
 
     async def _refresh_if_old(self) -> None:
-        """Go by what the file says now, also for the first request after a quiet night."""
         if self._is_old():
             await self._refresh()
 
@@ -128,12 +132,12 @@ class Authentication:
         return time.monotonic() - self._refreshed > REFRESH_SECONDS
 
     def _is_valid(self, actor: Actor) -> bool:
-        """Whether what an actor has shown still counts, by what is known: waits for nothing.
+        """Return True if the credential of an actor is still valid; does not wait.
 
-        What is known is read again behind it, if it is old.
+        If the file was read some time ago, it is read again in the background.
         """
         if self._is_old():
-            self._begin_reading()
+            self._start_reading()
         now = datetime.now(UTC)
         return any(
             each.hash == actor.credential and each.actor == actor and each.is_valid_at(now)
@@ -141,12 +145,12 @@ class Authentication:
         )
 
     async def _refresh(self) -> None:
-        """Read the file again, if it has changed; but a network share may hang."""
-        await asyncio.wait({self._begin_reading()}, timeout=PATIENCE_SECONDS)
+        """Read the file again if it has changed, for a limited time."""
+        await asyncio.wait({self._start_reading()}, timeout=READ_TIMEOUT_SECONDS)
         self._refreshed = time.monotonic()
 
-    def _begin_reading(self) -> asyncio.Task[None]:
-        """Return the task that reads the file: a new one, unless one is at it."""
+    def _start_reading(self) -> asyncio.Task[None]:
+        """Return the task that reads the file; start one if there is none."""
         task, loop = self._refreshing, asyncio.get_running_loop()
         if task is None or task.done() or task.get_loop() is not loop:
             task = self._refreshing = loop.create_task(self._read())
@@ -155,9 +159,9 @@ class Authentication:
     async def _read(self) -> None:
         try:
             if await self._reading.run(self._file.refresh):
-                LOGGER.info("The credentials in %s were read again.", self._file.path)
+                LOGGER.info("The credentials in %s were reloaded.", self._file.path)
         except CredentialError as error:
             LOGGER.error("%s", error)
-        except Exception:  # nobody may wait for this task, and the next tries again
-            LOGGER.exception("The credentials in %s could not be read again.", self._file.path)
+        except Exception:  # perhaps nothing awaits this task; the next request tries again
+            LOGGER.exception("The credentials in %s could not be reloaded.", self._file.path)
         self._refreshed = time.monotonic()

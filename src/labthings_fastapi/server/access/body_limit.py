@@ -1,4 +1,4 @@
-"""How large the body of a request may be, before any of it is kept."""
+"""The largest body of a request, checked before the body is kept."""
 
 from __future__ import annotations
 
@@ -21,51 +21,48 @@ _REMEDY = "see `max_body_bytes` and `max_upload_bytes` in the server's configura
 
 
 class BodyLimit:
-    """Two limits: files in a form go to the disk as they come, everything else into memory."""
+    """Two limits in bytes: one for bodies in memory, one for forms, whose files go to the disk."""
 
-    def __init__(self, most: int, most_uploaded: int, remedy: str = _REMEDY) -> None:
-        """Allow so many bytes, and so many in a form with files; `remedy` is for who has more."""
-        self.most = most
-        self._most_uploaded = most_uploaded
+    def __init__(self, max_bytes: int, max_upload_bytes: int, remedy: str = _REMEDY) -> None:
+        """`remedy` ends the message for a client that sends more."""
+        self.max_bytes = max_bytes
+        self._max_upload_bytes = max_upload_bytes
         self._remedy = remedy
 
-    def of(self, headers: Mapping[bytes, bytes]) -> int:
-        """Return how many bytes the body of this request may have."""
+    def _limit_for(self, headers: Mapping[bytes, bytes]) -> int:
         form = headers.get(b"content-type", b"").lower().startswith(b"multipart/form-data")
-        return self._most_uploaded if form else self.most
+        return self._max_upload_bytes if form else self.max_bytes
 
-    def refusal(self, headers: Mapping[bytes, bytes]) -> Problem | None:
-        """Refuse a body that is announced as too large, before any of it is read."""
+    def check_length(self, headers: Mapping[bytes, bytes]) -> Problem | None:
+        """Refuse a body by its `Content-Length`, before it is read."""
         length = headers.get(b"content-length", b"")
-        if length.isdigit() and int(length) > (limit := self.of(headers)):
+        if length.isdigit() and int(length) > (limit := self._limit_for(headers)):
             return problem_from(BodyTooLargeError(self._text(limit)))
         return None
 
-    def counting(
-        self, receive: Receive, headers: Mapping[bytes, bytes], http_version: str
-    ) -> Receive:
-        """Stop a body of unknown length once it is too large.
+    def apply(self, receive: Receive, headers: Mapping[bytes, bytes], http_version: str) -> Receive:
+        """Return a `receive` that stops a body without `Content-Length` when it is too large.
 
-        One of known length needs no counting: the web server keeps to what was announced, and in
-        HTTP/1 a request without either header has no body (RFC 9112, section 6.3).
+        A body with `Content-Length` needs no count: the web server keeps to that length. In HTTP/1,
+        a request without that and `Transfer-Encoding` has no body (RFC 9112, section 6.3).
         """
         if b"content-length" in headers:
             return receive
         if b"transfer-encoding" not in headers and http_version.startswith("1"):
             return receive
-        limit = self.of(headers)
+        limit = self._limit_for(headers)
         size = 0
 
-        async def counted() -> Message:
+        async def receive_counted() -> Message:
             nonlocal size
             message = await receive()
             size += len(message.get("body", b""))
             if size > limit:
-                # FastAPI lets errors of this class alone through while it reads a body.
+                # The only class of errors that FastAPI does not replace while it reads a body.
                 raise HTTPException(413, self._text(limit))
             return message
 
-        return counted
+        return receive_counted
 
     def _text(self, limit: int) -> str:
         return (

@@ -1,4 +1,4 @@
-"""The page on which a person in front of a browser shows a token or a password."""
+"""The page on which a user of a browser signs in with a token or a password."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ const form = document.querySelector("form");
 form.addEventListener("submit", async (event) => {
   event.preventDefault();
   const fields = Object.fromEntries(new FormData(form));
-  const given = fields.name ? {name: fields.name, password: fields.secret} : {token: fields.secret};
-  const answer = await fetch(form.dataset.session, {
+  const login = fields.name ? {name: fields.name, password: fields.secret} : {token: fields.secret};
+  const response = await fetch(form.dataset.session, {
     method: "POST",
     headers: {"Content-Type": "application/json"},
-    body: JSON.stringify(given),
+    body: JSON.stringify(login),
   });
-  if (answer.ok) {
+  if (response.ok) {
     location.reload();
   } else {
-    const problem = await answer.json().catch(() => ({detail: "The server did not answer."}));
+    const problem = await response.json().catch(() => ({detail: "No answer: try again."}));
     document.querySelector("output").textContent = problem.detail;
   }
 });
@@ -40,15 +40,15 @@ _PAGE = """\
 <html lang="en">
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width">
-<title>LabThings: who are you?</title>
+<title>LabThings: sign in</title>
 <style>{style}</style>
-<h1>Who are you?</h1>
-<p>This server moves real instruments, so it asks. A token is made on the server's computer with
-<code>labthings-server token create</code>.</p>
+<h1>Sign in</h1>
+<p>This server controls instruments and requires a token or password. To make a token, run
+<code>labthings-server token create</code> on the server's computer.</p>
 <form data-session="{session}">
-<label>Token, or password <input name="secret" type="password" required autofocus></label>
-<label>Name, if it is a password <input name="name" autocomplete="username"></label>
-<button>Go on</button>
+<label>Token or password <input name="secret" type="password" required autofocus></label>
+<label>Name (only with a password) <input name="name" autocomplete="username"></label>
+<button>Sign in</button>
 <output></output>
 </form>
 <script>{script}</script>
@@ -67,14 +67,14 @@ _POLICY = (
 
 
 def wants_page(method: str, headers: Mapping[bytes, bytes]) -> bool:
-    """Whether a person looks at the answer: a browser that opens a page."""
+    """Return True if a browser opens a page, so that a user sees the response."""
     if method != "GET" or b"text/html" not in headers.get(b"accept", b""):
         return False
     return headers.get(b"sec-fetch-mode", b"navigate") == b"navigate"
 
 
 def login_page(session_path: str) -> tuple[bytes, str, dict[str, str]]:
-    """Return the page, its media type and its headers; it loads nothing from anywhere."""
+    """Return the page, its media type and its headers; the page loads no other files."""
     session = html.escape(json.dumps(session_path)[1:-1], quote=True)
     text = _PAGE.format(style=_STYLE, script=_SCRIPT, session=session)
     return text.encode(), "text/html; charset=utf-8", {"Content-Security-Policy": _POLICY}

@@ -1,4 +1,4 @@
-"""What a request is about, by its path."""
+"""The Thing and affordance that a request is about, by its path."""
 
 from __future__ import annotations
 
@@ -14,34 +14,33 @@ if TYPE_CHECKING:
 
 
 class RequestTarget(NamedTuple):
-    """The name of a Thing, None for what belongs to none, and what of it."""
+    """The name of a Thing, or None, and the rest of the path below it."""
 
     thing: str | None
     part: str
 
 
 class RequestTargets:
-    """Finds the Thing of a path; Things are added from any thread, looked for from any."""
+    """Finds the Thing for a path; any thread may add Things and look them up."""
 
     def __init__(self, manager: ActionManager, prefix: str) -> None:
-        """Know no Things yet."""
         self._manager = manager
-        self._runs = f"{prefix}{ACTION_INVOCATIONS_PATH}/"
-        self._names: dict[str, str] = {}  # by path; replaced, never changed
+        self._invocations = f"{prefix}{ACTION_INVOCATIONS_PATH}/"
+        self._names: dict[str, str] = {}  # path → name; replaced, never changed
 
     def add(self, thing: Thing) -> None:
-        """Know a Thing by its path."""
+        """Add a Thing with its path."""
         self._names = {**self._names, thing.path: thing.name}
 
-    def of(self, path: str) -> RequestTarget:
-        """Return what a path, without the root path, is about."""
+    def find(self, path: str) -> RequestTarget:
+        """Return the target of a path without the root path."""
         end = len(path)
         while (end := path.rfind("/", 0, end)) >= 0:
             name = self._names.get(path[: end + 1])
             if name is not None:
                 return RequestTarget(name, path[end + 1 :])
-        if path.startswith(self._runs):
-            id = path.removeprefix(self._runs).partition("/")[0]
+        if path.startswith(self._invocations):
+            id = path.removeprefix(self._invocations).partition("/")[0]
             return RequestTarget(self._thing_of_invocation(id), id)
         return RequestTarget(None, path)
 

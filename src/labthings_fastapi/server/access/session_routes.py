@@ -1,4 +1,4 @@
-"""Exchange a token for a cookie: browsers can send no header with images and streams."""
+"""`/session`: exchange a token for a cookie, because images and streams cannot send headers."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from labthings_fastapi.problems import message_problem
+from labthings_fastapi.request_location import root_path
 from labthings_fastapi.routes import ProblemRoute, problem_response
 from labthings_fastapi.security.authentication import NamePassword
 from labthings_fastapi.security.sessions import SESSION_SECONDS
 
-from .rejections import unknown_actor
+from .refusals import unauthenticated
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from labthings_fastapi.security.credentials import Credential
     from labthings_fastapi.security.roles import Actor
 
-    from .policy import AccessPolicy
+    from .authentication import Authentication
 
 
 class Login(BaseModel):
@@ -34,69 +35,63 @@ class Login(BaseModel):
 
 
 class WhoAmI(BaseModel):
-    """The actor that the server takes a client for."""
+    """The actor of a client, with its role and the roles for single Things."""
 
     name: str | None
     role: str
     things: dict[str, str]
 
 
-_WHO: dict[int | str, dict[str, Any]] = {200: {"model": WhoAmI, "description": "Who you are"}}
+_WHO: dict[int | str, dict[str, Any]] = {200: {"model": WhoAmI, "description": "The actor"}}
 _REFUSED: dict[int | str, dict[str, Any]] = {
     204: {"description": "The cookie is set"},
     401: {"description": "No valid token or password"},
-    409: {"description": "This server asks nobody who they are"},
+    409: {"description": "The server has no authentication"},
 }
 
 
-def attach(access: AccessPolicy, app: FastAPI, prefix: str) -> None:
+def attach(authentication: Authentication, app: FastAPI, prefix: str) -> None:
     """Add `/session` to the server's app."""
     router = APIRouter(route_class=ProblemRoute, tags=["server"])
-    cookie = access.authentication.authenticator.cookie
+    authenticator = authentication.authenticator
+
+    def cookie_path(request: Request) -> str:
+        return f"{root_path(request.scope)}{prefix}/"
 
     @router.post(
         "/session", name="begin_session", status_code=204, responses=_REFUSED, response_model=None
     )
     async def begin_session(request: Request, login: Login | None = None) -> Response:
-        """Show a token or a password, in the body or as `Authorization`; the answer is a cookie."""
-        if not access.required:
-            return problem_response(
-                message_problem(
-                    "no-authentication",
-                    "There is nothing to show",
-                    409,
-                    "This server asks nobody who they are, so it needs no sessions.",
-                ).at(request.url.path)
-            )
-        found = await _credential(access, request, login)
-        if found is None:
-            refusal = unknown_actor(tried=True, passwords=access.authentication.passwords)
+        """Sign in with a token or password, in the body or in `Authorization`; sets a cookie."""
+        if not authentication.required:
+            return problem_response(_NO_AUTHENTICATION.at(request.url.path))
+        credential = await _credential(authentication, request, login)
+        if credential is None:
+            refusal = unauthenticated(invalid=True, passwords=authentication.passwords)
             return problem_response(refusal.at(request.url.path))
-        answer = Response(status_code=204, headers={"Cache-Control": "no-store"})
-        answer.set_cookie(
-            cookie,
-            access.authentication.authenticator.sessions.begin(found.hash),
+        response = Response(status_code=204, headers={"Cache-Control": "no-store"})
+        response.set_cookie(
+            authenticator.cookie,
+            authenticator.sessions.begin(credential.hash),
             max_age=SESSION_SECONDS,
-            path=f"{request.scope.get('root_path', '').rstrip('/')}{prefix}/",
+            path=cookie_path(request),
             secure=request.url.scheme == "https",
             httponly=True,
             samesite="strict",
         )
-        return answer
+        return response
 
     @router.delete("/session", name="end_session", status_code=204, response_class=Response)
     async def end_session(request: Request) -> Response:
-        """Forget the cookie, here and in the browser."""
-        access.authentication.authenticator.sessions.end(request.cookies.get(cookie, ""))
-        answer = Response(status_code=204)
-        answer.delete_cookie(
-            cookie, path=f"{request.scope.get('root_path', '').rstrip('/')}{prefix}/"
-        )
-        return answer
+        """Sign out: delete the session on the server, and the cookie in the browser."""
+        authenticator.sessions.end(request.cookies.get(authenticator.cookie, ""))
+        response = Response(status_code=204)
+        response.delete_cookie(authenticator.cookie, path=cookie_path(request))
+        return response
 
     @router.get("/session", name="who_am_i", responses=_WHO)
     async def who_am_i(request: Request) -> WhoAmI:
-        """Say whom the server takes you for; without authentication everybody may do everything."""
+        """Send the actor of this client; without authentication, every client has all rights."""
         actor: Actor | None = request.scope.get("labthings.actor")
         if actor is None:
             return WhoAmI(name=None, role="admin", things={})
@@ -105,13 +100,21 @@ def attach(access: AccessPolicy, app: FastAPI, prefix: str) -> None:
     app.include_router(router, prefix=prefix)
 
 
+_NO_AUTHENTICATION = message_problem(
+    "no-authentication",
+    "The server has no authentication",
+    409,
+    "This server has no authentication, so clients need no session.",
+)
+
+
 async def _credential(
-    access: AccessPolicy, request: Request, login: Login | None
+    authentication: Authentication, request: Request, login: Login | None
 ) -> Credential | None:
     if login is not None and login.token is not None:
-        return await access.authentication.check(f"Bearer {login.token}")
+        return await authentication.check(f"Bearer {login.token}")
     if login is not None and login.name is not None:
         pair = NamePassword(login.name, login.password or "")
-        return await access.authentication.check_password(pair)
+        return await authentication.check_password(pair)
     authorization = request.headers.get("authorization")
-    return await access.authentication.check(authorization) if authorization is not None else None
+    return await authentication.check(authorization) if authorization is not None else None

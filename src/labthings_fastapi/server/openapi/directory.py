@@ -1,27 +1,21 @@
-"""The directory of Things, and the events of the whole server, in the OpenAPI document."""
+"""The directory of Things, and the events of the server, in the OpenAPI document."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from .responses import NOT_MODIFIED, answers, content
+from .responses import LAST_EVENT_ID, NOT_MODIFIED, answers, content
 
 Json = dict[str, Any]
 
 _THING: Json = {"type": "object"}
-_LAST_ID = {
-    "name": "Last-Event-ID",
-    "in": "header",
-    "description": "Begin after this event.",
-    "schema": {"type": "string"},
-}
 
 
 def directory_paths(prefix: str) -> Json:
-    """Describe the URLs of the directory."""
+    """Describe the URLs of the directory, and the stream of all events."""
     base = f"{prefix}/directory"
-    described = content("The directory's Thing Description", _THING, "application/td+json")
-    listed = content(
+    description = content("The directory's Thing Description", _THING, "application/td+json")
+    list_of_things = content(
         "Thing Descriptions", {"type": "array", "items": _THING}, "application/ld+json"
     )
     one = content("The Thing Description", _THING, "application/td+json")
@@ -35,20 +29,16 @@ def directory_paths(prefix: str) -> Json:
     ]
     id = {"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}
     return {
-        "/.well-known/wot": _get("Describe the directory", "describe", described),
-        f"{base}/things": _get("List all Thing Descriptions", "things", listed, pages),
-        f"{base}/things/{{id}}": _get("Give one Thing Description", "thing", one, [id], "404"),
-        f"{base}/events": _stream("Hear of Things that are added", "directory.events", "directory"),
+        "/.well-known/wot": _get("Describe the directory", "describe", description),
+        f"{base}/things": _get("List all Thing Descriptions", "things", list_of_things, pages),
+        f"{base}/things/{{id}}": _get("Get one Thing Description", "thing", one, [id], "404"),
+        f"{base}/events": _stream("Follow additions of Things", "directory.events", "directory"),
+        f"{prefix}/events": _stream("Follow everything", "server.events", "server"),
     }
 
 
-def events_path(prefix: str) -> Json:
-    """Describe the URL of all that happens on the server."""
-    return {f"{prefix}/events": _stream("Hear of all that happens", "server.events", "server")}
-
-
 def _get(
-    summary: str, name: str, answer: Json, parameters: list[Json] | None = None, *problems: str
+    summary: str, name: str, response: Json, parameters: list[Json] | None = None, *problems: str
 ) -> Json:
     return {
         "get": {
@@ -56,7 +46,7 @@ def _get(
             "summary": summary,
             "operationId": f"directory.{name}",
             "parameters": parameters or [],
-            "responses": answers({"200": answer, "304": NOT_MODIFIED}, *problems),
+            "responses": answers({"200": response, "304": NOT_MODIFIED}, *problems),
         }
     }
 
@@ -68,7 +58,7 @@ def _stream(summary: str, name: str, tag: str) -> Json:
             "tags": [tag],
             "summary": summary,
             "operationId": name,
-            "parameters": [_LAST_ID],
+            "parameters": [LAST_EVENT_ID],
             "responses": answers({"200": events}),
         }
     }

@@ -1,18 +1,17 @@
-"""The OpenAPI document: FastAPI's own routes, the Things, and all that can go wrong."""
+"""The OpenAPI document: FastAPI's own routes, the Things, and all problems."""
 
 from __future__ import annotations
 
 import copy
 import threading
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 
 from labthings_fastapi.server.routes import VERSION
 
-from .components import Components
-from .directory import directory_paths, events_path
-from .responses import PROBLEM_SCHEMA, say_what_goes_wrong
+from .directory import directory_paths
+from .responses import PROBLEM_SCHEMA, Components, add_problems
 from .things import ACTION_STATUS, thing_paths
 
 if TYPE_CHECKING:
@@ -20,106 +19,98 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-    from labthings_fastapi.server.access.policy import AccessPolicy
+    from labthings_fastapi.server.access.authentication import Authentication
     from labthings_fastapi.thing import Thing
 
 Json = dict[str, Any]
 
 
-class Holder(Protocol):
-    """What has Things: a `ThingServer`."""
-
-    @property
-    def things(self) -> Mapping[str, Thing]:
-        """The Things by name."""
-
-    @property
-    def api_prefix(self) -> str:
-        """What comes before every path."""
-
-    @property
-    def access(self) -> AccessPolicy:
-        """Whom the server lets in."""
-
-
 class ThingsAPI(FastAPI):
     """A FastAPI app whose OpenAPI document also describes Things.
 
-    Call `describe_anew` when a Thing is added. The document may be asked for in any thread.
+    Call `discard_document` when a Thing is added. Any thread may read the document.
     """
 
-    def __init__(self, holder: Holder, **options: Any) -> None:
-        """Describe the Things of `holder`."""
+    def __init__(
+        self,
+        things: Callable[[], Mapping[str, Thing]],
+        authentication: Authentication,
+        prefix: str,
+        **options: Any,
+    ) -> None:
+        """Describe the Things that `things` returns; `prefix` is the server's `api_prefix`."""
         # FastAPI's own page would load scripts from another host: see `docs_page`.
         super().__init__(
-            title="LabThings", version=VERSION, docs_url=None, redoc_url=None, **options
+            title="LabThings",
+            version=VERSION,
+            docs_url=None,
+            redoc_url=None,
+            openapi_url=f"{prefix}/openapi.json",
+            **options,
         )
-        self._holder = holder
+        self._things = things
+        self._authentication = authentication
+        self._prefix = prefix
         self._lock = threading.Lock()  # guards the next, and the document that goes with it
-        self._additions = 0
-        self._entered: ASGIApp = super().__call__
+        self._discarded = 0
+        self._wrapped: ASGIApp = super().__call__
 
-    def guard(self, door: Callable[[ASGIApp], ASGIApp]) -> None:
-        """Let everything that comes in pass `door` first, also before middleware added later.
-
-        `door` is given the app as it was, and returns what to call in its place.
-        """
-        self._entered = door(super().__call__)
+    def wrap(self, middleware: Callable[[ASGIApp], ASGIApp]) -> None:
+        """Put a middleware around the app, outside of all that `add_middleware` ever adds."""
+        self._wrapped = middleware(self._wrapped)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection."""
-        # A coroutine, by which servers know ASGI 3: what is entered is a plain function.
-        await self._entered(scope, receive, send)
+        await self._wrapped(scope, receive, send)
 
-    def describe_anew(self) -> None:
-        """Have the document written anew when somebody asks next; any thread."""
+    def discard_document(self) -> None:
+        """Write the document anew when it is read next; any thread."""
         with self._lock:
-            self._additions += 1
+            self._discarded += 1
             self.openapi_schema = None
 
     def openapi(self) -> Json:
-        """Return the document, written once until `openapi_schema` is dropped."""
+        """Return the document, which is kept until `openapi_schema` is None."""
         document = self.openapi_schema
         if document is None:
-            additions = self._additions
-            document = self._written()
+            discarded = self._discarded
+            document = self._write_document()
             with self._lock:
-                if additions == self._additions:  # otherwise a Thing may be missing in it
+                if discarded == self._discarded:  # otherwise a new Thing may be missing
                     self.openapi_schema = document
         return document
 
-    def _written(self) -> Json:
-        # By a twin: FastAPI keeps its part of the document where others would take it for whole.
-        twin = copy.copy(self)
-        twin.openapi_schema = None
-        document = super(ThingsAPI, twin).openapi()
+    def _write_document(self) -> Json:
+        # With a copy of the app: FastAPI keeps its part of the document in `openapi_schema`, where
+        # other threads would take it for the whole document.
+        app = copy.copy(self)
+        app.openapi_schema = None
+        document = super(ThingsAPI, app).openapi()
         schemas = document.setdefault("components", {}).setdefault("schemas", {})
         schemas |= {"Problem": PROBLEM_SCHEMA, "ActionStatus": ACTION_STATUS}
         components = Components(schemas)
-        for thing in self._holder.things.values():
+        for thing in self._things().values():
             document["paths"].update(thing_paths(thing, components))
-        prefix = self._holder.api_prefix
-        document["paths"].update(directory_paths(prefix) | events_path(prefix))
-        say_what_goes_wrong(document)
-        security_schemes(document, self._holder.access, prefix)
+        document["paths"].update(directory_paths(self._prefix))
+        add_problems(document)
+        if self._authentication.required:
+            _add_security_schemes(document, self._authentication, self._prefix)
         return document
 
 
-def security_schemes(document: Json, access: AccessPolicy, prefix: str) -> None:
-    """Say how clients prove who they are; nothing is said where nobody is asked."""
-    if not access.required:
-        return
-    found: Json = {
-        scheme: {"type": "http", "scheme": scheme} for scheme in access.authentication.schemes
+def _add_security_schemes(document: Json, authentication: Authentication, prefix: str) -> None:
+    """Describe how clients authenticate; POST and DELETE of `/session` need no authentication."""
+    schemes: Json = {
+        scheme: {"type": "http", "scheme": scheme} for scheme in authentication.schemes
     }
-    found["session"] = {
+    schemes["session"] = {
         "type": "apiKey",
         "in": "cookie",
-        "name": access.authentication.authenticator.cookie,
-        "description": f"What `POST {prefix}/session` sets in a browser.",
+        "name": authentication.authenticator.cookie,
+        "description": f"The cookie that `POST {prefix}/session` sets in a browser.",
     }
-    document["components"]["securitySchemes"] = found
-    document["security"] = [{name: []} for name in found]
+    document["components"]["securitySchemes"] = schemes
+    document["security"] = [{name: []} for name in schemes]
     for operation in document["paths"][f"{prefix}/session"].values():
         if operation["operationId"].startswith(("begin_session", "end_session")):
             operation["security"] = []

@@ -1,31 +1,35 @@
-"""What the OpenAPI document says of answers: those that are good, and once, all that go wrong."""
+"""The parts of the OpenAPI document that operations share: schemas, responses and problems."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from labthings_fastapi.problems import PROBLEM_MEDIA_TYPE
 
+if TYPE_CHECKING:
+    from labthings_fastapi.schemas.values import ValueSchema
+
 Json = dict[str, Any]
 METHODS = frozenset({"get", "put", "post", "delete", "patch", "head", "options"})
+_SCHEMAS = "#/components/schemas/"
 PROBLEM_REF = {"$ref": "#/components/schemas/Problem"}
-_HTTP_ERROR = "HTTPValidationError"  # FastAPI's own form of a 422, which is never sent here
+_HTTP_ERROR = "HTTPValidationError"  # FastAPI's form of a 422, which this server does not send
 
 _TEXTS = {
-    "400": "The request cannot be read",
-    "401": "Who asks is not known",
-    "403": "Who asks may not do this, or the request comes from another site's page",
-    "404": "There is no such thing here",
-    "405": "What is here cannot be written",
-    "406": "What is here cannot be followed",
+    "400": "The request is malformed",
+    "401": "Not authenticated",
+    "403": "Forbidden by the role, or sent by a web page of another origin",
+    "404": "Not found",
+    "405": "The method is not allowed: a read-only property, for example",
+    "406": "The property is not observable",
     "409": "Busy, locked, or already finished",
     "413": "The body is too large",
-    "415": "The body is not called JSON",
-    "421": "The server is not known by this host name",
-    "422": "A value is not valid; `errors` lists what is wrong and where",
+    "415": "Content-Type must be application/json",
+    "421": "The host name is not a name of this server",
+    "422": "A value is not valid; `errors` has the reason and location of each error",
     "431": "The headers are too large",
     "500": "The code of the Thing failed",
-    "503": "Too much at once, not ready, or not connected",
+    "503": "Overloaded, not ready, or not connected",
     "507": "No space is left to store this",
 }
 _HEADERS = {
@@ -34,14 +38,14 @@ _HEADERS = {
     "503": ("Retry-After", {"type": "integer", "minimum": 0}),
 }
 _ANY = ("400", "401", "403", "413", "421", "431", "500", "503")
-"""What the server may answer before it looks at what is asked, or when code of a Thing fails."""
+"""Problems of every operation: of the access checks, of overload, and of code of the Thing."""
 WRITING = ("409", "415", "422", "507")
-"""What else may go wrong where a value or an input is sent."""
+"""Further problems of operations that take a value or an input."""
 
-NOT_MODIFIED: Json = {"description": "The client has it already, as `If-None-Match` says"}
+NOT_MODIFIED: Json = {"description": "Not modified: `If-None-Match` has the current ETag"}
 PROBLEM_SCHEMA: Json = {
     "type": "object",
-    "description": "What went wrong (RFC 9457).",
+    "description": "Problem details (RFC 9457).",
     "properties": {
         "type": {"type": "string"},
         "title": {"type": "string"},
@@ -55,42 +59,42 @@ PROBLEM_SCHEMA: Json = {
 
 
 def content(text: str, schema: Json, media_type: str = "application/json") -> Json:
-    """Describe an answer that has a body."""
+    """Describe a response with a body."""
     return {"description": text, "content": {media_type: {"schema": schema}}}
 
 
 def problem(code: str) -> Json:
-    """Refer to the description of what goes wrong with this status."""
+    """Return a reference to the problem with this status."""
     return {"$ref": f"#/components/responses/Problem{code}"}
 
 
 def answers(good: Json, *codes: str) -> Json:
-    """Describe all answers of an operation, but for the problems that any operation may have."""
+    """Return the responses of an operation, without the problems of every operation."""
     return good | {code: problem(code) for code in codes}
 
 
-def say_what_goes_wrong(document: Json) -> None:
-    """Describe every problem once, and name those that any operation may have at each.
+def add_problems(document: Json) -> None:
+    """Describe every problem once, and refer to those of every operation at each operation.
 
-    What an operation says of its own problems stays, also what a user's endpoint says.
+    Descriptions that an operation has already stay, also those of endpoints of users.
     """
-    described = document["components"].setdefault("responses", {})
+    problems = document["components"].setdefault("responses", {})
     for code in _TEXTS:
-        described[f"Problem{code}"] = _described(code)
+        problems[f"Problem{code}"] = _problem(code)
     for item in document["paths"].values():
         for method in METHODS & item.keys():
-            found: Json = item[method]["responses"]
-            for code, answer in found.items():
+            responses: Json = item[method]["responses"]
+            for code, answer in responses.items():
                 if code >= "400" and "$ref" not in answer and _is_fastapis(answer):
                     answer["content"] = {PROBLEM_MEDIA_TYPE: {"schema": PROBLEM_REF}}
             for code in _ANY:
-                found.setdefault(code, problem(code))
-            item[method]["responses"] = dict(sorted(found.items()))
+                responses.setdefault(code, problem(code))
+            item[method]["responses"] = dict(sorted(responses.items()))
     for unused in (_HTTP_ERROR, "ValidationError"):
         document["components"]["schemas"].pop(unused, None)
 
 
-def _described(code: str) -> Json:
+def _problem(code: str) -> Json:
     answer = content(_TEXTS[code], PROBLEM_REF, PROBLEM_MEDIA_TYPE)
     if code in _HEADERS:
         name, schema = _HEADERS[code]
@@ -99,5 +103,51 @@ def _described(code: str) -> Json:
 
 
 def _is_fastapis(answer: Json) -> bool:
-    """Whether an error has no body described, or FastAPI's own, which is never sent here."""
+    """Return True if an error has no body described, or the form of FastAPI, which is not sent."""
     return _HTTP_ERROR in str(answer.get("content", _HTTP_ERROR))
+
+
+LAST_EVENT_ID: Json = {
+    "name": "Last-Event-ID",
+    "in": "header",
+    "description": "Begin after this event.",
+    "schema": {"type": "string"},
+}
+_FOLLOWING_PARAMETERS = [
+    {
+        "name": "observe",
+        "in": "query",
+        "description": "Wait for the next value, a minute at most.",
+        "schema": {"type": "string", "enum": ["longpoll"]},
+    },
+    LAST_EVENT_ID,
+]
+
+
+def with_following(operation: Json) -> Json:
+    """Return a GET operation after adding the stream of server-sent events and the long poll."""
+    operation["parameters"] = [*operation.get("parameters", ()), *_FOLLOWING_PARAMETERS]
+    content_types = operation["responses"]["200"]["content"]
+    content_types["text/event-stream"] = {"schema": {"type": "string"}}
+    operation["responses"]["204"] = {"description": "Nothing happened while the request waited"}
+    return operation
+
+
+class Components:
+    """The named schemas of the document; a name that is taken gets a number."""
+
+    def __init__(self, schemas: Json) -> None:
+        self._schemas = schemas
+
+    def schema(self, values: ValueSchema[Any], mode: Any) -> Json:
+        """Return the JSON Schema of a type, and add the schemas to which it refers."""
+        suffix = ""
+        number = 1
+        while True:
+            schema, definitions = values.json_schema(mode, f"{_SCHEMAS}{{model}}{suffix}")
+            named = {f"{name}{suffix}": each for name, each in definitions.items()}
+            if all(self._schemas.get(name, each) == each for name, each in named.items()):
+                self._schemas.update(named)
+                return schema
+            number += 1
+            suffix = f"_{number}"

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .observation import following
-from .responses import NOT_MODIFIED, PROBLEM_REF, WRITING, answers, content
+from .responses import NOT_MODIFIED, PROBLEM_REF, WRITING, answers, content, with_following
 
 if TYPE_CHECKING:
     from labthings_fastapi.descriptors.action import ActionDescriptor
@@ -13,10 +12,10 @@ if TYPE_CHECKING:
     from labthings_fastapi.descriptors.property import BaseProperty
     from labthings_fastapi.thing import Thing
 
-    from .components import Components
+    from .responses import Components
 
 Json = dict[str, Any]
-_RUN_ID = {
+_INVOCATION_ID = {
     "name": "id",
     "in": "path",
     "required": True,
@@ -25,20 +24,20 @@ _RUN_ID = {
 _KEY = {
     "name": "Idempotency-Key",
     "in": "header",
-    "description": "The same key and input within 24 hours give back the same run.",
+    "description": "The same key and input within 24 hours return the same invocation.",
     "schema": {"type": "string", "minLength": 1, "maxLength": 255},
 }
 _PREFER = {
     "name": "Prefer",
     "in": "header",
-    "description": "`wait=N`: wait up to N seconds (60 at most) for the run to end.",
+    "description": "`wait=N`: wait N seconds (60 at most) for the invocation to end.",
     "schema": {"type": "string"},
 }
 _STATUS = {"$ref": "#/components/schemas/ActionStatus"}
-_LOCATION = {"Location": {"description": "The run", "schema": {"type": "string"}}}
+_LOCATION = {"Location": {"description": "The URL of the invocation", "schema": {"type": "string"}}}
 ACTION_STATUS: Json = {
     "type": "object",
-    "description": "One run of an action (WoT Profiles).",
+    "description": "One invocation of an action (WoT Profiles).",
     "properties": {
         "status": {"enum": ["pending", "running", "completed", "failed"]},
         "href": {"type": "string"},
@@ -65,7 +64,7 @@ def thing_paths(thing: Thing, components: Components) -> Json:
         paths[f"{thing.path}{name}"] = _event(thing, event, components)
     for name, action in thing.actions.items():
         paths[f"{thing.path}{name}"] = _action(thing, action, components)
-        paths[f"{thing.path}{name}/{{id}}"] = _run(thing, action)
+        paths[f"{thing.path}{name}/{{id}}"] = _invocation(thing, action)
     paths |= _all_of(thing, components)
     for item in paths.values():
         for operation in item.values():
@@ -74,10 +73,10 @@ def thing_paths(thing: Thing, components: Components) -> Json:
 
 
 def _texts(descriptor: Any) -> Json:
-    found = {"summary": descriptor.title}
+    texts = {"summary": descriptor.title}
     if descriptor.description and descriptor.description != descriptor.title:
-        found["description"] = descriptor.description
-    return found
+        texts["description"] = descriptor.description
+    return texts
 
 
 def _body(schema: Json, *, required: bool = True) -> Json:
@@ -101,7 +100,7 @@ def _property(thing: Thing, descriptor: BaseProperty[Any], components: Component
         "responses": answers({"200": read}, *(() if descriptor.is_observable else ("406",))),
     }
     if descriptor.is_observable:
-        following(get)
+        with_following(get)
     if descriptor.readonly:
         return {"get": get}
     put = {
@@ -115,9 +114,9 @@ def _property(thing: Thing, descriptor: BaseProperty[Any], components: Component
 
 def _reset(thing: Thing, descriptor: BaseProperty[Any]) -> Json:
     return {
-        "summary": f"Give {descriptor.name} its default back",
+        "summary": f"Reset {descriptor.name} to its default",
         "operationId": f"{thing.name}.{descriptor.name}.reset",
-        "responses": answers({"204": {"description": "It has its default"}}, *WRITING),
+        "responses": answers({"204": {"description": "The value is the default"}}, *WRITING),
     }
 
 
@@ -128,7 +127,7 @@ def _event(thing: Thing, event: EventDescriptor, components: Components) -> Json
         "operationId": f"{thing.name}.{event.name}.subscribe",
         "responses": answers({"200": content("The event's data, by long polling", data)}),
     }
-    return {"get": following(operation)}
+    return {"get": with_following(operation)}
 
 
 def _action(thing: Thing, action: ActionDescriptor[Any, Any, Any], components: Components) -> Json:
@@ -139,11 +138,13 @@ def _action(thing: Thing, action: ActionDescriptor[Any, Any, Any], components: C
             "204": {"description": "Done, without an output"},
         }
     else:
-        good = {"201": {**content("The run has been started", _STATUS), "headers": _LOCATION}}
+        good = {
+            "201": {**content("The invocation has been started", _STATUS), "headers": _LOCATION}
+        }
     post: Json = {
         **_texts(action),
         "operationId": f"{thing.name}.{action.name}.invoke",
-        # An emergency stop asks no journal first, so it knows no keys.
+        # An emergency stop does not wait for the journal, which keeps the keys.
         "parameters": ([] if action.stop else [_KEY]) + ([] if action.synchronous else [_PREFER]),
         "responses": answers(good, *WRITING),
     }
@@ -152,26 +153,26 @@ def _action(thing: Thing, action: ActionDescriptor[Any, Any, Any], components: C
         post["requestBody"] = _body(schema, required=action.requires_input)
     runs = {"type": "array", "items": {"type": "object"}}
     listing = {
-        "summary": f"List the runs of {action.name}",
+        "summary": f"List the invocations of {action.name}",
         "operationId": f"{thing.name}.{action.name}.runs",
         "responses": answers({"200": content("Summaries, newest last", runs)}),
     }
     return {"post": post, "get": listing}
 
 
-def _run(thing: Thing, action: ActionDescriptor[Any, Any, Any]) -> Json:
-    cancelled = {"204": {"description": "The run has been asked to stop"}}
+def _invocation(thing: Thing, action: ActionDescriptor[Any, Any, Any]) -> Json:
+    cancelled = {"204": {"description": "Cancellation is requested"}}
     return {
         "get": {
-            "summary": f"Show one run of {action.name}",
+            "summary": f"Get one invocation of {action.name}",
             "operationId": f"{thing.name}.{action.name}.query",
-            "parameters": [_RUN_ID, _PREFER],
-            "responses": answers({"200": content("The run", _STATUS)}, "404"),
+            "parameters": [_INVOCATION_ID, _PREFER],
+            "responses": answers({"200": content("The invocation", _STATUS)}, "404"),
         },
         "delete": {
-            "summary": f"Cancel one run of {action.name}",
+            "summary": f"Cancel one invocation of {action.name}",
             "operationId": f"{thing.name}.{action.name}.cancel",
-            "parameters": [_RUN_ID],
+            "parameters": [_INVOCATION_ID],
             "responses": answers(cancelled, "404", "409"),
         },
     }
@@ -187,7 +188,7 @@ def _all_of(thing: Thing, components: Components) -> Json:
     }
     values = content("Name → value", {"type": "object", "properties": read})
     some = {"type": "object", "properties": written, "additionalProperties": False}
-    runs = content("Action → its runs, newest first", {"type": "object"})
+    runs = content("Action → its invocations, newest first", {"type": "object"})
     event = content("Event → its data, by long polling", {"type": "object"})
     get = {
         "summary": "Read all properties",
@@ -195,23 +196,23 @@ def _all_of(thing: Thing, components: Components) -> Json:
         "responses": answers({"200": values}),
     }
     put = {
-        "summary": "Write several properties, all or nothing",
+        "summary": "Write several properties: all of them or none",
         "operationId": f"{thing.name}.properties.write",
         "requestBody": _body(some),
         "responses": answers({"204": {"description": "All are set"}}, "404", "405", *WRITING),
     }
     query = {
-        "summary": "List the runs of all actions",
+        "summary": "List the invocations of all actions",
         "operationId": f"{thing.name}.actions.query",
         "responses": answers({"200": runs}),
     }
     subscribe = {
-        "summary": "Hear of all events",
+        "summary": "Subscribe to all events",
         "operationId": f"{thing.name}.events.subscribe",
         "responses": answers({"200": event}),
     }
     return {
-        f"{thing.path}properties": {"get": following(get), "put": put},
+        f"{thing.path}properties": {"get": with_following(get), "put": put},
         f"{thing.path}actions": {"get": query},
-        f"{thing.path}events": {"get": following(subscribe)},
+        f"{thing.path}events": {"get": with_following(subscribe)},
     }

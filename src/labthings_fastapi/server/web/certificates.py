@@ -1,10 +1,11 @@
-"""A server's own certificate, which it signs itself: made on first use, renewed in time."""
+"""A server's own self-signed certificate: made on first use, renewed before it expires."""
 
 from __future__ import annotations
 
 import ipaddress
 import re
 import socket
+import ssl
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from importlib.util import find_spec
@@ -26,24 +27,25 @@ CERTIFICATE: Final = "certificate.pem"
 KEY: Final = "private-key.pem"
 VALIDITY: Final = timedelta(days=730)  # Apple's systems refuse more than 825 days
 RENEWAL: Final = timedelta(days=30)
-SLOW_CLOCKS: Final = timedelta(days=1)
+CLOCK_TOLERANCE: Final = timedelta(days=1)
+"""How far the clock of a client may be behind when the certificate is new."""
 _DNS_NAME = re.compile(
     r"(\*\.)?([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?"
 )
 
 
 class CertificateError(LabThingsError, ValueError):
-    """A certificate or its private key cannot be used; the message says what to do."""
+    """A certificate or its private key cannot be used; the message names the remedy."""
 
 
 @dataclass(frozen=True, slots=True)
 class OwnCertificate:
-    """A certificate in the settings folder, and what one wants to know of it."""
+    """A certificate in the settings folder."""
 
     certificate: Path
     key: Path
     names: tuple[str, ...]
-    """Host names and addresses for which it holds."""
+    """Host names and addresses for which the certificate is valid."""
     expires: datetime
     fingerprint: str
     """SHA-256 of the certificate, as browsers show it."""
@@ -56,14 +58,15 @@ def own_certificate(
     add_hosts: bool = False,
     now: datetime | None = None,
 ) -> OwnCertificate:
-    """Return the certificate in a settings folder; make it if there is none or it is about to end.
+    """Return the certificate in a settings folder; make one if it is missing or about to expire.
 
-    It holds for this computer under its usual names, and for `hosts` (names or addresses). If one
-    that is there lacks some of these, that is logged or, with `add_hosts`, it is made anew with
-    the names that it had: clients then have to trust the new one.
+    A new certificate is valid for the usual names of this computer, and for `hosts` (names or
+    addresses). If an existing certificate lacks some of the hosts, a warning is logged. With
+    `add_hosts` a new certificate with the old and the new names replaces it instead, and clients
+    have to trust the new one.
 
     Raises:
-        CertificateError: `cryptography` is missing, a name is none, or the files are not ours.
+        CertificateError: `cryptography` is missing, a host is not valid, or a file cannot be read.
         OSError: the folder cannot be written.
     """
     _check_cryptography()
@@ -72,50 +75,50 @@ def own_certificate(
     certificate, key = folder / FOLDER / CERTIFICATE, folder / FOLDER / KEY
     known: tuple[str, ...] = ()
     if certificate.exists():
-        found = _described(certificate, key)
+        found = _describe(certificate, key)
         missing = [name for name in wanted if name not in found.names]
-        reason = _reason_for_another(found, missing if add_hosts else [], now)
+        reason = _reason_to_replace(found, missing if add_hosts else [], now)
         if reason is None:
-            _warn_of(missing, found)
+            _warn_of_missing(missing, found)
             return found
         known = found.names
         LOGGER.warning(
-            "The certificate %s %s, so a new one takes its place: give it to clients that trust "
-            "the old one.",
+            "The certificate %s %s, so a new one replaces it. Give the new one to the clients that "
+            "trust the old one.",
             certificate,
             reason,
         )
     names = tuple(dict.fromkeys([*known, *usual_names(), *wanted]))
     _make(certificate, key, names, now)
-    return _described(certificate, key)
+    return _describe(certificate, key)
 
 
-def _warn_of(missing: Sequence[str], found: OwnCertificate) -> None:
+def _warn_of_missing(missing: Sequence[str], found: OwnCertificate) -> None:
     for name in missing:
         LOGGER.warning(
-            "The certificate %s does not name %s, so clients that go there refuse it: "
-            "`labthings-server cert --host %s` makes one that does.",
+            "The certificate %s does not name %s, so clients that use this name refuse it. "
+            "`labthings-server cert --host %s` makes a certificate that does.",
             found.certificate,
             name,
             name,
         )
 
 
-def _reason_for_another(found: OwnCertificate, missing: Sequence[str], now: datetime) -> str | None:
+def _reason_to_replace(found: OwnCertificate, missing: Sequence[str], now: datetime) -> str | None:
     if now >= found.expires - RENEWAL:
-        return f"{'ended' if found.expires <= now else 'ends'} on {found.expires:%Y-%m-%d}"
+        return f"{'expired' if found.expires <= now else 'expires'} on {found.expires:%Y-%m-%d}"
     if missing:
         return f"does not name {', '.join(missing)}"
     if not _belong_together(found.certificate, found.key):
-        return "has no private key that fits"
+        return "does not belong to its private key"
     return None
 
 
 def checked_name(host: str) -> str:
-    """Return a host name or an IP address as a certificate holds it.
+    """Return a host name or an IP address in the form that certificates use.
 
     Raises:
-        CertificateError: it is neither.
+        CertificateError: `host` is neither.
     """
     try:
         return str(ipaddress.ip_address(host.strip("[]")))
@@ -127,26 +130,26 @@ def checked_name(host: str) -> str:
         name = ""
     if not _DNS_NAME.fullmatch(name) or len(name) > 253:
         raise CertificateError(
-            f"{host!r} is no host name and no IP address, so no certificate can hold for it. Give "
-            "what stands in the URL between `https://` and the port."
+            f"{host!r} is neither a host name nor an IP address. Give the part of the URL between "
+            "`https://` and the port."
         )
     return name
 
 
 def usual_names() -> list[str]:
-    """Return the names under which this computer is known, on itself and on its network."""
+    """Return the names of this computer, for itself and on its network."""
     found = ["localhost", "127.0.0.1", "::1"]
     host = socket.gethostname()
     for name in (host, f"{host.partition('.')[0]}.local", socket.getfqdn()):
         try:
             found.append(checked_name(name))
-        except CertificateError:  # computers may have names that no URL can hold
+        except CertificateError:  # a computer may have a name that is not valid in a URL
             continue
     return list(dict.fromkeys(found))
 
 
 def _make(certificate: Path, key: Path, names: Iterable[str], now: datetime) -> None:
-    """Write a new key (P-256) and a certificate for it, signed with itself (RFC 5280)."""
+    """Write a new private key (P-256) and a self-signed certificate (RFC 5280)."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
@@ -162,25 +165,17 @@ def _make(certificate: Path, key: Path, names: Iterable[str], now: datetime) -> 
     )
     identifier = x509.SubjectKeyIdentifier.from_public_key(public)
     issuer = x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier)
-    usage = dict.fromkeys(
-        (
-            *("content_commitment", "key_encipherment", "data_encipherment", "key_agreement"),
-            *("key_cert_sign", "crl_sign", "encipher_only", "decipher_only"),
-        ),
-        False,
-    )
-    made = (
+    built = (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(subject)
         .public_key(public)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - SLOW_CLOCKS)
+        .not_valid_before(now - CLOCK_TOLERANCE)
         .not_valid_after(now + VALIDITY)
         .add_extension(x509.SubjectAlternativeName(map(_general_name, names)), critical=False)
-        # Nobody who trusts it lets it speak for others: it can sign no further certificates.
+        # It cannot sign other certificates: to trust it means to trust this one server.
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(x509.KeyUsage(digital_signature=True, **usage), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .add_extension(identifier, critical=False)
         .add_extension(issuer, critical=False)
@@ -191,9 +186,9 @@ def _make(certificate: Path, key: Path, names: Iterable[str], now: datetime) -> 
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
     )
-    # Killed in between, the next start finds that they do not belong together.
+    # If the process is killed in between, the next start finds that they do not belong together.
     write_durably(key, pem, private=True)
-    write_durably(certificate, made.public_bytes(serialization.Encoding.PEM))
+    write_durably(certificate, built.public_bytes(serialization.Encoding.PEM))
 
 
 def _general_name(name: str) -> x509.GeneralName:
@@ -205,7 +200,7 @@ def _general_name(name: str) -> x509.GeneralName:
         return x509.DNSName(name)
 
 
-def _described(certificate: Path, key: Path) -> OwnCertificate:
+def _describe(certificate: Path, key: Path) -> OwnCertificate:
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes
 
@@ -214,8 +209,8 @@ def _described(certificate: Path, key: Path) -> OwnCertificate:
         held = read.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except (OSError, ValueError, x509.ExtensionNotFound) as error:
         raise CertificateError(
-            f"The certificate {certificate} cannot be read ({error}). Remove it, and a new one is "
-            "made; or name one of your own with --tls-cert and --tls-key."
+            f"The certificate {certificate} cannot be read ({error}). Remove the file, and the "
+            "next start makes a new one; or use your own with --tls-cert and --tls-key."
         ) from error
     addresses = [str(address) for address in held.get_values_for_type(x509.IPAddress)]
     return OwnCertificate(
@@ -228,21 +223,17 @@ def _described(certificate: Path, key: Path) -> OwnCertificate:
 
 
 def _belong_together(certificate: Path, key: Path) -> bool:
-    """Tell whether the files are a pair; not so if the process was killed between writing them."""
-    from cryptography import x509
-    from cryptography.hazmat.primitives.serialization import load_pem_private_key
-
     try:
-        named = x509.load_pem_x509_certificate(certificate.read_bytes()).public_key()
-        return load_pem_private_key(key.read_bytes(), None).public_key() == named
-    except (OSError, TypeError, ValueError):  # not ours, not readable, or with a password
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password="")
+    except OSError:  # also an SSLError; missing, not in PEM format, or with a password
         return False
+    return True
 
 
 def _check_cryptography() -> None:
     if find_spec("cryptography") is None:
         raise CertificateError(
-            "Making a certificate needs the package `cryptography`, which is not installed: "
-            "`pip install labthings-fastapi[tls]`. Or name a certificate that you have with "
-            "--tls-cert and --tls-key, for which nothing is needed."
+            "The package `cryptography`, which makes certificates, is not installed. Install the "
+            "extra `tls` of labthings-fastapi, or use your own certificate with --tls-cert and "
+            "--tls-key."
         )

@@ -1,7 +1,7 @@
-"""HTTP/1.1 as uvicorn speaks it, for clients that do not mean well.
+"""uvicorn's HTTP/1.1 protocol with limits on the size and the time of requests.
 
-This builds on the httptools protocol, which `uvicorn[standard]` always brings: the parser's
-callbacks say where in a request the client is.
+It builds on the httptools protocol, which `uvicorn[standard]` always installs: the parser's
+callbacks show how far the client has come with a request.
 """
 
 from __future__ import annotations
@@ -10,215 +10,213 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from websockets.http11 import MAX_LINE_LENGTH, MAX_NUM_HEADERS
 
 from labthings_fastapi.problems import Problem, message_problem
 
 from .connection_limits import (
     LOGGER,
-    LingeringClose,
-    WriteStallTimer,
-    answer_of,
+    MAX_LINGERING,
+    WriteStall,
+    close_after,
+    render_response,
     too_many_connections,
 )
-from .websocket_protocol import WebSocketProtocol
 
 if TYPE_CHECKING:
     import asyncio
 
-    from .connection_limits import Connections, ConnectionSlot
+    from .connection_limits import ConnectionLimits
+    from .limits import Limits
 
 
 class Stage(IntEnum):
-    """What a connection waits for."""
+    """What the server waits for on a connection."""
 
-    FIRST = 0
-    """The first byte."""
+    CONNECTED = 0
+    """The first byte of a request."""
     HEADERS = 1
     BODY = 2
-    ANSWER = 3
-    """Our answer; after that, another request."""
-
-
-# Up to Python 3.11, to look for one of these by its name costs five times what it does for a
-# variable; four times in each request.
-_HEADERS, _BODY, _ANSWER = Stage.HEADERS, Stage.BODY, Stage.ANSWER
+    RESPONSE = 3
+    """The app's response; then the next request."""
+    REFUSED = 4
+    """The client's end of the connection; what it still sends is dropped."""
 
 
 class HttpProtocol(HttpToolsProtocol):
-    """Keeps `Limits` of size and time, and answers what breaks them with problem details."""
+    """Keeps the limits of one connection. Used on the server's event loop only.
 
-    def __init__(
-        self,
-        *args: Any,
-        connections: Connections,
-        place: ConnectionSlot | None = None,
-        **kwargs: Any,
-    ) -> None:
-        """Speak HTTP on a connection that has its place already, or will ask for one."""
+    A request that breaks a limit is answered with problem details, then the connection is closed.
+    """
+
+    def __init__(self, *args: Any, limits: ConnectionLimits, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._shared = connections
-        self._limits = connections.limits
-        self._place = place
-        self._stage = Stage.FIRST
-        self._began = 0.0  # when the wait for the headers did
-        self._heard = 0.0  # when the last bytes came
-        self._idle_since: float | None = None
-        self._leaving = WriteStallTimer(self._limits.closing_seconds)
-        self._chunk_bytes = 0
-        self._first_bytes = 0  # of the chunk in which the request began, perhaps after another
-        self._header_bytes = 0  # of those that came after it
+        self._shared = limits
+        self._limits = limits.limits
+        self._stage = Stage.CONNECTED
+        self._stage_began = 0.0
+        self._last_data = 0.0
+        self._was_overdue = False
+        self._header_bytes = 0  # without those of the chunk in which the request begins
         self._refusal: Problem | None = None
+        self._write_stall = WriteStall()
 
-    # --- the transport's side -------------------------------------------------------------
+    # --- called by the transport ----------------------------------------------------------
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
-        """Begin, unless all places are taken."""
-        if self._place is None:
-            self._place = self._shared.admit(transport)
-        if self._place is None:
-            LingeringClose(self._shared, transport, None).say(answer_of(too_many_connections()))
-            return
+        """Accept the connection, or refuse it if there are too many."""
+        accepted = self._shared.accepts(transport, self.connections)
         super().connection_made(transport)
-        self._began = self._heard = self.loop.time()
-        self._shared.watch(self)
+        self._stage_began = self._last_data = self.loop.time()
+        if not accepted:
+            self._refuse(too_many_connections())
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """End, and leave the place to another."""
-        self._shared.unwatch(self)
-        if self._place is not None:
-            self._place.release()
+        """Tell the app that the client has gone."""
+        if self._stage is Stage.REFUSED:
+            self._shared.lingering -= 1
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Parse what came."""
-        self._heard = self.loop.time()
-        self._chunk_bytes = len(data)
-        if self._stage is _HEADERS:
+        """Parse a chunk of bytes; those of a refused connection are dropped."""
+        if self._stage is Stage.REFUSED:
+            return
+        self._last_data = self.loop.time()
+        if self._stage is Stage.HEADERS:
             self._header_bytes += len(data)
         super().data_received(data)
-        if self._stage is _HEADERS and self._header_bytes > self._limits.header_bytes:
-            self._refuse(self._too_large())
+        if self._stage is Stage.HEADERS and self._header_bytes > self._limits.header_bytes:
+            self._refuse(self._headers_too_large())
+        elif self._stage is Stage.RESPONSE and self._is_answered():
+            # Empty lines between two requests: they stop uvicorn's timer and begin no request.
+            self._begin_stage(Stage.CONNECTED)
 
     def handle_websocket_upgrade(self) -> None:
-        """Pass the connection on, with its place."""
+        """Hand the connection over to the WebSocket protocol, if that can read the handshake."""
+        # The parser of `websockets` has smaller limits than ours, and uvicorn has no answer when
+        # the parser fails. A browser sends the cookies of every server on the same host.
+        request_line = len("GET  HTTP/1.1\r\n") + len(self.url)
+        lines = [request_line, *(len(name) + len(value) + 4 for name, value in self.headers)]
+        if len(self.headers) > MAX_NUM_HEADERS or max(lines) > MAX_LINE_LENGTH:
+            self._refuse(_handshake_too_large())
+            return
         super().handle_websocket_upgrade()
-        upgraded = self.transport.get_protocol()
-        if not isinstance(upgraded, WebSocketProtocol):
-            return
-        if (wrong := upgraded.handshake_error) is not None:
-            # It has read less than HTTP takes, and would never answer.
-            upgraded.connection_lost(wrong)
-            self._refuse(_no_handshake(wrong))
-            return
-        self._shared.unwatch(self)
-        place, self._place = self._place, None
-        upgraded.begin(self._shared, place)
 
-    # --- the parser's side ----------------------------------------------------------------
+    # --- called by the parser -------------------------------------------------------------
 
     def on_message_begin(self) -> None:
-        """Note that a request begins."""
-        self._stage = _HEADERS
-        self._began = self._heard
-        self._idle_since = None
-        self._first_bytes = self._chunk_bytes
+        """Begin a request."""
+        self._begin_stage(Stage.HEADERS)
         self._header_bytes = 0
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        """Begin to answer, unless the headers are too large.
+        """Start the app, unless the headers are too large.
 
         Raises:
-            ValueError: they are; the parser stops, and `send_400_response` says it.
-            HttpParserInvalidURLError: the target is no path, as that of CONNECT; the same.
+            ValueError: they are; the parser stops, and uvicorn calls `send_400_response`.
+            HttpParserInvalidURLError: the target has no path, as that of CONNECT; the same.
         """
-        # Counted only if they might be: most requests come as one small piece.
-        if self._first_bytes + self._header_bytes > self._limits.header_bytes:
-            size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
-            if size > self._limits.header_bytes:
-                self._refusal = self._too_large()
-                raise ValueError("the headers are too large")
+        size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+        if size > self._limits.header_bytes:
+            self._refusal = self._headers_too_large()
+            raise ValueError("the headers are too large")
         super().on_headers_complete()
-        self._stage = _BODY  # not before: if that failed, there is no answer to this request
+        self._begin_stage(Stage.BODY)
 
     def on_message_complete(self) -> None:
-        """Note that the client waits for us now."""
-        self._stage = _ANSWER
+        """Wait for the app."""
+        self._begin_stage(Stage.RESPONSE)
         super().on_message_complete()
 
-    # --- when it takes too long, or is wrong ----------------------------------------------
+    def _begin_stage(self, stage: Stage) -> None:
+        self._stage = stage
+        self._stage_began = self._last_data
+        self._was_overdue = False
 
-    def check(self, now: float) -> None:
-        """End the connection if it has kept us waiting for too long."""
-        limits = self._limits
-        if self._leaving.takes_too_long(self.transport, now):
+    # --- limits of time -------------------------------------------------------------------
+
+    def check(self, now: float, limits: Limits) -> None:
+        """End the connection if the client is too slow; called about once a second."""
+        if self._write_stall.lasts(self.transport, now, limits.closing_seconds):
             self.transport.abort()
             return
-        match self._stage:
-            case Stage.FIRST if now - self._began > limits.header_seconds:
-                self.transport.close()  # browsers open connections in reserve: nothing to say
-            case Stage.HEADERS if now - self._began > limits.header_seconds:
-                self._refuse(_too_slow("headers", f"within {limits.header_seconds:g} s"))
-            case Stage.BODY:
-                if not self.transport.is_reading():
-                    self._heard = now  # our side is slow: nobody has taken what came before
-                elif now - self._heard > limits.body_seconds:
-                    self._refuse(
-                        _too_slow("body", f"and nothing came for {limits.body_seconds:g} s")
-                    )
-            case Stage.ANSWER if self._answered():
-                self._check_idle(now)
+        # Only the second time: if user code held up the event loop, what clients sent meanwhile is
+        # not late, but not read yet.
+        was_overdue, self._was_overdue = self._was_overdue, self._is_overdue(now)
+        if was_overdue and self._was_overdue:
+            self._end_slow_request()
 
-    def _check_idle(self, now: float) -> None:
-        """Close what uvicorn's timer does not: stray bytes between requests have stopped it."""
-        if self._idle_since is None:
-            self._idle_since = now
-        elif now - self._idle_since > self._limits.keep_alive_seconds + self._limits.header_seconds:
-            self.transport.close()
+    def _is_overdue(self, now: float) -> bool:
+        if self._stage is Stage.BODY:
+            if not self.transport.is_reading():
+                self._last_data = now  # the app has not read what came before
+            return now - self._last_data > self._limits.body_seconds
+        if self._stage is Stage.RESPONSE:
+            return False
+        return now - self._stage_began > self._limits.header_seconds
+
+    def _end_slow_request(self) -> None:
+        limits = self._limits
+        if self._stage is Stage.CONNECTED:
+            self.transport.close()  # browsers open connections in reserve: this is no error
+        elif self._stage is Stage.HEADERS:
+            self._refuse(_too_slow(f"headers did not arrive within {limits.header_seconds:g} s"))
+        else:
+            self._refuse(
+                _too_slow(f"body did not arrive: nothing came for {limits.body_seconds:g} s")
+            )
+
+    # --- refusals -------------------------------------------------------------------------
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what is no HTTP, or what the callbacks refused; uvicorn calls it."""
-        detail = f"{msg} This is a server for HTTP/1.1."
+        """Answer bytes that are not HTTP, or that a parser callback refused; called by uvicorn."""
+        detail = f"{msg} This server speaks HTTP/1.1."
         self._refuse(self._refusal or message_problem("not-http", "Not HTTP", 400, detail))
 
     def _refuse(self, problem: Problem) -> None:
-        """Say why, if an answer can be sent, and end the connection; the app is told that too."""
+        """Answer with a problem if possible, tell the app, and close the connection."""
         LOGGER.info("Refused a request of %s: %s", self.client or "a client", problem.detail)
-        may_answer = self._may_answer()
-        self._stage = Stage.ANSWER  # once is enough
-        place, self._place = self._place, None
-        transport = self.transport
-        self.connection_lost(ConnectionAbortedError(problem.detail))
-        parting = LingeringClose(self._shared, transport, place)
-        parting.say(answer_of(problem) if may_answer else b"")
+        response = render_response(problem) if self._may_respond() else b""
+        self._stage = Stage.REFUSED
+        self.connections.discard(self)
+        self._shared.lingering += 1
+        self.pipeline.clear()
+        if not self._is_answered():
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        self.flow.resume_writing()  # an app that waits there has nobody to write to
+        close_after(self.transport, response)
+        if self._shared.lingering > MAX_LINGERING:  # an attack
+            self.transport.close()
 
-    def _may_answer(self) -> bool:
-        """Tell whether an answer would be taken for that of the request which is refused."""
+    def _may_respond(self) -> bool:
+        """Return False if the client would take a response for that of another request."""
         if self._stage is Stage.BODY:
             return not self.cycle.response_started and not self.pipeline
-        return self._answered()
+        return self._is_answered()
 
-    def _answered(self) -> bool:
-        """Tell whether every request up to here has its answer."""
-        cycle: object = self.cycle  # None before the first
+    def _is_answered(self) -> bool:
+        """Return True if every request so far has its complete response."""
+        cycle: object = self.cycle  # None before the first request
         return not isinstance(cycle, RequestResponseCycle) or cycle.response_complete
 
-    def _too_large(self) -> Problem:
+    def _headers_too_large(self) -> Problem:
         detail = (
-            f"The request's first line and headers are longer than {self._limits.header_bytes} "
-            "bytes. Send less in the URL and in cookies; large values belong in the body."
+            f"The request line and the headers are longer than {self._limits.header_bytes} bytes. "
+            "Send less in the URL and in cookies; large values belong in the body."
         )
         return message_problem("headers-too-large", "The headers are too large", 431, detail)
 
 
-def _no_handshake(error: Exception) -> Problem:
+def _handshake_too_large() -> Problem:
     detail = (
-        f"The WebSocket handshake cannot be read: {error}. Send fewer and shorter headers; "
-        "a cookie that is too large can be deleted in the browser."
+        f"A WebSocket handshake has at most {MAX_NUM_HEADERS} headers, and lines of at most "
+        f"{MAX_LINE_LENGTH} bytes. Send fewer and shorter headers, or delete large cookies."
     )
     return message_problem("handshake-refused", "The handshake was refused", 431, detail)
 
 
-def _too_slow(what: str, how: str) -> Problem:
-    detail = f"The request's {what} did not arrive {how}. Send it again, faster or in one piece."
+def _too_slow(reason: str) -> Problem:
+    detail = f"The request's {reason}. Send it again, faster or in one piece."
     return message_problem("too-slow", "The request came too slowly", 408, detail)

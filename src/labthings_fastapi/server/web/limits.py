@@ -1,4 +1,4 @@
-"""What clients may ask of a server's patience and memory."""
+"""Limits on connections, headers, bodies and WebSocket messages."""
 
 from __future__ import annotations
 
@@ -19,65 +19,58 @@ RESERVED_FILES: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one client, or all of them, may ask of the server's patience and memory.
+    """Limits on the time and the memory that clients can cost the server.
 
-    None of them concerns a client that waits for its answer: an action may take hours.
+    No limit applies to a client that waits for a response: an action may take hours.
     """
 
     connections: int = 2000
-    """In all; of these, at most three quarters come from one address."""
+    """Open connections of all clients together."""
     header_bytes: int = 64 * 1024
-    """Of the request's first line and its headers together."""
+    """Bytes of the request line and the headers together."""
     header_seconds: float = 10.0
-    """From the first byte of a request, or from the connection, to the end of the headers."""
+    """Seconds for the TLS handshake, and from the first byte of a request to the last header."""
     body_seconds: float = 30.0
-    """Without a single byte of a body that has been announced."""
+    """Seconds without a byte of a body that is not complete."""
     keep_alive_seconds: int = 5
-    """Between two requests."""
+    """Seconds between two requests on one connection."""
     closing_seconds: float = 10.0
-    """Without taking anything of what is still to be sent on a connection that is closed."""
+    """Seconds in which the client of a closed connection takes none of the remaining bytes."""
     frame_bytes: int = 1 << 20
-    """Of one message on a WebSocket."""
+    """Bytes of one WebSocket message."""
     ping_seconds: float = 20.0
-    """Between the pings on a WebSocket, and for the answer to one."""
+    """Seconds between two WebSocket pings, and for the answer to one."""
 
     @property
     def per_address(self) -> int:
-        """How many connections one address may have: a script that leaks them harms itself."""
+        """Connections of one address, so that a script that leaks them does not stop others."""
         return max(1, self.connections * 3 // 4)
 
-    @property
-    def sweep_seconds(self) -> float:
-        """How often connections are looked at."""
-        return min(1.0, self.header_seconds / 4, self.body_seconds / 4, self.closing_seconds / 4)
-
     def within_open_files(self, level: int = logging.WARNING) -> Limits:
-        """Return limits that leave files for others, and say at `level` if that is less.
+        """Return limits that fit the number of files which this process may open.
 
-        Each connection is an open file, of which the system allows a process so many. Without
-        any left, the journal and drivers could open nothing either.
+        Each connection is an open file. Without any left, the journal and drivers could open no
+        file either. A reduced limit is logged at `level`.
         """
         allowed = open_files_limit()
         if allowed is None or allowed >= self.connections + RESERVED_FILES:
             return self
-        fitting = max(allowed - RESERVED_FILES, allowed // 2)
+        connections = max(allowed - RESERVED_FILES, allowed // 2)
         LOGGER.log(
             level,
-            "At most %d connections are taken and not %d (max_connections), because this process "
-            "may open %d files: raise that limit to %d (`ulimit -n`, or LimitNOFILE= of systemd).",
-            fitting,
+            "max_connections is reduced from %d to %d, because this process may open only %d "
+            "files. Raise that limit to %d (`ulimit -n`, or LimitNOFILE= of systemd).",
             self.connections,
+            connections,
             allowed,
             self.connections + RESERVED_FILES,
         )
-        return replace(self, connections=fitting)
+        return replace(self, connections=connections)
 
 
 def limits_of(config: ThingServerConfig) -> Limits:
-    """Return the limits of a configuration, as far as this process may open files.
-
-    Somebody who has asked for more is warned; many systems allow less than our default.
-    """
-    asked = "max_connections" in config.model_fields_set
+    """Return the limits of a configuration, within the number of files this process may open."""
+    # Many systems allow fewer files than our default needs: a warning only for a chosen number.
+    chosen = "max_connections" in config.model_fields_set
     limits = Limits(connections=config.max_connections)
-    return limits.within_open_files(logging.WARNING if asked else logging.INFO)
+    return limits.within_open_files(logging.WARNING if chosen else logging.INFO)

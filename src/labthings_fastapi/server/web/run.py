@@ -1,4 +1,4 @@
-"""Run an app with uvicorn, until the process is told to stop."""
+"""Run an app with uvicorn until the process receives SIGTERM or Ctrl-C."""
 
 from __future__ import annotations
 
@@ -11,117 +11,62 @@ import sys
 import threading
 import time
 from concurrent.futures import wait
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Protocol
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from labthings_fastapi.own_log import own_logger
-from labthings_fastapi.server.address import AddressError, ListenAddress
 
-from .limits import Limits, limits_of
-from .sockets import bind, bound_to, close_all
-from .tls import chosen_tls, specific_hosts
+from .limits import Limits
+from .sockets import bind, close_all, listen_address
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
+    from collections.abc import Awaitable, Callable, Coroutine, Iterator
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from labthings_fastapi.server.config_model import ThingServerConfig
+    from labthings_fastapi.server.address import ListenAddress
 
-    from .tls import Tls, TlsChoice
+    from .tls import Tls
+    from .uvicorn_server import UvicornServer
 
 LOGGER = own_logger("server")
+LOG_FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
+UVICORN_LOGGERS = ("uvicorn.error", "uvicorn.access", "uvicorn.asgi")
 SWITCH_SECONDS = 0.001
-"""For how long a thread of user code may keep Python to itself while the server wants it."""
-FULL_COLLECTION_RARER = 5
-"""How many times fewer full collections of garbage there are than Python would have."""
-SIGNAL_SECONDS = 0.2
-"""After how long at the latest a signal is heard that did not wake the main thread."""
+"""How long a thread of user code may keep the interpreter while the server waits for it."""
+POLL_SECONDS = 0.2
+"""After how long at the latest the main thread handles a signal that did not wake it."""
 CLOSING_SECONDS = 0.7
-"""What is left for closing Things if the runs used up their time to stop."""
+"""What is left for closing Things if the invocations used all their time to stop."""
 EXIT_INTERRUPTED = 130
 
 
-class Stoppable(Protocol):
-    """A `ThingServer`, as far as running it is concerned."""
-
-    bound: ListenAddress | None
-    """Where it listens; None when it does not, or when somebody else runs its app."""
-
-    @property
-    def app(self) -> ASGIApp:
-        """What answers requests."""
-
-    @property
-    def loop(self) -> asyncio.AbstractEventLoop | None:
-        """The event loop on which it runs; None before it has started."""
-
-    async def listening(self, bound: ListenAddress) -> None:
-        """Hear where the server listens, now that it does; must not raise."""
-
-    async def wind_down(self, timeout: float) -> None:
-        """Refuse work, cancel runs, end streams, close the Things: all within so many seconds."""
-
-    def finish(self) -> None:
-        """Write what is left to write; harmless twice."""
+async def _no_announcement(_address: ListenAddress) -> None:
+    """Do nothing."""
 
 
-class Configured(Stoppable, Protocol):
-    """A `ThingServer`, with what it was told."""
-
-    start_error: Exception | None
-    """Why it could not start."""
-
-    @property
-    def config(self) -> ThingServerConfig:
-        """The configuration."""
-
-    @property
-    def settings_folder(self) -> Path:
-        """Where settings are kept."""
+async def _nothing_to_stop(_timeout: float) -> None:
+    """Do nothing."""
 
 
-class PlainApp:
-    """An app without Things, which has nothing to wind down."""
+@dataclass(frozen=True, slots=True)
+class ServerHooks:
+    """What running a server needs of it. The defaults are for an app without Things."""
 
-    loop: asyncio.AbstractEventLoop | None = None
-    bound: ListenAddress | None = None
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def listening(self, bound: ListenAddress) -> None:
-        """Do nothing."""
-
-    async def wind_down(self, timeout: float) -> None:
-        """Do nothing."""
-
-    def finish(self) -> None:
-        """Write nothing."""
-
-
-def serve(server: Configured, host: str, port: int, tls: TlsChoice) -> None:
-    """Run a server as its configuration says; what kept it from starting is raised as itself."""
-    server.start_error = None
-    try:
-        run_until_stopped(
-            server,
-            host,
-            port,
-            grace=server.config.shutdown_timeout,
-            tls=chosen_tls(tls, server.settings_folder, specific_hosts(host)),
-            limits=limits_of(server.config),
-        )
-    except SystemExit:
-        if server.start_error is not None:
-            raise server.start_error from server.start_error.__cause__
-        raise
+    app: ASGIApp
+    listening: Callable[[ListenAddress], Awaitable[None]] = _no_announcement
+    """Awaited on the event loop, once clients can connect; must not raise."""
+    stop: Callable[[float], Coroutine[Any, Any, object]] = _nothing_to_stop
+    """Awaited on the event loop: refuse work, cancel invocations, end streams, close Things, all
+    within that many seconds."""
+    finish: Callable[[], object] = lambda: None
+    """Write the rest of the journal; called in the main thread after `stop`."""
 
 
 def run_until_stopped(
-    server: Stoppable,
+    hooks: ServerHooks,
     host: str,
     port: int,
     *,
@@ -129,146 +74,205 @@ def run_until_stopped(
     tls: Tls | None = None,
     limits: Limits | None = None,
 ) -> None:
-    """Serve until SIGTERM or Ctrl-C; runs get `grace` seconds to stop, and all of it 2 more.
+    """Serve until SIGTERM or Ctrl-C; invocations get `grace` seconds to stop, all the rest 2 more.
 
-    uvicorn runs in a thread, because it would wait for stuck requests and skip the closing of
-    hardware when forced. This thread waits for signals and keeps the deadline; a second signal
-    ends the process at once with code 130. Called from another thread than the main one, it only
-    serves: signals belong to the main thread.
+    A second signal ends the process at once with code 130. What is changed in the process (signal
+    handlers, logging, `sys.setswitchinterval`, `gc.freeze`) is restored at the end. In another
+    thread than the main one no signal is handled, and only logging is changed.
 
     Raises:
         AddressError: the port is taken, or the address is not ours; nothing was started.
-        SystemExit: the app could not start.
+        Exception: what kept the app from starting.
     """
-    from .uvicorn_server import uvicorn_server
+    from .uvicorn_server import UvicornServer
 
-    sockets = bind(host, port)
-    try:
-        server.bound = bound_to(sockets, host, tls=tls is not None)
-        running = uvicorn_server(
-            without_traceback(server.app), server.bound, limits or Limits(), tls, server.listening
-        )
-        if threading.current_thread() is not threading.main_thread():
-            running.run(sockets)
-            return
-        _run_in_a_thread(server, running, sockets, grace)
-    finally:
-        server.bound = None
-        close_all(sockets)
+    with ExitStack() as stack:
+        sockets = bind(host, port)
+        stack.callback(close_all, sockets)
+        stack.enter_context(_logging())
+        start = _Start(hooks.app)
+        address = listen_address(sockets, host, tls=tls is not None)
+        server = UvicornServer(start.app, address, limits or Limits(), tls, hooks.listening)
+        thread = _ServerThread(server, sockets, start)
+        if threading.current_thread() is threading.main_thread():
+            _run_in_a_thread(hooks, server, thread, grace)
+        else:
+            thread.run()
+        if thread.error is not None:
+            raise thread.error
 
 
 def _run_in_a_thread(
-    server: Stoppable, running: Any, sockets: list[socket.socket], grace: float
+    hooks: ServerHooks, server: UvicornServer, thread: _ServerThread, grace: float
 ) -> None:
-    # Python's usual 5 ms are long for a server: a run that computes would delay each answer, a
-    # cancel too, by that much, and the many short hand-overs of a run wait for one another.
-    sys.setswitchinterval(SWITCH_SECONDS)
-    outcome = _Outcome()
-    thread = threading.Thread(
-        target=outcome.of, args=(running.run, sockets), name="labthings-http", daemon=True
-    )
-    with _signals() as asked:
-        thread.start()
-        while thread.is_alive() and not running.started and not asked.wait(0.02):
-            pass
-        _collect_garbage_less_often()
-        # With a timeout, or Windows would not hand a signal on.
-        while thread.is_alive() and not asked.wait(SIGNAL_SECONDS):
-            pass
-        if asked.is_set():
-            _stop(server, running, thread, grace)
-    server.finish()
-    if outcome.error is not None and not asked.is_set():
-        raise outcome.error
-    _leave_stuck_threads_behind()
+    """Run uvicorn in a thread, and keep this one for signals and the deadline.
 
-
-def _collect_garbage_less_often() -> None:
-    """Keep what there is now out of every collection, and look through all the rest more rarely.
-
-    Thousands of retained runs make a full collection stop all threads for a fifth of a second; the
-    young ones, which find most of the garbage, stay as frequent as they were.
+    uvicorn waits for stuck requests, and skips the closing of hardware when it is forced to end.
     """
-    gc.collect()
-    gc.freeze()
-    young, middle, full = gc.get_threshold()
-    gc.set_threshold(young, middle, full * FULL_COLLECTION_RARER)
+    threads_before = set(threading.enumerate())
+    with ExitStack() as changes:
+        stop_requested = changes.enter_context(_signals())
+        changes.callback(sys.setswitchinterval, sys.getswitchinterval())
+        sys.setswitchinterval(SWITCH_SECONDS)
+        thread.start()
+        while thread.is_alive() and not server.started and not stop_requested.wait(0.02):
+            pass
+        if gc.get_freeze_count() == 0:
+            # What exists now stays: full collections, which stop all threads, need not look at it.
+            gc.collect()
+            gc.freeze()
+            changes.callback(gc.unfreeze)
+        # With a timeout, because on Windows a wait without one handles no signals.
+        while thread.is_alive() and not stop_requested.wait(POLL_SECONDS):
+            pass
+        if stop_requested.is_set():
+            _stop(hooks, server, thread, grace)
+            thread.error = None  # after a signal, the way in which uvicorn ends is no failure
+        if thread.error is None:
+            _leave_stuck_threads_behind(threads_before)
 
 
-def _stop(server: Stoppable, running: Any, thread: threading.Thread, grace: float) -> None:
-    """Go through the steps of a shutdown, and past any that is stuck."""
+def _stop(hooks: ServerHooks, server: UvicornServer, thread: _ServerThread, grace: float) -> None:
+    """Go through the steps of a shutdown, and past any step that is stuck."""
     limit = grace + CLOSING_SECONDS
-    if server.loop is not None and not server.loop.is_closed():
-        winding = asyncio.run_coroutine_threadsafe(server.wind_down(limit), server.loop)
+    if server.loop is not None and thread.is_alive():
+        stopping = asyncio.run_coroutine_threadsafe(hooks.stop(limit), server.loop)
         deadline = time.monotonic() + limit + 0.2
-        # In slices: a second signal must be heard, also on Windows, and also where the system gave
-        # it to another thread than this one.
-        while not winding.done() and time.monotonic() < deadline:
-            wait([winding], SIGNAL_SECONDS)
+        # In slices: a second signal must be handled, also on Windows, and also where the system
+        # gave it to another thread.
+        while not stopping.done() and thread.is_alive() and time.monotonic() < deadline:
+            wait([stopping], POLL_SECONDS)
         try:
-            winding.result(0)
-        except Exception:  # a TimeoutError: something does not even give up
-            LOGGER.exception("The server could not be stopped in order; it ends all the same.")
-    running.should_exit = True
+            stopping.result(0)
+        except Exception:  # among others a TimeoutError
+            LOGGER.exception("The server did not stop in order. The process ends all the same.")
+    server.should_exit = True
     thread.join(0.5)
-    # What is still open now does not listen: a client that never reads, a stuck request.
-    running.force_exit = True
+    # Connections that are still open do not react: a client that never reads, a stuck request.
+    server.force_exit = True
     thread.join(0.3)
+    hooks.finish()
 
 
-class _Outcome:
-    """Catches how uvicorn ends: by SystemExit if it, or the app, could not start."""
+class _ServerThread(threading.Thread):
+    """Runs uvicorn, and keeps what ended it: `error` is read after the thread has ended."""
 
-    def __init__(self) -> None:
-        self.error: SystemExit | AddressError | None = None
+    def __init__(self, server: UvicornServer, sockets: list[socket.socket], start: _Start) -> None:
+        super().__init__(name="labthings-http", daemon=True)
+        self.error: BaseException | None = None
+        self._server = server
+        self._sockets = sockets
+        self._start = start
 
-    def of(self, run: Callable[[list[socket.socket]], None], sockets: list[socket.socket]) -> None:
+    def run(self) -> None:
         try:
-            run(sockets)
-        except (SystemExit, AddressError) as ended:
-            self.error = ended
+            self._server.run(self._sockets)
+        except SystemExit as error:  # uvicorn's way to say that the app could not start
+            self.error = self._start.error or error
+        except BaseException as error:  # noqa: BLE001 - raised in the thread that called `serve`
+            self.error = error
+
+
+class _Start:
+    """Keeps the exception of an app that cannot start, which uvicorn would log and drop."""
+
+    error: BaseException | None = None
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "lifespan":
+            await self._app(scope, receive, send)
+            return
+
+        async def send_without_traceback(message: Message) -> None:
+            if message["type"] == "lifespan.startup.failed":
+                message = {"type": message["type"], "message": ""}
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_without_traceback)
+        except BaseException as error:
+            self.error = error
+            raise
 
 
 @contextmanager
 def _signals() -> Iterator[threading.Event]:
     """Set the event at the first SIGTERM or SIGINT; end the process at the second."""
-    asked = threading.Event()
+    stop_requested = threading.Event()
 
     def handle(_number: int, _frame: object) -> None:
-        if asked.is_set():
+        if stop_requested.is_set():
             os._exit(EXIT_INTERRUPTED)
-        asked.set()
+        stop_requested.set()
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
-        yield asked
+        yield stop_requested
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            if handler is not None:  # None: it was not set from Python, and cannot be set again
+                signal.signal(number, handler)
 
 
-def _leave_stuck_threads_behind() -> None:
-    """End the process although threads that nobody can stop would keep it alive."""
+@contextmanager
+def _logging() -> Iterator[None]:
+    """Log to stderr if the program has not set up logging, and show what uvicorn reports."""
+    root = logging.getLogger()
+    root_level, added = root.level, []
+    if not root.handlers:
+        logging.basicConfig(level=logging.INFO, format=LOG_FORMAT)
+        added = list(root.handlers)
+    loggers = [logging.getLogger(name) for name in UVICORN_LOGGERS]
+    before = [(each, each.level, each.propagate, list(each.handlers)) for each in loggers]
+    for each in loggers:
+        if each.level == logging.NOTSET:
+            each.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        for each, level, propagate, handlers in before:
+            each.setLevel(level)
+            each.propagate = propagate
+            each.handlers[:] = handlers
+        for handler in added:
+            root.removeHandler(handler)
+        if added:
+            root.setLevel(root_level)
+
+
+def _leave_stuck_threads_behind(known: set[threading.Thread]) -> None:
+    """End the process although threads of drivers do not end.
+
+    At once if a thread is stuck that began while the server ran. With the main thread if only older
+    threads (`known`) are stuck: they may belong to the program, which may go on after `serve`.
+    """
+    _exit_without(each for each in _other_threads() if each not in known)
+    if any(_other_threads()):
+        threading.Thread(target=_end_with_main_thread, name="labthings-exit", daemon=True).start()
+
+
+def _end_with_main_thread() -> None:
+    threading.main_thread().join()
+    _exit_without(_other_threads())
+
+
+def _other_threads() -> Iterator[threading.Thread]:
+    """Return the threads that keep the process alive, without the main thread."""
     for thread in threading.enumerate():
-        if thread is not threading.current_thread() and not thread.daemon:
-            thread.join(0.1)
-            if thread.is_alive():
-                LOGGER.warning("Thread %r does not end; it is left behind.", thread.name)
-                logging.shutdown()
-                sys.stdout.flush()
-                sys.stderr.flush()
-                os._exit(0)
+        if thread is not threading.main_thread() and not thread.daemon:
+            yield thread
 
 
-def without_traceback(app: ASGIApp) -> ASGIApp:
-    """Say that a start failed without the traceback, which the caller has as an exception."""
-
-    async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
-        async def tell(message: Message) -> None:
-            if message["type"] == "lifespan.startup.failed":
-                message = {"type": message["type"], "message": ""}
-            await send(message)
-
-        await app(scope, receive, tell if scope["type"] == "lifespan" else send)
-
-    return wrapped
+def _exit_without(threads: Iterator[threading.Thread]) -> None:
+    """End the process if one of the threads does not end."""
+    for thread in threads:
+        thread.join(0.1)
+        if thread.is_alive():
+            LOGGER.warning("Thread %r does not end. The process ends without it.", thread.name)
+            logging.shutdown()
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(0)

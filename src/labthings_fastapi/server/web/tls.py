@@ -1,10 +1,12 @@
-"""What a server needs to speak TLS: a certificate, its private key, and rules for both."""
+"""The certificate and the private key with which a server speaks TLS."""
 
 from __future__ import annotations
 
 import hashlib
 import ssl
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn, TypeAlias
 
@@ -19,13 +21,11 @@ if TYPE_CHECKING:
 LOGGER = own_logger("server")
 PEM_BEGIN: Final = "-----BEGIN CERTIFICATE-----"
 PEM_END: Final = "-----END CERTIFICATE-----"
-EXPIRED: Final = 10  # X509_V_ERR_CERT_HAS_EXPIRED, of OpenSSL
-NOT_YET_VALID: Final = 9  # X509_V_ERR_CERT_NOT_YET_VALID
 
 
 @dataclass(frozen=True, slots=True)
 class Tls:
-    """A certificate that was found fit, ready to serve with."""
+    """A checked certificate, ready to serve with."""
 
     context: ssl.SSLContext
     certificate: Path
@@ -34,17 +34,17 @@ class Tls:
 
 
 TlsChoice: TypeAlias = bool | tuple[str | Path, str | Path] | Tls
-"""False: none; True: a certificate of the server's own; or the files of certificate and key."""
+"""False: no TLS; True: the server's own certificate; or the files of a certificate and its key."""
 
 
 def chosen_tls(choice: TlsChoice, settings_folder: Path, hosts: Sequence[str] = ()) -> Tls | None:
-    """Return what a server needs for this choice; None if it serves without TLS.
+    """Return the certificate for this choice; None if the server serves without TLS.
 
-    `hosts` are names and addresses by which clients reach it, apart from the usual ones.
+    `hosts` are names and addresses by which clients reach the server, besides the usual ones.
 
     Raises:
         CertificateError: there is no usable certificate.
-        OSError: its own certificate cannot be written.
+        OSError: the server's own certificate cannot be written.
     """
     if isinstance(choice, Tls):
         return choice
@@ -58,19 +58,20 @@ def chosen_tls(choice: TlsChoice, settings_folder: Path, hosts: Sequence[str] = 
 
 
 def specific_hosts(host: str) -> list[str]:
-    """Return the host that a server listens at, if it is one that clients can go to."""
+    """Return the host on which a server listens, if clients can use it in a URL."""
     try:
         name = checked_name(host)
-    except CertificateError:  # an empty one, an address with the name of a network card
+    except CertificateError:  # empty, or an address with the name of a network interface
         return []
-    return [] if name in ("0.0.0.0", "::") else [name]  # noqa: S104 # nobody binds here
+    return [] if name in ("0.0.0.0", "::") else [name]  # noqa: S104 # no socket is bound here
 
 
 def load_tls(certificate: Path, key: Path) -> Tls:
-    """Read a certificate, with those that vouch for it if there are any, and its private key.
+    """Read a certificate, with the rest of its chain if there is one, and its private key.
 
     Raises:
-        CertificateError: they cannot be read, do not fit, need a password, or time is up.
+        CertificateError: a file cannot be read, the two do not belong together, the key has a
+            password, or the certificate is not valid today.
     """
     text = _read(certificate, "certificate")
     _read(key, "private key")
@@ -80,9 +81,9 @@ def load_tls(certificate: Path, key: Path) -> Tls:
 
     def refuse() -> NoReturn:
         raise CertificateError(
-            f"The private key {key} needs a password, which nobody could type when the server "
-            f"starts by itself. Write one without: `openssl pkey -in {key} -out new-key.pem`, "
-            "and let only its owner read it."
+            f"The private key {key} needs a password, but a server must start without a person. "
+            f"Write a key without a password: `openssl pkey -in {key} -out new-key.pem`. Only the "
+            "owner of the file should be able to read it."
         )
 
     try:
@@ -93,7 +94,7 @@ def load_tls(certificate: Path, key: Path) -> Tls:
         if isinstance(error, CertificateError):
             raise
         raise _unusable(certificate, key, error) from error
-    _check_time(context, der, certificate)
+    _check_dates(der, certificate)
     if open_to_others(key):
         LOGGER.warning("Other users of this computer can read the private key %s.", key)
     digest = hashlib.sha256(der).hexdigest().upper()
@@ -101,18 +102,18 @@ def load_tls(certificate: Path, key: Path) -> Tls:
     return Tls(context, certificate, fingerprint)
 
 
-def _read(path: Path, what: str) -> str:
+def _read(path: Path, content: str) -> str:
     try:
         return path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not text in PEM format"
-        raise CertificateError(f"The {what} {path} cannot be read: {reason}.") from error
+        raise CertificateError(f"The {content} {path} cannot be read: {reason}.") from error
 
 
 def _unusable(certificate: Path, key: Path, error: Exception) -> CertificateError:
     if isinstance(error, ssl.SSLError) and error.reason == "KEY_VALUES_MISMATCH":
         return CertificateError(
-            f"The private key {key} is not that of the certificate {certificate}: name the two "
+            f"The private key {key} does not belong to the certificate {certificate}. Give the two "
             "files that were made together."
         )
     reason = (isinstance(error, ssl.SSLError) and error.reason) or "not in PEM format"
@@ -123,34 +124,23 @@ def _unusable(certificate: Path, key: Path, error: Exception) -> CertificateErro
     )
 
 
-def _check_time(context: ssl.SSLContext, der: bytes, certificate: Path) -> None:
-    """Meet the server in memory as a client that trusts this certificate and has a clock."""
-    client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    client.check_hostname = False
-    client.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-    client.load_verify_locations(cadata=der)
-    to_client, to_server = ssl.MemoryBIO(), ssl.MemoryBIO()
-    sides = [
-        client.wrap_bio(to_client, to_server),
-        context.wrap_bio(to_server, to_client, server_side=True),
-    ]
-    try:
-        while sides:
-            for side in list(sides):
-                try:
-                    side.do_handshake()
-                    sides.remove(side)
-                except ssl.SSLWantReadError:
-                    continue
-    except ssl.SSLCertVerificationError as error:
-        if error.verify_code in (EXPIRED, NOT_YET_VALID):
-            when = "has expired" if error.verify_code == EXPIRED else "is not valid yet"
-            raise CertificateError(
-                f"The certificate {certificate} {when}, so no client would accept it. Get a new "
-                "one, or mend this computer's clock."
-            ) from error
-        LOGGER.warning("Clients may refuse %s: %s.", certificate, error.verify_message)
-    except ssl.SSLError as error:
-        raise CertificateError(
-            f"No TLS connection can be made with the certificate {certificate}: {error.reason}."
-        ) from error
+def _check_dates(der: bytes, certificate: Path) -> None:
+    if find_spec("cryptography") is None:
+        LOGGER.warning(
+            "The dates of the certificate %s were not checked, because the package `cryptography` "
+            "is not installed. Install the extra `tls` of labthings-fastapi.",
+            certificate,
+        )
+        return
+    from cryptography import x509
+
+    found = x509.load_der_x509_certificate(der)
+    now = datetime.now(UTC)
+    if found.not_valid_before_utc <= now <= found.not_valid_after_utc:
+        return
+    reason = "has expired" if now > found.not_valid_after_utc else "is not valid yet"
+    raise CertificateError(
+        f"The certificate {certificate} {reason} (valid from {found.not_valid_before_utc:%Y-%m-%d} "
+        f"to {found.not_valid_after_utc:%Y-%m-%d}), so no client would accept it. Get a new "
+        "certificate, or correct this computer's clock."
+    )

@@ -1,134 +1,145 @@
-"""uvicorn, set up with our limits, and with TLS or without."""
+"""uvicorn with the limits of a server, and with TLS if it has a certificate."""
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import logging
-from typing import TYPE_CHECKING, Any, cast
+import sys
+from typing import TYPE_CHECKING, cast
 
 import uvicorn
+from uvicorn.config import STARTUP_FAILURE
 
+from labthings_fastapi.own_log import own_logger
 from labthings_fastapi.server.address import AddressError
 
-from .connection_limits import Connections
+from .connection_limits import ConnectionLimits
 from .http_protocol import HttpProtocol
-from .tls_gate import Handshakes, TlsGate, answer_in_plain
 from .websocket_protocol import WebSocketProtocol
 
 if TYPE_CHECKING:
-    import asyncio
     import socket
     from collections.abc import Awaitable, Callable
 
     from starlette.types import ASGIApp
-    from uvicorn.server import ServerState
 
     from labthings_fastapi.server.address import ListenAddress
 
-    from .connection_limits import ConnectionSlot
     from .limits import Limits
     from .tls import Tls
 
-# The log that uvicorn shows also where nobody has set up logging, as in a script.
+LOGGER = own_logger("server")
 UVICORN_LOGGER = logging.getLogger("uvicorn.error")
+TLS_CLOSING_SECONDS = 5.0
+TICKS = 10
+"""How many ticks of uvicorn's main loop make one second."""
 
 
 class UvicornServer(uvicorn.Server):
-    """A uvicorn server that says where it listens, and closes the app if it cannot."""
+    """uvicorn on sockets that are bound already.
+
+    Other threads may read `loop` and `started`, and set `should_exit` and `force_exit`.
+    """
+
+    loop: asyncio.AbstractEventLoop | None = None
+    """The event loop; None before the app is started. May be read from any thread."""
 
     def __init__(
         self,
-        config: uvicorn.Config,
-        bound: ListenAddress,
+        app: ASGIApp,
+        address: ListenAddress,
+        limits: Limits,
+        tls: Tls | None,
         listening: Callable[[ListenAddress], Awaitable[None]],
     ) -> None:
-        """Serve at a place for which `run` is given the sockets.
+        """Prepare to serve `app` at `address`; `run` and `serve` are given the sockets.
 
-        `listening` is called on the server's event loop, once; it must not raise.
+        `listening` is awaited once, on the event loop, as soon as clients can connect. It must not
+        raise.
         """
-        super().__init__(config)
-        self._bound = bound
+        super().__init__(_config(app, limits))
+        self._address = address
+        self._limits = limits
+        self._tls = tls
         self._listening = listening
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start the app, then listen.
 
+        In place of uvicorn's own, which has no limit on the time for TLS handshakes, and leaves
+        the app open if it cannot listen.
+
         Raises:
-            AddressError: another server was faster; the app was shut down.
+            SystemExit: the app could not start.
+            AddressError: another server has taken the port meanwhile; the app was shut down.
         """
+        self.loop = asyncio.get_running_loop()
+        await self.lifespan.startup()
+        if self.lifespan.should_exit:
+            sys.exit(STARTUP_FAILURE)
         try:
-            await super().startup(sockets)
+            await self._listen(sockets or [])
         except OSError as error:
             await self.lifespan.shutdown()
             reason = error.strerror or str(error)
-            raise AddressError(self._bound.host, self._bound.port, reason) from error
-        if self.started:
-            UVICORN_LOGGER.info("Listening on %s (Ctrl-C stops it)", self._bound.url)
-            await self._listening(self._bound)
+            raise AddressError(self._address.host, self._address.port, reason) from error
+        self.started = True
+        UVICORN_LOGGER.info("Listening on %s (Ctrl-C stops it)", self._address.url)
+        await self._listening(self._address)
+
+    async def _listen(self, sockets: list[socket.socket]) -> None:
+        make_protocol = functools.partial(
+            HttpProtocol,
+            self.config,
+            self.server_state,
+            self.lifespan.state,
+            limits=ConnectionLimits(self._limits),
+        )
+        tls = self._tls is not None
+        self.servers = [
+            await asyncio.get_running_loop().create_server(
+                make_protocol,
+                sock=each,
+                backlog=self.config.backlog,
+                ssl=self._tls.context if self._tls is not None else None,
+                ssl_handshake_timeout=self._limits.header_seconds if tls else None,
+                ssl_shutdown_timeout=TLS_CLOSING_SECONDS if tls else None,
+            )
+            for each in sockets
+        ]
+
+    async def on_tick(self, counter: int) -> bool:
+        """Look at every connection once a second; called by uvicorn's main loop."""
+        if counter % TICKS == 0:
+            self._check_connections()
+        return await super().on_tick(counter)
+
+    def _check_connections(self) -> None:
+        now = asyncio.get_running_loop().time()
+        for connection in tuple(self.server_state.connections):
+            try:
+                cast("HttpProtocol | WebSocketProtocol", connection).check(now, self._limits)
+            except Exception:  # one connection must not keep the others from being checked
+                LOGGER.exception("The time limits of a connection could not be checked.")
 
 
-def uvicorn_server(
-    app: ASGIApp,
-    bound: ListenAddress,
-    limits: Limits,
-    tls: Tls | None,
-    listening: Callable[[ListenAddress], Awaitable[None]],
-) -> UvicornServer:
-    """Return a server for the app which keeps the limits; its `run` is given the sockets."""
-    connections = Connections(limits)
-    make: Callable[..., asyncio.Protocol] = functools.partial(HttpProtocol, connections=connections)
-    if tls is not None:
-        handshakes = Handshakes(tls.context, limits.header_seconds)
-        make = functools.partial(_gate, connections, handshakes, _hint_config())
-    return UvicornServer(_config(app, limits, make), bound, listening)
-
-
-def _config(app: ASGIApp, limits: Limits, make: Callable[..., asyncio.Protocol]) -> uvicorn.Config:
-    """Return what uvicorn is told; `make` is called as the class of a protocol would be."""
+def _config(app: ASGIApp, limits: Limits) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http=cast("type[asyncio.Protocol]", make),
+        interface="asgi3",
         ws=WebSocketProtocol,
+        log_config=None,  # uvicorn's own would close the log files of the program that serves
         # A line for each request drowns all others, and costs as much as reading a property.
-        server_header=False,  # whoever attacks need not know what we stand on
         access_log=logging.getLogger().isEnabledFor(logging.DEBUG),
+        server_header=False,  # an attacker need not know the versions
+        # Tasks outlive their connections: without it, clients that go away during a slow read
+        # would leave any number of them behind.
+        limit_concurrency=2 * limits.connections + 100,
         ws_max_size=limits.frame_bytes,
         ws_per_message_deflate=False,  # values are small, and compressing each halves the rate
         ws_ping_interval=limits.ping_seconds,
         ws_ping_timeout=limits.ping_seconds,
         timeout_keep_alive=limits.keep_alive_seconds,
         timeout_graceful_shutdown=1,
-    )
-
-
-def _hint_config() -> uvicorn.Config:
-    """Return what uvicorn's protocols need for the app that answers in plain."""
-    return uvicorn.Config(
-        answer_in_plain, ws="none", lifespan="off", log_config=None, proxy_headers=False
-    )
-
-
-def _gate(
-    connections: Connections,
-    handshakes: Handshakes,
-    plain: uvicorn.Config,
-    *,
-    config: uvicorn.Config,
-    server_state: ServerState,
-    app_state: dict[str, Any],
-    _loop: asyncio.AbstractEventLoop | None = None,
-) -> TlsGate:
-    """Make the protocol of a new connection, with what uvicorn gives to each."""
-
-    def http(settings: uvicorn.Config, place: ConnectionSlot) -> HttpProtocol:
-        return HttpProtocol(
-            settings, server_state, app_state, _loop, connections=connections, place=place
-        )
-
-    return TlsGate(
-        connections=connections,
-        handshakes=handshakes,
-        make_http=functools.partial(http, config),
-        make_hint=functools.partial(http, plain),
-        open_connections=cast("set[Any]", server_state.connections),
     )

@@ -1,4 +1,4 @@
-"""WebSockets as uvicorn speaks them, for clients that do not mean well."""
+"""uvicorn's WebSocket protocol, with a proper end where the client breaks the protocol."""
 
 from __future__ import annotations
 
@@ -7,101 +7,67 @@ from typing import TYPE_CHECKING, Any, cast
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.exceptions import InvalidState
 
-from .connection_limits import LingeringClose, WriteStallTimer
+from .connection_limits import WriteStall, close_after
 
 if TYPE_CHECKING:
     from starlette.types import Message
     from websockets.frames import Frame
 
-    from .connection_limits import Connections, ConnectionSlot
+    from .limits import Limits
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
-    """A WebSocket that keeps the place of the connection which it was.
+    """Sends a close frame for a bad frame so that the client receives it (RFC 6455, 7.1.7).
 
-    Like all protocols, it belongs to the event loop's thread.
+    uvicorn closes the socket at once. What the client is still sending then makes the system reset
+    the connection, and the client loses the close frame. Used on the server's event loop only.
     """
 
-    _shared: Connections | None = None
-    _place: ConnectionSlot | None = None
-    _leaving: WriteStallTimer
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._failed = False
+        self._write_stall = WriteStall()
 
-    def begin(self, connections: Connections, place: ConnectionSlot | None) -> None:
-        """Take the place, after the handshake was read."""
-        self._shared = connections
-        self._place = place
-        self._leaving = WriteStallTimer(connections.limits.closing_seconds)
-        connections.watch(self)
-
-    @property
-    def handshake_error(self) -> Exception | None:
-        """Why the handshake could not be read; None if it could."""
-        if self.handshake_initiated:
-            return None
-        return self.conn.handshake_exc or ValueError("it has no end")
-
-    def check(self, now: float) -> None:
-        """End a socket that is being closed if the client takes nothing any more."""
-        if self._leaving.takes_too_long(self.transport, now):
+    def check(self, now: float, limits: Limits) -> None:
+        """End a closed connection whose client reads nothing; called about once a second."""
+        if self._write_stall.lasts(self.transport, now, limits.closing_seconds):
             self.transport.abort()
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        """End, and leave the place to another."""
-        if self._shared is not None:
-            self._shared.unwatch(self)
-        if self._place is not None:
-            self._place.release()
-        super().connection_lost(exc)
-
     async def send(self, message: Message) -> None:  # type: ignore[override] # the usual type
-        """Send what the app says; a refusal is an answer, too, and no mistake of the app's."""
+        """Send a message of the app."""
         await super().send(cast("Any", message))
         if message["type"] == "websocket.http.response.body" and not message.get("more_body"):
-            # Otherwise uvicorn logs an error whenever a handshake is refused with a body.
+            # Otherwise uvicorn logs an error for each handshake that the app refuses with a body.
             self.handshake_complete = True
 
-    # --- when it is wrong -----------------------------------------------------------------
-
     def data_received(self, data: bytes) -> None:
-        """Take what came."""
+        """Parse a chunk of bytes; those behind a bad frame are dropped."""
+        if self._failed:
+            return
         try:
             super().data_received(data)
-        except InvalidState:  # it has closed already, behind a text that is none
-            self._part()
+        except InvalidState:  # a close frame behind text that is not UTF-8
+            self.handle_parser_exception()
 
     def handle_parser_exception(self) -> None:
-        """Say why what came is refused (RFC 6455, section 7.1.7), and let the client hear it.
-
-        Were the connection closed at once, as uvicorn does, what is still on its way would make
-        the system answer with a reset, and the client would throw our reason away.
-        """
-        self._part()
+        """Send the close frame for a bad frame, tell the app, and close the connection."""
+        self._failed = True
+        frame = self.conn.close_sent  # None before the handshake is answered: nothing can be sent
+        code, reason = (frame.code, frame.reason) if frame is not None else (1006, "")
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
+        self.stop_keepalive()
+        self.close_sent = True
+        self.disconnected = True  # what the app still sends ends with ClientDisconnected
+        self.writable.set()
+        data = b"".join(self.conn.data_to_send()) if frame is not None else b""
+        self.close_timer = close_after(self.transport, data)
 
     def handle_ping(self) -> None:
-        """Answer it, unless it came behind what was refused."""
-        if not self.disconnected:
+        """Answer a ping, unless it came behind a bad frame."""
+        if not self._failed:
             super().handle_ping()
 
     def handle_close(self, event: Frame) -> None:
-        """Close, unless that is so already."""
-        if not self.disconnected:
+        """Close, unless the connection is closed for a bad frame."""
+        if not self._failed:
             super().handle_close(event)
-
-    def _part(self) -> None:
-        """Say what there is to say, tell the app, and leave the rest to `LingeringClose`."""
-        if self._shared is None or self.disconnected:
-            return
-        told = self.conn.close_sent  # None if the handshake has no answer yet: say nothing
-        self.queue.put_nowait(
-            {
-                "type": "websocket.disconnect",
-                "code": 1006 if told is None else told.code,
-                "reason": "" if told is None else told.reason,
-            }
-        )
-        place, self._place = self._place, None
-        self.close_sent = True  # what came behind it is not taken
-        self.connection_lost(ConnectionAbortedError("what came was refused"))
-        parting = LingeringClose(self._shared, self.transport, place)
-        parting.say(b"" if told is None else b"".join(self.conn.data_to_send()))
-        self.close_timer = parting.timer  # uvicorn closes at the app's end if there is none

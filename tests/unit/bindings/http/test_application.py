@@ -17,17 +17,17 @@ from labthings_fastapi.server.access.authenticated_connections import Credential
 
 
 class Resource:
-    what = "Property 'speed'"
+    label = "Property 'speed'"
     fallthrough_methods = frozenset({"POST"})
 
     def __init__(self):
         self.handlers = {"GET": self.get, "PUT": self.get}
         self.raises = None
 
-    async def get(self, exchange):
+    async def get(self, response):
         if self.raises is not None:
             raise self.raises
-        await exchange.reply(200, exchange.path.encode())
+        await response.send(200, response.path.encode())
 
 
 @pytest.fixture
@@ -37,8 +37,8 @@ def resource():
 
 @pytest.fixture
 def call(resource):
-    table = Router()
-    table.add("stage", "/stage/", {"/stage/speed": resource}, {})
+    router = Router()
+    router.add_thing("stage", "/stage/", {"/stage/speed": resource}, {})
     passed = []
 
     async def behind(scope, receive, send):
@@ -57,7 +57,7 @@ def call(resource):
             "headers": [],
             "root_path": root_path,
         }
-        asyncio.run(ThingsApplication(behind, table)(scope, None, send))
+        asyncio.run(ThingsApplication(behind, router)(scope, None, send))
         if passed:
             assert sent == []
             return passed.pop()

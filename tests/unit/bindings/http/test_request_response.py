@@ -1,4 +1,4 @@
-"""One request and its answer."""
+"""One request and its response."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from labthings_fastapi.bindings.http.request_response import (
-    MAX_BODY_BYTES,
+    DEFAULT_MAX_BODY_BYTES,
     ClientGoneError,
     HttpResponse,
 )
@@ -23,7 +23,7 @@ class Wire:
         self.messages = list(messages)
         self.sent = []
         self.scope = {"type": "http", "method": "PUT", "headers": list(headers), **scope}
-        self.exchange = HttpResponse(self.scope, self.receive, self.send, "/stage/speed")
+        self.response = HttpResponse(self.scope, self.receive, self.send, "/stage/speed")
 
     async def receive(self):
         return self.messages.pop(0)
@@ -32,7 +32,7 @@ class Wire:
         self.sent.append(message)
 
     def body(self):
-        return asyncio.run(self.exchange.body())
+        return asyncio.run(self.response.body())
 
 
 def part(body, more=False):
@@ -44,14 +44,16 @@ def test_a_body_comes_in_parts():
 
 
 def test_a_body_that_says_it_is_too_large_is_refused_before_anything_is_read():
-    wire = Wire(part(b"1"), headers=[JSON, (b"content-length", b"%d" % (MAX_BODY_BYTES + 1))])
-    with pytest.raises(BodyTooLargeError, match=str(MAX_BODY_BYTES)):
+    wire = Wire(
+        part(b"1"), headers=[JSON, (b"content-length", b"%d" % (DEFAULT_MAX_BODY_BYTES + 1))]
+    )
+    with pytest.raises(BodyTooLargeError, match=str(DEFAULT_MAX_BODY_BYTES)):
         wire.body()
     assert len(wire.messages) == 1
 
 
 def test_a_body_that_does_not_say_its_length_is_refused_at_the_limit():
-    chunk = b" " * (MAX_BODY_BYTES // 2)
+    chunk = b" " * (DEFAULT_MAX_BODY_BYTES // 2)
     wire = Wire(*(part(chunk, more=True) for _ in range(10)))
     with pytest.raises(BodyTooLargeError):
         wire.body()
@@ -59,7 +61,7 @@ def test_a_body_that_does_not_say_its_length_is_refused_at_the_limit():
 
 
 def test_a_body_of_just_the_limit_is_read():
-    assert len(Wire(part(b" " * MAX_BODY_BYTES)).body()) == MAX_BODY_BYTES
+    assert len(Wire(part(b" " * DEFAULT_MAX_BODY_BYTES)).body()) == DEFAULT_MAX_BODY_BYTES
 
 
 def test_a_length_that_is_no_number_is_not_believed():
@@ -72,13 +74,13 @@ def test_a_client_that_goes_away_is_noticed():
 
 
 @pytest.mark.parametrize("media_type", [None, b"text/plain", b"", b"text/json", b"image/svg+xml"])
-def test_a_body_must_be_called_json(media_type):
+def test_a_body_must_have_a_json_content_type(media_type):
     headers = [] if media_type is None else [(b"content-type", media_type)]
     with pytest.raises(UnsupportedMediaTypeError):
         Wire(part(b"1"), headers=headers).body()
 
 
-def test_no_body_needs_no_name():
+def test_no_body_needs_no_content_type():
     assert Wire(part(b""), headers=[]).body() == b""
 
 
@@ -93,12 +95,12 @@ def test_no_body_needs_no_name():
     ],
 )
 def test_urls_begin_as_the_client_reached_the_server(scope, origin):
-    assert Wire(**scope).exchange.origin == origin
+    assert Wire(**scope).response.base_url == origin
 
 
 def test_an_answer_says_its_length_and_type():
     wire = Wire()
-    asyncio.run(wire.exchange.reply(200, b"1.5", headers={"Vary": "Accept"}))
+    asyncio.run(wire.response.send(200, b"1.5", headers={"Vary": "Accept"}))
     start, body = wire.sent
     assert dict(start["headers"]) == {
         b"content-length": b"3",
@@ -110,12 +112,12 @@ def test_an_answer_says_its_length_and_type():
 
 def test_no_content_has_neither():
     wire = Wire()
-    asyncio.run(wire.exchange.reply(204))
+    asyncio.run(wire.response.send(204))
     assert wire.sent[0]["headers"] == []
 
 
 def test_head_gets_the_headers_only():
     wire = Wire(method="HEAD")
-    asyncio.run(wire.exchange.reply(200, b"1.5"))
+    asyncio.run(wire.response.send(200, b"1.5"))
     assert dict(wire.sent[0]["headers"])[b"content-length"] == b"3"
     assert wire.sent[1]["body"] == b""

@@ -8,43 +8,45 @@ from labthings_fastapi.bindings.http.router import Router
 class Named:
     fallthrough_methods = frozenset()
 
-    def __init__(self, what):
-        self.what = what
+    def __init__(self, label):
+        self.label = label
         self.handlers = {}
 
 
-def table_of(*paths):
-    table = Router()
+def router_of(*paths):
+    router = Router()
     for path in paths:
-        fixed = {path: Named(path), f"{path}speed": Named(f"{path}speed")}
-        table.add(path.strip("/"), path, fixed, {f"{path}move": Named(f"a run below {path}")})
-    return table
+        resources = {path: Named(path), f"{path}speed": Named(f"{path}speed")}
+        router.add_thing(
+            path.strip("/"), path, resources, {f"{path}move": Named(f"an invocation below {path}")}
+        )
+    return router
 
 
-def test_what_was_added_is_found_by_its_whole_path():
-    table = table_of("/stage/", "/a/b/")
-    assert table.find("/stage/").what == "/stage/"
-    assert table.find("/a/b/speed").what == "/a/b/speed"
+def test_a_resource_is_found_by_its_whole_path():
+    router = router_of("/stage/", "/a/b/")
+    assert router.find("/stage/").label == "/stage/"
+    assert router.find("/a/b/speed").label == "/a/b/speed"
 
 
-def test_a_run_is_found_below_its_action():
-    table = table_of("/stage/")
-    assert table.find("/stage/move/123").what == "a run below /stage/"
+def test_an_invocation_is_found_below_its_action():
+    router = router_of("/stage/")
+    assert router.find("/stage/move/123").label == "an invocation below /stage/"
 
 
-def test_everything_else_is_left_to_others():
-    table = table_of("/stage/")
+def test_other_paths_have_no_resource():
+    router = router_of("/stage/")
     for path in ("", "/", "/stage", "/stage/sped", "/stage/move/1/2", "stage/", "//stage/"):
-        assert table.find(path) is None
+        assert router.find(path) is None
 
 
-def test_near_a_thing_its_members_are_named():
-    table = table_of("/stage/", "/a/b/")
+def test_the_message_for_an_unknown_path_lists_the_names_near_it():
+    router = router_of("/stage/", "/a/b/")
     assert (
-        table.not_found_detail("/stage/sped")
+        router.not_found_detail("/stage/sped")
         == "Thing 'stage' has nothing at 'sped'. It has: speed."
     )
-    assert table.not_found_detail("/nowhere") == (
+    assert router.not_found_detail("/nowhere") == (
         "There is nothing at '/nowhere'. Things are served at: /a/b/, /stage/."
     )
     assert "no path yet" in Router().not_found_detail("/")

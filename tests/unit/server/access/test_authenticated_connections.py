@@ -101,7 +101,7 @@ def test_a_watch_that_cannot_read_says_so_and_goes_on(caplog):
     asyncio.run(watch())
     assert len(caplog.records) == 3
     assert "can't start new thread" in caplog.text
-    assert "it is tried again" in caplog.text
+    assert "The next check is in" in caplog.text
 
 
 def test_tokens_expire_also_while_they_cannot_be_read_again(caplog):

@@ -1,4 +1,4 @@
-"""Limits fit what the process may open, and whoever asked for more is told."""
+"""The number of connections fits the number of files that the process may open."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_files_are_left_for_the_journal_and_for_drivers(open_files, caplog):
         assert Limits(connections=800).within_open_files() == Limits(connections=800)
         assert not caplog.records
         assert Limits(connections=5000).within_open_files().connections == 1024 - RESERVED_FILES
-    assert "may open 1024 files: raise that limit to 5200" in caplog.text
+    assert "may open only 1024 files. Raise that limit to 5200" in caplog.text
     assert caplog.records[0].levelno == logging.WARNING
 
 
@@ -42,7 +42,7 @@ def test_a_process_that_may_open_almost_nothing_still_serves(open_files):
     ("config", "level"),
     [({}, logging.INFO), ({"max_connections": 2000}, logging.WARNING)],
 )
-def test_only_somebody_who_asked_for_so_many_is_warned(open_files, caplog, config, level):
+def test_only_a_configured_number_that_is_too_large_is_a_warning(open_files, caplog, config, level):
     open_files(1024)
     with caplog.at_level(logging.INFO, "labthings_fastapi.server"):
         assert limits_of(ThingServerConfig(**config)).connections == 824

@@ -1,4 +1,4 @@
-"""Whether a server can listen somewhere is known before hardware is opened."""
+"""A server finds out before it opens hardware whether it can listen on an address."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from labthings_fastapi.server.address import AddressError, ListenAddress
-from labthings_fastapi.server.web.sockets import bind, bound_to, check_address, close_all
+from labthings_fastapi.server.web.sockets import bind, check_address, close_all, listen_address
 
 
 def test_a_free_port_is_left_free():
@@ -33,15 +33,15 @@ def test_an_address_of_another_computer_is_refused():
         check_address("192.0.2.1", 0)
 
 
-def test_the_port_that_the_system_chose_is_known_and_nobody_listens_yet():
+def test_the_port_that_the_system_chose_is_known_before_the_server_listens():
     sockets = bind("127.0.0.1", 0)
     try:
-        bound = bound_to(sockets, "127.0.0.1", tls=True)
+        address = listen_address(sockets, "127.0.0.1", tls=True)
         port = sockets[0].getsockname()[1]
-        assert bound == ListenAddress("127.0.0.1", port, tls=True, addresses=("127.0.0.1",))
-        assert bound.port > 0
+        assert address == ListenAddress("127.0.0.1", port, tls=True, addresses=("127.0.0.1",))
+        assert address.port > 0
         with pytest.raises(ConnectionRefusedError):
-            socket.create_connection((bound.host, bound.port), timeout=30)
+            socket.create_connection((address.host, address.port), timeout=30)
     finally:
         close_all(sockets)
 
@@ -57,16 +57,16 @@ def test_a_name_is_bound_at_all_of_its_addresses_with_one_port():
 
 
 @pytest.mark.parametrize(
-    ("bound", "url"),
+    ("address", "url"),
     [
         (ListenAddress("lab", 80), "http://lab:80/"),
         (ListenAddress("::1", 5000, tls=True), "https://[::1]:5000/"),
     ],
 )
-def test_a_place_has_a_url(bound, url):
-    assert bound.url == url
+def test_an_address_has_a_url(address, url):
+    assert address.url == url
 
 
-def test_a_name_that_nobody_knows_is_said():
+def test_an_unknown_name_is_refused():
     with pytest.raises(AddressError, match=r"'no-such-name\.invalid' cannot be used"):
         bind("no-such-name.invalid", 0)

@@ -1,4 +1,4 @@
-"""A certificate is found fit before hardware is opened, or the reason is said."""
+"""A certificate is checked before hardware is opened."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def own(tmp_path: Path) -> OwnCertificate:
     return own_certificate(tmp_path / "settings")
 
 
-def test_a_pair_of_files_is_taken_with_its_fingerprint(own):
+def test_a_pair_of_files_is_loaded_with_its_fingerprint(own):
     tls = chosen_tls((str(own.certificate), own.key), Path("nowhere"))
     assert tls is not None
     assert tls.fingerprint == own.fingerprint
     assert chosen_tls(tls, Path("nowhere")) is tls
 
 
-def test_a_server_may_have_none_or_its_own(tmp_path):
+def test_a_server_may_have_no_certificate_or_its_own(tmp_path):
     assert chosen_tls(False, tmp_path) is None
     tls = chosen_tls(True, tmp_path, ["192.0.2.7"])
     assert tls is not None
@@ -40,7 +40,7 @@ def test_a_server_may_have_none_or_its_own(tmp_path):
     assert tls.fingerprint == own_certificate(tmp_path).fingerprint
 
 
-def test_a_chain_and_notes_around_it_are_taken(own, tmp_path):
+def test_a_chain_with_text_around_it_is_loaded(own, tmp_path):
     """As certificate authorities send them; the server's own comes first."""
     other = own_certificate(tmp_path / "other")
     text = own.certificate.read_text("utf-8")
@@ -49,9 +49,9 @@ def test_a_chain_and_notes_around_it_are_taken(own, tmp_path):
     assert load_tls(chain, own.key).fingerprint == own.fingerprint
 
 
-def test_a_key_of_another_certificate_is_said(own, tmp_path):
+def test_a_key_of_another_certificate_is_refused(own, tmp_path):
     other = own_certificate(tmp_path / "other")
-    with pytest.raises(CertificateError, match="is not that of the certificate"):
+    with pytest.raises(CertificateError, match="does not belong to the certificate"):
         load_tls(own.certificate, other.key)
 
 
@@ -66,7 +66,7 @@ def test_a_file_that_is_missing_is_named(own, missing):
 
 @pytest.mark.parametrize("content", [b"notes", b"\xff\x00", b""])
 @pytest.mark.parametrize("which", ["certificate", "key"])
-def test_a_file_of_another_kind_is_said(own, which, content):
+def test_a_file_of_another_format_is_refused(own, which, content):
     getattr(own, which).write_bytes(content)
     with pytest.raises(CertificateError, match="PEM format"):
         load_tls(own.certificate, own.key)
@@ -89,14 +89,14 @@ def test_a_key_with_a_password_is_not_asked_for_at_a_terminal(own):
     ("when", "said"),
     [(NOW - timedelta(days=800), "has expired"), (NOW + timedelta(days=9), "is not valid yet")],
 )
-def test_a_certificate_whose_time_it_is_not_is_refused(tmp_path, when, said):
+def test_a_certificate_that_is_not_valid_today_is_refused(tmp_path, when, said):
     own = own_certificate(tmp_path, now=when)
-    with pytest.raises(CertificateError, match=f"{said}, so no client would accept it"):
+    with pytest.raises(CertificateError, match=rf"{said} \(valid .*\), so no client would"):
         load_tls(own.certificate, own.key)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no modes")
-def test_a_private_key_that_others_can_read_is_warned_of(own, caplog):
+def test_a_private_key_that_others_can_read_is_a_warning(own, caplog):
     load_tls(own.certificate, own.key)
     assert caplog.text == ""
     own.key.chmod(0o644)
@@ -118,8 +118,8 @@ def test_a_server_that_listens_everywhere_has_no_address_of_its_own(host, found)
     assert specific_hosts(host) == found
 
 
-def test_certificates_of_ones_own_need_no_further_package(own):
-    """`cryptography` is an extra, for the server's own certificate only."""
+def test_a_given_certificate_needs_no_further_package(own):
+    """`cryptography` is an extra, for the server's own certificate and for the dates."""
     program = (
         "import sys; sys.modules['cryptography'] = None\n"
         "from pathlib import Path\n"
@@ -129,3 +129,4 @@ def test_certificates_of_ones_own_need_no_further_package(own):
     command = [sys.executable, "-c", program, str(own.certificate), str(own.key)]
     ended = subprocess.run(command, capture_output=True, text=True, check=True)
     assert ended.stdout.strip() == own.fingerprint
+    assert "were not checked" in ended.stderr

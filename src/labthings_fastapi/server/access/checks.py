@@ -1,0 +1,220 @@
+"""The checks of every request, each with one job: a check returns the problem, or None.
+
+| question | check |
+|---|---|
+| Is a header repeated? | `check_repeated_headers` |
+| Is the host name ours? (DNS rebinding) | `AccessChecks.check_host` |
+| Does a web page of another origin send it? | `AccessChecks.check_origin` |
+| May a client of the network use a server without authentication? | `check_exposure` |
+| Is the body too large? | `AccessChecks.check_body_size` |
+| Who sends it? | `AccessChecks.authenticate` |
+| Does the role allow it? | `check_role` |
+"""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING, Final
+
+from labthings_fastapi.concurrency.bounded_executor import BoundedExecutor, Workers
+from labthings_fastapi.exceptions import NotAllowedError, TooBusyError
+from labthings_fastapi.own_log import own_logger
+from labthings_fastapi.problems import problem_from
+from labthings_fastapi.request_location import request_path
+from labthings_fastapi.security.hosts import HostRule, own_names, split_host
+from labthings_fastapi.security.origins import OriginRule
+from labthings_fastapi.security.roles import required_role
+
+from . import refusals
+from .authentication import Authentication
+from .body_limit import BodyLimit
+from .client_address import FORWARDED_HEADERS, ClientAddress, ClientAddresses
+
+if TYPE_CHECKING:
+    from starlette.types import Scope
+
+    from labthings_fastapi.problems import Problem
+    from labthings_fastapi.security.roles import Actor
+    from labthings_fastapi.server.config_model import ThingServerConfig
+
+LOGGER = own_logger("security")
+LOGIN_BYTES: Final = 32 * 1024
+"""The largest body of a request that needs no authentication."""
+_CHECKED_HEADERS: Final = FORWARDED_HEADERS | {b"origin", b"sec-fetch-site", b"transfer-encoding"}
+_SINGLE_HEADERS: Final = frozenset(
+    {b"host", b"origin", b"authorization", b"content-length", b"sec-fetch-site", b"content-type"}
+)
+
+
+class AccessRequest:
+    """A request of HTTP, or the handshake of a WebSocket, as the checks need it."""
+
+    __slots__ = ("actor", "client", "headers", "is_http", "method", "scope")
+
+    def __init__(self, scope: Scope, clients: ClientAddresses) -> None:
+        self.scope = scope
+        self.is_http: bool = scope["type"] == "http"
+        self.method: str = scope["method"] if self.is_http else "GET"
+        self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        self.client: ClientAddress = clients.find(scope)
+        self.actor: Actor | None = None
+
+    def text(self, name: bytes) -> str | None:
+        """Return a header as text."""
+        value = self.headers.get(name)
+        return value.decode("latin-1") if value is not None else None
+
+    @property
+    def scheme(self) -> str:
+        """`https` or `http`, for a WebSocket as well."""
+        return "https" if self.scope.get("scheme") in ("https", "wss") else "http"
+
+
+def check_repeated_headers(request: AccessRequest) -> Problem | None:
+    """Refuse repeated headers."""
+    if len(request.headers) == len(request.scope["headers"]):
+        return None
+    seen: set[bytes] = set()
+    for name, _value in request.scope["headers"]:
+        if name in _SINGLE_HEADERS and name in seen:
+            return refusals.repeated_header(name)
+        seen.add(name)
+    return None
+
+
+def check_role(request: AccessRequest, thing: str | None) -> Problem | None:
+    """Refuse a change that the role of the actor does not allow on this Thing."""
+    actor = request.actor
+    required = required_role(request.method)
+    if actor is None or actor.may(thing, required):
+        return None
+    return problem_from(NotAllowedError(actor.name, actor.role_for(thing), required, thing))
+
+
+class AccessChecks:
+    """The checks that need the configuration; used on the server's event loop."""
+
+    def __init__(self, config: ThingServerConfig) -> None:
+        """Read the configuration and the file of credentials.
+
+        Raises:
+            CredentialError: the file of credentials cannot be read.
+            ServerConfigurationError: authentication is required, and there are no credentials.
+        """
+        workers = Workers("labthings-access")
+        self.insecure = config.security.insecure
+        self.authentication = Authentication(config.security, config.settings_folder, workers)
+        self.body_limit = BodyLimit(config.max_body_bytes, config.max_upload_bytes)
+        login_bytes = min(LOGIN_BYTES, config.max_body_bytes)
+        self._login_limit = BodyLimit(
+            login_bytes, login_bytes, "send a token, or a name and a password"
+        )
+        self._small_body = login_bytes
+        self._host_name = socket.gethostname()
+        self._hosts = HostRule({*own_names(self._host_name), *config.allowed_hosts})
+        self._fqdn_lookup = BoundedExecutor(workers, "the name of this computer", limit=1)
+        self._fqdn = ""
+        self._origins = OriginRule(frozenset(config.cors_origins))
+        self.session_path = f"{config.api_prefix}/session"
+        self._open_to_all = self.insecure and not self.authentication.required
+        self._open_to_local = not self.authentication.required
+
+    def pass_at_once(self, request: AccessRequest) -> bool:
+        """Return True if no check can refuse: the usual request of a program on this computer."""
+        headers = request.headers
+        return (
+            (self._open_to_all or (self._open_to_local and request.client.is_local))
+            and self._hosts.allows(headers.get(b"host", b""))
+            and len(headers) == len(request.scope["headers"])
+            and headers.keys().isdisjoint(_CHECKED_HEADERS)
+            and request.scope.get("http_version", "1.1") == "1.1"
+            and (length := headers.get(b"content-length", b"0")).isdigit()
+            and int(length) <= self._small_body
+        )
+
+    async def first_problem(self, request: AccessRequest) -> Problem | None:
+        """Walk through the checks, and return the first problem."""
+        try:
+            return (
+                check_repeated_headers(request)
+                or await self.check_host(request)
+                or self.check_origin(request)
+                or self.check_exposure(request)
+                or self.check_body_size(request)
+                or await self.authenticate(request)
+            )
+        except TooBusyError as error:
+            return problem_from(error)
+
+    async def check_host(self, request: AccessRequest) -> Problem | None:
+        """Refuse host names that are not names of this server.
+
+        Raises:
+            TooBusyError: too many requests wait for the full name of this computer.
+        """
+        if request.client.address is None:  # a client in this process may use any name
+            return None
+        host = request.headers.get(b"host")
+        if host is None:
+            return refusals.no_host() if request.scope.get("http_version") == "1.1" else None
+        if self._hosts.allows(host) or await self._is_fqdn(host):
+            return None
+        return refusals.unknown_host(host)
+
+    async def _is_fqdn(self, host: bytes) -> bool:
+        """Look up the full name of this computer, when a request first uses it."""
+        parts = split_host(host.decode("latin-1"))
+        first_label = self._host_name.lower().partition(".")[0]
+        if parts is None or parts[0].partition(".")[0] != first_label:
+            return False
+        if not self._fqdn:
+            # On a worker thread: the resolver may take seconds.
+            self._fqdn = await self._fqdn_lookup.run(socket.getfqdn)
+            self._hosts.add(self._fqdn)
+        return self._hosts.allows(host)
+
+    def check_origin(self, request: AccessRequest) -> Problem | None:
+        """Refuse changes and streams of web pages of other origins, and their preflights."""
+        kind = request.scope["type"]
+        if self._origins.refuses(kind, request.method, request.headers, request.scheme):
+            return refusals.foreign_page(request.headers.get(b"origin"))
+        return None
+
+    def check_exposure(self, request: AccessRequest) -> Problem | None:
+        """Refuse clients of the network while the server has no authentication."""
+        if self.authentication.required or self.insecure or request.client.is_local:
+            return None
+        return refusals.unprotected(request.client.address or "")
+
+    def check_body_size(self, request: AccessRequest) -> Problem | None:
+        """Refuse a body whose `Content-Length` is too large."""
+        return self.limit_for(request).check_length(request.headers)
+
+    def limit_for(self, request: AccessRequest) -> BodyLimit:
+        """Return the limit for the body of a request."""
+        return self._login_limit if self.is_login(request) else self.body_limit
+
+    def is_login(self, request: AccessRequest) -> bool:
+        """Return True for POST and DELETE of `/session`, which need no authentication."""
+        if request.method not in ("POST", "DELETE"):
+            return False
+        return request_path(request.scope) == self.session_path
+
+    async def authenticate(self, request: AccessRequest) -> Problem | None:
+        """Find the actor of a request, if the server has authentication.
+
+        Raises:
+            TooBusyError: too many passwords are being checked.
+        """
+        if not self.authentication.required or self.is_login(request):
+            return None
+        authorization, cookies = request.text(b"authorization"), request.text(b"cookie")
+        if cookies is not None and self._origins.is_cross_origin(request.headers, request.scheme):
+            cookies = None  # a browser sends cookies for pages of every origin
+        request.actor = await self.authentication.actor(authorization, cookies)
+        if request.actor is not None:
+            return None
+        invalid = authorization is not None
+        if invalid:
+            LOGGER.warning("A token or password from %s was refused.", request.client.address)
+        return refusals.unauthenticated(invalid=invalid, passwords=self.authentication.passwords)
