@@ -82,7 +82,8 @@ pythons:
 	  $(MAKE) --no-print-directory PYTHON="$$python" VENV=".venv-$$version" imports $(MEASURED) \
 	    || exit 1; \
 	  tried="$$tried $$version"; \
-	done; echo "Tested with Python$$tried"
+	done; \
+	test -n "$$tried" && echo "Tested with Python$$tried"
 
 lint: $(DEV_INSTALLED)
 	$(BIN)/ruff check

@@ -1,10 +1,10 @@
-// Drive the demo microscope with node-wot, knowing nothing but where its description is:
+// Drive the demo microscope with node-wot, from the URLs of its descriptions only:
 //
 //     make demo                                            # in one terminal
 //     npm install @node-wot/core @node-wot/binding-http    # in another, beside this file
 //     node drive_microscope.mjs http://127.0.0.1:5000/
 //
-// It moves the stage and watches it move, finds the focus, and hears the microscope say so.
+// Move the stage and observe its position, find the focus, and receive the event `focused`.
 
 import bindingHttp from "@node-wot/binding-http";
 import core from "@node-wot/core";
@@ -18,8 +18,8 @@ async function thing(name) {
   return wot.consume(await wot.requestThingDescription(new URL(`${name}/`, server).href));
 }
 
-// Invoke an action and follow its run to the end. The Scripting API has no word for `queryaction`
-// yet, so its form is chosen among those of the action.
+// Invoke an action and wait for its end. The Scripting API has no method for `queryaction` yet, so
+// its form is chosen among those of the action.
 async function run(thing, action, input) {
   const forms = thing.getThingDescription().actions[action].forms;
   const formIndex = forms.findIndex(({ op }) => op === "queryaction");
@@ -50,17 +50,17 @@ console.log(`It has reached ${JSON.stringify(reached)}.`);
 await watching.stop();
 
 await stage.writeProperty("speed", 2000);
-let heard;
-const said = new Promise((resolve) => (heard = resolve));
+let resolveFocused;
+const focused = new Promise((resolve) => (resolveFocused = resolve));
 const listening = await autofocus.subscribeEvent("focused", async (output) => {
   console.log(`The microscope says: in focus at ${(await output.value()).toFixed(2)} µm.`);
-  heard();
+  resolveFocused();
 });
 console.log("It looks for the focus.");
 const curve = await run(autofocus, "autofocus", { range_um: 40, steps: 11 });
 console.log(`The sharpest of ${curve.z.length} pictures led to z = ${curve.best_z.toFixed(2)} µm.`);
 // It says nothing when the focus may lie beyond the range, so nobody waits for it for ever.
-await Promise.race([said, new Promise((resume) => setTimeout(resume, 5000))]);
+await Promise.race([focused, new Promise((resume) => setTimeout(resume, 5000))]);
 await listening.stop();
 
 await servient.shutdown();

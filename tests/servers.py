@@ -21,8 +21,8 @@ from typing import Any
 import uvicorn
 
 LABTHINGS_SERVER = str(Path(sys.executable).with_name("labthings-server"))
-PATIENCE = 60.0
-"""Seconds after which a server that has not started, or not stopped, is a failure."""
+PATIENCE = 45.0
+"""Seconds that a server may take to start or to stop; less than the limit of a test."""
 LISTENING = re.compile(r"(?:Listening|Uvicorn running) on (https?)://127\.0\.0\.1:(\d+)/? ")
 
 

@@ -7,6 +7,10 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import pytest
+
+pytestmark = pytest.mark.timeout(150)  # Node needs half a minute, longer on a busy computer
+
 EXAMPLE = Path(__file__).parents[2] / "examples" / "drive_microscope.mjs"
 
 

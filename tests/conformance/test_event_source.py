@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 import labthings_fastapi as lt
+
+pytestmark = pytest.mark.timeout(150)  # Node needs half a minute, longer on a busy computer
 
 
 class Lamp(lt.Thing):

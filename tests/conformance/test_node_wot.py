@@ -9,6 +9,8 @@ from pydantic import Field
 
 import labthings_fastapi as lt
 
+pytestmark = pytest.mark.timeout(150)  # Node needs half a minute, longer on a busy computer
+
 REFUSED = "Client error: Unprocessable"  # "Entity" or "Content", as the Python is older or newer
 
 

@@ -9,6 +9,8 @@ from pydantic import Field
 
 import labthings_fastapi as lt
 
+pytestmark = pytest.mark.timeout(150)  # Node needs half a minute, longer on a busy computer
+
 
 class Lamp(lt.Thing):
     level: Annotated[int, Field(ge=0, le=10)] = lt.property(default=1)

@@ -13,6 +13,8 @@ from labthings_fastapi.exceptions import ThingDescriptionError
 from labthings_fastapi.thing_description.describe import TD_CONTEXT
 from labthings_fastapi.thing_description.validation import validate
 
+pytestmark = pytest.mark.timeout(150)  # Node needs half a minute, longer on a busy computer
+
 TD = "https://www.w3.org/2019/wot/td#"
 # None of the packages holds the W3C's context, and tests fetch nothing. This stand-in gives its
 # terms some IRI, so that the JSON-LD around them can be judged: prefixes, types, ids, languages.

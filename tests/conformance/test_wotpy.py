@@ -15,6 +15,8 @@ import pytest
 
 import labthings_fastapi as lt
 
+pytestmark = pytest.mark.timeout(150)  # wotpy takes long to import
+
 HERE = Path(__file__).parent
 ENVIRONMENT = HERE / ".venv"
 

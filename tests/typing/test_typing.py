@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.timeout(150)  # type checkers read the whole package
+
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 SAMPLES = HERE / "samples"

@@ -51,7 +51,7 @@ def test_it_is_there_without_asking_and_its_servers_stop_with_the_test(tmp_path:
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=50,
         check=False,
     )
     assert "2 passed" in finished.stdout, finished.stdout + finished.stderr
