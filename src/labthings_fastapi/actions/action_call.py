@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
@@ -19,6 +19,7 @@ from labthings_fastapi.messages.message import InvocationStatus
 from labthings_fastapi.problems import message_problem, problem_from
 
 from .context import raise_if_cancelled
+from .live_invocation import Ending
 from .logs import thing_log
 
 if TYPE_CHECKING:
@@ -27,16 +28,6 @@ if TYPE_CHECKING:
     from .context import InvocationContext
     from .live_invocation import LiveInvocation
     from .protocols import Host, OutputSchema, Runnable
-
-
-class Ending(NamedTuple):
-    """How an invocation ended."""
-
-    status: InvocationStatus
-    output: Any = None
-    output_json: bytes | None = None
-    problem: dict[str, Any] | None = None
-    exception: BaseException | None = None
 
 
 def cancelled_ending(error: BaseException | None = None) -> Ending:

@@ -149,6 +149,7 @@ class Invocation(threading.Thread):
         if commit is not None and not (commit.done() and commit.exception() is None):
             self._open_commit = commit
         self._live = None
+        live.commit = None  # its callbacks refer to `live`, which must go with its invocation
 
     # --- what it is -----------------------------------------------------------------------
 
@@ -309,7 +310,7 @@ class Invocation(threading.Thread):
     def commit(self) -> Future[None] | None:
         """Done when the journal has this invocation; None if nothing is to be waited for."""
         live = self._live
-        return self._open_commit if live is None else live.commit
+        return self._open_commit if live is None else live.commit or self._open_commit
 
     # --- starting -------------------------------------------------------------------------
 

@@ -59,13 +59,14 @@ def line_of(record: logging.LogRecord) -> Line:
             text = message_of(record)
     if type(text) is not str or len(text) > LONGEST_LINE or not text.isascii():
         text = _clipped(well_formed(text))
+    usual = len(members) == _USUAL and not (members["exc_info"] or members["exc_text"])
     try:
         values = _values_of(members)
     except KeyError:  # a filter removed a member
-        values = tuple(map(members.get, _MEMBERS))
+        values, usual = tuple(map(members.get, _MEMBERS)), False
     if not _PLAIN_TYPES.issuperset(map(type, values)):
         values = tuple(map(plain, values))
-    if len(members) == _USUAL and not (members["exc_info"] or members["exc_text"]):
+    if usual:
         return text, values, None
     return text, values, _others(record)
 

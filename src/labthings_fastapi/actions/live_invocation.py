@@ -13,7 +13,7 @@ import time
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from labthings_fastapi.messages.message import InvocationStatus
 from labthings_fastapi.outputs.blob import Blob
@@ -30,13 +30,22 @@ if TYPE_CHECKING:
 
     from labthings_fastapi.journal.record import InvocationRecord
 
-    from .action_call import Ending
     from .cancellation import CancelEvent
     from .publisher import InvocationPublisher
     from .start_gate import StartGate
 
 LOGGER = own_logger("actions")
 _PENDING, _RUNNING = InvocationStatus.PENDING, InvocationStatus.RUNNING
+
+
+class Ending(NamedTuple):
+    """How an invocation ended."""
+
+    status: InvocationStatus
+    output: Any = None
+    output_json: bytes | None = None
+    problem: dict[str, Any] | None = None
+    exception: BaseException | None = None
 
 
 class Owner(Protocol):

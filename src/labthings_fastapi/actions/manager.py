@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from .protocols import App, Host, Runnable, UrlSource
 
 MAX_RETAINED_RUNS = 10_000
+RELEASE_SECONDS = 0.1
+"""How long dropped invocations wait, so that many are released at once."""
 
 
 class ActionManager:
@@ -65,12 +67,13 @@ class ActionManager:
         self.prefix = ""
         """The beginning of the paths of the endpoints."""
         self._clock = clock
-        self._lock = threading.Lock()  # guards the four below
+        self._lock = threading.RLock()  # guards what follows; finalisers may ask while it is held
         self._invocations: dict[UUID, Invocation] = {}
         self._expiries: list[tuple[float, int, UUID]] = []
         self._ended = 0
         self._armed: float | None = None  # when the timer drops expired invocations
         self._deadlines = Deadlines()
+        self._dropped: list[Invocation | None] = []  # to be released without the lock
 
     @property
     def invocations(self) -> list[Invocation]:
@@ -224,11 +227,18 @@ class ActionManager:
             # The heap's first is the next to expire, which with one retention time for all is the
             # one that ended first.
             dropped = [self._drop_first() for _ in range(excess)]
-        if dropped:
             # Released on the timer's thread: deleting files, and finalisers of user objects, may
             # take their time.
-            self._deadlines.add(time.monotonic(), dropped.clear)
+            release = bool(dropped) and not self._dropped
+            self._dropped += dropped
+        if release:
+            self._deadlines.add(time.monotonic() + RELEASE_SECONDS, self._release_dropped)
         self._arm()
+
+    def _release_dropped(self) -> None:
+        with self._lock:
+            dropped, self._dropped = self._dropped, []
+        dropped.clear()
 
     def _drop_first(self) -> Invocation | None:
         """Remove the next to expire and return it; release it when no lock is held."""

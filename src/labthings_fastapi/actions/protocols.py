@@ -14,11 +14,8 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel
 
-    from labthings_fastapi.journal.reader import JournalReader
     from labthings_fastapi.journal.record import InvocationRecord
-    from labthings_fastapi.messages.broker import Broker
 
-    from .invocation import Invocation
     from .results import InvocationFiles
 
 
@@ -186,30 +183,3 @@ class KnownInvocation(Protocol):
 
     def on_end(self, waiter: Callable[[], None]) -> Callable[[], None]:
         """Call `waiter` once clients may see the end; returns what removes the waiter."""
-
-
-class Invocations(Protocol):
-    """All invocations of a server, as HTTP endpoints use them: an `ActionManager`."""
-
-    @property
-    def prefix(self) -> str:
-        """The beginning of the paths of the endpoints."""
-
-    @property
-    def broker(self) -> Broker:
-        """Where changes of invocations are published."""
-
-    @property
-    def records(self) -> JournalReader:
-        """The invocations in the journal, also of earlier starts of the server."""
-
-    def get_invocation(self, id: UUID) -> Invocation:
-        """Return the invocation with this id, or raise `InvocationNotFoundError`."""
-
-    def newest(
-        self,
-        wanted: Callable[[Invocation], bool],
-        limit: int | None = None,
-        before: UUID | None = None,
-    ) -> list[Invocation]:
-        """Return the newest invocations that are wanted, newest last."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from labthings_fastapi.exceptions import InvocationNotFoundError
 from labthings_fastapi.thing_description.paths import thing_path
@@ -13,9 +13,39 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from uuid import UUID
 
+    from labthings_fastapi.journal.reader import JournalReader
     from labthings_fastapi.journal.record import InvocationRecord
+    from labthings_fastapi.messages.broker import Broker
 
-    from .protocols import Invocations, KnownInvocation
+    from .invocation import Invocation
+    from .protocols import KnownInvocation
+
+
+class Invocations(Protocol):
+    """All invocations of a server, as HTTP endpoints use them: an `ActionManager`."""
+
+    @property
+    def prefix(self) -> str:
+        """The beginning of the paths of the endpoints."""
+
+    @property
+    def broker(self) -> Broker:
+        """Where changes of invocations are published."""
+
+    @property
+    def records(self) -> JournalReader:
+        """The invocations in the journal, also of earlier starts of the server."""
+
+    def get_invocation(self, id: UUID) -> Invocation:
+        """Return the invocation with this id, or raise `InvocationNotFoundError`."""
+
+    def newest(
+        self,
+        wanted: Callable[[Invocation], bool],
+        limit: int | None = None,
+        before: UUID | None = None,
+    ) -> list[Invocation]:
+        """Return the newest invocations that are wanted, newest last."""
 
 
 class RecordedInvocation:

@@ -41,7 +41,8 @@ if TYPE_CHECKING:
     from labthings_fastapi.journal.record import InvocationRecord
 
     from .invocation import Invocation
-    from .protocols import App, Invocations, KnownInvocation
+    from .protocols import App, KnownInvocation
+    from .recorded_invocation import Invocations
 
 RENDERED_AT_ONCE: Final = 10
 """How many invocations a listing renders before other requests continue: some 0.2 ms."""

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 from unittest.mock import Mock
 
 import pytest
+from labthings_fastapi.actions.log_lines import line_of
 
 from labthings_fastapi.actions import invocation_log
 from labthings_fastapi.actions.invocation_log import InvocationLog
-from labthings_fastapi.actions.log_lines import line_of
 from labthings_fastapi.actions.logs import KEPT
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from labthings_fastapi.actions.invocation_messages import LogMessages
 
 from labthings_fastapi.actions.invocation_log import InvocationLog
-from labthings_fastapi.actions.invocation_messages import LogMessages
 from labthings_fastapi.actions.invocation_model import LogRecordModel
 from labthings_fastapi.actions.routes import _events_of
 from labthings_fastapi.messages.broker import Broker

@@ -9,12 +9,12 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from labthings_fastapi.actions.log_lines import LONGEST_LINE
 
 from labthings_fastapi.actions import DequeLogHandler
 from labthings_fastapi.actions.cancellation import CancelEvent
 from labthings_fastapi.actions.context import InvocationContext, entered
 from labthings_fastapi.actions.invocation_log import InvocationLog
-from labthings_fastapi.actions.log_lines import LONGEST_LINE
 from labthings_fastapi.actions.logs import (
     THINGS_LOGGER,
     InvocationLogHandler,
