@@ -45,8 +45,7 @@ payloads = values.map(lambda value: json.dumps(value).encode()) | st.binary(max_
 def of_one_run(record: InvocationRecord) -> InvocationRecord:
     """Let all records of a run have the same Thing, actor and time of request, as journals may."""
     number = record.id.int % 16
-    return replace(
-        record,
+    return record._replace(
         thing=THINGS[number % 3],
         requested_by=ACTORS[number % 4],
         time_requested=NOON + timedelta(seconds=(number % 7 - 3) / 3),
@@ -121,7 +120,7 @@ class JournalMachine(RuleBasedStateMachine):
 
     @rule(record=records, count=st.integers(2, 120))
     def put_a_burst(self, record: InvocationRecord, count: int) -> None:
-        self.put([replace(record, progress={"done": done}) for done in range(count)])
+        self.put([record._replace(progress={"done": done}) for done in range(count)])
 
     @rule(id=ids)
     def get(self, id: UUID) -> None:
