@@ -6,8 +6,8 @@ from itertools import pairwise
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
-
 from labthings_fastapi.actions.lifecycle import Ending, InvocationState, Lifecycle
+
 from labthings_fastapi.messages.message import FINAL_STATUSES, InvocationStatus
 
 PENDING, RUNNING = InvocationStatus.PENDING, InvocationStatus.RUNNING
