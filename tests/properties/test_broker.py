@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Hashable
 from dataclasses import dataclass, field
+from typing import Any
 from uuid import UUID
 
 from hypothesis import settings
@@ -22,26 +23,26 @@ LARGE = 1000
 DROPPED_FIRST = ("log", "result")
 NEVER_DROPPED = ("status", "event")
 
-runs = st.sampled_from([UUID(int=1), UUID(int=2)])
+invocations = st.sampled_from([UUID(int=1), UUID(int=2)])
 things = st.sampled_from(["stage", "camera"])
 affordances = st.sampled_from(["x", "y"])
 affordance_messages = st.builds(
     Message, st.sampled_from(["property", "event"]), things, affordances, st.just(b"1")
 )
-run_messages = st.builds(
+invocation_messages = st.builds(
     Message,
     st.sampled_from(["status", "progress", "log", "result"]),
     things,
     affordances,
     st.just(b"1"),
-    invocation=runs,
+    invocation=invocations,
 )
-messages = affordance_messages | run_messages
+messages = affordance_messages | invocation_messages
 topics = st.just(Topic()) | st.builds(
     Topic,
     thing=st.none() | things,
     affordance=st.none() | affordances,
-    invocation=st.none() | runs,
+    invocation=st.none() | invocations,
     kinds=st.none() | st.just(frozenset({"property"})) | st.just(frozenset({"status", "log"})),
 )
 
@@ -83,27 +84,22 @@ def supersedes(message: Message) -> Hashable:
             return message.number
 
 
+def replaced(message: Message, payload: Any = None, number: int = 0) -> Message:
+    """Return a copy that is published, or noted, in the place of a message."""
+    return Message(
+        message.kind,
+        message.thing,
+        message.affordance,
+        message.payload if payload is None else payload,
+        invocation=message.invocation,
+        time=message.time,
+        number=number,
+        boot_id="abc" if number else "",
+    )
+
+
 def of_kinds(some: list[Message], *kinds: str) -> list[Message]:
     return [message for message in some if message.kind in kinds]
-
-
-class Clerk:
-    """Writes what it was given."""
-
-    def __init__(self, message: Message) -> None:
-        self.kind, self.thing, self.affordance = message.kind, message.thing, message.affordance
-        self.invocation = message.invocation
-        self._time = message.time
-
-    def write(self, content: bytes) -> Message:
-        return Message(
-            self.kind,
-            self.thing,
-            self.affordance,
-            content,
-            invocation=self.invocation,
-            time=self._time,
-        )
 
 
 class BrokerMachine(RuleBasedStateMachine):
@@ -116,22 +112,44 @@ class BrokerMachine(RuleBasedStateMachine):
         self.broker = Broker("abc", replay=REPLAY)
         self.published: list[Message] = []
         self.open: list[Listener] = []
+        self.put_messages: list[Message] = []
+
+    def _note(self, message: Message) -> None:
+        """Give the model a copy: an example of hypothesis may be published more than once."""
+        self.published.append(replaced(message, number=len(self.published) + 1))
+        for listener in self.open:
+            listener.hear(self.published[-1])
 
     @rule(message=messages)
     def publish(self, message: Message) -> None:
-        published = self.broker.publish(message)
-        assert published.number == len(self.published) + 1
-        self.published.append(published)
-        for listener in self.open:
-            listener.hear(published)
+        self._deliver_put()
+        self.broker.publish(replaced(message))
+        self._note(message)
+        assert self.broker.position == f"abc-{len(self.published)}"
 
-    @rule(message=run_messages)
-    def publish_draft(self, message: Message) -> None:
-        """What is written late is told like everything else."""
-        self.broker.publish_draft((1, Clerk(message), message.payload))
-        self.published.append(message.numbered("abc", len(self.published) + 1))
-        for listener in self.open:
-            listener.hear(self.published[-1])
+    @rule(message=invocation_messages)
+    def publish_lazily(self, message: Message) -> None:
+        """A payload that is rendered late is delivered like every other."""
+        self._deliver_put()
+        self.broker.publish(replaced(message, payload=lambda: message.payload))
+        self._note(message)
+
+    @rule(message=messages)
+    def put(self, message: Message) -> None:
+        """What is put comes with whatever happens next."""
+        self.broker.put(replaced(message))
+        self.put_messages.append(message)
+
+    @rule()
+    def deliver(self) -> None:
+        self._deliver_put()
+        self.broker.deliver()
+
+    def _deliver_put(self) -> None:
+        """Let the model deliver what was put, as the broker does first in each of its methods."""
+        waiting, self.put_messages = self.put_messages, []
+        for message in waiting:
+            self._note(message)
 
     @rule(some=st.lists(messages, min_size=1, max_size=4), count=st.integers(1, 20))
     def publish_many(self, some: list[Message], count: int) -> None:
@@ -149,12 +167,14 @@ class BrokerMachine(RuleBasedStateMachine):
 
     @rule(target=listeners, topic=topics, capacity=st.sampled_from([SMALL, LARGE]))
     def subscribe(self, topic: Topic, capacity: int) -> Listener:
+        self._deliver_put()
         listener = Listener(topic, capacity, last_number=len(self.published))
         return self._listen(listener, None)
 
     @rule(target=listeners, listener=consumes(listeners))
     def reconnect(self, listener: Listener) -> Listener:
         """Lose the connection with whatever waits, and come back with the last number seen."""
+        self._deliver_put()
         self.close(listener)
         again = Listener(listener.topic, listener.capacity, last_number=listener.last_number)
         forgotten = max(0, len(self.published) - REPLAY)
@@ -165,6 +185,7 @@ class BrokerMachine(RuleBasedStateMachine):
 
     @rule(target=listeners, topic=topics, after=st.sampled_from(["old-3", "abc-9999", "?"]))
     def reconnect_with_an_unknown_number(self, topic: Topic, after: str) -> Listener:
+        self._deliver_put()
         listener = Listener(topic, LARGE, gap=True)
         for message in self.published[-REPLAY:]:
             listener.hear(message)
@@ -172,11 +193,13 @@ class BrokerMachine(RuleBasedStateMachine):
 
     @rule(listener=listeners)
     def close(self, listener: Listener) -> None:
+        self.deliver()
         listener.subscription.close()
         listener.closed = True
 
     @rule(listener=listeners)
     def take(self, listener: Listener) -> None:
+        self.deliver()
         taken = listener.subscription.take()
         assert bool(taken) == bool(listener.waiting or listener.gap)
         assert listener.wakes == 1 or not taken

@@ -1,20 +1,52 @@
-"""The life of a run against a model of five lines, in every order of events."""
+"""A live invocation against a model of five lines, in every order of events."""
 
 from __future__ import annotations
 
+import uuid
+from datetime import UTC, datetime
 from itertools import pairwise
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
-from labthings_fastapi.actions.lifecycle import Ending, InvocationState, Lifecycle
 
-from labthings_fastapi.messages.message import FINAL_STATUSES, InvocationStatus
+from labthings_fastapi.actions.action_call import Ending
+from labthings_fastapi.actions.live_invocation import LiveInvocation
+from labthings_fastapi.actions.publisher import InvocationPublisher
+from labthings_fastapi.journal.journal import MemoryJournal
+from labthings_fastapi.journal.record import InvocationRecord
+from labthings_fastapi.messages.broker import Broker
+from labthings_fastapi.messages.message import InvocationStatus, is_final
 
 PENDING, RUNNING = InvocationStatus.PENDING, InvocationStatus.RUNNING
 COMPLETED, ERROR = InvocationStatus.COMPLETED, InvocationStatus.ERROR
 CANCELLED = InvocationStatus.CANCELLED
-# From each status, where a run may go; staying is always allowed.
-STEPS = {PENDING: {RUNNING, CANCELLED, ERROR}, RUNNING: set(FINAL_STATUSES)}
+FINAL = {status for status in InvocationStatus if is_final(status)}
+# From each status, where an invocation may go; staying is always allowed.
+STEPS = {PENDING: {RUNNING, CANCELLED, ERROR}, RUNNING: FINAL}
+
+
+class Recorder(InvocationPublisher):
+    """Keeps the records that are published, and counts the final ones."""
+
+    def __init__(self) -> None:
+        journal = MemoryJournal()
+        super().__init__(Broker("abc"), lambda: journal, lambda record: self.ends.append(record))
+        self.published: list[InvocationRecord] = []
+        self.ends: list[InvocationRecord] = []
+
+    def status(self, record: InvocationRecord) -> None:
+        super().status(record)
+        self.published.append(record)
+
+
+class Owner:
+    """Stands for the `Invocation`."""
+
+    def cancel(self) -> bool:
+        return False
+
+    def retire(self, live: LiveInvocation) -> None:
+        raise AssertionError("its code is not over")
 
 
 class LifeOfARun(RuleBasedStateMachine):
@@ -22,23 +54,27 @@ class LifeOfARun(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.life = Lifecycle(300)
-        self.heard: list[InvocationState] = []
-        self.life.listen(self.heard.append)
-        self.told: list[InvocationState] = []
+        record = InvocationRecord(
+            *(uuid.uuid4(), "stage", "move", PENDING, None, b"{}", datetime.now(UTC)),
+            phase="queued",
+        )
+        self.life = LiveInvocation(record, None, {}, 10, Owner())
+        self.recorder = Recorder()
+        self.life.report_to(self.recorder)
+        self.ends_seen: list[InvocationRecord] = []
         self.waiting = 0
         self.status = PENDING
-        self.asked = False
+        self.cancelled = False
         self.output: int | None = None
 
     @property
     def ended(self) -> bool:
-        return self.status in FINAL_STATUSES
+        return self.status in FINAL
 
     @rule()
     def start(self) -> None:
-        fresh = self.status is PENDING and self.life.state.phase == "queued"
-        assert self.life.starting() is fresh
+        fresh = self.status is PENDING and self.life.record.phase == "queued"
+        assert self.life.change("queued", phase="starting") is fresh
 
     @rule()
     def begin(self) -> None:
@@ -48,11 +84,14 @@ class LifeOfARun(RuleBasedStateMachine):
 
     @rule()
     def cancel(self) -> None:
-        before = self.life.ask_cancel(Ending(CANCELLED))
-        assert before.status is self.status
-        assert before.cancel_requested is self.asked
+        """Cancel as an `Invocation` does."""
+        ended = self.life.finish(Ending(CANCELLED), only_pending=True)
+        assert ended is (self.status is PENDING)
+        if not ended:
+            requested = self.life.request_stop()
+            assert requested is (self.status is RUNNING and not self.cancelled)
         if not self.ended:
-            self.asked = True
+            self.cancelled = True
         if self.status is PENDING:
             self.status = CANCELLED
 
@@ -73,52 +112,52 @@ class LifeOfARun(RuleBasedStateMachine):
     @rule()
     def wait_for_the_end(self) -> None:
         self.waiting += 1
-        self.life.on_end(lambda: self.told.append(self.life.state))
+        self.life.on_end(lambda: self.ends_seen.append(self.life.shown))
 
     @rule()
-    def give_up_waiting(self) -> None:
+    def wait_for_no_time(self) -> None:
         assert self.life.wait(0) is self.ended
 
     @precondition(lambda self: self.ended)
     @rule()
     def nothing_changes_after_the_end(self) -> None:
-        before = self.life.state
-        self.life.starting()
+        before = self.life.record
+        self.life.change("queued", phase="starting")
         self.life.begin()
-        self.life.ask_cancel(Ending(CANCELLED))
+        self.life.request_stop()
         self.life.finish(Ending(ERROR))
-        assert self.life.state is before
+        assert self.life.record is before
 
     @invariant()
-    def the_state_is_that_of_the_model(self) -> None:
-        state = self.life.state
-        assert state.status is self.status
-        assert state.finished is self.ended
-        assert state.cancel_requested is self.asked
-        assert state.output == self.output
+    def the_record_is_that_of_the_model(self) -> None:
+        record = self.life.record
+        assert record.status is self.status
+        assert record.is_open is not self.ended
+        assert record.cancel_requested is self.cancelled
+        assert self.life.output == self.output
+        assert self.life.shown is record  # this journal commits at once
 
     @invariant()
     def completed_and_output_come_together(self) -> None:
-        for state in [self.life.state, *self.heard]:
-            completed = state.status is COMPLETED
-            assert (state.output_json is not None) is completed
-            assert (state.ended is not None) is state.finished
-            assert (state.expires is not None) is state.finished
-            assert (state.phase == "finished") is state.finished
+        for record in [self.life.record, *self.recorder.published]:
+            assert (record.output is not None) is (record.status is COMPLETED)
+            assert (record.time_ended is None) is record.is_open
+            assert (record.phase == "finished") is not record.is_open
 
     @invariant()
-    def there_is_one_final_state_and_every_step_is_allowed(self) -> None:
-        statuses = [state.status for state in self.heard]
-        assert statuses[0] is PENDING
-        for before, after in pairwise(statuses):
+    def there_is_one_final_record_and_every_step_is_allowed(self) -> None:
+        published = self.recorder.published
+        assert published[0].status is PENDING
+        for before, after in pairwise(each.status for each in published):
             assert after is before or after in STEPS[before]
-        assert sum(state.finished for state in self.heard) == int(self.ended)
-        assert self.heard[-1] is self.life.state
+        assert sum(not record.is_open for record in published) == int(self.ended)
+        assert len(self.recorder.ends) == int(self.ended)
+        assert published[-1] is self.life.record
 
     @invariant()
-    def those_who_wait_are_told_once_and_only_of_the_end(self) -> None:
-        assert len(self.told) == (self.waiting if self.ended else 0)
-        assert all(state is self.life.state for state in self.told)
+    def waiters_are_called_once_and_only_at_the_end(self) -> None:
+        assert len(self.ends_seen) == (self.waiting if self.ended else 0)
+        assert all(record is self.life.record for record in self.ends_seen)
 
 
 TestLifeOfARun = LifeOfARun.TestCase

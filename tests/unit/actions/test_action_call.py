@@ -18,7 +18,7 @@ from labthings_fastapi.actions import Invocation, InvocationStatus
 from labthings_fastapi.actions.action_call import release_tracebacks
 from labthings_fastapi.actions.cancellation import CancelEvent
 from labthings_fastapi.actions.context import get_invocation_id, raise_if_cancelled
-from labthings_fastapi.actions.rendering import InvocationUrls, in_full, summary
+from labthings_fastapi.actions.rendering import InvocationUrls, invocation_json, summary
 from labthings_fastapi.decorators import action
 from labthings_fastapi.exceptions import (
     InvocationCancelledError,
@@ -92,9 +92,9 @@ def checked(invocation: Invocation) -> dict[str, Any]:
     assert invocation.status is InvocationStatus.ERROR
     assert invocation.output is None
     assert invocation.record.output is None
-    assert invocation.state.expires is not None
-    assert in_full(invocation, PLACE)
-    assert summary(invocation, PLACE)
+    assert invocation.record.time_ended is not None
+    assert invocation_json(invocation.snapshot(log=True), PLACE)
+    assert summary(invocation.snapshot(), PLACE)
     assert invocation.response().model_dump_json()
     assert invocation.record.error is not None
     return invocation.record.error

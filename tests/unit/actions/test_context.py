@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import contextvars
-import itertools
-import sys
 import threading
 import time
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -30,8 +28,7 @@ from labthings_fastapi.actions.context import (
 from labthings_fastapi.exceptions import InvocationCancelledError, LabThingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from types import FrameType
+    from collections.abc import Callable
 
     from labthings_fastapi.actions import Invocation
 
@@ -131,95 +128,106 @@ def test_an_action_knows_its_run(run: Callable[..., Invocation]) -> None:
 # --- several threads of one run -----------------------------------------------------------
 
 
-def interrupted_at_each_step(
-    do: Callable[[InvocationContext], object], meanwhile: Callable[[InvocationContext], object]
-) -> Iterator[InvocationContext]:
-    """Do something with a run, and something else in another thread before one of its opcodes.
+def at_once(*calls: Callable[[], object]) -> None:
+    """Make calls in threads of their own, which all begin at the same moment."""
+    ready = threading.Barrier(len(calls))
 
-    Gives the run each time: first with the other before the first opcode, then before the second.
-    """
-    for wanted in itertools.count():
-        run, steps = InvocationContext(uuid.uuid4(), CancelEvent()), itertools.count()
-        interrupted = False
+    def work(call: Callable[[], object]) -> None:
+        ready.wait(30)
+        call()
 
-        def trace(frame: FrameType, event: str, _: object) -> Any:
-            nonlocal interrupted
-            frame.f_trace_opcodes = True
-            if event == "opcode" and next(steps) == wanted:  # noqa: B023 - it is used up here
-                interrupted = True
-                thread = threading.Thread(target=meanwhile, args=(run,))  # noqa: B023
-                thread.start()
-                thread.join(30)
-            return trace
-
-        before = sys.gettrace()
-        sys.settrace(trace)
-        try:
-            do(run)
-        finally:
-            sys.settrace(before)
-        if not interrupted:
-            assert wanted > 0
-            return
-        yield run
+    threads = [threading.Thread(target=work, args=(call,)) for call in calls]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
 
 
-def test_of_things_that_two_threads_enter_at_once_none_is_lost() -> None:
-    one, other = "stage", "camera"
-    for run in interrupted_at_each_step(
-        lambda run: run.enter_thing(one), lambda run: run.enter_thing(other)
-    ):
-        assert set(run.take_things()) == {one, other}
+@pytest.fixture
+def runs() -> list[InvocationContext]:
+    """Give many runs, so that threads meet at different moments."""
+    return [InvocationContext(uuid.uuid4()) for _ in range(100)]
 
 
-def test_a_thing_that_is_entered_while_things_are_taken_is_taken_or_stays() -> None:
-    one, other = "stage", "camera"
-    taken: list[str] = []
-
-    def enter_and_take(run: InvocationContext) -> None:
-        run.enter_thing(one)
-        taken[:] = run.take_things()
-
-    for run in interrupted_at_each_step(enter_and_take, lambda run: run.enter_thing(other)):
-        assert sorted((*taken, *run.take_things())) == [other, one]
+def test_of_things_that_several_threads_enter_at_once_none_is_lost(
+    runs: list[InvocationContext],
+) -> None:
+    names = ["stage", "camera", "lamp", "laser"]
+    for run in runs:
+        at_once(*(lambda run=run, name=name: run.enter_thing(name) for name in names))  # type: ignore[misc]
+        assert set(run.take_things()) == set(names)
 
 
-def test_things_come_latest_first_each_once() -> None:
-    run = InvocationContext(uuid.uuid4(), CancelEvent())
+def test_a_thing_that_is_entered_while_things_are_taken_is_taken_or_stays(
+    runs: list[InvocationContext],
+) -> None:
+    for run in runs:
+        taken: list[str] = []
+        run.enter_thing("stage")
+        at_once(
+            lambda run=run, taken=taken: taken.extend(run.take_things()),  # type: ignore[misc]
+            lambda run=run: run.enter_thing("camera"),  # type: ignore[misc]
+        )
+        assert sorted((*taken, *run.take_things())) == ["camera", "stage"]
+
+
+def test_things_come_latest_first_and_each_once() -> None:
+    run = InvocationContext(uuid.uuid4())
     for thing in ("stage", "camera", "stage"):
         run.enter_thing(thing)
-    assert run.take_things() == ("stage", "camera")
-    assert run.take_things() == ()
+    assert run.take_things() == ["stage", "camera"]
+    assert run.take_things() == []
 
 
-def test_what_two_threads_hold_at_once_is_all_given_back_once() -> None:
-    given: list[str] = []
+def test_what_two_threads_hold_at_once_is_all_released_once(runs: list[InvocationContext]) -> None:
+    for run in runs:
+        released: list[str] = []
 
-    def hold_and_release(run: InvocationContext) -> None:
-        run.hold_until_safe(lambda: given.append("one"))
-        run.release_held()
-
-    def hold_another(run: InvocationContext) -> None:
-        run.hold_until_safe(lambda: given.append("other"))
-
-    for meanwhile in (hold_another, hold_and_release):
-        given.clear()  # of the last time, which is not interrupted
-        for run in interrupted_at_each_step(hold_and_release, meanwhile):
+        def hold_and_release(
+            name: str, run: InvocationContext = run, released: list[str] = released
+        ) -> None:
+            run.hold_until_safe(lambda: released.append(name))
             run.release_held()
-            assert len(given) == 2
-            given.clear()
+
+        at_once(lambda: hold_and_release("one"), lambda: hold_and_release("other"))
+        assert sorted(released) == ["one", "other"]
 
 
-def test_what_is_held_while_a_run_comes_to_rest_is_given_back() -> None:
-    given: list[str] = []
+def test_what_is_held_last_is_released_first() -> None:
+    run, released = InvocationContext(uuid.uuid4()), []
+    for name in ("first", "second"):
+        run.hold_until_safe(lambda name=name: released.append(name))  # type: ignore[misc]
+    run.release_held()
+    assert released == ["second", "first"]
 
-    def hold(run: InvocationContext) -> None:
-        run.hold_until_safe(lambda: given.append("late"))
 
-    for do, meanwhile in (
-        (InvocationContext.come_to_rest, hold),
-        (hold, InvocationContext.come_to_rest),
-    ):
-        for _ in interrupted_at_each_step(do, meanwhile):
-            assert given == ["late"]
-            given.clear()
+def test_what_is_held_while_a_run_comes_to_rest_is_released_once(
+    runs: list[InvocationContext],
+) -> None:
+    for run in runs:
+        released: list[str] = []
+        at_once(
+            run.come_to_rest,
+            lambda run=run, released=released: run.hold_until_safe(  # type: ignore[misc]
+                lambda: released.append("late")
+            ),
+        )
+        assert released == ["late"]
+
+
+def test_a_finaliser_may_use_the_run_whose_lock_its_thread_holds() -> None:
+    run = InvocationContext(uuid.uuid4())
+
+    class Finalised:
+        def __del__(self) -> None:
+            run.enter_thing("camera")
+            assert not run.cancel.is_set()
+
+    def use() -> None:
+        with run.lock:
+            Finalised()
+
+    thread = threading.Thread(target=use, daemon=True)
+    thread.start()
+    thread.join(30)
+    assert run.take_things() == ["camera"]

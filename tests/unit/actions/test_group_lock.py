@@ -457,7 +457,7 @@ def test_a_run_that_does_not_stop_in_time_is_overdue_and_says_so() -> None:
     stuck = Stuck()
     manager = ActionManager()
     from labthings_fastapi.actions import Invocation
-    from labthings_fastapi.actions.rendering import InvocationUrls, in_full
+    from labthings_fastapi.actions.rendering import InvocationUrls, invocation_json
     from labthings_fastapi.messages.topic import Topic
 
     run = Invocation(Stuck.stay, stuck, default_stop_timeout=0.01)
@@ -472,7 +472,7 @@ def test_a_run_that_does_not_stop_in_time_is_overdue_and_says_so() -> None:
             assert news.wait(30)
             told += b"".join(message.payload for message in news.take())
     assert run.record.overdue
-    assert b"overdue" in in_full(run, InvocationUrls())
+    assert b"overdue" in invocation_json(run.snapshot(), InvocationUrls())
     assert any("has not stopped" in record.getMessage() for record in run.log)
     stuck.go.set()
     run.join(30)

@@ -116,7 +116,7 @@ def test_without_an_input_it_has_an_empty_one(thing: Bench) -> None:
     "name",
     ["id", "output", "log", "status", "action", "thing", "progress", "phase", "exception"],
 )
-def test_what_it_tells_cannot_be_written(thing: Bench, name: str) -> None:
+def test_its_properties_cannot_be_set(thing: Bench, name: str) -> None:
     with pytest.raises(AttributeError):
         setattr(Invocation(Bench.add, thing), name, None)
 
@@ -179,7 +179,7 @@ def test_it_does_not_keep_its_action_and_thing_alive() -> None:
     assert not invocation.belongs_to(thing=Bench())
 
 
-def test_a_view_of_a_run_whose_action_is_gone_is_still_given() -> None:
+def test_the_response_of_a_run_whose_action_is_gone_is_still_made() -> None:
     descriptor: Any = ActionDescriptor(lambda self: 5)
     thing = Bench()
     invocation = ended(Invocation(descriptor, thing))
@@ -242,7 +242,7 @@ def test_without_a_thread_it_ends_as_an_error(
 
 
 @pytest.mark.parametrize("cancelled", [False, True])
-def test_it_may_be_asked_while_its_thread_is_being_started(
+def test_it_can_be_cancelled_and_joined_while_its_thread_is_being_started(
     thing: Bench, monkeypatch: pytest.MonkeyPatch, cancelled: bool
 ) -> None:
     invocation = Invocation(Bench.call, thing)
@@ -299,10 +299,10 @@ def test_if_the_record_cannot_be_committed_nothing_moves(thing: Bench) -> None:
     assert invocation.record.time_started is None
 
 
-def test_a_log_handler_that_raises_keeps_the_news_of_a_commit_from_nobody(
+def test_a_log_handler_that_raises_does_not_keep_others_from_learning_of_a_commit(
     let_logging_fail: Callable[[str, BaseException], None],
 ) -> None:
-    """An emergency stop logs that it is not recorded on the thread that tells all others."""
+    """An emergency stop logs that it is not recorded, on the thread that notifies all others."""
 
     class Press(Thing):
         @action(stop=True)
@@ -314,11 +314,55 @@ def test_a_log_handler_that_raises_keeps_the_news_of_a_commit_from_nobody(
     invocation = Invocation(Press.halt, press)
     invocation.begin_after(commit)
     ended(invocation)
-    told = threading.Event()
-    commit.add_done_callback(lambda _: told.set())
+    notified = threading.Event()
+    commit.add_done_callback(lambda _: notified.set())
     let_logging_fail("labthings_fastapi.things", SystemExit(1))
     commit.set_exception(OSError(28, "No space left on device"))
-    assert told.is_set()
+    assert notified.is_set()
+
+
+def test_cancelling_before_the_commit_is_done_does_not_wait_for_it(thing: Bench) -> None:
+    invocation = Invocation(Bench.call, thing)
+    invocation.begin_after(Future())
+    cancelled: list[bool] = []
+    thread = threading.Thread(target=lambda: cancelled.append(invocation.cancel()), daemon=True)
+    thread.start()
+    thread.join(30)
+    assert cancelled == [True]
+    assert invocation.snapshot().status is InvocationStatus.CANCELLED
+
+
+def test_a_commit_that_fails_after_the_start_ends_the_run_and_frees_its_group() -> None:
+    class Press(Thing):
+        @action(concurrency="queue", group="press")
+        def close(self) -> None:
+            """Move."""
+            moved.append("closed")
+
+        @action(concurrency="queue", group="press")
+        def open(self) -> str:
+            """Move too."""
+            return "opened"
+
+    moved: list[str] = []
+    commit: Future[None] = Future()
+    press = Press()
+    invocation, following = Invocation(Press.close, press), Invocation(Press.open, press)
+    invocation.begin_after(commit)
+    invocation.start()
+    following.start()
+    assert (invocation.phase, following.phase) == ("starting", "queued")
+    error = OSError(28, "No space left on device")
+    commit.set_exception(error)
+    invocation.join(30)
+    following.join(30)
+    record = invocation.snapshot()
+    assert (moved, record.status, record.time_started) == ([], InvocationStatus.ERROR, None)
+    assert record.error is not None
+    assert record.error["status"] == 507
+    assert invocation.commit is not None
+    assert invocation.commit.exception(0) is error  # so that a POST is answered with 507
+    assert following.output == "opened"
 
 
 # --- cancelling ---------------------------------------------------------------------------
@@ -487,7 +531,12 @@ def test_the_log_keeps_the_newest(thing: Bench) -> None:
     invocation = ended(Invocation(Bench.call, thing, log_len=3))
     assert all(isinstance(kept, logging.LogRecord) for kept in invocation.log)
     assert [kept.getMessage() for kept in invocation.log] == ["7", "8", "9"]
-    assert invocation.log_dropped == 7
+    assert invocation.record.log_dropped == 7
+
+
+def test_the_response_is_an_invocation_model(thing: Bench) -> None:
+    for made in (Bench.add, Bench.call):
+        assert isinstance(Invocation(made, thing).response(), InvocationModel)
 
 
 # --- input --------------------------------------------------------------------------------
@@ -510,15 +559,12 @@ def test_numbers_that_json_has_not_are_written_as_words(thing: Bench) -> None:
     assert invocation.record.input == b'{"most":"Infinity"}'
 
 
-# --- what a retained run shares with others -------------------------------------------------
+# --- what it keeps ------------------------------------------------------------------------
 
 
-def test_runs_without_arguments_share_their_input(thing: Bench) -> None:
-    first, second = (
-        Invocation(Bench.hold, thing, input=Bench.hold.input_model()) for _ in range(2)
-    )
-    assert first.input is second.input
-    assert first.record.input == b"{}"
+def test_a_run_without_arguments_records_an_empty_input(thing: Bench) -> None:
+    assert Invocation(Bench.hold, thing).record.input == b"{}"
+    assert Invocation(Bench.hold, thing, input=Bench.hold.input_model()).record.input == b"{}"
 
 
 def test_inputs_that_hold_something_are_each_runs_own(thing: Bench) -> None:
@@ -540,6 +586,58 @@ def test_a_model_without_room_for_weak_references_is_an_input_too(thing: Bench) 
     assert Invocation(Bench.hold, thing, input=given).input == given
 
 
+def test_a_run_that_has_ended_keeps_no_dependency_alive(thing: Bench) -> None:
+    class Driver:
+        def __radd__(self, other: int) -> int:
+            return other + 5
+
+    driver = Driver()
+    alive: list[str] = []
+    weakref.finalize(driver, alive.append, "released")
+    invocation = ended(Invocation(Bench.add, thing, Pair(a=1), {"b": driver}))
+    del driver
+    gc.collect()
+    assert alive == ["released"]
+    assert invocation.output == 6
+
+
+@pytest.mark.usefixtures("_no_other_handlers")
+def test_an_exception_is_kept_without_what_its_frames_held(thing: Bench) -> None:
+    class Frame:
+        pass
+
+    released: list[str] = []
+
+    def code() -> None:
+        frame = Frame()
+        weakref.finalize(frame, released.append, "frame")
+        raise ValueError("jammed")
+
+    thing.code = code
+    invocation = ended(Invocation(Bench.call, thing))
+    gc.collect()
+    assert isinstance(invocation.exception, ValueError)
+    assert released == ["frame"]
+
+
+def test_threads_that_ask_for_the_files_of_an_ended_run_at_once_get_the_same(
+    run: Callable[..., Invocation],
+) -> None:
+    for _ in range(50):
+        invocation, ready, found = run(lambda: None), threading.Barrier(4), []
+
+        def ask(invocation: Invocation = invocation) -> None:
+            ready.wait(30)  # noqa: B023
+            found.append(invocation.files)  # noqa: B023
+
+        threads = [threading.Thread(target=ask) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert all(files is invocation.files for files in found)
+
+
 def test_a_thread_that_outlives_its_run_reports_to_nobody(
     thing: Bench, run: Callable[..., Invocation]
 ) -> None:
@@ -550,13 +648,13 @@ def test_a_thread_that_outlives_its_run_reports_to_nobody(
     assert (first.progress, run(lambda: None).progress) == (None, None)
 
 
-def test_many_may_wait_for_one_end_and_some_may_leave(thing: Bench) -> None:
+def test_many_may_wait_for_one_end_and_some_may_be_removed(thing: Bench) -> None:
     waiting = Invocation(Bench.hold, thing)
-    told: list[int] = []
-    forgets = [waiting.on_end(lambda n=n: told.append(n)) for n in range(3)]  # type: ignore[misc]
+    called: list[int] = []
+    forgets = [waiting.on_end(lambda n=n: called.append(n)) for n in range(3)]  # type: ignore[misc]
     forgets[1]()
     waiting.cancel()
-    waiting.on_end(lambda: told.append(9))
+    waiting.on_end(lambda: called.append(9))
     forgets[0]()
-    assert told == [0, 2, 9]
+    assert called == [0, 2, 9]
     assert waiting.wait(0)

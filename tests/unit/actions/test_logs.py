@@ -9,12 +9,10 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from labthings_fastapi.actions.log_lines import LONGEST_LINE
 
 from labthings_fastapi.actions import DequeLogHandler
-from labthings_fastapi.actions.cancellation import CancelEvent
 from labthings_fastapi.actions.context import InvocationContext, entered
-from labthings_fastapi.actions.invocation_log import InvocationLog
+from labthings_fastapi.actions.invocation_log import LONGEST_LINE, InvocationLog
 from labthings_fastapi.actions.logs import (
     THINGS_LOGGER,
     InvocationLogHandler,
@@ -182,8 +180,9 @@ def test_the_callers_record_is_left_as_it_is() -> None:
 
 
 def context(log: Any) -> InvocationContext:
-    id = uuid.uuid4()
-    return InvocationContext(id, CancelEvent(id), log)
+    made = InvocationContext(uuid.uuid4())
+    made.log = log
+    return made
 
 
 def test_the_handler_gives_a_record_to_the_run_around_it_once() -> None:

@@ -124,7 +124,7 @@ def test_a_finished_invocation_that_is_added_keeps_what_it_has(
     assert (invocation.output, invocation.progress, len(invocation.log)) == (5, 25, 1)
 
 
-def test_a_run_that_is_asked_for_while_work_comes_to_be_refused_never_begins(
+def test_a_run_that_is_requested_while_the_server_begins_to_stop_never_begins(
     manager: ActionManager, thing: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def append_after_all_were_cancelled(run: Invocation) -> None:
@@ -184,6 +184,15 @@ def test_a_listing_may_be_of_responses(manager: ActionManager, thing: Bench) -> 
     assert view.model_dump()["href"] == f"http://lab/{invocation.id}"
     (view,) = manager.list_invocations(as_responses=True)
     assert InvocationModel.model_validate_json(view.model_dump_json()).id == invocation.id
+
+
+def test_the_responses_of_a_listing_are_invocation_models(
+    manager: ActionManager, thing: Bench
+) -> None:
+    ended(manager, thing)
+    assert all(
+        isinstance(view, InvocationModel) for view in manager.list_invocations(as_responses=True)
+    )
 
 
 def test_a_run_whose_action_is_gone_breaks_no_listing(manager: ActionManager, thing: Bench) -> None:
@@ -276,7 +285,7 @@ def test_only_so_many_finished_runs_are_kept_and_none_that_runs(thing: Bench) ->
 
 
 class Nosy:
-    """Looks at the manager when it is let go, as a finaliser of user code may."""
+    """Reads from the manager in its finaliser, as user code may."""
 
     def __init__(self, manager: ActionManager, done: threading.Event) -> None:
         self.manager, self.done = manager, done
@@ -288,7 +297,7 @@ class Nosy:
 
 @pytest.mark.usefixtures("_no_other_handlers")
 @pytest.mark.parametrize("limit", [1, 100])
-def test_what_a_run_held_is_let_go_without_a_lock(thing: Bench, limit: int) -> None:
+def test_what_a_run_held_is_released_without_a_lock(thing: Bench, limit: int) -> None:
     clock = Clock()
     manager = ActionManager(max_retained_runs=limit, clock=clock)
     done = threading.Event()
@@ -331,8 +340,8 @@ def test_every_change_is_published_once_and_in_order(thing: Bench) -> None:
     subscription = broker.subscribe(Topic(kinds=frozenset({"status"})))
     invocation = ended(manager, thing)
     messages = subscription.take()
-    told = [json.loads(message.payload) for message in messages]
-    assert [(news["status"], news["phase"]) for news in told] == [
+    found = [json.loads(message.payload) for message in messages]
+    assert [(each["status"], each["phase"]) for each in found] == [
         ("pending", "queued"),
         ("pending", "starting"),
         ("running", "running"),
@@ -355,11 +364,11 @@ def test_progress_log_and_results_are_published(thing: Bench) -> None:
     subscription = manager.broker.subscribe(Topic())
     invocation = ended(manager, thing, code)
     assert invocation.output == [5]
-    told = {message.kind: json.loads(message.payload) for message in subscription.take()}
-    assert told["log"]["message"] == "half \\ud800"
-    assert told["progress"]["progress"] == 50
-    assert told["result"] == {"number": 1, "value": 5}
-    assert told["status"]["status"] == "completed"
+    found = {message.kind: json.loads(message.payload) for message in subscription.take()}
+    assert found["log"]["message"] == "half \\ud800"
+    assert found["progress"]["progress"] == 50
+    assert found["result"] == {"number": 1, "value": 5}
+    assert found["status"]["status"] == "completed"
 
 
 def test_the_journal_has_the_run_before_and_after(thing: Bench) -> None:
@@ -399,7 +408,51 @@ def test_if_the_journal_cannot_take_a_start_nothing_moves(thing: Bench) -> None:
     assert invocation.record.error["status"] == 507
 
 
-def test_a_poisoned_run_breaks_no_listing(thing: Bench) -> None:
+class LateJournal(MemoryJournal):
+    """Finds that it cannot write only after the run was to start."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.commits: list[Future[None]] = []
+
+    def put(self, record: InvocationRecord) -> Future[None]:
+        self.commits.append(Future())
+        return self.commits[-1]
+
+
+def test_a_commit_that_fails_after_the_start_was_requested_ends_the_run_with_507(
+    thing: Bench,
+) -> None:
+    journal = LateJournal()
+    manager = ActionManager(journal=journal)
+    statuses = manager.broker.subscribe(Topic(kinds=frozenset({"status"})))
+    moved: list[int] = []
+    thing.code = lambda: moved.append(1)
+    invocation = manager.invoke_action(Bench.call, thing)
+    assert invocation.phase == "starting"
+    full = OSError(28, "No space left on device")
+    for commit in journal.commits:  # the second is that of the end
+        commit.set_exception(full)
+    assert moved == []
+    assert len(journal.commits) == 2
+    record = invocation.snapshot()
+    assert (record.status, record.journaled) == (InvocationStatus.ERROR, False)
+    assert record.error is not None
+    assert record.error["status"] == 507
+    assert invocation.commit is not None
+    assert invocation.commit.exception(0) is full
+    assert [message.final for message in statuses.take()] == [False, False, True]
+    assert not invocation.is_alive()
+
+
+def test_ended_runs_have_each_a_folder_of_their_own(manager: ActionManager, thing: Bench) -> None:
+    one, other = ended(manager, thing), ended(manager, thing)
+    (one.files.directory / "a.txt").write_text("x")
+    assert one.files.directory != other.files.directory
+    assert (one.files.names(), other.files.names()) == (["a.txt"], [])
+
+
+def test_a_run_whose_output_has_no_json_form_breaks_no_listing(thing: Bench) -> None:
     manager = ActionManager()
     one = ended(manager, thing, lambda: "\ud800")
     other = ended(manager, thing, lambda: 5)

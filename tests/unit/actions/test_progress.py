@@ -21,10 +21,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from labthings_fastapi.actions import Invocation
+    from labthings_fastapi.actions.protocols import Meter
 
 
 class Clock:
-    """A clock that goes when told to."""
+    """A clock that a test sets."""
 
     now = 100.0
 
@@ -102,9 +103,7 @@ def test_the_detail_has_what_the_wire_promises() -> None:
 def metered() -> tuple[ProgressMeter, list[Progress], Clock]:
     shown: list[Progress] = []
     clock = Clock()
-    meter = ProgressMeter(shown.append, clock)
-    meter.begin()
-    return meter, shown, clock
+    return ProgressMeter(shown.append, clock=clock), shown, clock
 
 
 def test_at_most_twenty_reports_a_second_are_shown_and_always_the_last() -> None:
@@ -128,31 +127,63 @@ def test_what_was_shown_is_not_shown_again() -> None:
     assert len(shown) == 1
 
 
-def test_the_last_one_arrives_last_also_if_another_thread_is_slow_to_show_an_older_one() -> None:
-    shown: list[float] = []
+def test_reports_of_many_threads_are_published_in_order_and_the_last_one_at_last() -> None:
+    published: list[Progress] = []
     clock = Clock()
 
-    def show(report: Progress) -> None:
-        if report.done == 1:
-            clock.now += 1
-            newer = threading.Thread(target=meter.report, args=(2, 2, None, None))
-            newer.start()
-            newer.join(30)
-        shown.append(report.done)
+    def publish(report: Progress) -> None:
+        published.append(report)
+        clock.now += 1  # so that every report is due
 
-    meter = ProgressMeter(show, clock)
-    meter.report(1, 2, None, None)
+    meter = ProgressMeter(publish, clock=clock)
+
+    def report_many() -> None:
+        for done in range(250):
+            meter.report(done, 250, None, None)
+
+    threads = [threading.Thread(target=report_many) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
     meter.finish()
-    assert shown == [2, 1, 2]
+    assert published[-1] is meter.latest
+    assert len({id(report) for report in published}) == len(published)
+
+
+def test_a_report_is_delivered_after_it_was_published() -> None:
+    steps: list[str] = []
+    meter = ProgressMeter(
+        lambda _: steps.append("publish"), deliver=lambda: steps.append("deliver")
+    )
+    meter.report(1, 3, None, None)
+    meter.report(2, 3, None, None)  # too soon after the first
+    meter.finish()
+    assert steps == ["publish", "deliver"] * 2
 
 
 def test_time_counts_from_the_beginning_of_the_run() -> None:
-    meter, shown, clock = metered()
-    clock.now = 500
-    meter.begin()
+    shown: list[Progress] = []
+    clock = Clock()
     clock.now = 502
-    meter.report(1, 2, None, None)
+    ProgressMeter(shown.append, started=500, clock=clock).report(1, 2, None, None)
     assert shown[0].elapsed == 2
+
+
+def test_a_finaliser_may_report_while_its_thread_reports() -> None:
+    published: list[float] = []
+
+    def publish(report: Progress) -> None:
+        published.append(report.done)
+        if len(published) == 1:
+            meter.report(2, 2, None, None)  # as a finaliser would that runs here
+
+    meter = ProgressMeter(publish)
+    thread = threading.Thread(target=meter.report, args=(1, 2, None, None), daemon=True)
+    thread.start()
+    thread.join(30)
+    meter.finish()
+    assert published == [1, 2]
 
 
 @pytest.mark.parametrize(
@@ -182,21 +213,27 @@ def test_messages_are_text_that_can_be_written() -> None:
 # --- for code in actions ------------------------------------------------------------------
 
 
+def with_meter(meter: Meter) -> InvocationContext:
+    context = InvocationContext(uuid.uuid4())
+    context.progress = meter
+    return context
+
+
 @pytest.fixture
 def shown() -> Iterator[list[tuple[float, float | None, str | None, str | None]]]:
-    """Be inside a run; give what it is told."""
-    told: list[tuple[float, float | None, str | None, str | None]] = []
+    """Be inside a run; give what is reported."""
+    reports: list[tuple[float, float | None, str | None, str | None]] = []
 
-    class Told:
+    class Reports:
         def report(self, *what: Any) -> None:
-            told.append(what)
+            reports.append(what)
 
         def enter(self, step: object) -> None: ...
 
         def leave(self, step: object) -> None: ...
 
-    with entered(InvocationContext(uuid.uuid4(), CancelEvent(), progress=Told())):
-        yield told
+    with entered(with_meter(Reports())):
+        yield reports
 
 
 def test_outside_a_run_nothing_happens() -> None:
@@ -217,7 +254,7 @@ def test_track_reports_after_each_step(shown: list[Any]) -> None:
     assert {total for _, total, *_ in shown} == {2}
 
 
-def test_track_of_a_generator_knows_no_total_unless_told(shown: list[Any]) -> None:
+def test_track_of_a_generator_has_no_total_unless_it_is_given(shown: list[Any]) -> None:
     list(track(iter([1])))
     list(track(iter([1]), 7))
     assert [total for _, total, *_ in shown] == [None, None, 7, 7]
@@ -262,7 +299,7 @@ def test_what_an_inner_action_reports_counts_as_part_of_the_outer_step():
             assert meter.latest is not None
             seen.append(meter.latest.percent)
 
-    with entered(InvocationContext(uuid.uuid4(), CancelEvent(), progress=meter)):
+    with entered(with_meter(meter)):
         for _ in track(range(4), message="focusing"):
             move()
     assert meter.latest is not None
@@ -273,7 +310,7 @@ def test_what_an_inner_action_reports_counts_as_part_of_the_outer_step():
 
 def test_a_tracked_loop_that_is_left_early_no_longer_counts():
     meter = ProgressMeter(lambda _: None)
-    with entered(InvocationContext(uuid.uuid4(), CancelEvent(), progress=meter)):
+    with entered(with_meter(meter)):
         for step in track(range(4)):
             if step == 1:
                 break

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import json
 import logging
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from labthings_fastapi.actions.invocation_log import InvocationLog
 from labthings_fastapi.actions.invocation_model import LogRecordModel
 from labthings_fastapi.actions.progress import progress
 from labthings_fastapi.actions.rendering import (
     InvocationUrls,
     action_status,
-    in_full,
-    journal_record,
-    log_json,
-    status_news,
+    invocation_json,
+    status_json,
     summary,
 )
-from labthings_fastapi.journal.record import OUTPUT_LIMIT
 from labthings_fastapi.messages.message import InvocationStatus
 
 from .conftest import failure
@@ -28,7 +25,7 @@ from .conftest import failure
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from labthings_fastapi.actions import Invocation
+    from labthings_fastapi.actions import ActionManager, Invocation
 
     from .conftest import Bench
 
@@ -55,7 +52,7 @@ def failing() -> None:
 
 
 def test_a_summary_leaves_out_what_is_large(run: Callable[..., Invocation]) -> None:
-    found = json.loads(summary(run(lambda: 5), PLACE))
+    found = json.loads(summary(run(lambda: 5).snapshot(), PLACE))
     assert found.keys() == SUMMARY
 
 
@@ -64,13 +61,13 @@ def test_in_full_a_run_has_every_key_whatever_its_state(
 ) -> None:
     more = {"input", "output", "log", "error", "logDropped", "cancelRequested"}
     for one in (run(lambda: 5), run(failing), holding):
-        assert json.loads(in_full(one, PLACE)).keys() == SUMMARY | more
+        assert json.loads(invocation_json(one.snapshot(log=True), PLACE)).keys() == SUMMARY | more
 
 
 def test_hrefs_begin_with_the_place(run: Callable[..., Invocation]) -> None:
     invocation = run(lambda: 5)
     href = f"http://lab:5000/api/action_invocations/{invocation.id}"
-    found = json.loads(in_full(invocation, PLACE))
+    found = json.loads(invocation_json(invocation.snapshot(log=True), PLACE))
     assert found["href"] == href
     assert {link["rel"]: link["href"] for link in found["links"]} == {
         "self": href,
@@ -78,7 +75,7 @@ def test_hrefs_begin_with_the_place(run: Callable[..., Invocation]) -> None:
         "events": f"{href}/events",
         "files": f"{href}/files",
     }
-    assert InvocationUrls().of_invocation(invocation) == f"/action_invocations/{invocation.id}"
+    assert InvocationUrls().of_invocation(invocation.id) == f"/action_invocations/{invocation.id}"
 
 
 @pytest.mark.parametrize(
@@ -89,8 +86,8 @@ def test_the_w3c_words(
     run: Callable[..., Invocation], code: Callable[[], Any], status: str, word: str
 ) -> None:
     invocation = run(code)
-    assert json.loads(summary(invocation, PLACE))["status"] == status
-    found = json.loads(action_status(invocation, PLACE))
+    assert json.loads(summary(invocation.snapshot(), PLACE))["status"] == status
+    found = json.loads(action_status(invocation.snapshot(), PLACE))
     assert found["status"] == word
     assert found["href"] == f"http://lab:5000{invocation.record.action_path}/{invocation.id}"
     assert ("error" in found) is (word == "failed")
@@ -99,35 +96,40 @@ def test_the_w3c_words(
 
 
 def test_a_short_w3c_status_leaves_out_what_is_large(run: Callable[..., Invocation]) -> None:
-    found = json.loads(action_status(run(lambda: 5), PLACE, short=True))
+    found = json.loads(action_status(run(lambda: 5).snapshot(), PLACE, short=True))
     assert not {"input", "output", "log", "error"} & found.keys()
 
 
 def test_a_falsy_output_is_shown_in_w3c_words_too(run: Callable[..., Invocation]) -> None:
-    assert json.loads(action_status(run(lambda: None), PLACE))["output"] is None
-    assert json.loads(action_status(run(lambda: 0), PLACE))["output"] == 0
+    assert json.loads(action_status(run(lambda: None).snapshot(), PLACE))["output"] is None
+    assert json.loads(action_status(run(lambda: 0).snapshot(), PLACE))["output"] == 0
 
 
 def test_a_cancelled_run_has_failed_in_w3c_words(holding: Invocation, thing: Bench) -> None:
-    assert json.loads(action_status(holding, PLACE))["status"] == "running"
-    assert "timeEnded" not in json.loads(action_status(holding, PLACE))
+    assert json.loads(action_status(holding.snapshot(), PLACE))["status"] == "running"
+    assert "timeEnded" not in json.loads(action_status(holding.snapshot(), PLACE))
 
 
 def test_an_output_is_put_in_as_it_was_written(run: Callable[..., Invocation]) -> None:
     value = {"a": [1.5, "ü"], "most": float("inf")}
     invocation = run(lambda: value)
     value["a"] = "changed later"
-    assert json.loads(in_full(invocation, PLACE))["output"] == {"a": [1.5, "ü"], "most": "Infinity"}
+    assert json.loads(invocation_json(invocation.snapshot(log=True), PLACE))["output"] == {
+        "a": [1.5, "ü"],
+        "most": "Infinity",
+    }
 
 
 def test_times_are_aware_and_utc(run: Callable[..., Invocation]) -> None:
-    found = json.loads(in_full(run(lambda: 5), PLACE))
+    found = json.loads(invocation_json(run(lambda: 5).snapshot(log=True), PLACE))
     for name in ("timeRequested", "timeStarted", "timeCompleted"):
         assert found[name].endswith("+00:00")
 
 
 def test_progress_is_shown_in_percent_and_in_detail(run: Callable[..., Invocation]) -> None:
-    found = json.loads(summary(run(lambda: progress(1, 8, message="m", unit="mm")), PLACE))
+    found = json.loads(
+        summary(run(lambda: progress(1, 8, message="m", unit="mm")).snapshot(), PLACE)
+    )
     assert found["progress"] == 12.5
     assert found["progressDetail"].keys() == {
         "done",
@@ -139,34 +141,22 @@ def test_progress_is_shown_in_percent_and_in_detail(run: Callable[..., Invocatio
     }
 
 
-def test_news_of_a_failure_say_why(run: Callable[..., Invocation]) -> None:
+def test_the_status_of_a_failure_has_its_error(run: Callable[..., Invocation]) -> None:
     invocation = run(failing)
-    found = json.loads(status_news(invocation, invocation.state, InvocationUrls()))
+    found = json.loads(status_json(invocation.snapshot(), InvocationUrls()))
     assert found["status"] == "error"
     assert found["error"]["detail"] == "ValueError: half \\ud800"
 
 
-def test_the_journal_keeps_small_outputs_and_refers_to_large_ones(
-    run: Callable[..., Invocation],
+def test_the_journal_keeps_the_log_of_a_finished_run(
+    manager: ActionManager, run: Callable[..., Invocation]
 ) -> None:
-    small = run(lambda: "x")
-    record = journal_record(small, small.state, "life")
-    assert (record.output, record.output_reference) == (b'"x"', None)
-    assert (record.status, record.boot_id) == (InvocationStatus.COMPLETED, "life")
-    large = run(lambda: "x" * OUTPUT_LIMIT)
-    record = journal_record(large, large.state, "life")
-    assert record.output is None
-    assert record.output_reference == {"size": OUTPUT_LIMIT + 2, "media_type": "application/json"}
-
-
-def test_the_journal_keeps_the_log_of_a_finished_run(run: Callable[..., Invocation]) -> None:
     invocation = run(failing)
-    record = journal_record(invocation, invocation.state, "life")
+    record = manager.journal.get(invocation.id)
+    assert record is not None
     assert [line["levelname"] for line in record.log] == ["ERROR"]
     assert record.error == invocation.record.error
-
-
-JAMMED = failure("jämmed")
+    assert (record.status, record.boot_id) == (InvocationStatus.ERROR, manager.broker.boot_id)
 
 
 @pytest.mark.parametrize(
@@ -181,11 +171,27 @@ JAMMED = failure("jämmed")
     ],
     ids=lambda record: str(record.msg),
 )
-def test_a_line_goes_out_as_its_model_says(record: logging.LogRecord) -> None:
-    run: Any = SimpleNamespace(log=[record])
-    (line,) = log_json(run)
-    said = LogRecordModel.model_validate(record).model_dump(mode="json")
+def test_a_line_is_shown_as_its_model_says(record: logging.LogRecord) -> None:
+    log = InvocationLog()
+    log.keep(record)
+    (line,) = log.members()
+    expected = LogRecordModel.model_validate(record).model_dump(mode="json")
     if not isinstance(record.created, float):  # then it is the time of reading
         assert line.pop("created").endswith("Z")
-        assert said.pop("created").endswith("Z")
-    assert line == said
+        assert expected.pop("created").endswith("Z")
+    assert line == expected
+
+
+def test_only_an_unusual_run_has_remarks(run: Callable[..., Invocation]) -> None:
+    record = run(lambda: None).snapshot()
+    remarks = {"queuePosition", "phaseDetail", "journaled", "outputReference"}
+    assert not remarks & json.loads(summary(record, PLACE)).keys()
+    unusual = record._replace(
+        status=InvocationStatus.RUNNING,
+        queue_position=2,
+        overdue=True,
+        journaled=False,
+        output_reference={"size": 1, "media_type": "image/png"},
+    )
+    for found in (summary(unusual, PLACE), status_json(unusual, PLACE)):
+        assert remarks <= json.loads(found).keys()

@@ -1,34 +1,66 @@
-"""What a generator action yields is kept, counted and told."""
+"""What a generator action yields is kept and published; files stand in a folder of their own."""
 
 from __future__ import annotations
 
 import asyncio
+import gc
+import os
+import shutil
+import sys
+import tempfile
 import threading
 from collections.abc import AsyncIterator, Generator, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from labthings_fastapi.actions.context import raise_if_cancelled
-from labthings_fastapi.actions.results import InvocationResults
+from labthings_fastapi.actions.context import get_invocation_directory, raise_if_cancelled
+from labthings_fastapi.actions.recorded_invocation import RecordedInvocation
+from labthings_fastapi.actions.results import InvocationFiles, InvocationResults
 from labthings_fastapi.decorators import action
 from labthings_fastapi.exceptions import InvocationCancelledError
 from labthings_fastapi.messages.message import InvocationStatus
 from labthings_fastapi.thing import Thing
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from labthings_fastapi.actions import ActionManager, Invocation
 
 
-def test_the_newest_are_kept_and_all_are_counted() -> None:
-    results, told = InvocationResults(2), []
-    results.listener = lambda *what: told.append(what)
+def test_the_newest_are_kept_and_all_are_counted_and_published() -> None:
+    published: list[tuple[int, Any, bytes]] = []
+    delivered: list[int] = []
+    results = InvocationResults(
+        publish=lambda *result: published.append(result),
+        deliver=lambda: delivered.append(len(published)),
+        kept=2,
+    )
     for number in range(3):
         results.add(number, b"%d" % number)
     assert results.values() == [1, 2]
     assert results.json() == b"[1,2]"
     assert results.count == 3
-    assert told == [(1, 0, b"0"), (2, 1, b"1"), (3, 2, b"2")]
+    assert published == [(1, 0, b"0"), (2, 1, b"1"), (3, 2, b"2")]
+    assert delivered == [1, 2, 3]
+
+
+def test_results_that_threads_add_at_once_are_published_in_the_order_of_their_numbers() -> None:
+    published: list[int] = []
+    results = InvocationResults(publish=lambda number, *_: published.append(number))
+
+    def add_many() -> None:
+        for value in range(500):
+            results.add(value, b"0")
+
+    threads = [threading.Thread(target=add_many) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert published == list(range(1, 2001))
+    assert len(results.values()) == 2000
 
 
 def test_without_results_there_is_an_empty_list() -> None:
@@ -223,3 +255,97 @@ def test_a_generator_that_fails_keeps_its_results(
     assert invocation.status is InvocationStatus.ERROR
     assert isinstance(invocation.exception, error)
     assert invocation.results == [1]
+
+
+# --- files --------------------------------------------------------------------------------
+
+
+@pytest.fixture(autouse=True)
+def _folders_of_this_test_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+
+def made_folders() -> set[Path]:
+    return set(Path(tempfile.gettempdir()).glob("labthings-run-*"))
+
+
+def test_nothing_is_made_before_it_is_needed() -> None:
+    before = made_folders()
+    files = InvocationFiles()
+    assert files.names() == []
+    assert files.find("x") is None
+    assert made_folders() == before
+
+
+def test_the_folder_stays_the_same() -> None:
+    files = InvocationFiles()
+    assert files.directory.is_dir()
+    assert files.directory == files.directory
+
+
+def test_files_are_listed_by_name_and_folders_are_not() -> None:
+    files = InvocationFiles()
+    for name in ("b.txt", "a.txt"):
+        (files.directory / name).write_text(name)
+    (files.directory / "inner").mkdir()
+    assert files.names() == ["a.txt", "b.txt"]
+    found = files.find("a.txt")
+    assert found is not None
+    assert found.read_text() == "a.txt"
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "../secret", "inner/x", "/etc/hosts", "a\0b"])
+def test_no_name_leads_out_of_the_folder(name: str) -> None:
+    files = InvocationFiles()
+    (files.directory / "inner").mkdir()
+    (files.directory / "inner" / "x").write_text("x")
+    assert files.find(name) is None
+
+
+def test_a_folder_that_the_action_removed_is_empty() -> None:
+    files = InvocationFiles()
+    shutil.rmtree(files.directory)
+    assert files.names() == []
+    assert files.find("a.txt") is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only there are names bytes")
+def test_a_file_whose_name_is_not_unicode_is_not_listed() -> None:
+    files = InvocationFiles()
+    with open(os.fsencode(files.directory) + b"/\xff.txt", "wb"):
+        pass
+    assert files.names() == []
+
+
+def test_the_folder_goes_with_the_run() -> None:
+    files = InvocationFiles()
+    folder = files.directory
+    (folder / "a.txt").write_text("x")
+    del files
+    gc.collect()
+    assert not folder.exists()
+
+
+def test_an_action_leaves_files(run: Callable[..., Invocation]) -> None:
+    def code() -> None:
+        (get_invocation_directory() / "log.csv").write_text("1,2")
+
+    assert run(code).files.names() == ["log.csv"]
+
+
+def test_ended_invocations_without_files_have_each_a_folder_of_their_own(
+    run: Callable[..., Invocation],
+) -> None:
+    one, other = run(lambda: None), run(lambda: None)
+    (one.files.directory / "a.txt").write_text("x")
+    assert one.files.directory != other.files.directory
+    assert one.files.names() == ["a.txt"]
+    assert other.files.names() == []
+
+
+def test_invocations_that_are_known_from_the_journal_have_each_files_of_their_own(
+    run: Callable[..., Invocation],
+) -> None:
+    one, other = (RecordedInvocation(run(lambda: None).record) for _ in range(2))
+    (one.files.directory / "a.txt").write_text("x")
+    assert other.files.names() == []

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 import threading
+import uuid
 
 import pytest
 
 import labthings_fastapi as lt
-from labthings_fastapi.actions.cancellation import CancelEvent
 from labthings_fastapi.actions.context import InvocationContext, current_invocation, entered
 from labthings_fastapi.actions.invocation_log import InvocationLog
 from labthings_fastapi.actions.logs import capture
@@ -107,7 +107,8 @@ def test_to_wait_for_a_thread_that_was_never_started_is_an_error():
 def test_its_log_is_that_of_the_run_around_it():
     capture()
     log = InvocationLog(10)
-    context = InvocationContext(CancelEvent().id, CancelEvent(), log)
+    context = InvocationContext(uuid.uuid4())
+    context.log = log
     with entered(context):
         logger = logging.getLogger("labthings_fastapi.things.stage")
         finished(lt.ThreadWithInvocationID(logger.warning, args=("Moved %s", 3)))

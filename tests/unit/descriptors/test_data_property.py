@@ -28,7 +28,7 @@ class Stage(lt.Thing):
     count: int = lt.property(default=0, readonly=True)
 
 
-def news_of(thing):
+def messages_of(thing):
     return thing._thing_server_interface.broker.subscribe(Topic())
 
 
@@ -54,7 +54,7 @@ def test_a_mutable_default_is_shared_with_no_other_thing():
 
 def test_an_invalid_value_changes_nothing_and_is_not_published():
     stage = Stage()
-    subscription = news_of(stage)
+    subscription = messages_of(stage)
     with pytest.raises(ValidationError):
         stage.speed = -1
     assert stage.speed == 1.0
@@ -63,7 +63,7 @@ def test_an_invalid_value_changes_nothing_and_is_not_published():
 
 def test_a_change_is_published_with_its_json():
     stage = Stage()
-    subscription = news_of(stage)
+    subscription = messages_of(stage)
     stage.speed = 3
     (message,) = subscription.take()
     assert (message.kind, message.affordance, message.payload) == ("property", "speed", b"3.0")
@@ -72,7 +72,7 @@ def test_a_change_is_published_with_its_json():
 
 def test_what_is_not_observable_is_not_published():
     stage = Stage()
-    subscription = news_of(stage)
+    subscription = messages_of(stage)
     stage.secret = 5
     assert (stage.secret, subscription.take()) == (5, [])
 
@@ -84,10 +84,10 @@ def test_the_things_own_code_may_set_what_is_read_only_for_clients():
     assert Stage.count.readonly
 
 
-def test_the_last_news_is_of_the_value_that_is_there():
-    """Many threads write; whoever came last in the store came last in the news."""
+def test_the_last_published_value_is_the_one_that_is_there():
+    """Many threads write; the value that was stored last was published last."""
     stage = Stage()
-    subscription = news_of(stage)
+    subscription = messages_of(stage)
     threads = [
         threading.Thread(
             target=lambda n=n: [setattr(stage, "secret", 0), setattr(stage, "speed", n)]
@@ -109,8 +109,8 @@ class Counting(lt.Thing):
     noise: lt.Event[None] = lt.event()
 
 
-def told_in_another_thread(thing, name, act):
-    """Let `act` run in a thread that must end; return the last news of a property."""
+def last_published(thing, name, act):
+    """Let `act` run in a thread that must end; return the last published value of a property."""
     subscription = thing._thing_server_interface.broker.subscribe(
         Topic(kinds=frozenset({"property"}))
     )
@@ -121,10 +121,13 @@ def told_in_another_thread(thing, name, act):
     return [message.value for message in subscription.take() if message.affordance == name][-1]
 
 
-@pytest.mark.parametrize("step", ["publish", "_deliver"])
+@pytest.mark.parametrize("step", ["put", "publish", "deliver"])
 @pytest.mark.parametrize("name", ["left", "older"])
 def test_a_finaliser_may_set_the_property_that_is_being_set(monkeypatch, name, step):
-    """The garbage collector calls finalisers anywhere; nothing waits, and the last news is true."""
+    """The garbage collector calls finalisers anywhere, also between storing and publishing.
+
+    No thread waits for itself, and the last published value is the one that is there.
+    """
     thing, real, calls = Counting(), getattr(Broker, step), []
 
     def with_finaliser(broker, *args):
@@ -134,36 +137,43 @@ def test_a_finaliser_may_set_the_property_that_is_being_set(monkeypatch, name, s
         return real(broker, *args)
 
     monkeypatch.setattr(Broker, step, with_finaliser)
-    last = told_in_another_thread(thing, name, lambda: setattr(thing, name, 1))
+    last = last_published(thing, name, lambda: setattr(thing, name, 1))
     assert last == getattr(thing, name)
 
 
 @pytest.mark.parametrize("name", ["left", "older"])
-def test_a_finaliser_of_a_publisher_may_set_what_another_thread_sets(monkeypatch, name):
-    thing, publish, deliver = Counting(), Broker.publish, Broker._deliver
-    publishing, others = threading.Event(), []
+def test_a_finaliser_may_set_the_property_at_any_moment(with_a_finaliser_at_each_moment, name):
+    def prepare():
+        thing = Counting()
+        broker = thing._thing_server_interface.broker
+        return thing, broker.subscribe(Topic(affordance=name))
 
-    def publish_when_it_is_stored(broker, message):
-        if threading.current_thread() in others:
-            publishing.set()
-        return publish(broker, message)
+    for thing, subscription in with_a_finaliser_at_each_moment(
+        prepare,
+        lambda made: setattr(made[0], name, 1),
+        lambda made: setattr(made[0], name, 2),
+    ):
+        assert subscription.take()[-1].value == getattr(thing, name)
 
-    def deliver_with_finaliser(broker, message, *args):
-        if message.kind == "event":
+
+@pytest.mark.parametrize("name", ["left", "older"])
+def test_a_subscriber_that_is_woken_may_set_what_another_thread_sets(name):
+    """Nobody is woken under a lock, so two properties cannot wait for each other."""
+    thing, others = Counting(), []
+
+    def wake():
+        if not others and events.take():
             others.append(threading.Thread(target=setattr, args=(thing, name, 1), daemon=True))
             others[0].start()
-            publishing.wait(30)  # it has stored its value, and will wait for us
+            others[0].join(30)
             setattr(thing, name, 2)
-        return deliver(broker, message, *args)
 
-    def emit():
-        thing.noise.emit()
-        others[0].join(30)
-
-    monkeypatch.setattr(Broker, "publish", publish_when_it_is_stored)
-    monkeypatch.setattr(Broker, "_deliver", deliver_with_finaliser)
-    last = told_in_another_thread(thing, name, emit)
-    assert last == getattr(thing, name)
+    events = thing._thing_server_interface.broker.subscribe(
+        Topic(kinds=frozenset({"event"})), wake=wake
+    )
+    last = last_published(thing, name, thing.noise.emit)
+    assert (last, getattr(thing, name)) == (2, 2)
+    assert not others[0].is_alive()
 
 
 def define(**options):

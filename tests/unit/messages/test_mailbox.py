@@ -27,7 +27,7 @@ class Post:
         for _ in range(count):
             self._number += 1
             message = Message(kind, "stage", affordance, b"null", invocation=run)
-            message = message.numbered("abc", self._number)
+            message.number, message.boot_id = self._number, "abc"
             key = coalescing_key(message)
             was_empty = self.mailbox.offer(message, key, self.discarded)
         return was_empty

@@ -3,7 +3,9 @@ from __future__ import annotations
 from datetime import timedelta
 from uuid import uuid4
 
-from labthings_fastapi.messages.message import FINAL_STATUSES, InvocationStatus, Message
+import pytest
+
+from labthings_fastapi.messages.message import InvocationStatus, Message, is_final
 
 
 def test_statuses_have_the_five_words_of_the_wire() -> None:
@@ -11,8 +13,8 @@ def test_statuses_have_the_five_words_of_the_wire() -> None:
     assert words == ["pending", "running", "completed", "cancelled", "error"]
 
 
-def test_a_run_can_still_change_in_pending_and_running_only() -> None:
-    still_open = set(InvocationStatus) - FINAL_STATUSES
+def test_an_invocation_can_still_change_in_pending_and_running_only() -> None:
+    still_open = {status for status in InvocationStatus if not is_final(status)}
     assert still_open == {InvocationStatus.PENDING, InvocationStatus.RUNNING}
 
 
@@ -20,25 +22,53 @@ def test_a_message_has_no_sequence_number_before_it_is_published() -> None:
     assert Message("event", "stage", "homed", b"null").seq == ""
 
 
-def test_the_sequence_number_names_the_incarnation() -> None:
-    assert Message("event", "stage", "homed", b"null").numbered("abc", 7).seq == "abc-7"
+def test_the_sequence_number_names_the_boot_id() -> None:
+    assert Message("event", "stage", "homed", b"null", number=7, boot_id="abc").seq == "abc-7"
 
 
 def test_time_is_aware_utc() -> None:
     assert Message("event", "stage", "homed", b"null").time.utcoffset() == timedelta(0)
 
 
-def test_numbering_changes_nothing_else() -> None:
-    message = Message("status", "stage", "move", b"{}", object(), uuid4(), final=True)
-    numbered = message.numbered("abc", 7)
-    assert numbered.value is message.value
-    assert numbered.numbered("", 0) == message
+def full_message(payload: object = b"{}") -> Message:
+    return Message(
+        *("status", "stage", "move", payload, object(), uuid4()),  # type: ignore[arg-type]
+        final=True,
+        number=7,
+        boot_id="abc",
+    )
 
 
 def test_without_its_value_a_message_is_still_equal() -> None:
-    message = Message("property", "stage", "x", b"1", value=1).numbered("abc", 7)
+    message = full_message()
     assert message.without_value() == message
     assert message.without_value().value is None
+
+
+def test_another_payload_changes_nothing_else() -> None:
+    message = full_message()
+    changed = message.with_payload(b'{"a":1}')
+    assert (changed.payload, changed.size, changed.value) == (b'{"a":1}', 7, None)
+    assert changed.with_payload(message.payload) == message
+
+
+def test_a_payload_is_rendered_when_it_is_first_read_and_only_once() -> None:
+    rendered: list[str] = []
+
+    def render() -> bytes:
+        rendered.append("rendered")
+        return b"[1]"
+
+    message = Message("log", "stage", "move", render, size=100)
+    assert rendered == []
+    assert (message.payload, message.payload) == (b"[1]", b"[1]")
+    assert rendered == ["rendered"]
+
+
+def test_the_size_is_the_payloads_or_what_the_publisher_estimates() -> None:
+    assert full_message(b"12345").size == 5
+    lazy = Message("log", "stage", "move", lambda: b"1", value=1, size=100)
+    assert (lazy.size, lazy.without_value().size) == (100, 100)
 
 
 def test_values_that_cannot_be_compared_do_not_break_comparison() -> None:
@@ -49,4 +79,10 @@ def test_values_that_cannot_be_compared_do_not_break_comparison() -> None:
             raise TypeError("the truth of an array is ambiguous")
 
     message = Message("property", "camera", "frame", b"[1]", value=Incomparable())
-    assert message == message.numbered("", 0)
+    assert message == message.without_value()
+    assert hash(message) == hash(message.without_value())
+
+
+@pytest.mark.parametrize("other", [full_message(b"[]"), "a message", None])
+def test_messages_that_differ_are_not_equal(other: object) -> None:
+    assert full_message() != other

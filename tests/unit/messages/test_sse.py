@@ -12,7 +12,7 @@ from labthings_fastapi.messages.sse import COMMENT, EventParser, ServerSentEvent
 
 
 def message(payload: bytes = b"1", affordance: str = "x") -> Message:
-    return Message("property", "stage", affordance, payload).numbered("abc", 7)
+    return Message("property", "stage", affordance, payload, number=7, boot_id="abc")
 
 
 # Writing
@@ -23,7 +23,9 @@ def test_a_property_is_named_by_its_affordance() -> None:
 
 
 def test_a_change_of_a_run_is_named_by_its_kind() -> None:
-    status = Message("status", "stage", "move", b"{}", invocation=UUID(int=1)).numbered("abc", 8)
+    status = Message(
+        *("status", "stage", "move", b"{}"), invocation=UUID(int=1), number=8, boot_id="abc"
+    )
     assert encode(status) == b"event: status\nid: abc-8\ndata: {}\n\n"
 
 
