@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import logging
-import random
 import sys
 import threading
 import time
 import weakref
-from collections import deque
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
 
-from pydantic import BaseModel
-from pydantic_core import to_json
-
-from labthings_fastapi.exceptions import GlobalLockBusyError, LabThingsError, describe_exception
+from labthings_fastapi.exceptions import GlobalLockBusyError, LabThingsError
 from labthings_fastapi.journal.record import InvocationRecord
 from labthings_fastapi.messages.message import InvocationStatus
-from labthings_fastapi.problems import well_formed
 from labthings_fastapi.schemas.signature import arguments
 
 from .action_call import ActionCall, cancelled_ending, failed_ending
@@ -28,8 +22,16 @@ from .context import INVOCATION_MEMBER, entered
 from .deadlines import deadlines
 from .group_lock import group_lock_for
 from .invocation_limits import NoLimits
-from .invocation_model import ACTION_INVOCATIONS_PATH, InvocationModel, Link, LogRecordModel
-from .live_invocation import LiveInvocation
+from .invocation_model import (
+    ACTION_INVOCATIONS_PATH,
+    NO_INPUT,
+    InvocationModel,
+    Link,
+    LogRecordModel,
+    input_json,
+    new_id,
+)
+from .live_invocation import LiveInvocation, release, release_in_turn
 from .logs import capture, thing_log
 from .protocols import BelongsToInvocation
 from .requester import current_requester
@@ -40,26 +42,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Future
 
+    from pydantic import BaseModel
+
     from .cancellation import CancelEvent
     from .invocation_limits import StartLimit
     from .protocols import Host, Runnable, UrlSource
     from .publisher import InvocationPublisher
 
 T = TypeVar("T")
-# Of its own, so that a `random.seed` in a lab's code does not repeat ids.
-_random_bits = random.Random().getrandbits  # noqa: S311 - ids are no secrets
-
-
-def new_id() -> UUID:
-    """Return a fresh UUID of version 4; `uuid.uuid4` asks the system for each one."""
-    return UUID(int=_random_bits(128), version=4)
-
-
-class EmptyInput(BaseModel):
-    """The input of an invocation that was given none."""
-
-
-_NO_INPUT = EmptyInput()
 
 
 class Invocation(threading.Thread):
@@ -113,7 +103,7 @@ class Invocation(threading.Thread):
         self.default_stop_timeout = default_stop_timeout
         self.response_timeout = action.response_timeout
         self.retention_time = action.retention_time
-        self.input: BaseModel = _NO_INPUT if input is None else input
+        self.input: BaseModel = NO_INPUT if input is None else input
         self._output: Any = None
         self._exception: BaseException | None = None
         self._parts: tuple[Any, Any, Any] = (None, None, None)
@@ -124,7 +114,7 @@ class Invocation(threading.Thread):
             action=action.name,
             status=InvocationStatus.PENDING,
             requested_by=None if requester is None else requester.name,
-            input=_input_json(self.input),
+            input=input_json(self.input),
             time_requested=datetime.now(UTC),
             address=None if requester is None else requester.address,
             action_path=sys.intern(f"{thing.path}{action.name}"),
@@ -342,7 +332,7 @@ class Invocation(threading.Thread):
             gate.take(name, action.concurrency, queued=self._queued, cancel=self.cancel)
         except LabThingsError as error:
             live.finish(failed_ending(error))
-            _release(live)
+            release(live)
             raise
         if live.no_thread is not None:
             raise live.no_thread
@@ -361,7 +351,7 @@ class Invocation(threading.Thread):
         if live is None:
             return
         if not live.change("queued", phase="starting", queue_position=None):
-            _release_in_turn(live)  # it was cancelled
+            release_in_turn(live)  # it was cancelled
             return
         commit = live.commit
         if commit is None:
@@ -378,7 +368,7 @@ class Invocation(threading.Thread):
             self._start_thread(live)
         else:
             live.finish(failed_ending(error))
-            _release_in_turn(live)
+            release_in_turn(live)
 
     def _start_thread(self, live: LiveInvocation) -> None:
         if not live.record.is_open:
@@ -389,7 +379,7 @@ class Invocation(threading.Thread):
             # It must not stay pending for ever, nor keep what others wait for.
             live.no_thread = error
             live.finish(failed_ending(error))
-            _release_in_turn(live)
+            release_in_turn(live)
 
     def _warn_if_not_committed(self, commit: Future[None]) -> None:
         error = commit.exception()
@@ -413,7 +403,7 @@ class Invocation(threading.Thread):
         except BaseException as error:  # noqa: BLE001 - whatever happens, the invocation ends
             live.finish(failed_ending(error))
         finally:
-            _release(live)
+            release(live)
 
     def _run_committed(self, live: LiveInvocation) -> None:
         """Run under the server's global lock, if there is one; without it, nothing begins."""
@@ -443,7 +433,7 @@ class Invocation(threading.Thread):
         if live.record.status is InvocationStatus.PENDING and live.finish(
             cancelled_ending(), only_pending=True
         ):
-            _release(live)  # it will never begin
+            release(live)  # it will never begin
             return True
         requested = live.request_stop()
         if requested:
@@ -507,47 +497,3 @@ class Invocation(threading.Thread):
 
 def _nothing() -> None:
     """Remove no waiter: it was called."""
-
-
-def _input_json(input: BaseModel) -> bytes:
-    """Render the input; one that has no JSON form is described instead."""
-    if input is _NO_INPUT or not (type(input).model_fields or input.model_extra):
-        return b"{}"
-    try:
-        return to_json(input.model_dump(mode="json", by_alias=True), inf_nan_mode="strings")
-    except Exception as error:  # noqa: BLE001 - a user's serialiser may raise anything
-        return to_json({"unserialisable": well_formed(describe_exception(error))})
-
-
-def _release(live: LiveInvocation) -> None:
-    """Release the group lock and the place among the running ones. Idempotent."""
-    gate = live.stop_holding()
-    if gate is not None:
-        gate.over()
-
-
-class _Releases(threading.local):
-    """Invocations that are released on this thread, one after the other."""
-
-    def __init__(self) -> None:
-        self.waiting: deque[LiveInvocation] = deque()
-
-
-_releases = _Releases()
-
-
-def _release_in_turn(live: LiveInvocation) -> None:
-    """Release an invocation without a thread, after those that are being released.
-
-    Each may launch the next in line, which fails as well: hundreds would be too deep a recursion.
-    """
-    waiting = _releases.waiting
-    waiting.append(live)
-    if len(waiting) > 1:
-        return
-    try:
-        while waiting:
-            _release(waiting[0])
-            waiting.popleft()
-    finally:
-        waiting.clear()

@@ -30,8 +30,8 @@ _DERIVED = {"filename", "module", "msecs", "relativeCreated"}  # a new record co
 _DROPPED = {"msg", "args", "exc_info", "exc_text"}
 _MEMBERS = tuple(sorted(_ALL - _DERIVED - _DROPPED))
 _values_of = itemgetter(*_MEMBERS)
-_USUAL = len(_ALL) + 1
-"""How many members an ordinary record has: those of every record, and the mark `KEPT`."""
+_USUAL = _ALL | {KEPT}
+"""The members of an ordinary record: those of every record, and the mark `KEPT`."""
 _PLAIN_TYPES = frozenset({str, int, float, bool, type(None)})
 # By the type itself: `isinstance` and the methods of a user's class may run any code.
 _PLAIN_KINDS: tuple[tuple[type, Callable[[Any], Any]], ...] = (
@@ -59,11 +59,11 @@ def line_of(record: logging.LogRecord) -> Line:
             text = message_of(record)
     if type(text) is not str or len(text) > LONGEST_LINE or not text.isascii():
         text = _clipped(well_formed(text))
-    usual = len(members) == _USUAL and not (members["exc_info"] or members["exc_text"])
+    usual = members.keys() == _USUAL and not (members["exc_info"] or members["exc_text"])
     try:
         values = _values_of(members)
     except KeyError:  # a filter removed a member
-        values, usual = tuple(map(members.get, _MEMBERS)), False
+        values = tuple(map(members.get, _MEMBERS))
     if not _PLAIN_TYPES.issuperset(map(type, values)):
         values = tuple(map(plain, values))
     if usual:

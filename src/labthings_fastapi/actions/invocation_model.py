@@ -6,14 +6,18 @@ Light: importing this module loads no web framework.
 from __future__ import annotations
 
 import logging
+import random
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, TypeVar
 from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, model_validator
+from pydantic_core import to_json
 
+from labthings_fastapi.exceptions import describe_exception
 from labthings_fastapi.messages.message import InvocationStatus
+from labthings_fastapi.problems import well_formed
 
 from .logs import line_members
 
@@ -81,11 +85,42 @@ class GenericInvocationModel(BaseModel, Generic[InputT, OutputT]):
 
 InvocationModel = GenericInvocationModel[Any, Any]
 
+
+# Of its own, so that a `random.seed` in a lab's code does not repeat ids.
+_random_bits = random.Random().getrandbits  # noqa: S311 - ids are no secrets
+
+
+def new_id() -> UUID:
+    """Return a fresh UUID of version 4; `uuid.uuid4` asks the system for each one."""
+    return UUID(int=_random_bits(128), version=4)
+
+
+class EmptyInput(BaseModel):
+    """The input of an invocation that was given none."""
+
+
+NO_INPUT = EmptyInput()
+
+
+def input_json(input: BaseModel) -> bytes:
+    """Render the input; one that has no JSON form is described instead."""
+    if input is NO_INPUT or not (type(input).model_fields or input.model_extra):
+        return b"{}"
+    try:
+        return to_json(input.model_dump(mode="json", by_alias=True), inf_nan_mode="strings")
+    except Exception as error:  # noqa: BLE001 - a user's serialiser may raise anything
+        return to_json({"unserialisable": well_formed(describe_exception(error))})
+
+
 __all__ = [
     "ACTION_INVOCATIONS_PATH",
+    "NO_INPUT",
+    "EmptyInput",
     "GenericInvocationModel",
     "InvocationModel",
     "InvocationStatus",
     "Link",
     "LogRecordModel",
+    "input_json",
+    "new_id",
 ]

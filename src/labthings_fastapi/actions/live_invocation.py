@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
@@ -335,3 +336,37 @@ def _call_all(waiters: tuple[Callable[[], None], ...]) -> None:
             waiter()
         except Exception:
             LOGGER.exception("Code that waited for the end of an invocation could not be called.")
+
+
+def release(live: LiveInvocation) -> None:
+    """Release the group lock and the place among the running ones. Idempotent."""
+    gate = live.stop_holding()
+    if gate is not None:
+        gate.over()
+
+
+class _Releases(threading.local):
+    """Invocations that are released on this thread, one after the other."""
+
+    def __init__(self) -> None:
+        self.waiting: deque[LiveInvocation] = deque()
+
+
+_releases = _Releases()
+
+
+def release_in_turn(live: LiveInvocation) -> None:
+    """Release an invocation without a thread, after those that are being released.
+
+    Each may launch the next in line, which fails as well: hundreds would be too deep a recursion.
+    """
+    waiting = _releases.waiting
+    waiting.append(live)
+    if len(waiting) > 1:
+        return
+    try:
+        while waiting:
+            release(waiting[0])
+            waiting.popleft()
+    finally:
+        waiting.clear()

@@ -115,7 +115,9 @@ def test_a_logger_keeps_what_the_caller_adds_and_takes_the_runs_name_off(
     capture()
     log, id = InvocationLog(), uuid.uuid4()
     logger = InvocationLoggerAdapter(id)
-    logger.enter_invocation(InvocationContext(id, CancelEvent(id), log))
+    context = InvocationContext(id)
+    context.log = log
+    logger.enter_invocation(context)
     logger.info("at %d", 5, extra={"axis": "x"})
     (kept,) = log.records
     assert kept.__dict__["axis"] == "x"

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -171,7 +172,7 @@ def mutation(number: int, **changes: Any) -> MutationRecord:
     record = MutationRecord(
         UUID(int=number), NOON, NOON, actor=None, address=None, status=204, **texts
     )
-    return record._replace(**changes)
+    return replace(record, **changes)
 
 
 def test_a_bad_mutation_does_not_harm_other_records(

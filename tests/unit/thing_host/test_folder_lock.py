@@ -151,7 +151,7 @@ def test_a_forked_child_cannot_release_the_lock_of_its_parent(lock, tmp_path):
     process = start(FORKED_CHILD_RELEASES, tmp_path / "settings")
     assert process.stdout is not None
     assert process.stdout.readline() == "held\n"
-    with pytest.raises(FolderInUseError, match=f"process {process.pid}:"):
+    with pytest.raises(FolderInUseError, match=rf"process {process.pid}\."):
         lock.claim()
     process.communicate(timeout=30)  # which lets it end
     assert lock.claim()

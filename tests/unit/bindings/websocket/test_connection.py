@@ -27,4 +27,4 @@ def test_a_client_that_disconnects_during_the_handshake_leaves_no_subscription(e
             await server.app(scope, receive, send)
 
     asyncio.run(connect())
-    assert not server._broker.is_heard
+    assert not server._broker._subscriptions

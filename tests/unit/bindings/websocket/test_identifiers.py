@@ -15,7 +15,7 @@ IDS = NotificationIds(Broker("here"))
 
 
 def numbered(number):
-    return Message("event", "stage", "arrived", b"1").numbered("here", number)
+    return Message("event", "stage", "arrived", b"1", number=number, boot_id="here")
 
 
 @given(st.integers(0, 2**62 - 1), st.integers(0, 10_000))
