@@ -30,9 +30,12 @@ class Recorder(InvocationPublisher):
 
     def __init__(self) -> None:
         journal = MemoryJournal()
-        super().__init__(Broker("abc"), lambda: journal, lambda record: self.ends.append(record))
+        super().__init__(Broker("abc"), lambda: journal, self.note_end)
         self.published: list[InvocationRecord] = []
         self.ends: list[InvocationRecord] = []
+
+    def note_end(self, record: InvocationRecord) -> None:
+        self.ends.append(record)
 
     def status(self, record: InvocationRecord) -> None:
         super().status(record)
