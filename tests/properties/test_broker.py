@@ -54,7 +54,7 @@ class Listener:
     topic: Topic
     capacity: int
     waiting: list[Message] = field(default_factory=list)  # all that came since the last take
-    gap: bool = False  # a gap must be told, because the listener was away for too long
+    gap: bool = False  # a gap notice must come, because it was away for too long
     last_number: int = 0  # the newest number taken
     wakes: int = 0  # since the last take
     closed: bool = False
