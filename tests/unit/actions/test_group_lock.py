@@ -202,16 +202,16 @@ def test_the_position_is_right_also_if_the_line_moves_while_it_is_told() -> None
     def told_last(position: int) -> None:
         if not positions:
             positions.append(0)
-            leaving = threading.Thread(target=place.withdraw, args=(first,))
+            leaving = threading.Thread(target=place.cancel, args=(first,))
             leaving.start()
             leaving.join(30)
         positions.append(position)
 
     place = GroupLock("stage.motion")
     claims = [LockRequest(n, f"run {n}", "queue", granted=int) for n in range(2)]
-    assert [place.ask(claim) for claim in claims] == [True, False]
+    assert [place.acquire(claim) for claim in claims] == [True, False]
     first = claims[1]
-    place.ask(LockRequest(2, "run 2", "queue", granted=int, moved=told_last))
+    place.acquire(LockRequest(2, "run 2", "queue", granted=int, moved=told_last))
     assert positions[-1] == 1
 
 
@@ -223,13 +223,13 @@ def test_all_of_a_run_that_wait_in_line_get_the_place_together() -> None:
 
     place = GroupLock("stage.motion")
     waiting = [claim("run", "a scan"), claim("other", "a jog"), claim("run", "its thread")]
-    assert place.ask(claim("holder", "the holder"))
-    assert [place.ask(one) for one in waiting] == [False] * 3
-    place.give_back("holder")
+    assert place.acquire(claim("holder", "the holder"))
+    assert [place.acquire(one) for one in waiting] == [False] * 3
+    place.release("holder")
     assert granted == ["a scan", "its thread"]
-    place.give_back("run")
+    place.release("run")
     assert granted == ["a scan", "its thread"]
-    place.give_back("run")
+    place.release("run")
     assert granted == ["a scan", "its thread", "a jog"]
 
 
