@@ -190,8 +190,10 @@ class InvocationLog:
 
 def line_time(line: Line) -> datetime | None:
     """Return when a line was logged, aware UTC; None if a filter has replaced the time."""
-    created = line[1][_CREATED]
-    return datetime.fromtimestamp(created, UTC) if type(created) is float else None
+    try:
+        return datetime.fromtimestamp(line[1][_CREATED], UTC)
+    except (TypeError, ValueError, OverflowError, OSError):
+        return None
 
 
 def line_payload(line: Line) -> Callable[[], bytes]:

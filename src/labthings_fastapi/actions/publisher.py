@@ -71,7 +71,7 @@ class InvocationPublisher:
             Message(
                 *("status", record.thing, record.action, partial(status_json, shown, self.urls)),
                 invocation=record.id,
-                final=record.time_ended is not None,
+                final=not record.is_open,
                 size=_STATUS_BYTES if record.error is None else 3 * _STATUS_BYTES,
             )
         )

@@ -74,9 +74,6 @@ class Broker:
             )
         self.boot_id = boot_id
         self._inbox: SimpleQueue[Message] = SimpleQueue()
-        self.put: Callable[[Message], None] = self._inbox.put
-        """Accepts a message in its place in the order; follow it by `deliver`, without a lock. For
-        publishers whose own lock decides the order: waking subscribers under it could deadlock."""
         # One lock for numbers, replay, index and mailboxes: they must agree. It is re-entrant
         # because the garbage collector may run a finaliser that subscribes while we hold it.
         self._lock = threading.RLock()
@@ -100,6 +97,14 @@ class Broker:
             self.deliver_soon()
         else:  # the inbox must not keep user objects alive
             self.deliver()
+
+    def put(self, message: Message) -> None:
+        """Accept a message in its place in the order; follow it by `deliver`, without a lock.
+
+        For publishers whose own lock decides the order: waking subscribers under it could
+        deadlock.
+        """
+        self._inbox.put(message)
 
     def deliver_soon(self) -> None:
         """Deliver what was put; without subscribers, only when much waits to be numbered."""
