@@ -19,7 +19,13 @@ PAIR = ("ours", "peer")
 SUBSCRIBERS = 50
 
 
-@row("follow", "property set → 50 subscribers, notifications", "1/s", PAIR, at_least(2.5, "peer"))
+@row(
+    "follow",
+    "property set → 50 subscribers, notifications",
+    "1/s",
+    (*PAIR, "before"),
+    at_least(2.5, "peer"),
+)
 @contextmanager
 def follow(subject: str, effort: Effort) -> Iterator[Measure]:
     with serve(subject) as server, Followers(subject, server.port, SUBSCRIBERS) as followers:

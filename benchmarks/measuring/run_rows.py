@@ -68,7 +68,7 @@ def result(subject: str, effort: Effort) -> Iterator[Measure]:
         yield lambda: _p50(once, server, effort.repeats)
 
 
-@row("cancel", "DELETE → seen cancelled, p50", "ms", PAIR, at_most(0.6, "peer"))
+@row("cancel", "DELETE → seen cancelled, p50", "ms", (*PAIR, "before"), at_most(0.6, "peer"))
 @contextmanager
 def cancel(subject: str, effort: Effort) -> Iterator[Measure]:
     with serve(subject) as server:

@@ -22,16 +22,17 @@ from .logs import KEPT, exception_name, line_members, message_of, traceback_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-Line: TypeAlias = tuple[str, tuple[Any, ...], dict[str, Any] | None]
-"""The message, the values of `_MEMBERS`, and the other members of an unusual record by name."""
+Line: TypeAlias = tuple[Any, ...]
+"""The message, the other members of an unusual record by name, and the values of `_MEMBERS`."""
 LONGEST_LINE = 16 * 1024
 _LogRecord = logging.LogRecord
 _ALL = frozenset(vars(_LogRecord("", 0, "", 0, "", (), None)))
-_DERIVED = {"filename", "module", "msecs", "relativeCreated"}  # a new record computes them again
+# A new record computes these again; every line is of this process.
+_DERIVED = {"filename", "module", "msecs", "relativeCreated", "process", "processName"}
 _DROPPED = {"msg", "args", "exc_info", "exc_text"}
 _MEMBERS = tuple(sorted(_ALL - _DERIVED - _DROPPED))
 _values_of = itemgetter(*_MEMBERS)
-_CREATED = _MEMBERS.index("created")
+_CREATED = 2 + _MEMBERS.index("created")
 _USUAL = _ALL | {KEPT}
 """The members of an ordinary record: those of every record, and the mark `KEPT`."""
 _PLAIN_TYPES = frozenset({str, int, float, bool, type(None)})
@@ -69,8 +70,8 @@ def line_of(record: logging.LogRecord) -> Line:
     if not _PLAIN_TYPES.issuperset(map(type, values)):
         values = tuple(map(plain, values))
     if usual:
-        return text, values, None
-    return text, values, _others(record)
+        return text, None, *values
+    return text, _others(record), *values
 
 
 def _others(record: logging.LogRecord) -> dict[str, Any]:
@@ -106,7 +107,7 @@ def plain(value: Any) -> Any:
 
 def record_of(line: Line) -> logging.LogRecord:
     """Return a new record of a line."""
-    text, values, others = line
+    text, others, *values = line
     members = dict(zip(_MEMBERS, values, strict=True))
     path = members["pathname"]
     record = _LogRecord("", 0, path if isinstance(path, str) else "", 0, text, None, None)
@@ -191,7 +192,7 @@ class InvocationLog:
 def line_time(line: Line) -> datetime | None:
     """Return when a line was logged, aware UTC; None if a filter has replaced the time."""
     try:
-        return datetime.fromtimestamp(line[1][_CREATED], UTC)
+        return datetime.fromtimestamp(line[_CREATED], UTC)
     except (TypeError, ValueError, OverflowError, OSError):
         return None
 
