@@ -54,7 +54,7 @@ def import_and_name(subject: str, effort: Effort) -> Iterator[Measure]:
     yield lambda: _seconds_for(subject, NAME, effort)
 
 
-@row("import-built", "the same, until an empty server is built", "ms", ALL, at_most(1.4, "floor"))
+@row("import-built", "the same, until an empty server is built", "ms", ALL)
 @contextmanager
 def import_and_build(subject: str, effort: Effort) -> Iterator[Measure]:
     empty = "import fastapi; fastapi.FastAPI()"

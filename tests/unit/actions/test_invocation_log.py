@@ -202,7 +202,7 @@ def test_a_log_holds_no_object_of_a_users_class(more: dict[str, Any]) -> None:
 
 
 def test_what_a_user_has_added_to_a_line_is_text_at_once() -> None:
-    others = line_of(record(shown=Safe("x"), level=Level(3), pretender=Mock(spec=str)))[2]
+    others = line_of(record(shown=Safe("x"), level=Level(3), pretender=Mock(spec=str)))[1]
     assert isinstance(others, dict)
     assert (others["shown"], others["level"], others["pretender"]) == ("x", 3, "<Mock>")
     assert (type(others["shown"]), type(others["level"])) == (str, int)
