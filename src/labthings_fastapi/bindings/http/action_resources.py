@@ -73,7 +73,7 @@ class ActionResource:
         self._manager = manager
         self._prefix = prefix
         self._keyed = KeyedInvocations(manager, prefix)
-        self.label = interaction.what
+        self.label = interaction.label
         # FastAPI resolves dependencies, so their POST is a route of the app: see `injected.py`.
         self.injected = bool(self.descriptor.dependency_params)
         self.fallthrough_methods = frozenset({"POST"}) if self.injected else NO_METHODS

@@ -41,7 +41,7 @@ class ActionInteraction:
         self.descriptor = descriptor
         self._executor = executor
         self._manager = manager
-        self.what = f"Action {descriptor.name!r} of Thing {thing.name!r}"
+        self.label = f"Action {descriptor.name!r} of Thing {thing.name!r}"
 
     async def invoke(self, text: bytes, **handles: Any) -> Invocation:
         """Start a run with the input in `text`; `handles` are what a manager takes beside it.
