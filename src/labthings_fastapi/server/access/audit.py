@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import threading
 import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, NamedTuple
 from uuid import uuid4
 
 from labthings_fastapi.actions.deadlines import Deadlines
-from labthings_fastapi.journal.keys import utc_now
 from labthings_fastapi.journal.mutation import MutationRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Future
-    from datetime import datetime
 
     from labthings_fastapi.journal.journal import Journal
 
@@ -71,14 +70,16 @@ class Audit:
 
     def note(self, mutation: Mutation) -> None:
         """Count a request, which is written within `GATHER_SECONDS`; never waits."""
-        now = utc_now()
+        now = datetime.now(UTC)
         if len(mutation.affordance) > MAX_TEXT or len(mutation.path) > MAX_TEXT:
             mutation = mutation._replace(
                 affordance=_shorten(mutation.affordance), path=_shorten(mutation.path)
             )
         with self._lock:
-            mutation = self._merge_refused(mutation)
             counter = self._counters.get(mutation)
+            if counter is None and mutation.status == 403:
+                mutation = self._merge_refused(mutation)
+                counter = self._counters.get(mutation)
             if counter is not None:
                 counter.count += 1
                 counter.last = now
@@ -92,8 +93,6 @@ class Audit:
 
     def _merge_refused(self, mutation: Mutation) -> Mutation:
         """Drop the details of many refused requests, which could otherwise fill the journal."""
-        if mutation.status != 403 or mutation in self._counters:
-            return mutation
         self._refused += 1
         if self._refused <= MAX_REFUSED:
             return mutation
