@@ -10,7 +10,6 @@ from labthings_fastapi.actions.routes import honour_prefer, summaries
 from labthings_fastapi.bindings.interaction.actions import (
     invocations_by_action,
     output_of,
-    when_begun,
 )
 from labthings_fastapi.problems import Problem
 from labthings_fastapi.request_location import base_url
@@ -40,8 +39,8 @@ class Answer(NamedTuple):
     problem: Problem | None = None
 
 
-def _output_answer(invocation: KnownInvocation, urls: InvocationUrls) -> Answer:
-    output = output_of(invocation, urls.of_action_invocation(invocation.snapshot()))
+async def _output_answer(invocation: KnownInvocation, urls: InvocationUrls) -> Answer:
+    output = await output_of(invocation, urls)
     if isinstance(output, Problem):
         return Answer(output.status, problem=output)
     return Answer(204) if output == b"null" else Answer(200, output)
@@ -91,10 +90,9 @@ class ActionResource:
         else:
             key = headers[KEY_HEADER].decode("latin-1")
             invocation = await self._invoke_with_key(key, input_json, options)
-        await when_begun(invocation, action)
         urls = InvocationUrls(base_url(request.scope), self._prefix)
         if action.synchronous:
-            return _output_answer(invocation, urls)
+            return await _output_answer(invocation, urls)
         answered: dict[str, str] = {}
         if b"prefer" in headers:
             prefer = request.joined_header(b"prefer")

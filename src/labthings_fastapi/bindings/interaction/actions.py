@@ -44,23 +44,30 @@ class ActionInteraction:
         self.label = f"Action {descriptor.name!r} of Thing {thing.name!r}"
 
     async def invoke(self, text: bytes, **options: Any) -> Invocation:
-        """Start an invocation with the input in `text`.
+        """Start an invocation with the input in `text`; return it when its record is committed.
 
-        `options` are further arguments of `ActionManager.invoke_action`.
+        An emergency stop does not wait for the journal. `options` are further arguments of
+        `ActionManager.invoke_action`.
 
         Raises:
             pydantic.ValidationError: the input is not valid, and nothing has begun.
         """
-        if self.descriptor.quick_input:
-            return self._start(text, options)
-        return await self._executor.run(self._start, text, options)
+        action = self.descriptor
+        if action.quick_input:
+            invocation = self._start(text, options)
+        else:
+            invocation = await self._executor.run(self._start, text, options)
+        commit = invocation.commit
+        if commit is not None and not action.stop:
+            await wait_for_future(commit)
+        return invocation
 
     async def check(self, text: bytes) -> BaseModel:
         """Return the input in `text`, or raise `pydantic.ValidationError`."""
         return await self._call(self.descriptor.input_schema.validate_json, text)
 
     async def invoke_checked(self, options: dict[str, Any]) -> Invocation:
-        """Start an invocation whose input, one of the options, has been checked."""
+        """Start an invocation whose input, one of the options, has been checked; do not wait."""
         return await self._call(self._invoke, options)
 
     async def _call(self, function: Callable[..., T], argument: Any) -> T:
@@ -77,23 +84,13 @@ class ActionInteraction:
         return self._manager.invoke_action(self.descriptor, self.thing, **options)
 
 
-async def when_begun(invocation: KnownInvocation, action: ActionDescriptor[Any, Any, Any]) -> None:
-    """Wait until the record of a run is committed and, for a synchronous action, until its end.
-
-    An emergency stop has begun, whatever the journal says.
-    """
-    commit = invocation.commit
-    if commit is not None and not action.stop:
-        await wait_for_future(commit)
-    if action.synchronous:
-        await wait_for_end(invocation, None)
-
-
-def output_of(invocation: KnownInvocation, href: str) -> bytes | Problem:
-    """Return the output of a run that has ended, as JSON, or the problem why there is none."""
+async def output_of(invocation: KnownInvocation, urls: InvocationUrls) -> bytes | Problem:
+    """Wait for the end; return the output as JSON, or the problem why there is none."""
+    await wait_for_end(invocation, None)
     record = invocation.snapshot()
     if record.status is InvocationStatus.COMPLETED:
         return record.output or b"null"
+    href = urls.of_action_invocation(record)
     error = record.error or {}
     detail = error.get("detail", "The run ended without an output.")
     cancelled = record.status is InvocationStatus.CANCELLED
