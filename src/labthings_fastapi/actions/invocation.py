@@ -105,7 +105,7 @@ class Invocation(threading.Thread):
         self._output: Any = None
         self._exception: BaseException | None = None
         self._parts: tuple[Any, Any, Any] = (None, None, None)
-        requester = current_requester()
+        requester = current_requester.get()
         self._record = InvocationRecord(
             id=new_id() if id is None else id,
             thing=thing.name,

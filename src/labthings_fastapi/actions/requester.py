@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextvars import ContextVar, Token
+from contextvars import ContextVar
 
 
 class Requester:
@@ -22,28 +22,5 @@ class Requester:
         """Whether a run was made for it, which is recorded by itself; asked of HTTP only."""
 
 
-_current: ContextVar[Requester | None] = ContextVar("labthings_asker", default=None)
-
-
-def current_requester() -> Requester | None:
-    """Return who asked for what this code does, or None where nobody did over the network."""
-    return _current.get()
-
-
-class request_context:  # noqa: N801 - used like a function, in a `with`
-    """Do something for a request; a class, because every request passes here."""
-
-    __slots__ = ("_asker", "_token")
-
-    _token: Token[Requester | None]
-
-    def __init__(self, requester: Requester) -> None:
-        """Do it for this one."""
-        self._asker = requester
-
-    def __enter__(self) -> Requester:
-        self._token = _current.set(self._asker)
-        return self._asker
-
-    def __exit__(self, *_: object) -> None:
-        _current.reset(self._token)
+current_requester: ContextVar[Requester | None] = ContextVar("labthings_requester", default=None)
+"""The requester of what this code does; None if it was not requested over the network."""

@@ -101,7 +101,18 @@ async def wait_for_future(future: Future[Any]) -> Any:
     coroutines may wait for the same one.
     """
     if not future.done():
-        done = ThreadsafeEvent()
-        future.add_done_callback(lambda _future: done.set())
-        await done.wait()
+        loop = asyncio.get_running_loop()
+        waiter: asyncio.Future[None] = loop.create_future()
+
+        def wake(_future: Future[Any]) -> None:
+            with suppress(RuntimeError):  # the loop has closed, so no coroutine waits
+                loop.call_soon_threadsafe(_resolve, waiter)
+
+        future.add_done_callback(wake)
+        await waiter
     return future.result()
+
+
+def _resolve(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():  # it was not cancelled
+        waiter.set_result(None)

@@ -114,7 +114,7 @@ class ActionDescriptor(BaseDescriptor, Generic[OwnerT, P, R]):
         self.__name__ = func.__name__
         self.__wrapped__ = func
 
-    @property
+    @cached_property
     def name(self) -> str:
         """The name in code and in URLs."""
         return self._name or self.func.__name__

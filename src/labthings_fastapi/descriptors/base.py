@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from functools import cached_property
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -56,11 +57,12 @@ class BaseDescriptor:
         if self._name is None:
             self._name = name
             self._owner = owner
+            self.__dict__.pop("name", None)
         elif self._name != name:
             # `check` raises: Python would wrap an error from here in another one.
             self._other_name = name
 
-    @property
+    @cached_property
     def name(self) -> str:
         """The name in code and in URLs."""
         if self._name is None:

@@ -126,24 +126,22 @@ class DataProperty(BaseProperty[V]):
     def __get__(self, obj: object, owner: type | None = None) -> V: ...
 
     def __get__(self, obj: object, owner: type | None = None) -> Self | V:
-        if obj is None:
-            return self
-        try:
-            # This class has `__set__`, so Python asks us before it looks here: the entry is ours.
-            value: V = obj.__dict__[self.name]
-        except KeyError:
-            value = obj.__dict__.setdefault(self.name, self.make_default())
-        return value
+        return self if obj is None else self.get(obj)
 
     def __set__(self, obj: Any, value: V) -> None:
         self.set(obj, value)
 
     def get(self, thing: Any) -> V:
         """Return the value now."""
-        value: V = self.__get__(thing)
-        return value
+        attributes: dict[str, V] = thing.__dict__
+        try:
+            # This class has `__set__`, so Python asks us before it looks here: the entry is ours.
+            return attributes[self.name]
+        except KeyError:
+            return attributes.setdefault(self.name, self.make_default())
 
     def set_valid(self, thing: Any, value: V) -> None:
         """Store a value that has been checked, and publish it."""
-        message = self.message(thing, value) if self.is_observable else None
-        self._store.store(thing, self.name, value, message)
+        interface = thing._thing_server_interface
+        message = self.message(interface.name, value) if self.observable is not False else None
+        self._store.store(thing.__dict__, self.name, value, message, interface.broker)

@@ -106,7 +106,7 @@ class FunctionalProperty(BaseProperty[V], Generic[OwnerT, V]):
     @constraints.setter
     def constraints(self, value: Mapping[str, Any]) -> None:
         self._constraints = dict(value)
-        self._schema = None
+        self.__dict__.pop("schema", None)
 
     @property
     def value_type(self) -> Any:

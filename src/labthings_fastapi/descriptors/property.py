@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from pydantic import ValidationError
@@ -48,14 +49,11 @@ class BaseProperty(BaseDescriptor, Generic[V]):
         self.unit = unit
         self.use_global_lock = use_global_lock
         self.constraints: Mapping[str, Any] = dict(constraints or {})
-        self._schema: ValueSchema[V] | None = None
 
-    @property
+    @cached_property
     def schema(self) -> ValueSchema[V]:
         """Validates and serialises values; built on first use."""
-        if self._schema is None:
-            self._schema = ValueSchema(self.value_type, self.constraints, where=self.where)
-        return self._schema
+        return ValueSchema(self.value_type, self.constraints, where=self.where)
 
     @property
     def value_type(self) -> Any:
@@ -169,13 +167,14 @@ class BaseProperty(BaseDescriptor, Generic[V]):
 
     def read_json(self, thing: Any, context: Any = None) -> bytes:
         """Read the value and serialise it for clients."""
-        return self.to_json(self.get(thing), context)
+        return self.schema.to_json(self.get(thing), context)
 
     def publish(self, thing: Any, value: V) -> None:
         """Publish a value, whether or not it has changed; any thread."""
-        message = self.message(thing, value)
+        interface = thing._thing_server_interface
+        message = self.message(interface.name, value)
         if message is not None:
-            thing._thing_server_interface.publish(message)
+            interface.publish(message)
 
     def publish_reading(self, thing: Any) -> None:
         """Read the value and publish it; any thread. The reading that began last is the last."""
@@ -183,20 +182,22 @@ class BaseProperty(BaseDescriptor, Generic[V]):
         orders = thing.__dict__.get(_ORDERS) or thing.__dict__.setdefault(_ORDERS, {})
         order = orders.get(self) or orders.setdefault(self, OrderedPublish())
         reading = next(order.readings)
-        message = self.message(thing, self.get(thing))
+        value = self.get(thing)
+        interface = thing._thing_server_interface
+        message = self.message(interface.name, value)
         if message is not None:
-            order.publish(thing._thing_server_interface.broker, reading, message)
+            order.publish(interface.broker, reading, message)
 
-    def message(self, thing: Any, value: V) -> Message | None:
+    def message(self, thing: str, value: V) -> Message | None:
         """Return the message of a value; a value without a JSON form is logged instead."""
         try:
-            payload = self.to_json(value)
+            payload = self.schema.to_json(value)
         except UnserialisableValueError as error:
-            thing_log(thing.name).error("A change could not be published: %s", error)
+            thing_log(thing).error("A change could not be published: %s", error)
             return None
         return Message(
             kind="property",
-            thing=thing.name,
+            thing=thing,
             affordance=self.name,
             payload=payload,
             value=value,

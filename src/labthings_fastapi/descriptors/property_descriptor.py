@@ -137,5 +137,6 @@ class PropertyDescriptor(BaseProperty[Any]):
         elif self.getter is not None:
             raise self.read_only_error(thing)
         else:
-            message = self.message(thing, value) if self.is_observable else None
-            self._store.store(thing, self.name, value, message)
+            interface = thing._thing_server_interface
+            message = self.message(interface.name, value) if self.observable else None
+            self._store.store(thing.__dict__, self.name, value, message, interface.broker)

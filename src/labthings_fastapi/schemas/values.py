@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any, Generic, TypeVar
+from functools import cached_property, lru_cache, partial
+from typing import Any, Generic, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict, PydanticUserError, TypeAdapter
 from pydantic_core import CoreSchema, SchemaSerializer, to_json
@@ -24,7 +24,10 @@ from .reasons import reason
 
 T = TypeVar("T")
 
-_Writer = Callable[[Any, Any], bytes]
+
+class _Writer(Protocol):
+    def __call__(self, value: Any, /, *, context: Any) -> bytes: ...
+
 
 _CONFIG = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")
 _BUILTIN = frozenset({bool, int, float, str, type(None)})
@@ -57,43 +60,47 @@ class ValueSchema(Generic[T]):
         self.hint = hint
         self.constraints = dict(constraints or {})
         self.where = where
-        self._compiled: _Compiled[T] | None = None
         self._data_schemas: dict[Mode, dict[str, Any]] = {}
         check_known(self.constraints, where)
 
-    def compile(self) -> _Compiled[T]:
-        """Build the validator now, to find a wrong type hint or constraint; idempotent.
+    @cached_property
+    def compiled(self) -> _Compiled[T]:
+        """The validator and the serialiser, built on first use.
+
+        Raises:
+            AffordanceDefinitionError: naming `where`; the type hint or a constraint is wrong.
+        """
+        hint = constrained(self.hint, self.constraints, self.where)
+        try:
+            return _compile(hint)
+        except Exception as error:  # a type may bring schema code of its own
+            raise AffordanceDefinitionError(
+                f"{self.where}: the type {hint!r} has no JSON form ({reason(error)})."
+                " Use builtin types, a pydantic model or a dataclass."
+            ) from error
+
+    def compile(self) -> None:
+        """Find a wrong type hint or constraint now; idempotent.
 
         Raises:
             AffordanceDefinitionError: naming `where`.
         """
-        compiled = self._compiled
-        if compiled is None:
-            hint = constrained(self.hint, self.constraints, self.where)
-            try:
-                compiled = _compile(hint)
-            except Exception as error:  # a type may bring schema code of its own
-                raise AffordanceDefinitionError(
-                    f"{self.where}: the type {hint!r} has no JSON form ({reason(error)})."
-                    " Use builtin types, a pydantic model or a dataclass."
-                ) from error
-            self._compiled = compiled
-        return compiled
+        self.compiled  # noqa: B018 - built by this
 
     @property
     def adapter(self) -> TypeAdapter[T]:
         """The compiled type."""
-        return self.compile().adapter
+        return self.compiled.adapter
 
     @property
     def is_plain(self) -> bool:
         """Whether only builtin types take part: no user code runs, so an event loop may use it."""
-        return self.compile().is_plain
+        return self.compiled.is_plain
 
     @property
     def immutable(self) -> bool:
         """Whether the type is plain and a value cannot change in place: no copy is needed."""
-        return self.compile().immutable
+        return self.compiled.immutable
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.hint!r}, where={self.where!r})"
@@ -104,7 +111,7 @@ class ValueSchema(Generic[T]):
         Raises:
             pydantic.ValidationError: the value does not fit the type.
         """
-        return self.compile().adapter.validate_python(value)
+        return self.compiled.adapter.validate_python(value)
 
     def validate_json(self, data: bytes) -> T:
         """Parse and validate JSON.
@@ -113,7 +120,7 @@ class ValueSchema(Generic[T]):
             pydantic.ValidationError: its only error has the type `json_invalid` if the bytes are
                 not JSON.
         """
-        return self.compile().adapter.validate_json(data)
+        return self.compiled.adapter.validate_json(data)
 
     def to_json(self, value: T, context: Any = None) -> bytes:
         """Return the value as compact JSON; `context` is passed to the serialisers of its types.
@@ -122,7 +129,7 @@ class ValueSchema(Generic[T]):
             UnserialisableValueError: the value has no JSON form, or a serialiser failed.
         """
         try:
-            return self.compile().write(value, context)
+            return self.compiled.write(value, context=context)
         except Exception as error:  # serialisers may be user code
             raise UnserialisableValueError(self.where, type(value), reason(error)) from error
 
@@ -183,8 +190,7 @@ def _writer(schema: CoreSchema) -> _Writer:
     return nan_safe if may_hold_floats(schema) else _without_floats(serialiser, nan_safe)
 
 
-def _write_plain(value: Any, _context: Any) -> bytes:
-    return to_json(value, inf_nan_mode="strings")
+_write_plain: _Writer = partial(to_json, inf_nan_mode="strings")
 
 
 def _nan_safe(serialiser: SchemaSerializer) -> _Writer:
@@ -194,7 +200,7 @@ def _nan_safe(serialiser: SchemaSerializer) -> _Writer:
     """
     to_python = serialiser.to_python
 
-    def write(value: Any, context: Any) -> bytes:
+    def write(value: Any, *, context: Any) -> bytes:
         dumped = to_python(value, mode="json", warnings=False, context=context)
         return to_json(dumped, inf_nan_mode="strings")
 
@@ -204,23 +210,23 @@ def _nan_safe(serialiser: SchemaSerializer) -> _Writer:
 def _without_floats(serialiser: SchemaSerializer, nan_safe: _Writer) -> _Writer:
     to_bytes = serialiser.to_json
 
-    def write(value: Any, context: Any) -> bytes:
+    def write(value: Any, *, context: Any) -> bytes:
         try:
             return to_bytes(value, warnings="error", context=context)
         except ValueError:
             # The value does not have its type and may hold floats, or it cannot be written.
-            return nan_safe(value, context)
+            return nan_safe(value, context=context)
 
     return write
 
 
 def _untyped(nan_safe: _Writer) -> _Writer:
-    def write(value: Any, context: Any) -> bytes:
+    def write(value: Any, *, context: Any) -> bytes:
         kind = type(value)
         if kind in _BUILTIN:
-            return _write_plain(value, context)
+            return _write_plain(value, context=context)
         if issubclass(kind, BaseModel):
-            return _model_writer(kind)(value, context)
-        return nan_safe(value, context)
+            return _model_writer(kind)(value, context=context)
+        return nan_safe(value, context=context)
 
     return write

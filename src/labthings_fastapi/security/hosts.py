@@ -48,22 +48,19 @@ class HostRule:
     def __init__(self, names: Iterable[str]) -> None:
         """Accept these names, with any port, and every IP literal."""
         self._names = {name.lower().rstrip(".") for name in names}
-        self._known: set[bytes] = set()  # headers that were accepted before
+        self.known: set[bytes] = set()
+        """The headers that were accepted before, not all: a request with one of these is fast."""
 
     def add(self, name: str) -> None:
         """Accept one more name."""
         self._names.add(name.lower().rstrip("."))
 
-    def knows(self, header: bytes) -> bool:
-        """Return True if the same header was accepted before; fast."""
-        return header in self._known
-
     def allows(self, header: bytes) -> bool:
         """Return True if the name is accepted; the port does not matter."""
-        if header in self._known:
+        if header in self.known:
             return True
         parts = split_host(header.decode("latin-1"))
         allowed = parts is not None and (parts[0] in self._names or is_ip_literal(parts[0]))
-        if allowed and len(self._known) < MOST_KEPT:  # bounded: clients choose ports and addresses
-            self._known.add(header)
+        if allowed and len(self.known) < MOST_KEPT:  # bounded: clients choose ports and addresses
+            self.known.add(header)
         return allowed

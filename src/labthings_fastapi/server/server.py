@@ -188,10 +188,11 @@ class ThingServer(ThingRegistry):
             self._workers,
             calls_per_thing=self.config.max_reads_per_thing,
         )
-        self._http = HttpBinding(self.app, interactions, prefix=self.api_prefix)
         websocket = WebSocketBinding(
             self.app, interactions, prefix=self.api_prefix, failures=lambda: unavailable
         )
+        # Last, so that it dispatches before the sockets: requests of HTTP are many and small.
+        self._http = HttpBinding(self.app, interactions, prefix=self.api_prefix)
         self._bindings: tuple[Binding, ...] = (self._http, websocket)
         if self.tolerant:
             self.app.add_middleware(UnavailableThings, unavailable=unavailable)

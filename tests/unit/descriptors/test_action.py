@@ -190,3 +190,13 @@ def test_what_it_hands_on_becomes_the_output(name, given, expected, results):
     run = manager.invoke_action(action, handed, input=action.input_model(**given))
     run.join(30)
     assert (run.output, len(run.results)) == (expected, results)
+
+
+def test_the_name_is_the_attribute_also_if_it_was_read_before_there_was_one():
+    def go(self) -> None:
+        """Drive."""
+
+    action = lt.action(go)
+    assert action.name == "go"
+    stage = type("Stage", (lt.Thing,), {"drive": action})
+    assert stage.actions["drive"].name == "drive"

@@ -10,9 +10,9 @@ from labthings_fastapi.actions.routes import honour_prefer, summaries
 from labthings_fastapi.bindings.interaction.actions import (
     invocations_by_action,
     output_of,
-    when_begun,
 )
 from labthings_fastapi.problems import Problem
+from labthings_fastapi.request_location import base_url
 
 from .idempotency import KEY_HEADER, KeyedInvocations, idempotency_key
 from .router import NO_METHODS
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from labthings_fastapi.actions.manager import ActionManager
     from labthings_fastapi.actions.protocols import KnownInvocation
     from labthings_fastapi.bindings.interaction.actions import ActionInteraction
-    from labthings_fastapi.descriptors.action import ActionDescriptor
     from labthings_fastapi.thing import Thing
 
     from .request_response import HttpRequest, HttpResponse
@@ -40,27 +39,11 @@ class Answer(NamedTuple):
     problem: Problem | None = None
 
 
-async def _answer_to(
-    invocation: KnownInvocation,
-    action: ActionDescriptor[Any, Any, Any],
-    urls: InvocationUrls,
-    prefer: str | None,
-) -> Answer:
-    """Return 201 with the status of the invocation, as soon as its record is committed.
-
-    For a synchronous action, return 200 with the bare output, or 204 without one.
-    """
-    await when_begun(invocation, action)
-    href = urls.of_action_invocation(invocation.snapshot())
-    if action.synchronous:
-        output = output_of(invocation, href)
-        if isinstance(output, Problem):
-            return Answer(output.status, problem=output)
-        return Answer(204) if output == b"null" else Answer(200, output)
-    headers = {"Location": href}
-    if prefer is not None:
-        headers |= await honour_prefer(invocation, prefer, action.response_timeout)
-    return Answer(201, action_status(invocation.snapshot(log=True), urls), headers)
+async def _output_answer(invocation: KnownInvocation, urls: InvocationUrls) -> Answer:
+    output = await output_of(invocation, urls)
+    if isinstance(output, Problem):
+        return Answer(output.status, problem=output)
+    return Answer(204) if output == b"null" else Answer(200, output)
 
 
 class ActionResource:
@@ -73,7 +56,7 @@ class ActionResource:
         self._manager = manager
         self._prefix = prefix
         self._keyed = KeyedInvocations(manager, prefix)
-        self.label = interaction.what
+        self.label = interaction.label
         # FastAPI resolves dependencies, so their POST is a route of the app: see `injected.py`.
         self.injected = bool(self.descriptor.dependency_params)
         self.fallthrough_methods = frozenset({"POST"}) if self.injected else NO_METHODS
@@ -92,31 +75,48 @@ class ActionResource:
     async def invoke(self, request: HttpRequest, body: bytes, **options: Any) -> Answer:
         """Start an invocation with the input in `body`.
 
+        Return 201 with the status of the invocation, as soon as its record is committed. For a
+        synchronous action, return 200 with the bare output, or 204 without one.
+
         `options` are further arguments of `ActionManager.invoke_action`.
         """
+        action, headers = self.descriptor, request.headers
         # Clients send an empty body or null where an action takes no input.
         input_json = b"{}" if body.strip() in (b"", b"null") else body
-        key = request.header(KEY_HEADER)
         invocation: KnownInvocation
         # An emergency stop does not wait for the journal, and may run twice.
-        if key is None or self.descriptor.stop:
+        if action.stop or KEY_HEADER not in headers:
             invocation = await self._action.invoke(input_json, **options)
         else:
-            checked_input = await self._action.check(input_json)
-            record_key = idempotency_key(
-                key, self._thing.name, self.descriptor.name, input_json, options.get("id")
-            )
-            options |= {"id": record_key.invocation, "input": checked_input}
-            invocation = await self._keyed.invocation_for(
-                record_key, partial(self._action.invoke_checked, options)
-            )
-        urls = InvocationUrls(request.base_url, self._prefix)
-        prefer = request.joined_header(b"prefer")
-        return await _answer_to(invocation, self.descriptor, urls, prefer)
+            key = headers[KEY_HEADER].decode("latin-1")
+            invocation = await self._invoke_with_key(key, input_json, options)
+        urls = InvocationUrls(base_url(request.scope), self._prefix)
+        if action.synchronous:
+            return await _output_answer(invocation, urls)
+        answered: dict[str, str] = {}
+        if b"prefer" in headers:
+            prefer = request.joined_header(b"prefer")
+            answered = await honour_prefer(invocation, prefer, action.response_timeout)
+        record = invocation.snapshot(log=True)
+        answered["Location"] = urls.of_action_invocation(record)
+        return Answer(201, action_status(record, urls), answered)
+
+    async def _invoke_with_key(
+        self, key: str, input_json: bytes, options: dict[str, Any]
+    ) -> KnownInvocation:
+        """Start an invocation, unless an earlier request had the same `Idempotency-Key`."""
+        checked_input = await self._action.check(input_json)
+        record_key = idempotency_key(
+            key, self._thing.name, self.descriptor.name, input_json, options.get("id")
+        )
+        options |= {"id": record_key.invocation, "input": checked_input}
+        return await self._keyed.invocation_for(
+            record_key, partial(self._action.invoke_checked, options)
+        )
 
     async def get(self, response: HttpResponse) -> None:
         """List the invocations of this action in short, newest last."""
-        urls = InvocationUrls(response.base_url, self._prefix)
+        urls = InvocationUrls(base_url(response.scope), self._prefix)
         invocations = self._manager.newest(
             lambda invocation: invocation.belongs_to(self.descriptor, self._thing)
         )
@@ -137,5 +137,5 @@ class ActionsResource:
 
     async def get(self, response: HttpResponse) -> None:
         """List the invocations by action, newest first."""
-        urls = InvocationUrls(response.base_url, self._prefix)
+        urls = InvocationUrls(base_url(response.scope), self._prefix)
         await response.send(200, await invocations_by_action(self._thing, self._manager, urls))

@@ -31,7 +31,7 @@ class PropertyResource:
     def __init__(self, thing: Thing, interaction: PropertyInteraction) -> None:
         self._property = interaction
         descriptor = interaction.descriptor
-        self.label = interaction.what
+        self.label = interaction.label
         broker = thing._thing_server_interface.broker
         self._observed = (
             Observed(broker, thing.name, "property", descriptor.name)
@@ -66,7 +66,7 @@ class ResetResource:
 
     def __init__(self, interaction: PropertyInteraction) -> None:
         self._property = interaction
-        self.label = f"The reset of {interaction.what[0].lower()}{interaction.what[1:]}"
+        self.label = f"The reset of {interaction.label[0].lower()}{interaction.label[1:]}"
         self.handlers = {"POST": self.post}
 
     async def post(self, response: HttpResponse) -> None:
@@ -83,7 +83,7 @@ class PropertiesResource:
 
     def __init__(self, thing: Thing, interaction: PropertiesInteraction) -> None:
         self._properties = interaction
-        self.label = interaction.what
+        self.label = interaction.label
         self._observed = Observed(thing._thing_server_interface.broker, thing.name, "property")
         self.handlers = {"GET": self.get, "PUT": self.put}
 

@@ -29,21 +29,22 @@ class ClientGoneError(Exception):
 class HttpRequest:
     """One request, as it comes in; used by one task."""
 
-    __slots__ = ("_headers", "_receive", "scope")
+    __slots__ = ("_receive", "headers", "scope")
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
         self.scope = scope
         self._receive = receive
-        self._headers: dict[bytes, bytes] = dict(scope["headers"])
+        self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        """By lower-case name; of a header that is repeated, the last one."""
 
     def header(self, name: bytes) -> str | None:
         """Return a request header by its lower-case name."""
-        value = self._headers.get(name)
+        value = self.headers.get(name)
         return value.decode("latin-1") if value is not None else None
 
     def joined_header(self, name: bytes) -> str | None:
         """Return a header that may be repeated, as one list (RFC 9110, section 5.3)."""
-        if name not in self._headers:
+        if name not in self.headers:
             return None
         values = [value for key, value in self.scope["headers"] if key == name]
         return b", ".join(values).decode("latin-1")
@@ -51,7 +52,7 @@ class HttpRequest:
     @property
     def accept(self) -> bytes:
         """The `Accept` header in lower case; empty without one."""
-        return self._headers.get(b"accept", b"").lower()
+        return self.headers.get(b"accept", b"").lower()
 
     @property
     def base_url(self) -> str:
@@ -66,7 +67,7 @@ class HttpRequest:
             UnsupportedMediaTypeError: the `Content-Type` of the body is not JSON.
         """
         limit: int = self.scope.get("labthings.max_body", DEFAULT_MAX_BODY_BYTES)
-        length = self._headers.get(b"content-length", b"")
+        length = self.headers.get(b"content-length", b"")
         if length.isdigit() and int(length) > limit:
             raise _too_large(limit)
         body = b""
@@ -85,7 +86,7 @@ class HttpRequest:
                 break
         if len(chunks) > 1:
             body = b"".join(chunks)
-        if body and self._headers.get(b"content-type") != b"application/json":
+        if body and self.headers.get(b"content-type") != b"application/json":
             self._require_json()
         return body
 
@@ -118,7 +119,7 @@ class HttpResponse(HttpRequest):
         # Not by `super()`, because this is called for each request.
         self.scope = scope
         self._receive = receive
-        self._headers = dict(scope["headers"])
+        self.headers = dict(scope["headers"])
         self._send = send
         self.path = path
         self.varies = False

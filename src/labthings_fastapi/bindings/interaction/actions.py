@@ -1,4 +1,4 @@
-"""Starting runs of an action, and telling how they ended."""
+"""Starting invocations of an action, and their outputs."""
 
 from __future__ import annotations
 
@@ -36,59 +36,61 @@ class ActionInteraction:
         executor: BoundedExecutor,
         manager: ActionManager,
     ) -> None:
-        """Use the Thing's lane for code of its types; runs have threads of their own."""
+        """Use the Thing's executor for code of its types; invocations have their own threads."""
         self.thing = thing
         self.descriptor = descriptor
         self._executor = executor
         self._manager = manager
-        self.what = f"Action {descriptor.name!r} of Thing {thing.name!r}"
+        self.label = f"Action {descriptor.name!r} of Thing {thing.name!r}"
 
-    async def invoke(self, text: bytes, **handles: Any) -> Invocation:
-        """Start a run with the input in `text`; `handles` are what a manager takes beside it.
+    async def invoke(self, text: bytes, **options: Any) -> Invocation:
+        """Start an invocation with the input in `text`; return it when its record is committed.
+
+        An emergency stop does not wait for the journal. `options` are further arguments of
+        `ActionManager.invoke_action`.
 
         Raises:
             pydantic.ValidationError: the input is not valid, and nothing has begun.
         """
-        return await self._apart(self._start, text, handles)
+        action = self.descriptor
+        if action.quick_input:
+            invocation = self._start(text, options)
+        else:
+            invocation = await self._executor.run(self._start, text, options)
+        commit = invocation.commit
+        if commit is not None and not action.stop:
+            await wait_for_future(commit)
+        return invocation
 
     async def check(self, text: bytes) -> BaseModel:
         """Return the input in `text`, or raise `pydantic.ValidationError`."""
-        return await self._apart(self.descriptor.input_schema.validate_json, text)
+        return await self._call(self.descriptor.input_schema.validate_json, text)
 
-    async def invoke_checked(self, handles: dict[str, Any]) -> Invocation:
-        """Start a run whose input, one of the handles, has been checked."""
-        return await self._apart(self._invoke, handles)
+    async def invoke_checked(self, options: dict[str, Any]) -> Invocation:
+        """Start an invocation whose input, one of the options, has been checked; do not wait."""
+        return await self._call(self._invoke, options)
 
-    async def _apart(self, do: Callable[..., T], *arguments: Any) -> T:
-        """Call what checks the input, or writes it for the record: code of the user's types."""
+    async def _call(self, function: Callable[..., T], argument: Any) -> T:
+        """Call a function that checks the input, or writes it for the record."""
         if self.descriptor.quick_input:
-            return do(*arguments)
-        return await self._executor.run(do, *arguments)
+            return function(argument)
+        return await self._executor.run(function, argument)
 
-    def _start(self, text: bytes, handles: dict[str, Any]) -> Invocation:
-        given = self.descriptor.input_schema.validate_json(text)
-        return self._invoke({**handles, "input": given})
+    def _start(self, text: bytes, options: dict[str, Any]) -> Invocation:
+        checked = self.descriptor.input_schema.validate_json(text)
+        return self._manager.invoke_action(self.descriptor, self.thing, input=checked, **options)
 
-    def _invoke(self, handles: dict[str, Any]) -> Invocation:
-        return self._manager.invoke_action(self.descriptor, self.thing, **handles)
-
-
-async def when_begun(invocation: KnownInvocation, action: ActionDescriptor[Any, Any, Any]) -> None:
-    """Wait until the record of a run is committed and, for a synchronous action, until its end.
-
-    An emergency stop has begun, whatever the journal says.
-    """
-    if invocation.commit is not None and not action.stop:
-        await wait_for_future(invocation.commit)
-    if action.synchronous:
-        await wait_for_end(invocation, None)
+    def _invoke(self, options: dict[str, Any]) -> Invocation:
+        return self._manager.invoke_action(self.descriptor, self.thing, **options)
 
 
-def output_of(invocation: KnownInvocation, href: str) -> bytes | Problem:
-    """Return the output of a run that has ended, as JSON, or the problem why there is none."""
+async def output_of(invocation: KnownInvocation, urls: InvocationUrls) -> bytes | Problem:
+    """Wait for the end; return the output as JSON, or the problem why there is none."""
+    await wait_for_end(invocation, None)
     record = invocation.snapshot()
     if record.status is InvocationStatus.COMPLETED:
         return record.output or b"null"
+    href = urls.of_action_invocation(record)
     error = record.error or {}
     detail = error.get("detail", "The run ended without an output.")
     cancelled = record.status is InvocationStatus.CANCELLED

@@ -20,6 +20,7 @@ from .failures import InvalidMembers, ReportedFailure
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+    from contextlib import AbstractContextManager
 
     from labthings_fastapi.concurrency.bounded_executor import BoundedExecutor
     from labthings_fastapi.descriptors.property import BaseProperty
@@ -46,11 +47,16 @@ class PropertyInteraction:
         self.descriptor = descriptor
         self._executor = executor
         self._context = {"blobs": blobs}
-        self.what = f"Property {descriptor.name!r} of Thing {thing.name!r}"
+        self.label = f"Property {descriptor.name!r} of Thing {thing.name!r}"
+        self.reads_quickly = descriptor.quick
+        """True if reading runs no user code and does not wait."""
+        unlocked = thing._thing_server_interface.global_lock is None
+        self.writes_quickly = descriptor.quick_to_write and unlocked
+        """True if writing runs no user code, and does not wait for the disk or the global lock."""
 
     async def read(self) -> bytes:
         """Return the value as JSON; a getter runs on the Thing's executor."""
-        if self.descriptor.quick:
+        if self.reads_quickly:
             return self.descriptor.read_json(self._thing, self._context)
         return await self._executor.run(self._read)
 
@@ -64,8 +70,7 @@ class PropertyInteraction:
         Raises:
             pydantic.ValidationError: the value is not valid; nothing has changed.
         """
-        if self.writes_quickly():
-            # A plain value of a data property: no user code runs and no lock is held.
+        if self.writes_quickly:
             self.descriptor.set_valid(self._thing, self.descriptor.schema.validate_json(body))
         else:
             await self._executor.run(self._write, body)
@@ -74,16 +79,9 @@ class PropertyInteraction:
         """Set the property to its default."""
         await self._executor.run(self._reset)
 
-    @contextmanager
-    def guard(self) -> Iterator[None]:
+    def guard(self) -> AbstractContextManager[None]:
         """Hold the server's global lock, which setting needs, before the value is validated."""
-        with self.descriptor.guard(self._thing):
-            yield
-
-    def writes_quickly(self) -> bool:
-        """Whether writing never waits: not for user code, the disk or the global lock."""
-        unlocked = self._thing._thing_server_interface.global_lock is None
-        return self.descriptor.quick_to_write and unlocked
+        return self.descriptor.guard(self._thing)
 
     def _reset(self) -> None:
         with self._user_code():
@@ -121,11 +119,11 @@ class PropertyInteraction:
             anticipated = isinstance(error, LabThingsError)
             thing_log(self._thing.name).error(
                 "%s failed: %s",
-                self.what,
+                self.label,
                 describe_exception(error),
                 exc_info=None if anticipated else error,
             )
-            raise ReportedFailure(self.what, error) from error
+            raise ReportedFailure(self.label, error) from error
 
 
 class PropertiesInteraction:
@@ -138,7 +136,7 @@ class PropertiesInteraction:
         self._thing = thing
         self._each = each
         self._executor = executor
-        self.what = f"The properties of Thing {thing.name!r}"
+        self.label = f"The properties of Thing {thing.name!r}"
 
     def named(self, name: str) -> PropertyInteraction:
         """Return one property.
@@ -157,7 +155,7 @@ class PropertiesInteraction:
         slots = asyncio.Semaphore(READS_AT_ONCE)
 
         async def read(one: PropertyInteraction) -> bytes:
-            if one.descriptor.quick:
+            if one.reads_quickly:
                 return await one.read()
             async with slots:
                 return await one.read()
@@ -173,7 +171,7 @@ class PropertiesInteraction:
         have been set get their old values again.
         """
         chosen = self._chosen(values)
-        if all(one.writes_quickly() for one in chosen):
+        if all(one.writes_quickly for one in chosen):
             self._write(chosen)
         else:
             await self._executor.run(self._write, chosen)

@@ -50,12 +50,12 @@ class ThingInteraction:
             raise AffordanceNotFoundError(self.name, "action", name, list(self.actions))
         return found
 
-    def what(self, name: object) -> str:
+    def label_of(self, name: object) -> str:
         """Return a name for people: of an affordance, or of the Thing if there is no such one."""
         if isinstance(name, str):
             found = self.actions.get(name) or self.each_property.get(name)
             if found is not None:
-                return found.what
+                return found.label
         return f"Thing {self.name!r}"
 
     def require_event(self, name: str) -> None:

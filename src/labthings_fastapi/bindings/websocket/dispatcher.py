@@ -152,7 +152,7 @@ class Dispatcher:
             status = response.status
             self._respond(encode_response(request, response))
         except Exception as error:  # noqa: BLE001 - every error becomes a response
-            subject = thing.what(name) if thing is not None else "The server"
+            subject = thing.label_of(name) if thing is not None else "The server"
             status = self._refuse(dict(request.members), error, subject).status
         finally:
             self._pending[runs_thing_code] -= 1

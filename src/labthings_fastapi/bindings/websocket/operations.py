@@ -12,7 +12,6 @@ from labthings_fastapi.actions.rendering import InvocationUrls, action_status, w
 from labthings_fastapi.bindings.interaction.actions import (
     invocations_by_action,
     output_of,
-    when_begun,
 )
 from labthings_fastapi.exceptions import (
     InvocationFinishedError,
@@ -91,10 +90,9 @@ class Operations:
         if action.descriptor.dependency_params:
             return await self._invoke_by_http(action, text)
         invocation = await action.invoke(text)
-        await when_begun(invocation, action.descriptor)
         if not action.descriptor.synchronous:
             return self._status(invocation, 201)
-        output = output_of(invocation, self._urls.of_action_invocation(invocation.snapshot()))
+        output = await output_of(invocation, self._urls)
         if isinstance(output, Problem):
             raise RequestRefused(output)
         return _output(output)

@@ -101,7 +101,7 @@ def _require_affordance(thing: ThingInteraction, kind: str, name: str) -> None:
     else:
         interaction = thing.properties.named(name)
         if not interaction.descriptor.is_observable:
-            raise RequestRefused(not_observable(interaction.what))
+            raise RequestRefused(not_observable(interaction.label))
 
 
 def _thing_name(request: Request, selection: Selection) -> str | None:

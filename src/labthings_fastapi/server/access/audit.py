@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import threading
 import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, NamedTuple
 from uuid import uuid4
 
 from labthings_fastapi.actions.deadlines import Deadlines
-from labthings_fastapi.journal.keys import utc_now
 from labthings_fastapi.journal.mutation import MutationRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Future
-    from datetime import datetime
 
     from labthings_fastapi.journal.journal import Journal
 
@@ -44,14 +43,6 @@ def _shorten(text: str) -> str:
     return text if len(text) <= MAX_TEXT else f"{text[: MAX_TEXT - 1]}…"
 
 
-class _Counter:
-    __slots__ = ("count", "first", "last")
-
-    def __init__(self, now: datetime) -> None:
-        self.first = self.last = now
-        self.count = 1
-
-
 class Audit:
     """Records mutations, with one record for equal ones within a second; any thread may use it.
 
@@ -65,26 +56,26 @@ class Audit:
         self._journal = journal
         self._boot_id = boot_id
         self._lock = threading.Lock()  # guards the two below
-        self._counters: dict[Mutation, _Counter] = {}
+        # Times of the first and the last request, and their number.
+        self._counted: dict[Mutation, tuple[datetime, datetime, int]] = {}
         self._refused = 0
         self._deadlines = Deadlines()
 
     def note(self, mutation: Mutation) -> None:
         """Count a request, which is written within `GATHER_SECONDS`; never waits."""
-        now = utc_now()
+        now = datetime.now(UTC)
         if len(mutation.affordance) > MAX_TEXT or len(mutation.path) > MAX_TEXT:
             mutation = mutation._replace(
                 affordance=_shorten(mutation.affordance), path=_shorten(mutation.path)
             )
         with self._lock:
-            mutation = self._merge_refused(mutation)
-            counter = self._counters.get(mutation)
-            if counter is not None:
-                counter.count += 1
-                counter.last = now
-                return
-            self._counters[mutation] = _Counter(now)
-            distinct = len(self._counters)
+            if mutation.status == 403 and mutation not in self._counted:
+                mutation = self._merge_refused(mutation)
+            first, _, count = self._counted.get(mutation, (now, now, 0))
+            self._counted[mutation] = first, now, count + 1
+            distinct = len(self._counted)
+        if count > 0:
+            return
         if distinct == 1:
             self._deadlines.add(time.monotonic() + GATHER_SECONDS, self._write_due)
         elif distinct >= MAX_DISTINCT:
@@ -92,8 +83,6 @@ class Audit:
 
     def _merge_refused(self, mutation: Mutation) -> Mutation:
         """Drop the details of many refused requests, which could otherwise fill the journal."""
-        if mutation.status != 403 or mutation in self._counters:
-            return mutation
         self._refused += 1
         if self._refused <= MAX_REFUSED:
             return mutation
@@ -105,17 +94,19 @@ class Audit:
     def write(self) -> list[Future[None]]:
         """Pass the counted requests to the journal; each future is done when it is committed."""
         with self._lock:
-            counters, self._counters = self._counters, {}
+            counted, self._counted = self._counted, {}
             self._refused = 0
         journal = self._journal()
-        return [journal.put_mutation(self._record(*item)) for item in counters.items()]
-
-    def _record(self, mutation: Mutation, counter: _Counter) -> MutationRecord:
-        return MutationRecord(
-            id=uuid4(),
-            time=counter.first,
-            last_time=counter.last,
-            count=counter.count,
-            boot_id=self._boot_id,
-            **mutation._asdict(),
-        )
+        return [
+            journal.put_mutation(
+                MutationRecord(
+                    id=uuid4(),
+                    time=first,
+                    last_time=last,
+                    count=count,
+                    boot_id=self._boot_id,
+                    **mutation._asdict(),
+                )
+            )
+            for mutation, (first, last, count) in counted.items()
+        ]

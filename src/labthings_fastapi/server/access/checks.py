@@ -122,9 +122,10 @@ class AccessChecks:
     def pass_at_once(self, request: AccessRequest) -> bool:
         """Return True if no check can refuse: the usual request of a program on this computer."""
         headers = request.headers
+        host = headers.get(b"host", b"")
         return (
             (self._open_to_all or (self._open_to_local and request.client.is_local))
-            and self._hosts.allows(headers.get(b"host", b""))
+            and (host in self._hosts.known or self._hosts.allows(host))
             and len(headers) == len(request.scope["headers"])
             and headers.keys().isdisjoint(_CHECKED_HEADERS)
             and request.scope.get("http_version", "1.1") == "1.1"

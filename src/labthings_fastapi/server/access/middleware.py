@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from starlette.middleware.cors import CORSMiddleware
 
-from labthings_fastapi.actions.requester import Requester, request_context
+from labthings_fastapi.actions.requester import Requester, current_requester
 from labthings_fastapi.problems import well_formed
 from labthings_fastapi.request_location import request_path, root_path
 from labthings_fastapi.security.origins import SAFE_METHODS
@@ -17,12 +17,12 @@ from .authenticated_connections import AuthenticatedConnection, CredentialRevoke
 from .checks import AccessRequest, check_role
 from .client_address import ClientAddresses
 from .login_page import login_page, wants_page
-from .responses import send_refusal, send_response, with_security_headers
+from .responses import SecuredResponse, send_refusal, send_response
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Sequence
+    from collections.abc import Sequence
 
-    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
     from labthings_fastapi.problems import Problem
     from labthings_fastapi.security.roles import Actor
@@ -87,7 +87,7 @@ class AccessMiddleware:
             await self._app(scope, receive, send)
             return
         request = AccessRequest(scope, self._clients)
-        response = _Response(send)
+        response = SecuredResponse(send)
         if request.is_http:
             send = response.send
         if not self._checks.pass_at_once(request):
@@ -105,8 +105,10 @@ class AccessMiddleware:
             await self._serve_change(request, receive, response)
         elif request.actor is not None:  # every role may read
             await self._serve_authenticated(request, request.actor, receive, send)
+        elif request.is_http:
+            await self._app(scope, receive, send)
         else:
-            await self._serve(request, receive, send)
+            await self._serve_socket(request, receive, send)
 
     async def _refuse(
         self, request: AccessRequest, receive: Receive, send: Send, problem: Problem
@@ -128,7 +130,10 @@ class AccessMiddleware:
         if not request.is_http:  # before each change that a client makes with the socket
             scope["labthings.still_holds"] = partial(connections.still_holds, connection)
         try:
-            await self._serve(request, connection.receive, connection.send)
+            if request.is_http:
+                await self._app(scope, connection.receive, connection.send)
+            else:
+                await self._serve_socket(request, connection.receive, connection.send)
         except CredentialRevokedError:
             pass
         finally:
@@ -136,34 +141,36 @@ class AccessMiddleware:
         if connection.over.is_set():
             await connection.finish()
 
-    async def _serve(self, request: AccessRequest, receive: Receive, send: Send) -> None:
-        scope = request.scope
-        if request.is_http:
-            await self._app(scope, receive, send)
-            return
-        requester = _requester(request)
-        scope["labthings.audit"] = partial(self._record_socket_change, requester)
-        with request_context(requester):
-            await self._app(scope, receive, send)
+    async def _serve_socket(self, request: AccessRequest, receive: Receive, send: Send) -> None:
+        name = request.actor.name if request.actor is not None else None
+        requester = Requester(name, request.client.address)
+        request.scope["labthings.audit"] = partial(self._record_socket_change, requester)
+        token = current_requester.set(requester)
+        try:
+            await self._app(request.scope, receive, send)
+        finally:
+            current_requester.reset(token)
 
     async def _serve_change(
-        self, request: AccessRequest, receive: Receive, response: _Response
+        self, request: AccessRequest, receive: Receive, response: SecuredResponse
     ) -> None:
         """Serve a request that may change something, and record it."""
         scope = request.scope
         scope["labthings.max_body"] = self._checks.body_limit.max_bytes
-        requester = _requester(request)
         path = request_path(scope)  # before the call, because a mount changes the scope
-        if request.actor is not None and not self._checks.is_login(request):
+        actor = request.actor
+        requester = Requester(None if actor is None else actor.name, request.client.address)
+        if actor is not None and not self._checks.is_login(request):
             problem = check_role(request, self._targets.find(path).thing)
             if problem is not None:
                 await send_refusal(scope, receive, response.send, problem)
                 self._record(request, requester, path, 403)
                 return
+        token = current_requester.set(requester)
         try:
-            with request_context(requester):
-                await self._app(scope, receive, response.send)
+            await self._app(scope, receive, response.send)
         finally:
+            current_requester.reset(token)
             # An invocation has a record of its own, and a refused request changed nothing.
             if not requester.made_invocation and not 400 <= response.status < 500:
                 self._record(request, requester, path, response.status)
@@ -190,26 +197,3 @@ class AccessMiddleware:
                 *(operation, "ws", status),
             )
         )
-
-
-class _Response:
-    """Adds the security headers to a response of HTTP, and keeps its status; used by one task."""
-
-    __slots__ = ("_send", "status")
-
-    def __init__(self, send: Send) -> None:
-        self._send = send
-        self.status = 500  # without a response, the app has failed
-
-    def send(self, message: Message) -> Awaitable[None]:
-        # No coroutine of its own, because each part of each response passes here.
-        if message["type"] == "http.response.start":
-            self.status = message["status"]
-            headers = with_security_headers(message.get("headers", ()))
-            message = {**message, "headers": headers}
-        return self._send(message)
-
-
-def _requester(request: AccessRequest) -> Requester:
-    name = request.actor.name if request.actor is not None else None
-    return Requester(name, request.client.address)

@@ -41,11 +41,8 @@ class RequestTargets:
                 return RequestTarget(name, path[end + 1 :])
         if path.startswith(self._invocations):
             id = path.removeprefix(self._invocations).partition("/")[0]
-            return RequestTarget(self._thing_of_invocation(id), id)
+            try:
+                return RequestTarget(self._manager.get_invocation(UUID(id)).record.thing, id)
+            except (ValueError, InvocationNotFoundError):
+                return RequestTarget(None, id)
         return RequestTarget(None, path)
-
-    def _thing_of_invocation(self, id: str) -> str | None:
-        try:
-            return self._manager.get_invocation(UUID(id)).record.thing
-        except (ValueError, InvocationNotFoundError):
-            return None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from labthings_fastapi.problems import PROBLEM_MEDIA_TYPE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Awaitable, Mapping
 
     from starlette.types import Message, Receive, Scope, Send
 
@@ -19,23 +19,36 @@ _SAME_ORIGIN = (b"cross-origin-resource-policy", b"same-origin")
 _NO_FRAMES = (b"content-security-policy", b"frame-ancestors 'none'")
 
 
-def with_security_headers(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
-    """Return the headers of a response with those that every response has."""
-    complete: Headers = list(headers)
-    is_page = has_policy = has_nosniff = False
-    for name, value in complete:
-        if name == b"content-type":
-            is_page = value.startswith(b"text/html")
-        elif name == b"content-security-policy":
-            has_policy = True
-        elif name == b"x-content-type-options":
-            has_nosniff = True
-    if is_page and not has_policy:
-        complete.append(_NO_FRAMES)
-    if not has_nosniff:
-        complete.append(_NOSNIFF)
-    complete.append(_SAME_ORIGIN)
-    return complete
+class SecuredResponse:
+    """Adds the security headers to a response of HTTP, and keeps its status; used by one task."""
+
+    __slots__ = ("_send", "status")
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.status = 500  # without a response, the app has failed
+
+    def send(self, message: Message) -> Awaitable[None]:
+        """Send a part of the response."""
+        # No coroutine of its own, because each part of each response passes here.
+        if message["type"] != "http.response.start":
+            return self._send(message)
+        self.status = message["status"]
+        headers: Headers = list(message.get("headers", ()))
+        is_page = has_policy = has_nosniff = False
+        for name, value in headers:
+            if name == b"content-type":
+                is_page = value.startswith(b"text/html")
+            elif name == b"content-security-policy":
+                has_policy = True
+            elif name == b"x-content-type-options":
+                has_nosniff = True
+        if is_page and not has_policy:
+            headers.append(_NO_FRAMES)
+        if not has_nosniff:
+            headers.append(_NOSNIFF)
+        headers.append(_SAME_ORIGIN)
+        return self._send({**message, "headers": headers})
 
 
 async def send_refusal(scope: Scope, receive: Receive, send: Send, problem: Problem) -> None:
