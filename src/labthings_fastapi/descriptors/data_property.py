@@ -31,7 +31,7 @@ MISSING: Any = _Missing()
 class DataProperty(BaseProperty[V]):
     """A typed attribute that clients can read, write and observe.
 
-    Setting it checks the value, stores it and tells observers, in one order for all threads.
+    Setting it checks the value, stores it and publishes it, in one order for all threads.
     Reading it takes no lock.
     """
 
@@ -79,12 +79,12 @@ class DataProperty(BaseProperty[V]):
 
     @property
     def is_observable(self) -> bool:
-        """Data properties are observable unless they say otherwise."""
+        """True unless the property was declared with `observable=False`."""
         return self.observable is not False
 
     @property
     def has_default(self) -> bool:
-        """Always: a data property starts with it."""
+        """Always true: a data property starts with its default."""
         return True
 
     @property
@@ -93,7 +93,7 @@ class DataProperty(BaseProperty[V]):
         return self.make_default()
 
     def make_default(self) -> V:
-        """Return a fresh default of the property's own type, shared with nobody."""
+        """Return a fresh default of the property's own type, which no other code has."""
         if self._factory is not None:
             return self.schema.validate(self._factory())
         if self.schema.immutable:
@@ -107,7 +107,7 @@ class DataProperty(BaseProperty[V]):
 
     @property
     def is_resettable(self) -> bool:
-        """Whether clients can ask for the default back: whenever they can write."""
+        """Whether clients can reset it: if they can write it."""
         return not self.readonly
 
     def reset(self, thing: Any) -> None:
@@ -129,7 +129,7 @@ class DataProperty(BaseProperty[V]):
         if obj is None:
             return self
         try:
-            # This class has `__set__`, so Python asks us before it looks here: the entry is ours.
+            # This class has `__set__`, so only the property itself writes this entry.
             value: V = obj.__dict__[self.name]
         except KeyError:
             value = obj.__dict__.setdefault(self.name, self.make_default())
@@ -139,7 +139,7 @@ class DataProperty(BaseProperty[V]):
         self.set(obj, value)
 
     def get(self, thing: Any) -> V:
-        """Return the value now."""
+        """Return the present value."""
         value: V = self.__get__(thing)
         return value
 

@@ -129,7 +129,7 @@ class PropertyDescriptor(BaseProperty[Any]):
         return thing.__dict__[self.name]
 
     def set_valid(self, thing: Any, value: Any) -> None:
-        """Set a value that has been checked, and tell observers if they may know."""
+        """Set a value that has been checked, and publish it if the property is observable."""
         if self._setter is not None:
             self._setter(thing, value)
             if self.is_observable:

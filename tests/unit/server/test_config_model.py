@@ -99,5 +99,6 @@ def test_a_server_may_be_found_or_not_or_as_its_address_says(choice):
 def test_being_found_needs_a_library_and_the_error_says_which(monkeypatch):
     monkeypatch.setitem(sys.modules, "zeroconf", None)
     assert validated({}).discovery is None
-    with pytest.raises(ServerConfigurationError, match=r"discovery: .*fastapi\[discovery"):
+    remedy = r"discovery: .* extra 'discovery' \(in the checkout: pip install '\.\[discovery\]'\)"
+    with pytest.raises(ServerConfigurationError, match=remedy):
         validated({"discovery": True})
