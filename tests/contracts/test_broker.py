@@ -538,7 +538,7 @@ def test_a_subscription_ends_when_too_many_events_wait(broker: Broker) -> None:
     assert numbers(resumed.take()) == list(range(32, 101))
 
 
-def test_a_subscription_that_is_open_never_says_that_it_ended(broker: Broker) -> None:
+def test_an_open_subscription_never_reports_its_end(broker: Broker) -> None:
     """More than the hard limit may wait for a moment, because messages are dropped in batches."""
     subscription = broker.subscribe(Topic(), capacity=10)
     for number in range(107):

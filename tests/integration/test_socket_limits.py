@@ -71,7 +71,7 @@ def nested(depth):
 
 
 @pytest.mark.parametrize(
-    ("frame", "status", "said"),
+    ("frame", "status", "expected"),
     [
         ("", 400, "not JSON"),
         ("{", 400, "not JSON"),
@@ -90,13 +90,13 @@ def nested(depth):
         (b"\x00\xff", 415, "binary"),
     ],
 )
-def test_a_bad_frame_is_answered_and_ends_no_subscription(socket, stage, frame, status, said):
+def test_a_bad_frame_is_answered_and_ends_no_subscription(socket, stage, frame, status, expected):
     socket.ask("observeproperty", name="x")
     socket.wire.send(frame)
     answer = socket.next()
     assert answer["messageType"] == "response"
     assert answer["error"]["status"] == status
-    assert said in answer["error"]["detail"]
+    assert expected in answer["error"]["detail"]
     stage.x = 2.0
     assert socket.next()["value"] == 2.0
 

@@ -41,7 +41,7 @@ def needs_no_web(path: Path) -> bool:
     return inside.as_posix() != "descriptors/injection"
 
 
-def is_declaration(node: ast.stmt, *, front_door: bool) -> bool:
+def is_declaration(node: ast.stmt, *, root: bool) -> bool:
     """Return whether a statement of an `__init__.py` only names what is defined elsewhere."""
     match node:
         case ast.Import() | ast.ImportFrom():
@@ -51,12 +51,12 @@ def is_declaration(node: ast.stmt, *, front_door: bool) -> bool:
         case ast.Assign(targets=[ast.Name(id="__all__")]):
             return True
         case ast.If(test=ast.Name(id="TYPE_CHECKING"), orelse=[]):
-            return all(is_declaration(inner, front_door=front_door) for inner in node.body)
+            return all(is_declaration(inner, root=root) for inner in node.body)
         case ast.FunctionDef(name="__getattr__" | "__dir__"):
-            return front_door
+            return root
         case ast.Assign() | ast.AnnAssign():
             # The package's own `__init__.py` may have the table from which `__getattr__` reads.
-            return front_door
+            return root
         case _:
             return False
 
@@ -91,13 +91,13 @@ def test_init_modules_only_name_what_is_defined_elsewhere() -> None:
         for path in MODULES
         if path.name == "__init__.py"
         for node in ast.parse(path.read_text("utf-8")).body
-        if not is_declaration(node, front_door=path.parent == PACKAGE)
+        if not is_declaration(node, root=path.parent == PACKAGE)
     ]
     assert not offences, f"code in __init__.py: {offences}"
 
 
 @pytest.mark.parametrize(
-    ("source", "front_door", "allowed"),
+    ("source", "root", "allowed"),
     [
         ('"""Purpose."""\nfrom a import b\n__all__ = ["b"]', False, True),
         ("if TYPE_CHECKING:\n    from a import b", False, True),
@@ -109,13 +109,13 @@ def test_init_modules_only_name_what_is_defined_elsewhere() -> None:
     ],
 )
 def test_the_rule_on_init_modules_distinguishes_names_from_code(
-    source: str, front_door: bool, allowed: bool
+    source: str, root: bool, allowed: bool
 ) -> None:
     nodes = ast.parse(source).body
-    assert all(is_declaration(node, front_door=front_door) for node in nodes) is allowed
+    assert all(is_declaration(node, root=root) for node in nodes) is allowed
 
 
-def test_ruff_wants_docstrings_wherever_the_front_door_leads() -> None:
+def test_ruff_requires_docstrings_for_the_documented_api() -> None:
     """The names that `import labthings_fastapi as lt` offers are the documented API."""
     config = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
     [documented] = [

@@ -129,7 +129,7 @@ class DataProperty(BaseProperty[V]):
         if obj is None:
             return self
         try:
-            # This class has `__set__`, so only the property itself writes this entry.
+            # This class has `__set__`, so Python asks us before it looks here: the entry is ours.
             value: V = obj.__dict__[self.name]
         except KeyError:
             value = obj.__dict__.setdefault(self.name, self.make_default())
@@ -139,7 +139,7 @@ class DataProperty(BaseProperty[V]):
         self.set(obj, value)
 
     def get(self, thing: Any) -> V:
-        """Return the present value."""
+        """Return the value now."""
         value: V = self.__get__(thing)
         return value
 

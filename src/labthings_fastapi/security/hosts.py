@@ -54,8 +54,8 @@ class HostRule:
         """Accept one more name."""
         self._names.add(name.lower().rstrip("."))
 
-    def was_accepted(self, header: bytes) -> bool:
-        """Return True if `allows` remembers that it has accepted the same header."""
+    def knows(self, header: bytes) -> bool:
+        """Return True if the same header was accepted before; fast."""
         return header in self._known
 
     def allows(self, header: bytes) -> bool:

@@ -27,7 +27,7 @@ def run(code):
     ("module", "library"), [("optics", "numpy"), ("specimen", "skimage"), ("host", "psutil")]
 )
 def test_each_module_explains_what_it_needs(module, library):
-    """A fresh interpreter in which the library cannot be imported says how to install it."""
+    """A fresh interpreter in which the library cannot be imported explains how to install it."""
     block = f"import sys; sys.modules[{library!r}] = None"
     result = run(f"{block}; import labthings_fastapi.demo.{module}")
     assert result.returncode == 1

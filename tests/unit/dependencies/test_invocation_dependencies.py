@@ -43,7 +43,7 @@ class Stage(Thing):
         cancel: CancelHook,
         logger: InvocationLogger,
     ) -> list[str]:
-        """Log from a thread that knows no run."""
+        """Log from a thread that belongs to no run."""
         worker = threading.Thread(target=logger.info, args=("moved %d", steps))
         worker.start()
         worker.join()

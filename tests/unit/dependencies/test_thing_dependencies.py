@@ -1,4 +1,4 @@
-"""Other Things, and what they say of themselves, are injected into actions."""
+"""Other Things and their metadata are injected into actions."""
 
 from __future__ import annotations
 

@@ -64,15 +64,15 @@ def test_a_computer_without_a_name_is_localhost():
 
 def test_a_header_that_was_accepted_is_known_and_another_one_is_not():
     rule = HostRule(["lab"])
-    assert not rule.was_accepted(b"lab:5000")
+    assert not rule.knows(b"lab:5000")
     assert rule.allows(b"lab:5000")
-    assert rule.was_accepted(b"lab:5000")
+    assert rule.knows(b"lab:5000")
     assert not rule.allows(b"evil")
-    assert not rule.was_accepted(b"evil")
+    assert not rule.knows(b"evil")
 
 
 def test_the_number_of_known_headers_is_bounded():
     rule = HostRule(["lab"])
     for port in range(3000):
         assert rule.allows(b"lab:%d" % port)
-    assert sum(rule.was_accepted(b"lab:%d" % port) for port in range(3000)) == 1000
+    assert sum(rule.knows(b"lab:%d" % port) for port in range(3000)) == 1000

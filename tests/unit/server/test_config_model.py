@@ -92,11 +92,11 @@ def test_a_value_is_shown_as_it_is():
 
 
 @pytest.mark.parametrize("choice", [None, True, False])
-def test_a_server_may_be_found_or_not_or_as_its_address_says(choice):
+def test_discovery_may_be_on_off_or_automatic(choice):
     assert validated({"discovery": choice}).discovery is choice
 
 
-def test_being_found_needs_a_library_and_the_error_says_which(monkeypatch):
+def test_discovery_needs_a_library_and_the_error_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "zeroconf", None)
     assert validated({}).discovery is None
     remedy = r"discovery: .* extra 'discovery' \(in the checkout: pip install '\.\[discovery\]'\)"

@@ -17,7 +17,7 @@ JSON = (b"content-type", b"application/json")
 
 
 class Wire:
-    """Plays the server: hands out messages, keeps what is sent."""
+    """A fake server: provides messages, and keeps those that are sent."""
 
     def __init__(self, *messages, headers=(JSON,), **scope):
         self.messages = list(messages)

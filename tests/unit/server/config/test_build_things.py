@@ -59,7 +59,7 @@ def things_of(config, **options):
     return lt.ThingServer.from_things(config, **options).things
 
 
-def test_things_get_their_arguments_and_know_their_name_from_the_first_line():
+def test_things_have_their_arguments_and_name_from_the_first_line():
     things = things_of(
         {
             "stage": {"cls": Stage, "args": [2]},
