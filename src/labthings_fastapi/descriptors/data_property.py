@@ -60,11 +60,7 @@ class DataProperty(BaseProperty[V]):
         try:
             self.make_default()
         except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            raise AffordanceDefinitionError(
-                f"{self.where}: the default {first['input']!r} breaks the property's own type or "
-                f"constraints: {first['msg']}."
-            ) from error
+            raise self.invalid_default(error, error.errors()[0]["input"]) from error
         except AffordanceDefinitionError:
             raise
         except Exception as error:

@@ -83,11 +83,7 @@ class FunctionalProperty(BaseProperty[V], Generic[OwnerT, V]):
         try:
             self.schema.validate(self.default)
         except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            raise AffordanceDefinitionError(
-                f"{self.where}: the default {self.default!r} breaks the property's own type or "
-                f"constraints: {first['msg']}."
-            ) from error
+            raise self.invalid_default(error, self.default) from error
 
     @property
     def readonly(self) -> bool:
