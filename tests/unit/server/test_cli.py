@@ -67,7 +67,7 @@ def run_command(*options, cwd=None):
         (["cert", "-c", "nowhere.json"], 1, "there is no configuration file"),
         (["-j", "{"], 3, "the text after -j is not valid JSON"),
         (["-j", "[1]"], 3, "must hold an object"),
-        (["-j", '{"things": {"a": 1, "a": 2}}'], 3, "'a' stands twice in the same object"),
+        (["-j", '{"things": {"a": 1, "a": 2}}'], 3, "'a' occurs twice in the same object"),
         (["-j", '{"things": {"a": "no:Where"}}'], 3, "things.a.cls: 'no' cannot be imported"),
         (["-j", "[" * 100_000], 3, "not valid JSON"),
     ],
