@@ -188,7 +188,7 @@ def test_nothing_is_lost_or_doubled_while_publishing_and_taking_at_once(broker: 
     assert seen == list(range(1, 2001))
 
 
-def test_what_is_published_while_somebody_subscribes_is_there_at_once(
+def test_messages_published_during_a_subscribe_are_available_at_once(
     make_broker: Callable[..., Broker],
 ) -> None:
     """Replayed or delivered: a message does not wait for another one to push it along."""

@@ -56,7 +56,7 @@ def test_an_error_has_one_status_and_type(error: BaseException, status: int, slu
     assert status_of(error) == status
 
 
-def test_a_subclass_stands_where_its_base_stands() -> None:
+def test_a_subclass_has_the_row_of_its_base() -> None:
     class MyError(errors.InvocationError):
         pass
 

@@ -56,6 +56,6 @@ def test_the_computer_was_started_before_this_program(host):
     assert host.uptime > age
 
 
-def test_the_clock_tells_the_time_in_utc(host):
+def test_the_clock_is_in_utc(host):
     before = datetime.now(UTC)
     assert before <= host.clock <= datetime.now(UTC)

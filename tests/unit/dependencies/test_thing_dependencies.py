@@ -167,7 +167,7 @@ def test_a_direct_client_has_the_names_and_words_of_the_thing():
     assert cls.first.__doc__ == "Say what came."
 
 
-def test_an_app_without_a_server_says_so():
+def test_an_app_without_a_server_is_a_clear_error():
     app = FastAPI()
 
     @app.get("/")

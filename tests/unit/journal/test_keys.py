@@ -20,7 +20,7 @@ def key(number: int) -> IdempotencyKey:
 @pytest.mark.parametrize(
     ("age", "expired"), [(KEY_LIFETIME, False), (KEY_LIFETIME + timedelta(microseconds=1), True)]
 )
-def test_a_key_stands_for_its_run_for_a_day(age: timedelta, expired: bool) -> None:
+def test_a_key_belongs_to_its_run_for_a_day(age: timedelta, expired: bool) -> None:
     assert key(1).has_expired(NOON + age) is expired
 
 

@@ -17,7 +17,7 @@ class Stage(lt.Thing):
     pass
 
 
-def test_a_class_stands_for_a_thing_without_arguments():
+def test_a_class_is_short_for_a_thing_without_arguments():
     config = validated({"things": {"stage": Stage, "other": "labthings_fastapi.thing:Thing"}})
     assert config.things["stage"].cls is Stage
     assert config.things["other"].cls is lt.Thing

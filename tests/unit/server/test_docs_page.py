@@ -51,7 +51,7 @@ def test_all_that_the_page_loads_is_there(client, prefix):
         assert client.head(found.url).status_code == 200 or found.url.path == "/openapi.json"
 
 
-def test_the_page_runs_no_script_of_others_and_stands_in_no_frame(client, prefix):
+def test_the_page_runs_no_script_of_other_hosts_and_allows_no_frame(client, prefix):
     page = client.get(f"{prefix}/docs")
     policy = dict(
         part.split(" ", 1) for part in page.headers["content-security-policy"].split("; ")

@@ -160,7 +160,7 @@ def test_all_wrong_slots_are_reported_at_once():
         things_of({"a": Camera, "b": Camera})
 
 
-def test_what_stands_in_a_slot_starts_before_what_holds_it():
+def test_a_thing_in_a_slot_starts_before_the_thing_with_the_slot():
     things = things_of({"scan": Scanner, "cam": Camera, "stage": Stage})
     assert [thing.name for thing in start_order(things)] == ["stage", "cam", "scan"]
 
