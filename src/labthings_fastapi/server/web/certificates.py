@@ -234,6 +234,6 @@ def _check_cryptography() -> None:
     if find_spec("cryptography") is None:
         raise CertificateError(
             "The package `cryptography`, which makes certificates, is not installed. Install the "
-            "extra 'tls' (in the checkout: pip install '.[tls]'), or use your own certificate with "
-            "--tls-cert and --tls-key."
+            "extra `tls` of labthings-fastapi, or use your own certificate with --tls-cert and "
+            "--tls-key."
         )
