@@ -152,7 +152,7 @@ def _memory_per_run(server: Server, request: Request, first: int, then: int) -> 
     return (server.settled_memory() - before) / then / 1024
 
 
-@row("memory", "memory per retained no-op run", "KiB", PAIR, at_most(4))
+@row("memory", "memory per retained no-op run", "KiB", PAIR, at_most(8))
 @contextmanager
 def memory(subject: str, effort: Effort) -> Iterator[Measure]:
     with serve(subject) as server:
@@ -160,7 +160,7 @@ def memory(subject: str, effort: Effort) -> Iterator[Measure]:
         yield cache(lambda: _memory_per_run(server, INVOKE, 3500, effort.retained // 2))
 
 
-@row("memory-log", "memory per retained run with 100 log lines", "KiB", PAIR, at_most(25))
+@row("memory-log", "memory per retained run with 100 log lines", "KiB", PAIR, at_most(40))
 @contextmanager
 def memory_with_log(subject: str, effort: Effort) -> Iterator[Measure]:
     chat = Request("POST", "/instrument/chat", b'{"lines": 100}')
@@ -168,7 +168,7 @@ def memory_with_log(subject: str, effort: Effort) -> Iterator[Measure]:
         yield cache(lambda: _memory_per_run(server, chat, 300, effort.retained // 20))
 
 
-@row("log-line", "log line captured, over a NullHandler", "×", PAIR, at_most(1.5))
+@row("log-line", "log line captured, over a NullHandler", "×", PAIR, at_most(2.5))
 @contextmanager
 def log_line(subject: str, effort: Effort) -> Iterator[Measure]:
     body = json.dumps({"lines": 1000, "passes": 9}).encode()

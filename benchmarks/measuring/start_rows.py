@@ -40,23 +40,21 @@ def _seconds_for(subject: str, code: str, effort: Effort, floor: str = "import f
     return max(seconds(code) - seconds("pass"), 0.001) * 1e3
 
 
-@row("import", "import labthings_fastapi", "ms", ALL, at_most(1.15, "floor"))
+@row("import", "import labthings_fastapi", "ms", ALL, at_most(0.1, "floor"))
 @contextmanager
 def import_package(subject: str, effort: Effort) -> Iterator[Measure]:
     _seconds_for(subject, IMPORT, effort)  # compiles
     yield lambda: _seconds_for(subject, IMPORT, effort)
 
 
-@row(
-    "import-names", "the same, with Thing and ThingServer named", "ms", ALL, at_most(1.15, "floor")
-)
+@row("import-names", "the same, with Thing and ThingServer named", "ms", ALL, at_most(1.4, "floor"))
 @contextmanager
 def import_and_name(subject: str, effort: Effort) -> Iterator[Measure]:
     _seconds_for(subject, NAME, effort)  # compiles
     yield lambda: _seconds_for(subject, NAME, effort)
 
 
-@row("import-built", "the same, until an empty server is built", "ms", ALL)
+@row("import-built", "the same, until an empty server is built", "ms", ALL, at_most(1.4, "floor"))
 @contextmanager
 def import_and_build(subject: str, effort: Effort) -> Iterator[Measure]:
     empty = "import fastapi; fastapi.FastAPI()"

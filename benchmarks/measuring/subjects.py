@@ -1,4 +1,4 @@
-"""The servers that are compared: ours, the peer, hololinked, and the floor under all of them."""
+"""What is compared: ours, our build before, the peer, hololinked, and the floor under all."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 SERVED = Path(__file__).parents[1] / "served"
-SUBJECTS = ("ours", "peer", "hololinked", "floor")
+SUBJECTS = ("ours", "before", "peer", "hololinked", "floor")
 INSTRUMENT = {"instrument": "instrument:Instrument"}
 READ = Request("GET", "/instrument/speed")
 COMPUTE = Request("GET", "/instrument/position")
@@ -51,6 +51,9 @@ def serve(subject: str, things: Mapping[str, str] = INSTRUMENT, **config: Any) -
         variables = _our_paths(code)
         if subject == "ours":
             command = [python, "-c", _OUR_COMMAND, *_options(folder, {**settings, **config}, port)]
+        elif subject == "before":
+            command = [python, "-c", _OUR_COMMAND, *_options(folder, {**settings, **config}, port)]
+            variables = _peer_paths(code)
         elif subject == "peer":
             command = _peer_command(python, folder, settings, port)
             variables = _peer_paths(code)

@@ -9,8 +9,8 @@ from .row import Target
 if TYPE_CHECKING:
     from .rounds import Result
 
-SUBJECTS = ("ours", "peer", "hololinked", "floor")
-HEAD = ("what", *SUBJECTS, "ours / peer", "ours / floor", "target", "met")
+SUBJECTS = ("ours", "before", "peer", "hololinked", "floor")
+HEAD = ("what", *SUBJECTS, "ours / before", "ours / peer", "ours / floor", "target", "met")
 
 
 def figure(value: float | None, unit: str) -> str:
@@ -24,7 +24,7 @@ def figure(value: float | None, unit: str) -> str:
 def cells(result: Result) -> list[str]:
     """Return a row's cells."""
     medians, unit = result.medians, result.row.unit
-    compared = [result.compared(other) for other in ("peer", "floor")]
+    compared = [result.compared(other) for other in ("before", "peer", "floor")]
     return [
         result.row.what + (" (1/s)" if unit == "1/s" else ""),
         *(figure(medians.get(name), unit) for name in SUBJECTS),

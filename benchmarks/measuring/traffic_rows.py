@@ -38,7 +38,7 @@ def _rate(subject: str, effort: Effort, request: Request) -> Iterator[Measure]:
 
 @row(
     *("read", "read a data property, 16 connections", "1/s", ALL),
-    *(at_least(0.75, "floor"), at_least(8, "peer")),
+    *(at_least(0.6, "floor"), at_least(5, "peer")),
 )
 @contextmanager
 def read(subject: str, effort: Effort) -> Iterator[Measure]:
@@ -58,7 +58,7 @@ def compute(subject: str, effort: Effort) -> Iterator[Measure]:
 
 @row(
     *("write", "write a data property", "1/s", ALL),
-    *(at_least(0.55, "floor"), at_least(5, "peer")),
+    *(at_least(0.5, "floor"), at_least(5, "peer")),
 )
 @contextmanager
 def write(subject: str, effort: Effort) -> Iterator[Measure]:
@@ -67,8 +67,8 @@ def write(subject: str, effort: Effort) -> Iterator[Measure]:
 
 
 @row(
-    *("invoke", "invoke a no-op, journaled", "1/s", ALL),
-    *(at_least(0.10, "floor"), at_least(5, "peer")),
+    *("invoke", "invoke a no-op, journaled", "1/s", (*ALL, "before")),
+    *(at_least(2, "before"), at_least(5, "peer")),
 )
 @contextmanager
 def invoke(subject: str, effort: Effort) -> Iterator[Measure]:

@@ -206,8 +206,9 @@ def test_a_client_that_never_reads_delays_no_other_and_misses_no_event(dial, sta
         stage.arrived.emit(number)
     assert [quick.next()["data"] for _ in range(burst)] == list(range(burst))
     told = slow.until(lambda each: each.get("data") == burst - 1)
-    assert [each["data"] for each in told if each["kind"] == "event"] == list(range(burst))
-    texts = [each["data"] for each in told if each["kind"] == "property"]
+    # A gap may say that a superseded value was dropped; events are never dropped.
+    assert [each["data"] for each in told if each.get("kind") == "event"] == list(range(burst))
+    texts = [each["data"] for each in told if each.get("kind") == "property"]
     assert texts[-1].startswith(f"{burst - 1} ")
     assert len(texts) < burst  # superseded values were left out
 

@@ -31,7 +31,7 @@ RETENTION = 100.0
 
 
 class Machine(lt.Thing):
-    """Runs until it is told how to end; counts how often each run has begun."""
+    """Runs until an order ends it; counts how often each run has begun."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -105,11 +105,11 @@ class Lives(RuleBasedStateMachine):
         self.folder.cleanup()
 
     def settle(self, name: str) -> None:
-        """Wait until the end of a run is told, and whoever was next has begun."""
+        """Wait until the end of a run is shown and the next in line has begun."""
         run = self.manager.get_invocation(self.ids[name])
-        told = threading.Event()
-        run.on_end(told.set)
-        assert told.wait(30)
+        shown = threading.Event()
+        run.on_end(shown.set)
+        assert shown.wait(30)
         if run.ident is not None:
             run.join(30)
 

@@ -1,4 +1,4 @@
-"""One thing at a time: runs of a group on a Thing share one place."""
+"""One thing at a time: invocations of a group on a Thing share one lock."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ Policy = Literal["parallel", "queue", "reject", "replace"]
 
 
 class LockRequest:
-    """Somebody who wants a place: a run, or a thread that calls an action from Python.
+    """A request for a group lock, by an invocation or by a call from Python.
 
-    `owner` tells whether it is the one who holds the place already. `granted` is called once, when
-    the place is theirs; `moved` when they come closer in the line; `cancel` asks them to give way.
-    None of them may block.
+    Requests with the same `owner` may hold the lock together. `granted` is called once, when the
+    lock is held after a wait; `moved` with each new position in the line; `cancel` cancels the
+    owner. None of them may block.
     """
 
     __slots__ = ("cancel", "granted", "moved", "owner", "policy", "what")
@@ -34,7 +34,7 @@ class LockRequest:
         moved: Callable[[int], None] = lambda _position: None,
         cancel: Callable[[], Any] = lambda: None,
     ) -> None:
-        """Gather what the place needs to know; `what` names the run in errors."""
+        """Describe a request; `what` names the owner in errors."""
         self.owner = owner
         self.what = what
         self.policy: Policy = policy
@@ -44,56 +44,57 @@ class LockRequest:
 
 
 class GroupLock:
-    """The place of one group on one Thing, and the line for it; any thread may use it.
+    """The lock of one group on one Thing, and the line for it; any thread may use it.
 
-    Callbacks are called after the lock is released, so that they may come back.
+    Callbacks are called without the internal lock, so they may use the group lock.
     """
 
     __slots__ = ("_depth", "_holder", "_line", "_lock", "_name")
 
     def __init__(self, name: str) -> None:
-        """Be free; `name` is for errors."""
+        """Start free; `name` is for errors."""
         self._name = name
         self._lock = threading.Lock()
         self._holder: LockRequest | None = None
         self._depth = 0
         self._line: deque[LockRequest] = deque()
 
-    def ask(self, claim: LockRequest) -> bool:
-        """Take the place, or get in line for it; says whether it was taken at once.
+    def acquire(self, request: LockRequest) -> bool:
+        """Take the lock, or get in line for it; return whether it was taken at once.
 
-        `granted` is called only for those who had to wait. One who holds the place takes it again,
-        and must give it back as often.
+        `granted` is called only after a wait. An owner that holds the lock takes it again, and
+        must release it as often.
 
         Raises:
-            ActionBusyError: the policy is `reject`, and somebody else holds the place.
+            ActionBusyError: the policy is `reject`, and another owner holds the lock.
         """
-        yielding: list[LockRequest] = []
+        replaced: list[LockRequest] = []
         with self._lock:
-            if self._holder is None or self._holder.owner == claim.owner:
-                self._holder = self._holder or claim
+            if self._holder is None or self._holder.owner == request.owner:
+                self._holder = self._holder or request
                 self._depth += 1
                 return True
-            if claim.policy == "reject":
+            if request.policy == "reject":
                 raise ActionBusyError(
-                    f"{claim.what} cannot start: {self._holder.what} holds {self._name}. "
+                    f"{request.what} cannot start: {self._holder.what} holds {self._name}. "
                     "Wait for it, or cancel it."
                 )
-            if claim.policy == "replace":
-                # Whoever waits to replace the holder is replaced as well: only the newest counts.
-                yielding = [self._holder, *(one for one in self._line if one.policy == "replace")]
-                self._line.appendleft(claim)
+            if request.policy == "replace":
+                # Those that wait to replace the holder are replaced as well: the newest counts.
+                waiting = [one for one in self._line if one.policy == "replace"]
+                replaced = [self._holder, *waiting]
+                self._line.appendleft(request)
             else:
-                self._line.append(claim)
-        for one in yielding:
+                self._line.append(request)
+        for one in replaced:
             one.cancel()
-        self._tell_positions()
+        self._report_positions()
         return False
 
-    def give_back(self, owner: Hashable) -> None:
-        """Leave the place, once for each time it was taken; the next in line gets it.
+    def release(self, owner: Hashable) -> None:
+        """Release the lock, once for each time it was taken; the next in line gets it.
 
-        With it get it all others in line that are of the same owner: it may wait for them.
+        All other requests of that owner in the line get it as well: the owner may wait for them.
         """
         with self._lock:
             if self._holder is None or self._holder.owner != owner:
@@ -102,50 +103,50 @@ class GroupLock:
             if self._depth:
                 return
             self._holder = self._line[0] if self._line else None
-            mates = [] if self._holder is None else self._of(self._holder.owner)
-            for claim in mates:
-                self._line.remove(claim)
-            self._depth = len(mates)
-        if mates:
-            self._tell_positions()
-        for claim in mates:
-            claim.granted()
+            granted = [] if self._holder is None else self._of(self._holder.owner)
+            for request in granted:
+                self._line.remove(request)
+            self._depth = len(granted)
+        if granted:
+            self._report_positions()
+        for request in granted:
+            request.granted()
 
     def _of(self, owner: Hashable) -> list[LockRequest]:
-        return [claim for claim in self._line if claim.owner == owner]
+        return [request for request in self._line if request.owner == owner]
 
-    def withdraw(self, claim: LockRequest) -> bool:
-        """Leave the line; False if the claim was not in it (any more)."""
+    def cancel(self, request: LockRequest) -> bool:
+        """Leave the line; return False if the request is not in it."""
         with self._lock:
-            if claim not in self._line:
+            if request not in self._line:
                 return False
-            self._line.remove(claim)
-        self._tell_positions()
+            self._line.remove(request)
+        self._report_positions()
         return True
 
     def holder(self) -> str | None:
-        """Return what the one who holds the place calls itself."""
+        """Return the name of the holder, or None."""
         holder = self._holder
         return holder.what if holder is not None else None
 
-    def _tell_positions(self) -> None:
-        """Tell those in line where they stand, and again if the line has changed meanwhile.
+    def _report_positions(self) -> None:
+        """Report the positions in the line, and again if the line has changed meanwhile.
 
-        Of two threads that do this at once, the one that knows less may be the last to tell.
+        Of two threads that do this at once, the one with the older line may be the last.
         """
-        told: list[LockRequest] = []
+        reported: list[LockRequest] = []
         while True:
             with self._lock:
                 line = list(self._line)
-            if line == told:
+            if line == reported:
                 return
-            for position, claim in enumerate(line, start=1):
-                claim.moved(position)
-            told = line
+            for position, request in enumerate(line, start=1):
+                request.moved(position)
+            reported = line
 
 
 class Grouped(Protocol):
-    """An action, as far as its place is concerned."""
+    """An action, as far as its group is concerned."""
 
     @property
     def name(self) -> str:
@@ -153,30 +154,30 @@ class Grouped(Protocol):
 
     @property
     def concurrency(self) -> Policy:
-        """What happens when the place is taken."""
+        """What happens while the lock is taken."""
 
     @property
     def group(self) -> str | None:
-        """Whose place it shares; its own if None."""
+        """The group whose lock it shares; its own if None."""
 
     @property
     def stop(self) -> bool:
-        """Whether it is an emergency stop, which asks nobody."""
+        """Whether it is an emergency stop, which passes locks."""
 
 
 _making = threading.Lock()
-_ATTRIBUTE = "_labthings_places"
+_ATTRIBUTE = "_labthings_group_locks"
 
 
 def group_lock_for(action: Grouped, thing: Any) -> GroupLock | None:
-    """Return the place that a run of `action` on `thing` needs; None if it needs none."""
+    """Return the lock that an invocation of `action` on `thing` needs; None if it needs none."""
     if action.stop or action.concurrency == "parallel":
         return None
     name = action.group or action.name
-    places = thing.__dict__.get(_ATTRIBUTE)
-    if places is None or name not in places:
+    locks = thing.__dict__.get(_ATTRIBUTE)
+    if locks is None or name not in locks:
         with _making:
-            places = thing.__dict__.setdefault(_ATTRIBUTE, {})
-            places.setdefault(name, GroupLock(f"{thing.name}.{name}"))
-    found: GroupLock = places[name]
+            locks = thing.__dict__.setdefault(_ATTRIBUTE, {})
+            locks.setdefault(name, GroupLock(f"{thing.name}.{name}"))
+    found: GroupLock = locks[name]
     return found

@@ -9,7 +9,7 @@ import time
 import weakref
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from labthings_fastapi.exceptions import GlobalLockBusyError, LabThingsError
@@ -48,8 +48,6 @@ if TYPE_CHECKING:
     from .invocation_limits import StartLimit
     from .protocols import Host, Runnable, UrlSource
     from .publisher import InvocationPublisher
-
-T = TypeVar("T")
 
 
 class Invocation(threading.Thread):
@@ -219,30 +217,30 @@ class Invocation(threading.Thread):
         `log` includes the log, which takes time for thousands of lines.
         """
         live = self._live
-        record = self._record if live is None else live.shown
-        if live is not None and record.is_open:
-            detail = live.progress_detail()
-            if detail is not None:
-                record = record._replace(progress=detail)
-        found = self._part(0) if log else None
-        return record if found is None else record._replace(log=found.members())
+        record, kept = (self._record, self._parts[0]) if live is None else (live.shown, live._log)
+        if live is not None and live._progress is not None and record.is_open:
+            record = record._replace(progress=live.progress_detail())
+        return record._replace(log=kept.members()) if log and kept is not None else record
 
     @property
     def action(self) -> Runnable:
         """The action that runs; an error once it no longer exists."""
-        return self._existing(self._action(), "action")
+        action = self._action()
+        if action is None:
+            raise self._gone("action")
+        return action
 
     @property
     def thing(self) -> Host:
         """The Thing on which it runs; an error once it no longer exists."""
-        return self._existing(self._thing(), "Thing")
+        thing = self._thing()
+        if thing is None:
+            raise self._gone("Thing")
+        return thing
 
-    def _existing(self, found: T | None, kind: str) -> T:
-        if found is None:
-            raise LabThingsError(
-                f"The {kind} of invocation {self.id} ({self._record.action_path}) no longer exists."
-            )
-        return found
+    def _gone(self, kind: str) -> LabThingsError:
+        path = self._record.action_path
+        return LabThingsError(f"The {kind} of invocation {self.id} ({path}) no longer exists.")
 
     def belongs_to(self, action: Runnable | None = None, thing: Host | None = None) -> bool:
         """Return whether it is of that action and on that Thing; None stands for any."""
@@ -319,15 +317,16 @@ class Invocation(threading.Thread):
         if live is None:
             return  # it was cancelled
         with live.lock:
-            try:
-                action, thing = live.subjects = self.action, self.thing
-            except LabThingsError as error:
-                live.finish(failed_ending(error))
-                raise
+            action, thing = live.subjects = self._action(), self._thing()
+            if action is None or thing is None:
+                gone = self._gone("action" if action is None else "Thing")
+                live.finish(failed_ending(gone))
+                raise gone
             lock = group_lock_for(action, thing)
             limit = NoLimits() if action.stop else self._limit
-            live.gate = gate = StartGate(limit, lock, owner=self.id, launch=self._launch)
-        name = "" if lock is None else f"{self._record.action_path} (invocation {self.id})"
+            id = self._record.id
+            live.gate = gate = StartGate(limit, lock, owner=id, launch=self._launch)
+        name = "" if lock is None else f"{self._record.action_path} (invocation {id})"
         try:
             gate.take(name, action.concurrency, queued=self._queued, cancel=self.cancel)
         except LabThingsError as error:

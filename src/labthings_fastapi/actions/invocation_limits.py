@@ -1,4 +1,4 @@
-"""How many runs there may be at once, and how many may wait."""
+"""How many invocations may run at once, and how many may wait."""
 
 from __future__ import annotations
 
@@ -16,102 +16,87 @@ MAX_QUEUED_RUNS = 1000
 
 
 class StartLimit(Protocol):
-    """Lets runs begin: all of a server's share one."""
+    """Limits how many invocations run at once; those of a server share one."""
 
-    def enlist(self) -> None:
-        """Count a run that wants to begin; raise `TooBusyError` if too many wait."""
+    def reserve(self) -> None:
+        """Count an invocation that is to start; raise `TooBusyError` if too many wait."""
 
-    def ask(self, begin: Callable[[], None]) -> bool:
-        """Let an enlisted run begin now (True), or call `begin` when it may."""
+    def start_or_wait(self, start: Callable[[], None]) -> bool:
+        """Return True if a reserved invocation may start now; else call `start` when it may."""
 
-    def strike(self) -> None:
-        """Forget an enlisted run that has not asked to begin."""
+    def cancel_reservation(self) -> None:
+        """Discount a reserved invocation that does not wait."""
 
-    def withdraw(self, begin: Callable[[], None]) -> None:
-        """Forget a run that has asked; one for which `begin` is being called still begins."""
+    def cancel_waiting(self, start: Callable[[], None]) -> None:
+        """Discount a waiting invocation, unless `start` is being called for it."""
 
-    def leave(self) -> None:
-        """Count out a run that had begun."""
+    def release(self) -> None:
+        """Discount an invocation that had started, and start the next one."""
 
 
 class InvocationLimits:
-    """At most so many runs at once, and so many in line; any thread may use it.
+    """At most `at_once` invocations run, and at most `waiting` more wait. Any thread may use it.
 
     Callbacks are called after the lock is released.
     """
 
     def __init__(self, at_once: int = MAX_CONCURRENT_RUNS, waiting: int = MAX_QUEUED_RUNS) -> None:
-        """Let `at_once` runs be in progress and `waiting` more be queued."""
         self._at_once = at_once
-        self._most_waiting = waiting
+        self._max_waiting = waiting
         self._lock = threading.Lock()
         self._running = 0
-        self._enlisted = 0  # want to begin: in this line, or in the line for a place
-        self._line: deque[Callable[[], None]] = deque()
+        self._reserved = 0  # not started: waiting here, or for a group lock
+        self._queue: deque[Callable[[], None]] = deque()
 
-    def enlist(self) -> None:
-        """Count a run that wants to begin.
-
-        Raises:
-            TooBusyError: as many wait as are allowed.
-        """
+    def reserve(self) -> None:
         with self._lock:
-            if self._running + self._enlisted >= self._at_once + self._most_waiting:
+            if self._running + self._reserved >= self._at_once + self._max_waiting:
                 raise TooBusyError(
-                    f"{self._running} runs are in progress and {self._enlisted} wait, the most "
+                    f"{self._running} runs are in progress and {self._reserved} wait, the most "
                     "that this server takes. Try again later."
                 )
-            self._enlisted += 1
+            self._reserved += 1
 
-    def ask(self, begin: Callable[[], None]) -> bool:
-        """Let an enlisted run begin now (True), or call `begin` when another one has ended."""
+    def start_or_wait(self, start: Callable[[], None]) -> bool:
         with self._lock:
             if self._running >= self._at_once:
-                self._line.append(begin)
+                self._queue.append(start)
                 return False
-            self._enlisted -= 1
+            self._reserved -= 1
             self._running += 1
             return True
 
-    def strike(self) -> None:
-        """Forget an enlisted run that has not asked to begin."""
+    def cancel_reservation(self) -> None:
         with self._lock:
-            self._enlisted -= 1
+            self._reserved -= 1
 
-    def withdraw(self, begin: Callable[[], None]) -> None:
-        """Forget a run that waits in line; one that has just left the line still begins."""
+    def cancel_waiting(self, start: Callable[[], None]) -> None:
         with self._lock:
-            if begin in self._line:
-                self._line.remove(begin)
-                self._enlisted -= 1
+            if start in self._queue:
+                self._queue.remove(start)
+                self._reserved -= 1
 
-    def leave(self) -> None:
-        """Count out a run that had begun, and let the next one begin."""
+    def release(self) -> None:
         with self._lock:
             self._running -= 1
-            begin = self._line.popleft() if self._line else None
-            if begin is not None:
-                self._enlisted -= 1
+            start = self._queue.popleft() if self._queue else None
+            if start is not None:
+                self._reserved -= 1
                 self._running += 1
-        if begin is not None:
-            begin()
+        if start is not None:
+            start()
 
 
 class NoLimits:
-    """For a run without a manager: it may always begin."""
+    """No limits: for emergency stops, and for invocations without a manager."""
 
-    def enlist(self) -> None:
-        """Count nothing."""
+    def reserve(self) -> None: ...
 
-    def ask(self, begin: Callable[[], None]) -> bool:  # noqa: ARG002
-        """Let it begin."""
+    def start_or_wait(self, start: Callable[[], None]) -> bool:  # noqa: ARG002
         return True
 
-    def strike(self) -> None:
-        """Count nothing."""
+    def cancel_reservation(self) -> None: ...
 
-    def withdraw(self, begin: Callable[[], None]) -> None:
-        """Count nothing."""
+    def cancel_waiting(self, start: Callable[[], None]) -> None: ...
 
-    def leave(self) -> None:
-        """Count nothing."""
+    def release(self) -> None: ...

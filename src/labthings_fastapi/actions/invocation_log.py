@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
+from datetime import UTC, datetime
 from functools import partial
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -30,6 +31,7 @@ _DERIVED = {"filename", "module", "msecs", "relativeCreated"}  # a new record co
 _DROPPED = {"msg", "args", "exc_info", "exc_text"}
 _MEMBERS = tuple(sorted(_ALL - _DERIVED - _DROPPED))
 _values_of = itemgetter(*_MEMBERS)
+_CREATED = _MEMBERS.index("created")
 _USUAL = _ALL | {KEPT}
 """The members of an ordinary record: those of every record, and the mark `KEPT`."""
 _PLAIN_TYPES = frozenset({str, int, float, bool, type(None)})
@@ -184,6 +186,14 @@ class InvocationLog:
         """How many lines were dropped to stay within the length."""
         with self._lock:
             return self._count - len(self._lines)
+
+
+def line_time(line: Line) -> datetime | None:
+    """Return when a line was logged, aware UTC; None if a filter has replaced the time."""
+    try:
+        return datetime.fromtimestamp(line[1][_CREATED], UTC)
+    except (TypeError, ValueError, OverflowError, OSError):
+        return None
 
 
 def line_payload(line: Line) -> Callable[[], bytes]:

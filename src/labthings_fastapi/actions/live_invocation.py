@@ -49,6 +49,10 @@ class Ending(NamedTuple):
     exception: BaseException | None = None
 
 
+def _nothing() -> None:
+    """Deliver nothing: an invocation without a manager has no subscribers."""
+
+
 class Owner(Protocol):
     """The `Invocation` of a `LiveInvocation`."""
 
@@ -84,6 +88,8 @@ class LiveInvocation(InvocationContext):
         self.exception: BaseException | None = None
         self.dependencies = dependencies
         self.publisher: InvocationPublisher | None = None
+        self.deliver: Callable[[], None] = _nothing
+        """Delivers what was reported; called without the lock."""
         self.commit: Future[None] | None = None
         """Done when the journal has the invocation; its code starts after that."""
         self.no_thread: Exception | None = None
@@ -154,11 +160,6 @@ class LiveInvocation(InvocationContext):
         if publisher is not None and not self.thread_over:
             getattr(publisher, what)(self.record, *content)
 
-    def deliver(self) -> None:
-        """Deliver what was reported; called without the lock."""
-        if self.publisher is not None:
-            self.publisher.deliver()
-
     def request_cancel(self) -> None:
         """Ask the invocation to stop, as a client would."""
         self._owner.cancel()
@@ -179,7 +180,7 @@ class LiveInvocation(InvocationContext):
     def report_to(self, publisher: InvocationPublisher) -> None:
         """Report every change from now on, the present record first."""
         with self.lock:
-            self.publisher = publisher
+            self.publisher, self.deliver = publisher, publisher.deliver
             self.record = self.shown = record = self.record._replace(boot_id=publisher.boot_id)
             if self.commit is None:
                 self.commit = publisher.record(record)

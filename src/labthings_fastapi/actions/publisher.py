@@ -10,7 +10,7 @@ from pydantic_core import to_json
 
 from labthings_fastapi.messages.message import Message
 
-from .invocation_log import line_payload
+from .invocation_log import line_payload, line_time
 from .rendering import InvocationUrls, status_json
 
 if TYPE_CHECKING:
@@ -44,21 +44,20 @@ class InvocationPublisher:
 
         `ended` is called once for each invocation, with its final record and without its lock.
         """
-        self._broker = broker
+        self._put = broker.put
         self._journal = journal
+        self.deliver = broker.deliver_soon
+        """Delivers what was reported; called without a lock."""
+        self.boot_id = broker.boot_id
+        """Which start of the server runs the invocations."""
         self.ended = ended
         self.urls = InvocationUrls()
         """The URLs in messages, which are relative references."""
 
-    @property
-    def boot_id(self) -> str:
-        """Which start of the server runs the invocations."""
-        return self._broker.boot_id
-
     def record(self, record: InvocationRecord) -> Future[None]:
         """Put a record in the journal; the future is done when it is committed."""
         try:
-            return self._journal().put(record.for_journal())
+            return self._journal().put(record if record.output is None else record.for_journal())
         except Exception as error:  # noqa: BLE001 - it counts as a journal that cannot write
             failed: Future[None] = Future()
             failed.set_exception(error)
@@ -68,35 +67,35 @@ class InvocationPublisher:
         """Report a change of status."""
         # Subscribers see no output; a large one must not stay in the replay buffer.
         shown = record if record.output is None else record._replace(output=None)
-        size = _STATUS_BYTES + (2 * _STATUS_BYTES if record.error else 0)
-        self._put("status", record, partial(status_json, shown, self.urls), size)
+        self._put(
+            Message(
+                *("status", record.thing, record.action, partial(status_json, shown, self.urls)),
+                invocation=record.id,
+                final=not record.is_open,
+                size=_STATUS_BYTES if record.error is None else 3 * _STATUS_BYTES,
+            )
+        )
 
     def line(self, record: InvocationRecord, line: Line) -> None:
         """Report a line of the log."""
-        self._put("log", record, line_payload(line), _LINE_BYTES + len(line[0]))
+        self._put(
+            Message(
+                *("log", record.thing, record.action, line_payload(line)),
+                invocation=record.id,
+                time=line_time(line),
+                size=_LINE_BYTES + len(line[0]),
+            )
+        )
 
     def progress(self, record: InvocationRecord, progress: Progress) -> None:
         """Report how far the invocation is."""
         members = {"progress": progress.percent, "progressDetail": progress.detail()}
-        self._put("progress", record, to_json(members, inf_nan_mode="strings"))
+        payload = to_json(members, inf_nan_mode="strings")
+        self._put(Message("progress", record.thing, record.action, payload, invocation=record.id))
 
     def result(self, record: InvocationRecord, number: int, value: Any, json: bytes) -> None:
         """Report a value that a generator yielded."""
-        self._put("result", record, b'{"number":%d,"value":%b}' % (number, json), value=value)
-
-    def _put(
-        self,
-        kind: Any,
-        record: InvocationRecord,
-        payload: bytes | Callable[[], bytes],
-        size: int | None = None,
-        value: Any = None,
-    ) -> None:
-        final = kind == "status" and not record.is_open
-        self._broker.put(
-            Message(kind, record.thing, record.action, payload, value, record.id, final, size=size)
+        payload = b'{"number":%d,"value":%b}' % (number, json)
+        self._put(
+            Message("result", record.thing, record.action, payload, value, invocation=record.id)
         )
-
-    def deliver(self) -> None:
-        """Deliver what was reported; called without a lock."""
-        self._broker.deliver_soon()

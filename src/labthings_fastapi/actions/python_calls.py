@@ -1,8 +1,8 @@
-"""Actions that Python code calls: plain method calls that keep their group's place meanwhile.
+"""Actions that Python code calls: plain method calls that hold the lock of their group.
 
-Inside a run the call belongs to that run, which may hold the place already; outside of one it
-belongs to the thread or, if it is awaited, to the task. So an autofocus that moves the stage keeps
-another client's move out.
+Inside an invocation the call belongs to it, and the invocation may hold the lock already; outside,
+the call belongs to the thread or, if it is awaited, to the task. So while an autofocus moves the
+stage, the move of another client waits.
 """
 
 from __future__ import annotations
@@ -26,24 +26,24 @@ if TYPE_CHECKING:
 
 
 def needs_group_lock(action: Grouped) -> bool:
-    """Whether a call from Python has to do more than to call the function."""
+    """Return whether a call from Python must do more than to call the function."""
     return current_invocation() is not None or (
         action.concurrency != "parallel" and not action.stop
     )
 
 
 class _Call:
-    """One call that wants a place; `mine` says whether it has it. Any thread may grant it."""
+    """One call that needs a group lock. Any thread may grant it."""
 
     def __init__(
-        self, action: Grouped, thing: Any, place: GroupLock, wake: Callable[[], None]
+        self, action: Grouped, thing: Any, lock: GroupLock, wake: Callable[[], None]
     ) -> None:
         self.invocation = current_invocation()
-        self.mine = False
+        self.has_lock = False
         self._wake = wake
-        self._place = place
+        self._lock = lock
         self._owner = _owner(self.invocation)
-        self._claim = LockRequest(
+        self._request = LockRequest(
             self._owner,
             f"a call of {thing.name}.{action.name}",
             action.concurrency,
@@ -52,45 +52,45 @@ class _Call:
         )
 
     def _granted(self) -> None:
-        self.mine = True
+        self.has_lock = True
         self._wake()
 
-    def ask(self) -> bool:
-        """Take the place, or get in line."""
-        taken = self._place.ask(self._claim)
+    def acquire(self) -> bool:
+        """Take the lock, or get in line; return whether it was taken at once."""
+        taken = self._lock.acquire(self._request)
         if taken:  # if not, it may be granted before the next line
-            self.mine = True
+            self.has_lock = True
         return taken
 
     def over(self) -> None:
-        """Give the place back, or leave the line."""
-        if not self._place.withdraw(self._claim):
-            self._place.give_back(self._owner)
+        """Release the lock, or leave the line."""
+        if not self._lock.cancel(self._request):
+            self._lock.release(self._owner)
 
     def over_once_safe(self) -> None:
-        """Give the place back when the run has brought its hardware to rest.
+        """Release the lock when the invocation has brought its hardware to rest.
 
-        Until then nobody else may begin: the next in line would move what is being stopped.
+        Until then no other may begin: the next in line would move what is being stopped.
         """
-        if self.invocation is None or not self.mine:
+        if self.invocation is None or not self.has_lock:
             self.over()
         else:
             self.invocation.hold_until_safe(self.over)
 
 
 _CALLER: ContextVar[object | None] = ContextVar("labthings_caller", default=None)
-"""Who calls outside of a run on an event loop, all tasks of which share a thread: one task, and
-those that it begins meanwhile."""
+"""The caller outside of an invocation on an event loop, where all tasks share a thread: one task,
+and those that it begins inside the call."""
 
 
 @contextmanager
 def _one_caller() -> Iterator[None]:
-    """Let this task, and those that it begins meanwhile, be one caller."""
+    """Make this task, and those that it begins inside the block, one caller."""
     before = _CALLER.set(_CALLER.get() or object())
     try:
         yield
     finally:
-        with suppress(ValueError):  # a loop that has ended lets go of its tasks in no context
+        with suppress(ValueError):  # a loop that has ended releases its tasks in no context
             _CALLER.reset(before)
 
 
@@ -101,11 +101,11 @@ def _owner(invocation: InvocationContext | None) -> Any:
 
 
 def _nothing() -> None:
-    """A plain thread cannot be asked to give way: whoever would replace it waits."""
+    """Do nothing: a plain thread cannot be cancelled, so a call that replaces it waits."""
 
 
-def _place_to_hold(action: Grouped, thing: Any) -> GroupLock | None:
-    """Let the run know that it enters a Thing, and return the place that this needs."""
+def _lock_needed(action: Grouped, thing: Any) -> GroupLock | None:
+    """Note that the invocation enters a Thing, and return the lock that this needs."""
     invocation = current_invocation()
     if invocation is not None:
         invocation.release_held()
@@ -115,19 +115,19 @@ def _place_to_hold(action: Grouped, thing: Any) -> GroupLock | None:
 
 @contextmanager
 def group_lock_held(action: Grouped, thing: Any) -> Iterator[None]:
-    """Hold what a call from Python needs; waiting for the place is a cancellation point.
+    """Hold the lock that a call from Python needs; waiting for it is a cancellation point.
 
     Raises:
-        ActionBusyError: the place is taken, and the action's policy is `reject`.
-        InvocationCancelledError: the run was cancelled while it waited.
+        ActionBusyError: the lock is taken, and the action's policy is `reject`.
+        InvocationCancelledError: the invocation was cancelled while it waited.
     """
-    place = _place_to_hold(action, thing)
-    if place is None:
+    lock = _lock_needed(action, thing)
+    if lock is None:
         yield
         return
     awake = threading.Event()
-    call = _Call(action, thing, place, awake.set)
-    taken = call.ask()
+    call = _Call(action, thing, lock, awake.set)
+    taken = call.acquire()
     try:
         if not taken:
             _wait(call, awake)
@@ -141,7 +141,7 @@ def group_lock_held(action: Grouped, thing: Any) -> Iterator[None]:
 def _wait(call: _Call, awake: threading.Event) -> None:
     forget = call.invocation.cancel.listen(awake.set) if call.invocation is not None else _nothing
     try:
-        while not call.mine:
+        while not call.has_lock:
             awake.wait()
             awake.clear()
             if call.invocation is not None:
@@ -152,19 +152,19 @@ def _wait(call: _Call, awake: threading.Event) -> None:
 
 @asynccontextmanager
 async def group_lock_held_async(action: Grouped, thing: Any) -> AsyncIterator[None]:
-    """Do the same without blocking the loop; a cancel of the run cancels the task."""
-    place = _place_to_hold(action, thing)
-    if place is None:
+    """Do the same without blocking the loop; a cancel of the invocation cancels the task."""
+    lock = _lock_needed(action, thing)
+    if lock is None:
         yield
         return
-    bell = ThreadsafeEvent()
+    awake = ThreadsafeEvent()
     with _one_caller():
-        call = _Call(action, thing, place, bell.set)
-        taken = call.ask()
+        call = _Call(action, thing, lock, awake.set)
+        taken = call.acquire()
         try:
             if not taken:
-                while not call.mine:
-                    await bell.wait()
+                while not call.has_lock:
+                    await awake.wait()
             yield
         except BaseException:
             call.over_once_safe()

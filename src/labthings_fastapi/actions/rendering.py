@@ -8,7 +8,6 @@ happen on an event loop.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -19,6 +18,7 @@ from labthings_fastapi.messages.message import InvocationStatus
 from .invocation_model import ACTION_INVOCATIONS_PATH
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from uuid import UUID
 
     from labthings_fastapi.journal.record import InvocationRecord
@@ -59,18 +59,13 @@ class InvocationUrls:
 
 
 def _time(value: datetime | None) -> str | None:
-    if value is None:
-        return None
-    return (value if value.tzinfo is UTC else value.astimezone(UTC)).isoformat()
+    return None if value is None else value.isoformat()
 
 
-def _with_json(members: dict[str, Any], **raw: bytes | None) -> bytes:
-    """Render an object of which the members in `raw` are JSON already."""
-    text = to_json(members, inf_nan_mode="strings")
-    parts = [b'"%b":%b' % (name.encode(), json) for name, json in raw.items() if json is not None]
-    if not parts:
-        return text
-    return text[:-1] + (b"," if members else b"") + b",".join(parts) + b"}"
+def _with_json(members: dict[str, Any], input: bytes, output: bytes | None) -> bytes:
+    """Render an object with the members `input` and `output`, which are JSON already."""
+    text = to_json(members, inf_nan_mode="strings")[:-1] + b',"input":' + input
+    return text + b"}" if output is None else text + b',"output":' + output + b"}"
 
 
 def _links(href: str) -> list[dict[str, str]]:
@@ -127,7 +122,7 @@ def invocation_json(record: InvocationRecord, urls: InvocationUrls) -> bytes:
         "logDropped": record.log_dropped,
         "cancelRequested": record.cancel_requested,
     }
-    return _with_json(members, input=record.input, output=record.output or b"null")
+    return _with_json(members, record.input, record.output or b"null")
 
 
 def w3c_word(record: InvocationRecord) -> str:
@@ -138,28 +133,30 @@ def w3c_word(record: InvocationRecord) -> str:
 def action_status(record: InvocationRecord, urls: InvocationUrls, *, short: bool = False) -> bytes:
     """Render in W3C words; members without a value are left out (WoT Profiles, 6.2)."""
     id = str(record.id)
-    ended = _time(record.time_ended)
-    members = {
+    members: dict[str, Any] = {
         "status": _W3C_STATUS[record.status],
         "href": urls.of_action_invocation(record),
-        "timeRequested": _time(record.time_requested),
-        "timeEnded": ended,
+        "timeRequested": record.time_requested.isoformat(),
         "id": id,
         "action": record.action_path,
         "links": _links(f"{urls.invocations}{id}"),
-        "timeStarted": _time(record.time_started),
-        "timeCompleted": ended,
-        "progress": record.percent,
-        "progressDetail": record.progress,
         "phase": record.phase,
-        **_remarks(record),
     }
-    if not short:
-        members |= {"error": record.error, "log": record.log}
-    present = {name: value for name, value in members.items() if value is not None}
+    if record.time_started is not None:
+        members["timeStarted"] = record.time_started.isoformat()
+    if record.time_ended is not None:
+        members["timeEnded"] = members["timeCompleted"] = record.time_ended.isoformat()
+    if record.progress is not None:
+        if record.percent is not None:
+            members["progress"] = record.percent
+        members["progressDetail"] = record.progress
+    members |= _remarks(record)
     if short:
-        return to_json(present, inf_nan_mode="strings")
-    return _with_json(present, input=record.input, output=record.output)
+        return to_json(members, inf_nan_mode="strings")
+    if record.error is not None:
+        members["error"] = record.error
+    members["log"] = record.log
+    return _with_json(members, record.input, record.output)
 
 
 def status_json(record: InvocationRecord, urls: InvocationUrls) -> bytes:

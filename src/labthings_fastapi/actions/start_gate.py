@@ -1,4 +1,4 @@
-"""A run's way from the request to its start: first its place, then its share of the limits."""
+"""An invocation's way to its start: first the lock of its group, then the server's limits."""
 
 from __future__ import annotations
 
@@ -7,128 +7,119 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from labthings_fastapi.exceptions import ActionBusyError
 
-from .group_lock import GroupLock, LockRequest
+from .group_lock import LockRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
-    from .group_lock import Policy
+    from .group_lock import GroupLock, Policy
     from .invocation_limits import StartLimit
 
 
 class StartGate:
-    """Waits for one run to be allowed to begin, and gives back what it holds; any thread.
+    """Waits until one invocation may start, and releases what it holds. Any thread may use it.
 
-    `launch` is called once, when the run may begin, on the thread that asks or on that of the run
-    which made room. `queued` is told the position in the line for the place.
+    `launch` is called once, when the invocation may start: on the thread that calls `take`, or on
+    the thread of the invocation that made room.
     """
 
-    __slots__ = ("_claim", "_launch", "_limit", "_lock", "_owner", "_place", "_stage")
+    __slots__ = ("_launch", "_limit", "_lock", "_owner", "_request", "_stage", "_state_lock")
 
     def __init__(
         self,
         limit: StartLimit,
-        place: GroupLock | None,
+        lock: GroupLock | None,
         *,
         owner: Hashable,
         launch: Callable[[], None],
     ) -> None:
-        """Prepare to wait for `place`, if there is one, and for `admission`."""
+        """Wait for the group lock `lock`, if there is one, and for `limit`."""
         self._limit = limit
-        self._place = place
+        self._lock = lock
         self._owner = owner
         self._launch = launch
-        # Taken before the locks of the place and the limits, which call back without holding them.
-        self._lock = threading.Lock()
-        self._claim: LockRequest | None = None
-        self._stage: Literal["new", "place", "limits", "begun", "over"] = "new"
-
-    @property
-    def has_place(self) -> bool:
-        """Whether there is a place to wait for, and so a name for errors to give."""
-        return self._place is not None
+        # Taken before the locks of the group and the limits, which call back without holding them.
+        self._state_lock = threading.Lock()
+        self._request: LockRequest | None = None
+        self._stage: Literal["new", "group", "limits", "started", "over"] = "new"
 
     def take(
         self,
-        what: str,
+        name: str,
         policy: Policy,
         *,
         queued: Callable[[int], None],
         cancel: Callable[[], Any],
     ) -> None:
-        """Get in line, or launch at once; do neither if it is over already.
+        """Wait in line or launch at once; do neither if `over` was called.
+
+        `name` is for errors, `queued` receives the position in the line, and `cancel` cancels the
+        invocation for one that replaces it.
 
         Raises:
-            TooBusyError: as many runs wait as are allowed.
-            ActionBusyError: the place is taken, and the policy is not to wait.
+            TooBusyError: as many invocations wait as are allowed.
+            ActionBusyError: the group lock is taken, and the policy is not to wait.
         """
-        self._limit.enlist()
-        with self._lock:
-            wanted = self._stage != "over"
-            if wanted:
-                self._stage = "place"
-        if not wanted:
-            self._limit.strike()
+        self._limit.reserve()
+        with self._state_lock:
+            is_over = self._stage == "over"
+            if not is_over:
+                self._stage = "group"
+        if is_over:
+            self._limit.cancel_reservation()
             return
-        if self._place is None:
-            self._granted()
-            return
-        self._claim = LockRequest(
-            self._owner, what, policy, granted=self._granted, moved=queued, cancel=cancel
-        )
-        try:
-            taken = self._place.ask(self._claim)
-        except ActionBusyError:
-            self._claim = None
-            self.over()
-            raise
-        if taken:
-            self._granted()
+        if self._lock is not None:
+            self._request = LockRequest(
+                self._owner, name, policy, granted=self._granted, moved=queued, cancel=cancel
+            )
+            try:
+                if not self._lock.acquire(self._request):
+                    return
+            except ActionBusyError:
+                self._request = None
+                self.over()
+                raise
+        self._granted()
 
     def _granted(self) -> None:
-        """The place is ours: ask for a share of the limits."""
-        with self._lock:
-            if self._stage == "over":
-                wanted = begins = False
-            else:
-                wanted = True
-                self._stage = "limits"
-                begins = self._limit.ask(self._begin)
-                if begins:
-                    self._stage = "begun"
-        if begins:
+        """Wait for the limits, now that the group lock is held."""
+        with self._state_lock:
+            is_over = self._stage == "over"
+            starts = False
+            if not is_over:
+                starts = self._limit.start_or_wait(self._start)
+                self._stage = "started" if starts else "limits"
+        if starts:
             self._launch()
-        elif not wanted:
-            self._give_back()
+        elif is_over:
+            self._release_lock()
 
-    def _begin(self) -> None:
-        """Room was made: the run that ended calls this."""
-        with self._lock:
-            wanted = self._stage != "over"
-            if wanted:
-                self._stage = "begun"
-        if wanted:
-            self._launch()
+    def _start(self) -> None:
+        """Launch; called when another invocation has ended."""
+        with self._state_lock:
+            is_over = self._stage == "over"
+            if not is_over:
+                self._stage = "started"
+        if is_over:
+            self._limit.release()
+            self._release_lock()
         else:
-            # Cancelled while its turn came.
-            self._limit.leave()
-            self._give_back()
+            self._launch()
 
     def over(self) -> None:
-        """Give back what the run holds, or leave the lines that it waits in; harmless twice."""
-        with self._lock:
+        """Release what the invocation holds, or leave the lines in which it waits. Idempotent."""
+        with self._state_lock:
             stage, self._stage = self._stage, "over"
-            if stage == "place":
-                self._limit.strike()
+            if stage == "group":
+                self._limit.cancel_reservation()
             elif stage == "limits":
-                self._limit.withdraw(self._begin)
-        if stage == "begun":
-            self._limit.leave()
+                self._limit.cancel_waiting(self._start)
+        if stage == "started":
+            self._limit.release()
         if stage not in ("new", "over"):
-            self._give_back()
+            self._release_lock()
 
-    def _give_back(self) -> None:
-        if self._place is None or self._claim is None:
-            return
-        if not self._place.withdraw(self._claim):
-            self._place.give_back(self._owner)
+    def _release_lock(self) -> None:
+        lock, request = self._lock, self._request
+        if lock is not None and request is not None and not lock.cancel(request):
+            lock.release(self._owner)

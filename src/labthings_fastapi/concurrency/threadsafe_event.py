@@ -3,11 +3,49 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary, ref
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from concurrent.futures import Future
     from typing import Any
+
+
+class _LoopCalls:
+    """Calls to be made on an event loop, from any thread.
+
+    `loop.call_soon_threadsafe` writes to a socket for each call, and lets another thread run
+    meanwhile. Here the first of many calls does that for all.
+    """
+
+    __slots__ = ("_calls", "_loop", "_scheduled")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = ref(loop)
+        self._calls: deque[Callable[[], None]] = deque()
+        self._scheduled = False
+
+    def add(self, call: Callable[[], None]) -> None:
+        """Call it soon; do nothing on a closed loop."""
+        self._calls.append(call)
+        # `_run` clears the flag before it looks at the calls, so no call is left.
+        if not self._scheduled:
+            self._scheduled = True
+            loop = self._loop()
+            if loop is not None:
+                with suppress(RuntimeError):  # it has closed, so no coroutine waits
+                    loop.call_soon_threadsafe(self._run)
+
+    def _run(self) -> None:
+        self._scheduled = False
+        while self._calls:
+            self._calls.popleft()()
+
+
+_loop_calls: WeakKeyDictionary[asyncio.AbstractEventLoop, _LoopCalls] = WeakKeyDictionary()
 
 
 class ThreadsafeEvent:
@@ -18,7 +56,12 @@ class ThreadsafeEvent:
 
     def __init__(self) -> None:
         """Bind to the running event loop."""
-        self._loop = asyncio.get_running_loop()
+        self._loop = loop = asyncio.get_running_loop()
+        # Only the loop's own thread makes its entry.
+        calls = _loop_calls.get(loop)
+        if calls is None:
+            calls = _loop_calls[loop] = _LoopCalls(loop)
+        self._calls = calls
         self._is_set = False
         # A plain future for each wait: `asyncio.timeout` around an `asyncio.Event` would cost a
         # third of the work for each message of a stream.
@@ -26,10 +69,7 @@ class ThreadsafeEvent:
 
     def set(self) -> None:
         """Wake the waiting coroutine. Any thread; never blocks; does nothing on a closed loop."""
-        try:
-            self._loop.call_soon_threadsafe(self._set)
-        except RuntimeError:
-            return  # the loop has closed, so no coroutine waits
+        self._calls.add(self._set)
 
     def _set(self) -> None:
         self._is_set = True

@@ -10,11 +10,12 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from labthings_fastapi.exceptions import RequestError
-from labthings_fastapi.messages.message import InvocationStatus, is_final
+from labthings_fastapi.messages.message import InvocationStatus
 
 SortKey = tuple[datetime, UUID]
 """The order of a listing: the time of the request, then the id."""
 
+_PENDING, _RUNNING = InvocationStatus.PENDING, InvocationStatus.RUNNING
 OUTPUT_LIMIT = 64 * 1024
 """The largest output, in bytes of JSON, that is kept in full."""
 
@@ -66,7 +67,8 @@ class InvocationRecord(NamedTuple):
     @property
     def is_open(self) -> bool:
         """Whether the invocation had not ended at this moment."""
-        return not is_final(self.status)
+        status = self.status
+        return status is _PENDING or status is _RUNNING
 
     @property
     def sort_key(self) -> SortKey:

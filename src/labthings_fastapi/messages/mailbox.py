@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import islice
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -20,7 +19,9 @@ GapReason = Literal["slow", "expired", "unknown", "closed"]
 """
 
 # Dropped oldest first, one row after the other; status messages and events are not.
-_DROPPABLE = (("log", "result"), ("progress", "property"))
+_NEVER_DROPPED = ("status", "event")
+_LATEST = ("progress", "property")
+_DROPPABLE = (("log", "result"), _LATEST)
 _HARD_FACTOR = 10
 
 
@@ -36,9 +37,11 @@ def coalescing_key(message: Message) -> Hashable:
 class Mailbox:
     """Message messages in order, superseded ones left out.
 
-    More than `capacity` may wait for a moment (dropping is done in batches, so that it costs
-    little per message), or if they are messages that must not be dropped. Once these alone are
-    more than ten times the capacity, the mailbox is `full`, and its owner must close it.
+    More than `capacity` may wait for a moment: dropping is done in batches, so that it costs
+    little per message. Status messages and events are never dropped, and the latest values of
+    properties and progress only where they alone are more than the capacity. With more than ten
+    times the capacity of status messages and events the mailbox is `full`, and its owner must
+    close it.
 
     Not thread-safe: the owner's lock guards it.
     """
@@ -88,13 +91,16 @@ class Mailbox:
         """Drop what may be dropped until no more than the capacity waits."""
         excess = len(self._pending) - self._capacity
         for kinds in _DROPPABLE if excess > 0 else ():
-            keys = (key for key, message in self._pending.items() if message.kind in kinds)
-            for key in list(islice(keys, max(0, excess))):
+            keys = [key for key, message in self._pending.items() if message.kind in kinds]
+            if kinds is _LATEST:  # events alone are no reason to drop the latest value
+                excess = min(excess, len(keys) - self._capacity)
+            for key in keys[: max(0, excess)]:
                 self._drop(key, discarded)
                 excess -= 1
         multiple = len(self._pending) // self._capacity
         self._limit = (multiple + 2) * self._capacity
-        self.full = len(self._pending) > _HARD_FACTOR * self._capacity
+        kept = sum(message.kind in _NEVER_DROPPED for message in self._pending.values())
+        self.full = kept > _HARD_FACTOR * self._capacity
 
     def _drop(self, key: Hashable, discarded: list[Message]) -> None:
         message = self._pending.pop(key)

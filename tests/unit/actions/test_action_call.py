@@ -202,7 +202,7 @@ def test_tracebacks_are_dropped_from_circles_and_groups() -> None:
     assert [error.__traceback__ for error in (one, other, inner, group)] == [None] * 4
 
 
-def test_a_cancel_that_nobody_asked_for_still_counts_as_one(
+def test_a_cancel_that_was_not_requested_still_counts_as_one(
     run: Callable[..., Invocation],
 ) -> None:
     def code() -> None:

@@ -1,4 +1,4 @@
-"""A cancel request is delivered once, to whoever comes first to a cancellation point."""
+"""A cancel request is delivered once, to the thread that first comes to a cancellation point."""
 
 from __future__ import annotations
 

@@ -197,22 +197,22 @@ def test_a_queued_run_that_is_cancelled_never_begins(manager: ActionManager, sta
 
 
 def test_the_position_is_right_also_if_the_line_moves_while_it_is_told() -> None:
-    told: list[int] = []
+    positions: list[int] = []
 
     def told_last(position: int) -> None:
-        if not told:
-            told.append(0)
-            leaving = threading.Thread(target=place.withdraw, args=(first,))
+        if not positions:
+            positions.append(0)
+            leaving = threading.Thread(target=place.cancel, args=(first,))
             leaving.start()
             leaving.join(30)
-        told.append(position)
+        positions.append(position)
 
     place = GroupLock("stage.motion")
     claims = [LockRequest(n, f"run {n}", "queue", granted=int) for n in range(2)]
-    assert [place.ask(claim) for claim in claims] == [True, False]
+    assert [place.acquire(claim) for claim in claims] == [True, False]
     first = claims[1]
-    place.ask(LockRequest(2, "run 2", "queue", granted=int, moved=told_last))
-    assert told[-1] == 1
+    place.acquire(LockRequest(2, "run 2", "queue", granted=int, moved=told_last))
+    assert positions[-1] == 1
 
 
 def test_all_of_a_run_that_wait_in_line_get_the_place_together() -> None:
@@ -223,17 +223,17 @@ def test_all_of_a_run_that_wait_in_line_get_the_place_together() -> None:
 
     place = GroupLock("stage.motion")
     waiting = [claim("run", "a scan"), claim("other", "a jog"), claim("run", "its thread")]
-    assert place.ask(claim("holder", "the holder"))
-    assert [place.ask(one) for one in waiting] == [False] * 3
-    place.give_back("holder")
+    assert place.acquire(claim("holder", "the holder"))
+    assert [place.acquire(one) for one in waiting] == [False] * 3
+    place.release("holder")
     assert granted == ["a scan", "its thread"]
-    place.give_back("run")
+    place.release("run")
     assert granted == ["a scan", "its thread"]
-    place.give_back("run")
+    place.release("run")
     assert granted == ["a scan", "its thread", "a jog"]
 
 
-def test_an_emergency_stop_asks_nobody(stage: Stage) -> None:
+def test_an_emergency_stop_passes_locks_and_limits(stage: Stage) -> None:
     manager = ActionManager(max_concurrent_runs=1, max_queued_runs=0)
     holder = start(manager, Stage.move, stage)
     begun(stage)
@@ -464,13 +464,13 @@ def test_a_run_that_does_not_stop_in_time_is_overdue_and_says_so() -> None:
     manager.append_invocation(run)
     run.start()
     assert stuck.begun.wait(30)
-    with manager.broker.subscribe(Topic(invocation=run.id)) as news:
+    with manager.broker.subscribe(Topic(invocation=run.id)) as messages:
         run.cancel()
         assert run.phase == "cancelling"
-        told = b""
-        while b"overdue" not in told:
-            assert news.wait(30)
-            told += b"".join(message.payload for message in news.take())
+        received = b""
+        while b"overdue" not in received:
+            assert messages.wait(30)
+            received += b"".join(message.payload for message in messages.take())
     assert run.record.overdue
     assert b"overdue" in invocation_json(run.snapshot(), InvocationUrls())
     assert any("has not stopped" in record.getMessage() for record in run.log)
@@ -502,7 +502,7 @@ class InThread(lt.Thing):
         thread.join_and_propagate_cancel(0.005)
 
 
-def test_nobody_else_begins_before_all_is_at_rest(manager: ActionManager) -> None:
+def test_no_other_run_begins_before_all_is_at_rest(manager: ActionManager) -> None:
     stage = Slow()
     run = start(manager, Focus.autofocus, Focus(stage))
     begun(stage)

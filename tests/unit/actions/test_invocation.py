@@ -638,7 +638,7 @@ def test_threads_that_ask_for_the_files_of_an_ended_run_at_once_get_the_same(
         assert all(files is invocation.files for files in found)
 
 
-def test_a_thread_that_outlives_its_run_reports_to_nobody(
+def test_what_a_thread_reports_after_its_run_has_ended_changes_no_run(
     thing: Bench, run: Callable[..., Invocation]
 ) -> None:
     held: list[InvocationContext] = []

@@ -80,7 +80,7 @@ def broker() -> Broker:
 
 
 @pytest.fixture
-def news(broker: Broker) -> Subscription:
+def statuses(broker: Broker) -> Subscription:
     return broker.subscribe(Topic(kinds=frozenset({"status"})))
 
 
@@ -95,15 +95,15 @@ def publisher(broker: Broker, journal: SlowJournal) -> InvocationPublisher:
 
 
 @pytest.fixture
-def published(life: LiveInvocation, broker: Broker, news: Subscription) -> Subscription:
+def published(life: LiveInvocation, broker: Broker, statuses: Subscription) -> Subscription:
     """Give the status messages of `life`, whose journal commits at once."""
     journal = MemoryJournal()
     life.report_to(InvocationPublisher(broker, lambda: journal, lambda _record: None))
-    return news
+    return statuses
 
 
-def words(news: Subscription) -> list[tuple[str, str]]:
-    found = [json.loads(message.payload) for message in news.take()]
+def words(statuses: Subscription) -> list[tuple[str, str]]:
+    found = [json.loads(message.payload) for message in statuses.take()]
     return [(each["status"], each["phase"]) for each in found]
 
 
@@ -203,11 +203,11 @@ def test_an_invocation_that_finishes_all_the_same_says_that_a_cancel_was_request
 
 
 def test_a_publisher_that_comes_late_gets_the_present_state_first(
-    life: LiveInvocation, publisher: InvocationPublisher, news: Subscription
+    life: LiveInvocation, publisher: InvocationPublisher, statuses: Subscription
 ) -> None:
     life.begin()
     life.report_to(publisher)
-    assert words(news) == [("running", "running")]
+    assert words(statuses) == [("running", "running")]
 
 
 def test_of_many_ends_at_once_one_counts() -> None:
@@ -259,11 +259,14 @@ def test_no_reader_sees_completed_without_its_output() -> None:
 
 
 def test_clients_see_the_end_only_after_the_journal_has_it(
-    life: LiveInvocation, publisher: InvocationPublisher, journal: SlowJournal, news: Subscription
+    life: LiveInvocation,
+    publisher: InvocationPublisher,
+    journal: SlowJournal,
+    statuses: Subscription,
 ) -> None:
     life.report_to(publisher)
     life.begin()
-    news.take()
+    statuses.take()
     shown: list[str] = []
     life.on_end(lambda: shown.append("end"))
     life.finish(COMPLETED)
@@ -271,17 +274,20 @@ def test_clients_see_the_end_only_after_the_journal_has_it(
     assert (life.record.status, life.shown.status) == (
         *(InvocationStatus.COMPLETED, InvocationStatus.RUNNING),
     )
-    assert (shown, words(news)) == ([], [])
+    assert (shown, words(statuses)) == ([], [])
     record, commit = journal.waiting[-1]
     assert (record.status, record.output) == (InvocationStatus.COMPLETED, b"5")
     commit.set_result(None)
     assert life.shown.status is InvocationStatus.COMPLETED
     assert life.shown.journaled
-    assert (shown, words(news)) == (["end"], [("completed", "finished")])
+    assert (shown, words(statuses)) == (["end"], [("completed", "finished")])
 
 
 def test_an_end_that_the_journal_refuses_is_shown_as_not_journaled(
-    life: LiveInvocation, publisher: InvocationPublisher, journal: SlowJournal, news: Subscription
+    life: LiveInvocation,
+    publisher: InvocationPublisher,
+    journal: SlowJournal,
+    statuses: Subscription,
 ) -> None:
     life.report_to(publisher)
     life.begin()
@@ -289,7 +295,7 @@ def test_an_end_that_the_journal_refuses_is_shown_as_not_journaled(
     journal.waiting[-1][1].set_exception(OSError(28, "No space left on device"))
     assert life.shown.status is InvocationStatus.COMPLETED
     assert not life.shown.journaled
-    (last,) = [message for message in news.take() if message.final]
+    (last,) = [message for message in statuses.take() if message.final]
     assert json.loads(last.payload)["journaled"] is False
 
 

@@ -90,7 +90,7 @@ def test_a_line_reads_the_same_in_the_log_and_in_the_stream(
     (kept,) = log.records
     expected = LogRecordModel.model_validate(kept).model_dump(mode="json")
     assert json.loads(message.payload) == expected
-    assert message.time.timestamp() >= given.created
+    assert message.time == datetime.fromtimestamp(given.created, UTC)
     assert (message.thing, message.affordance, message.invocation) == (
         "stage",
         "move",
