@@ -29,13 +29,13 @@ if TYPE_CHECKING:
 QUICK_ROUNDS = 2
 
 
-def _names(known: Iterable[str], what: str) -> Callable[[str], list[str]]:
+def _names(known: Iterable[str], kind: str) -> Callable[[str], list[str]]:
     def names(text: str) -> list[str]:
         found = [name for name in text.split(",") if name]
         unknown = sorted(set(found) - set(known))
         if unknown:
             raise argparse.ArgumentTypeError(
-                f"there is no {what} {unknown[0]!r}; there is: {', '.join(known)}"
+                f"there is no {kind} {unknown[0]!r}; there is: {', '.join(known)}"
             )
         return found
 
@@ -87,10 +87,10 @@ def _measure_growth(key: str, effort: Effort, rounds: int) -> dict[int, float]:
 
 def _growth_line(key: str, found: dict[int, float]) -> list[str]:
     growth = GROWTHS[key]
-    told = (f"{size}: {figure(value, growth.unit)}" for size, value in found.items())
+    figures = (f"{size}: {figure(value, growth.unit)}" for size, value in found.items())
     first, last = list(found.values())[:: max(len(found) - 1, 1)]
     unit = " (1/s)" if growth.unit == "1/s" else ""
-    return [f"{growth.what}{unit}", " · ".join(told), f"{last / first:.2f}"]
+    return [f"{growth.what}{unit}", " · ".join(figures), f"{last / first:.2f}"]
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Load a server with everything at once for a while, and say whether what it holds stays flat.
+"""Load a server with everything at once, and report whether memory, threads and files stay flat.
 
 For instance: `python benchmarks/soak.py --minutes 10`.
 """
@@ -65,7 +65,7 @@ def _mixed(server: Server, until: float, errors: list[str]) -> None:
             return
         try:
             ask_times(server.port, request, times, connections=PARALLEL)
-        except Exception as error:  # noqa: BLE001 - told at the end
+        except Exception as error:  # noqa: BLE001 - reported at the end
             errors.append(f"{request.method} {request.path}: {error}")
             return
 
@@ -76,7 +76,7 @@ def _follow(server: Server, until: float, errors: list[str]) -> None:
         try:
             with Followers("ours", server.port, 20, stuck=1) as followers:
                 followers.write(WRITE, 200)
-        except Exception as error:  # noqa: BLE001 - told at the end
+        except Exception as error:  # noqa: BLE001 - reported at the end
             errors.append(f"followers: {error}")
             return
 
@@ -89,7 +89,7 @@ def _cancel(server: Server, until: float, errors: list[str]) -> None:
                 run = connection.json("POST", NAP, b'{"seconds": 60}')
                 connection.json("DELETE", f"/action_invocations/{run['id']}")
                 await_end("ours", connection, run["id"])
-    except Exception as error:  # noqa: BLE001 - told at the end
+    except Exception as error:  # noqa: BLE001 - reported at the end
         errors.append(f"cancel: {error}")
 
 
@@ -105,10 +105,10 @@ def _watch(server: Server, minutes: float, every: float) -> list[Sample]:
     samples = []
     while (spent := time.monotonic() - began) < minutes * 60:
         samples.append(_sample(server, began))
-        told = samples[-1]
+        newest = samples[-1]
         print(
-            f"{told.minutes:6.1f} min  {told.memory:7.1f} MiB  "
-            f"{told.threads:4} threads  {told.files:4} files",
+            f"{newest.minutes:6.1f} min  {newest.memory:7.1f} MiB  "
+            f"{newest.threads:4} threads  {newest.files:4} files",
             flush=True,
         )
         time.sleep(min(every, max(minutes * 60 - spent, 0.1)))

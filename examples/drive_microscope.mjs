@@ -53,13 +53,13 @@ await stage.writeProperty("speed", 2000);
 let resolveFocused;
 const focused = new Promise((resolve) => (resolveFocused = resolve));
 const listening = await autofocus.subscribeEvent("focused", async (output) => {
-  console.log(`The microscope says: in focus at ${(await output.value()).toFixed(2)} µm.`);
+  console.log(`Event of the microscope: in focus at ${(await output.value()).toFixed(2)} µm.`);
   resolveFocused();
 });
 console.log("It looks for the focus.");
 const curve = await run(autofocus, "autofocus", { range_um: 40, steps: 11 });
 console.log(`The sharpest of ${curve.z.length} pictures led to z = ${curve.best_z.toFixed(2)} µm.`);
-// It says nothing when the focus may lie beyond the range, so nobody waits for it for ever.
+// There is no event if the focus may lie beyond the range, so the wait has a limit.
 await Promise.race([focused, new Promise((resume) => setTimeout(resume, 5000))]);
 await listening.stop();
 

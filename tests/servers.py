@@ -63,7 +63,7 @@ def run_in_thread(
     thread.start()
     try:
         assert started.wait(PATIENCE), "The server did not start in time."
-        assert server.started, "The server did not start; its log says why."
+        assert server.started, "The server did not start; its log has the reason."
         yield
     finally:
         server.should_exit = True

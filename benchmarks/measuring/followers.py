@@ -23,7 +23,7 @@ class Counter(Protocol):
     latest: bytes
     """The newest notification."""
     gaps: int
-    """How often the server said that some were missed."""
+    """How often the server reported a gap."""
 
     def feed(self, data: bytes) -> int:
         """Return how many ended in these bytes."""
@@ -42,11 +42,11 @@ class EventCounter:
         """Return how many ended in these bytes."""
         *events, self._rest = (self._rest + data).split(b"\n\n")
         # The size of a chunk stands before an event. What names no event is a comment.
-        told = [event for event in events if b"event: " in event]
-        gaps = sum(b"event: gap\n" in event for event in told)
+        received_events = [event for event in events if b"event: " in event]
+        gaps = sum(b"event: gap\n" in event for event in received_events)
         self.gaps += gaps
-        self.latest = told[-1] if told else self.latest
-        return len(told) - gaps
+        self.latest = received_events[-1] if received_events else self.latest
+        return len(received_events) - gaps
 
 
 class FrameCounter:
@@ -95,7 +95,7 @@ def _follow(subject: str, port: int, *, small: bool = False) -> tuple[socket.soc
 
 
 class Followers:
-    """So many followers of a property, and one writer."""
+    """A number of followers of a property, and one writer."""
 
     def __init__(self, subject: str, port: int, count: int, *, stuck: int = 0) -> None:
         """Connect them; `stuck` more never read."""
@@ -109,7 +109,7 @@ class Followers:
         self._stuck = [_follow(subject, port, small=True)[0] for _ in range(stuck)]
         self._port = port
         self.received = 0
-        self._drain(QUIET_SECONDS)  # the peer does not say when it observes
+        self._drain(QUIET_SECONDS)  # the peer does not report when it observes
         self.received = 0
 
     def write(self, request: Request, times: int, *, last: bytes | None = None) -> float:
@@ -133,7 +133,7 @@ class Followers:
     def share_up_to_date(self, value: bytes) -> float:
         """Return the share of those that read whose newest notification holds this value.
 
-        Who was told of a gap is not among them.
+        Those that got a gap are not among them.
         """
         counters = [key.data for key in self._selector.get_map().values()]
         return sum(one.gaps == 0 and value in one.latest for one in counters) / len(counters)

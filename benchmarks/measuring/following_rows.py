@@ -1,4 +1,4 @@
-"""Rows about those who follow a property."""
+"""Rows about followers of a property."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Growth:
-    """What is measured for several sizes of one thing."""
+    """A measurement at several sizes."""
 
     key: str
     what: str
@@ -102,7 +102,7 @@ def _by_subscribers(size: int, effort: Effort) -> Iterator[Callable[[], float]]:
 
 
 def _with_runs(count: int, measure: Callable[[Server], float]) -> float:
-    """Measure while so many runs sleep."""
+    """Measure while this number of runs sleep."""
     nap = Request("POST", NAP, b'{"seconds": 3600}')
     with serve("ours", max_concurrent_runs=max(count, 1)) as server:
         ask_times(server.port, nap, count)

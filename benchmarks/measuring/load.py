@@ -33,7 +33,7 @@ end
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked for again and again."""
+    """The request that is repeated."""
 
     method: str
     path: str
@@ -80,13 +80,13 @@ def _wrk(port: int, request: Request, connections: int, seconds: float) -> tuple
         command = [str(WRK), "-t1", f"-c{connections}", f"-d{max(seconds, 1):.0f}s", "--timeout"]
         command += ["30s", "-s", str(path), f"http://127.0.0.1:{port}{request.path}"]
         output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    told = json.loads(next(line for line in output.splitlines() if line.startswith("{")))
-    rate = told["requests"] / told["seconds"]
-    return Measured(rate, told["p50"], told["p99"], told["requests"]), told["bad"]
+    report = json.loads(next(line for line in output.splitlines() if line.startswith("{")))
+    rate = report["requests"] / report["seconds"]
+    return Measured(rate, report["p50"], report["p99"], report["requests"]), report["bad"]
 
 
 class _Asker(asyncio.Protocol):
-    """One connection of our own generator; asks as long as `more()` says so."""
+    """One connection of our own generator; repeats the request while `more()` is true."""
 
     def __init__(self, payload: bytes, latencies: list[float], more: Callable[[], bool]) -> None:
         self._payload = payload
@@ -139,7 +139,7 @@ def _own(port: int, request: Request, connections: int, seconds: float) -> tuple
 
 
 def ask_times(port: int, request: Request, times: int, *, connections: int = 16) -> Measured:
-    """Ask so many times, as fast as the server answers."""
+    """Send a number of requests, as fast as the server responds."""
     tickets = iter(range(times))
     found, bad = _ask(port, request, connections, lambda: next(tickets, None) is not None)
     if bad:

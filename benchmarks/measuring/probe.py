@@ -18,7 +18,7 @@ _SPAWN = multiprocessing.get_context("spawn")
 
 
 class Probe:
-    """Reads from the moment it is entered until `stop`, which tells the p99 in milliseconds."""
+    """Reads from the moment it is entered until `stop`, which returns the p99 in milliseconds."""
 
     def __init__(self, port: int, request: Request) -> None:
         """Prepare to ask the server at `port`."""

@@ -31,7 +31,7 @@ def pin_load() -> None:
 
 
 def free_port() -> int:
-    """Return a port that nobody uses now."""
+    """Return a port that is not in use."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -88,7 +88,7 @@ class Server:
 
 
 @contextmanager
-def served(
+def running_server(
     command: Sequence[str], port: int, ready_path: str, variables: dict[str, str] | None = None
 ) -> Iterator[Server]:
     """Start a server, wait until it answers, and end it afterwards.
@@ -109,8 +109,8 @@ def served(
         try:
             if not _answers(process, port, ready_path):
                 errors.seek(0)
-                said = errors.read().decode(errors="replace")[-2000:]
-                raise RuntimeError(f"{command[:3]} did not start:\n{said}")
+                error_output = errors.read().decode(errors="replace")[-2000:]
+                raise RuntimeError(f"{command[:3]} did not start:\n{error_output}")
             yield Server(process, port, time.perf_counter() - began)
         finally:
             _end(process)

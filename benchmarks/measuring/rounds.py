@@ -1,4 +1,4 @@
-"""Measure in turn, so that noise hits all alike, and take medians."""
+"""Measure in alternation, so that noise is the same for all, and take medians."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def _both(figures: dict[str, float], other: str) -> bool:
 
 
 def measure(row: Row, effort: Effort, rounds: int, only: Collection[str]) -> Result:
-    """Prepare everybody, then measure them in turn, several times."""
+    """Prepare all subjects, then measure them in alternation, several times."""
     failures: dict[str, str] = {}
     figures: list[dict[str, float]] = []
 

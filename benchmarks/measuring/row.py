@@ -1,4 +1,4 @@
-"""A row of the table: what is measured, on whom, and what it should come to."""
+"""A row of the table: the measurement, its subjects, and its targets."""
 
 from __future__ import annotations
 
@@ -87,10 +87,10 @@ def row(
 
 
 def at_least(ratio: float, against: str | None = None) -> Target:
-    """Ours must be at least so many times the other's."""
+    """Ours must be at least this number of times the other's."""
     return Target(against, at_least=ratio)
 
 
 def at_most(ratio: float, against: str | None = None) -> Target:
-    """Ours must be at most so many times the other's."""
+    """Ours must be at most this number of times the other's."""
     return Target(against, at_most=ratio)

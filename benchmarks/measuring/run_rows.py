@@ -29,7 +29,7 @@ RUNS = "/action_invocations"
 NAP = "/instrument/nap"
 FINAL = ("completed", "cancelled", "error", "failed")
 PATIENT = {"Prefer": "wait=30"}
-"""Ours answers when the run has ended; the peer knows no such header."""
+"""Ours answers when the run has ended; the peer has no such header."""
 
 
 def poll(connection: Connection, id: str, *statuses: str) -> None:
@@ -144,7 +144,7 @@ def reads_while_listing(subject: str, effort: Effort) -> Iterator[Measure]:
 
 
 def _memory_per_run(server: Server, request: Request, first: int, then: int) -> float:
-    """Return KiB for each retained run, once what is kept for all runs has its full size."""
+    """Return KiB for each retained run, once the memory for all runs has its full size."""
     request = replace(request, headers=PATIENT)
     ask_times(server.port, request, first, connections=4)
     before = server.settled_memory()

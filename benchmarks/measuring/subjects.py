@@ -12,7 +12,7 @@ from served.wide import write_wide
 
 from .environments import ROOT, python_for
 from .load import Request
-from .processes import Server, free_port, served, temporary_folder
+from .processes import Server, free_port, running_server, temporary_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -44,25 +44,25 @@ def serve(subject: str, things: Mapping[str, str] = INSTRUMENT, **config: Any) -
     with temporary_folder() as folder:
         code = folder / "code"
         code.mkdir()
-        given = {name: _written(what, code) for name, what in things.items()}
-        told = {"things": given, "settings_folder": str(folder / "settings")}
+        given = {name: _written(source, code) for name, source in things.items()}
+        settings = {"things": given, "settings_folder": str(folder / "settings")}
         last, kind = list(things.items())[-1]
         ready = f"/{last}/value_0" if kind.startswith("wide") else READ.path
         variables = _our_paths(code)
         if subject == "ours":
-            command = [python, "-c", _OUR_COMMAND, *_options(folder, {**told, **config}, port)]
+            command = [python, "-c", _OUR_COMMAND, *_options(folder, {**settings, **config}, port)]
         elif subject == "before":
-            command = [python, "-c", _OUR_COMMAND, *_options(folder, {**told, **config}, port)]
+            command = [python, "-c", _OUR_COMMAND, *_options(folder, {**settings, **config}, port)]
             variables = _peer_paths(code)
         elif subject == "peer":
-            command = _peer_command(python, folder, told, port)
+            command = _peer_command(python, folder, settings, port)
             variables = _peer_paths(code)
         elif subject == "hololinked":
             command = [python, str(SERVED / "hololinked_server.py"), str(port)]
             variables, ready = {}, READ.path
         else:
             raise ValueError(f"{subject!r} serves no Things.")
-        with served(command, port, ready, variables) as server:
+        with running_server(command, port, ready, variables) as server:
             yield server
 
 
@@ -90,10 +90,10 @@ def _peer_command(python: str, folder: Path, config: dict[str, Any], port: int) 
     return [str(Path(python).with_name("labthings-server")), *_options(folder, config, port)]
 
 
-def _written(what: str, folder: Path) -> str:
-    """Return an import string; `wide:20` is written first, a Thing of so many affordances."""
-    kind, _, number = what.partition(":")
-    return write_wide(folder, int(number)) if kind == "wide" else what
+def _written(source: str, folder: Path) -> str:
+    """Return an import string; for `wide:20`, write a Thing with 20 affordances first."""
+    kind, _, number = source.partition(":")
+    return write_wide(folder, int(number)) if kind == "wide" else source
 
 
 @contextmanager
@@ -112,13 +112,13 @@ def floor(*requests: Request) -> Iterator[Server]:
     port = free_port()
     command = [sys.executable, str(SERVED / "floor_server.py"), json.dumps(table), str(port)]
     path = requests[0].path if requests[0].method == "GET" else "/nothing"
-    with served(command, port, path) as server:
+    with running_server(command, port, path) as server:
         yield server
 
 
 @contextmanager
 def answering(subject: str, *requests: Request, **config: Any) -> Iterator[Server]:
-    """Serve with a subject what can be asked by these requests."""
+    """Serve the resources of these requests with a subject."""
     chosen = floor(*requests) if subject == "floor" else serve(subject, **config)
     with chosen as server:
         yield server
@@ -128,5 +128,7 @@ def answering(subject: str, *requests: Request, **config: Any) -> Iterator[Serve
 def empty_app() -> Iterator[Server]:
     """Serve a FastAPI app with nothing in it."""
     port = free_port()
-    with served([sys.executable, str(SERVED / "empty_app.py"), str(port)], port, "/ready") as app:
+    with running_server(
+        [sys.executable, str(SERVED / "empty_app.py"), str(port)], port, "/ready"
+    ) as app:
         yield app

@@ -112,11 +112,11 @@ def twentieth(subject: str, effort: Effort) -> Iterator[Measure]:
     things = {f"thing_{number}": "wide:20" for number in range(1, 21)}
     first, last = (Request("GET", f"/thing_{number}/value_0") for number in (1, 20))
     # In pairs of short turns: the machine's own changes are larger than what is looked for.
-    turn = replace(effort, seconds=effort.seconds / 4)
+    short = replace(effort, seconds=effort.seconds / 4)
     with serve(subject, things) as server:
 
         def pair(order: tuple[Request, Request]) -> float:
-            found = {request.path: rate(server, request, turn) for request in order}
+            found = {request.path: rate(server, request, short) for request in order}
             return found[first.path] / found[last.path]
 
         def once() -> float:

@@ -48,7 +48,7 @@ class Instrument(lt.Thing):
 
     @lt.action
     def chat(self, lines: int) -> None:
-        """Log so many lines."""
+        """Log this number of lines."""
         for line in range(lines):
             self.logger.info("Line %s of a run that tells what it does, as runs do.", line)
 

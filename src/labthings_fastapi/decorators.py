@@ -105,9 +105,9 @@ def action(
         group: actions of a Thing with the same group share its `concurrency`: only one of them
             runs at a time. None (the default): the action is a group of its own.
             Example: `group="motion"`.
-        safe: True tells clients that the action changes nothing (W3C TD 1.1, section 5.3.1.4);
-            False by default. Example: `safe=True`.
-        idempotent: True tells clients that a second run with the same input changes nothing more
+        safe: True declares that the action changes nothing (W3C TD 1.1, section 5.3.1.4); False
+            by default. Example: `safe=True`.
+        idempotent: True declares that a second run with the same input changes nothing more
             (W3C TD 1.1, section 5.3.1.4); False by default. Example: `idempotent=True`.
         stop: True marks an emergency stop, which waits for no lock, group, queue or limit; False
             by default. Example: `stop=True`.
@@ -393,7 +393,7 @@ def event(title: str | None = None, description: str | None = None) -> Any:
 def thing_slot(default: str | Iterable[str] | None = UNSET) -> Any:
     """Declare that this Thing uses another Thing; the server fills the slot when it is built.
 
-    The type hint says which class fits: `Stage` (required), `Stage | None` (optional) or
+    The type hint determines which class fits: `Stage` (required), `Stage | None` (optional) or
     `Mapping[str, Stage]` (any number, by name)::
 
         stage: Stage = lt.thing_slot()

@@ -1,8 +1,8 @@
 """Where a client reached the server, read from an ASGI scope; pure.
 
 An app may be mounted in another app, or stand behind a proxy that removes the beginning of paths.
-Both say so in `root_path`. Every URL that the server writes begins with `base_url`, and every
-route is found by `request_path`.
+In both cases `root_path` contains that beginning. Every URL that the server writes begins with
+`base_url`, and every route is found by `request_path`.
 """
 
 from __future__ import annotations

@@ -10,11 +10,11 @@ const playground = require("@thing-description-playground/assertions");
 const jsonld = require("jsonld");
 
 async function byPlayground(text) {
-  const said = [];
+  const lines = [];
   // Its own JSON-LD check would fetch the contexts.
   const options = { checkJsonLd: false, checkTmConformance: false };
-  const { report, details } = await core.tdValidator(text, (line) => said.push(line), options);
-  return { report, details, said: said.map(String) };
+  const { report, details } = await core.tdValidator(text, (line) => lines.push(line), options);
+  return { report, details, lines: lines.map(String) };
 }
 
 // The package looks for the schema of `core` in a place of its own, where npm seldom puts it.

@@ -1,4 +1,4 @@
-// node-wot uses a Thing of which it is told nothing but the URL of its description.
+// node-wot uses a Thing, given only the URL of its description.
 
 import bindingHttp from "@node-wot/binding-http";
 import core from "@node-wot/core";
@@ -50,8 +50,8 @@ const steps = {
   async observe(thing, name, values) {
     const seen = [];
     const errors = [];
-    const say = (error) => errors.push(`${error}`);
-    const subscription = await thing.observeProperty(name, noteInto(seen), say);
+    const note = (error) => errors.push(`${error}`);
+    const subscription = await thing.observeProperty(name, noteInto(seen), note);
     for (const value of values) await thing.writeProperty(name, value);
     await until(() => seen.at(-1) === values.at(-1));
     const before = errors.length;

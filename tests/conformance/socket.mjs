@@ -1,5 +1,5 @@
 // The W3C's Web Thing Protocol and the older messages of LabThings, spoken by `ws`, the WebSocket
-// of Node, with a Thing of which it is told nothing but the URL of its description.
+// of Node, with a Thing, of which only the URL of its description is given.
 
 import WebSocket from "ws";
 import { answer, until } from "./json_in_json_out.mjs";

@@ -69,7 +69,7 @@ def ours(document: Any) -> str | None:
     return None
 
 
-# What the recommendation says and a JSON schema cannot: that names are declared. The `official`
+# A rule that a JSON schema cannot express: names must be declared. The `official`
 # fixture does not check the format of a URI, which jsonschema leaves to another package.
 STRICTER = re.compile(
     r"is not a 'uri'|is not in '(securityDefinitions|uriVariables|schemaDefinitions)'"
@@ -116,7 +116,7 @@ def test_one_place_broken_is_seen_by_both_or_for_a_reason(official, documents, d
         (("actions", "move_to", "uriVariables"), GONE, "'actionID' is not in 'uriVariables'"),
     ],
 )
-def test_where_we_are_stricter_we_say_why(official, documents, path, value, reason):
+def test_where_we_are_stricter_the_reason_is_listed(official, documents, path, value, reason):
     [stage] = [each for each in documents if "move_to" in each.get("actions", {})]
     broken = mutated(stage, path, value)
     assert official.is_valid(broken)

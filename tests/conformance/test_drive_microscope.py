@@ -15,7 +15,7 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "drive_microscope.mjs"
 
 
 def test_node_wot_drives_the_microscope_from_its_descriptions(bench, packages, tmp_path):
-    # Node looks for packages beside the script, as they are for whoever follows its first lines.
+    # Node looks for packages beside the script, where its first lines install them.
     script = shutil.copy(EXAMPLE, tmp_path)
     (tmp_path / "node_modules").symlink_to(packages, target_is_directory=True)
     ended = subprocess.run(
@@ -27,9 +27,9 @@ def test_node_wot_drives_the_microscope_from_its_descriptions(bench, packages, t
         check=False,
     )
     assert ended.returncode == 0, ended.stderr
-    said = ended.stdout
-    on_the_way = re.findall(r"at ([-\d.]+), ([-\d.]+), ", said)
-    assert len(set(on_the_way)) > 2, said
-    assert 'It has reached {"x":60,"y":-40,"z":0}.' in said
-    [heard] = re.findall(r"in focus at ([-\d.]+) µm", said)
-    assert f"led to z = {heard} µm" in said
+    printed = ended.stdout
+    on_the_way = re.findall(r"at ([-\d.]+), ([-\d.]+), ", printed)
+    assert len(set(on_the_way)) > 2, printed
+    assert 'It has reached {"x":60,"y":-40,"z":0}.' in printed
+    [heard] = re.findall(r"in focus at ([-\d.]+) µm", printed)
+    assert f"led to z = {heard} µm" in printed

@@ -72,14 +72,14 @@ def test_it_gets_the_output_of_a_synchronous_action(node_wot):
     assert node_wot("invoke", "double", {"number": 21}) == {"result": 42}
 
 
-def test_it_asks_an_asynchronous_action_until_it_is_done(node_wot):
+def test_it_polls_an_asynchronous_action_until_it_is_done(node_wot):
     states = node_wot("finish", "fade", {"steps": 30})["result"]
     assert states[0]["status"] in {"pending", "running"}
     assert states[-1]["status"] == "completed"
     assert states[-1]["output"] == "dark"
 
 
-def test_it_is_told_why_an_action_failed(node_wot):
+def test_it_gets_the_reason_why_an_action_failed(node_wot):
     states = node_wot("finish", "break_down", None)["result"]
     assert states[-1]["status"] == "failed"
     assert "The filament is gone." in states[-1]["error"]["detail"]
@@ -97,7 +97,7 @@ def test_it_observes_a_property_and_stops(node_wot):
 
 
 def test_it_sees_the_last_of_many_quick_changes(node_wot):
-    """It says nothing of what it has seen, and is busy between two polls."""
+    """It sends no `Last-Event-ID`, and is busy between two polls."""
     values = [*(number % 10 for number in range(20)), 10]
     seen = node_wot("observe", "level", values)["result"]["seen"]
     assert seen[-1] == 10
@@ -105,7 +105,7 @@ def test_it_sees_the_last_of_many_quick_changes(node_wot):
     assert all(value in left for value in seen), seen  # in order, none twice
 
 
-def test_it_hears_every_event_and_stops(node_wot):
+def test_it_receives_every_event_and_stops(node_wot):
     result = node_wot("hear", "blinked", "blink", {"times": 20}, 20)["result"]
     assert result["heard"] == list(range(20))
     assert result["active"] is False

@@ -30,28 +30,30 @@ def speak(in_node, serve):
 
 
 def test_the_web_thing_protocol(speak):
-    said = speak("webThing")
-    assert said["protocol"] == "webthingprotocol"
-    values = [each["value"] for each in said["heard"]]
+    received = speak("webThing")
+    assert received["protocol"] == "webthingprotocol"
+    values = [each["value"] for each in received["heard"]]
     assert values[:2] == [4, 9]
-    for each in said["heard"]:
+    for each in received["heard"]:
         assert (each["messageType"], each["operation"]) == ("notification", "observeproperty")
         assert each["thingID"].startswith("urn:uuid:")
         assert each["correlationID"] == "1"
-    assert len({each["messageID"] for each in said["heard"]}) == len(values)
-    assert said["refused"]["error"]["status"] == 422
-    assert "level" in said["refused"]["error"]["detail"]
-    assert said["asked"]["status"]["output"] == 2
-    assert said["asked"]["actionID"] == said["begun"]["actionID"]
-    assert said["closed"]["code"] == 1000
+    assert len({each["messageID"] for each in received["heard"]}) == len(values)
+    assert received["refused"]["error"]["status"] == 422
+    assert "level" in received["refused"]["error"]["detail"]
+    assert received["asked"]["status"]["output"] == 2
+    assert received["asked"]["actionID"] == received["begun"]["actionID"]
+    assert received["closed"]["code"] == 1000
 
 
 def test_the_messages_of_labthings(speak):
-    said = speak("labThings")
-    assert said["protocol"] == ""
-    told = [each for each in said["heard"] if each["messageType"] == "propertyStatus"]
-    assert [each["data"] for each in told][:2] == [{"level": 4}, {"level": 9}]
-    runs = [each["data"]["fade"] for each in said["heard"] if each["messageType"] == "actionStatus"]
+    received = speak("labThings")
+    assert received["protocol"] == ""
+    received_texts = [each for each in received["heard"] if each["messageType"] == "propertyStatus"]
+    assert [each["data"] for each in received_texts][:2] == [{"level": 4}, {"level": 9}]
+    runs = [
+        each["data"]["fade"] for each in received["heard"] if each["messageType"] == "actionStatus"
+    ]
     assert (runs[-1]["status"], runs[-1]["output"]) == ("completed", 2)
     assert len({each["invocationId"] for each in runs}) == 1
-    assert said["closed"]["code"] == 1000
+    assert received["closed"]["code"] == 1000

@@ -50,7 +50,7 @@ def descriptions(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def verdicts(in_node, descriptions):
-    """What the Playground and a JSON-LD processor say of each description."""
+    """The verdicts of the Playground and of a JSON-LD processor on each description."""
     contexts = {TD_CONTEXT: STAND_IN_CONTEXT}
     return in_node("judge.mjs", documents=descriptions, contexts=contexts)
 
@@ -120,7 +120,7 @@ LEVEL = ("properties", "level")
 BLINK = ("actions", "blink")
 BURNT_OUT = ("events", "burnt_out")
 GONE = object()
-# A path into the small document, and what is put there.
+# A path into the small document, and the value to put there.
 FINE = [
     (("@context",), ["https://www.w3.org/2019/wot/td/v1", TD_CONTEXT]),
     (("@context",), [TD_CONTEXT, {"om": "http://www.ontology-of-units-of-measure.org/"}]),

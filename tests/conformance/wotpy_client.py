@@ -1,4 +1,4 @@
-"""wotpy, a Scripting API for Python, uses a Thing of which it is told the description's URL only.
+"""wotpy, a Scripting API for Python, uses a Thing, given only the URL of its description.
 
 Runs in an environment of its own: a JSON object in, the answer as the last line out.
 """
@@ -25,7 +25,7 @@ async def first(observable, count, act):
 
     subscription = observable.subscribe(on_next=note)
     try:
-        # wotpy does not say when it listens, so the first of what happens may pass it by.
+        # wotpy does not report when it has subscribed, so it may miss the first events.
         while not enough.is_set():
             await act()
             await asyncio.sleep(0.01)

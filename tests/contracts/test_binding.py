@@ -249,7 +249,7 @@ def operations_of(form: dict[str, Any]) -> list[str]:
 
 
 class Runner(uvicorn.Server):
-    """Says when the server accepts connections."""
+    """Reports when the server accepts connections."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
@@ -423,7 +423,7 @@ def test_a_problem_is_the_same_in_every_protocol(
 def test_an_unknown_affordance_or_operation_has_the_status_of_http(
     client: Client, send: Callable[[Client], Any], status: int, problem_type: str
 ) -> None:
-    """Over HTTP, the URL or the method is unknown, so the status says all (RFC 9457, 4.2.1)."""
+    """Over HTTP, the URL or the method is unknown, so the status is enough (RFC 9457, 4.2.1)."""
     problem = problem_of(client, send)
     by_status = client.scheme == "http"
     expected = "about:blank" if by_status else f"{PROBLEM}{problem_type}"

@@ -188,7 +188,7 @@ def test_nothing_is_lost_or_doubled_while_publishing_and_taking_at_once(broker: 
     assert seen == list(range(1, 2001))
 
 
-def test_what_is_published_while_somebody_subscribes_is_there_at_once(
+def test_messages_published_during_a_subscribe_are_available_at_once(
     make_broker: Callable[..., Broker],
 ) -> None:
     """Replayed or delivered: a message does not wait for another one to push it along."""
@@ -538,7 +538,7 @@ def test_a_subscription_ends_when_too_many_events_wait(broker: Broker) -> None:
     assert numbers(resumed.take()) == list(range(32, 101))
 
 
-def test_a_subscription_that_is_open_never_says_that_it_ended(broker: Broker) -> None:
+def test_an_open_subscription_never_reports_its_end(broker: Broker) -> None:
     """More than the hard limit may wait for a moment, because messages are dropped in batches."""
     subscription = broker.subscribe(Topic(), capacity=10)
     for number in range(107):

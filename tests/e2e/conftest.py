@@ -53,17 +53,17 @@ def browser(chromium):
 
 
 @pytest.fixture
-def visit(browser):
+def open_page(browser):
     """Open pages in a profile without cookies; call it with a URL."""
     with contextlib.closing(browser.new_context()) as context:
         context.set_default_timeout(30_000)
 
-        def open_page(url):
+        def load(url):
             page = context.new_page()
             page.goto(url)
             return page
 
-        yield open_page
+        yield load
 
 
 @pytest.fixture

@@ -23,19 +23,19 @@ class Counter(lt.Thing):
 
 
 @pytest.fixture
-def watched(visit):
-    """Open a page, and note each host that it asks, and what its console says is wrong."""
+def watched(open_page):
+    """Open a page, and record each host that it connects to, and errors in its console."""
 
-    def open_page(url):
-        page = visit("about:blank")
+    def load(url):
+        page = open_page("about:blank")
         page.hosts, page.wrong = set(), []
         page.on("request", lambda request: page.hosts.add(urlsplit(request.url).netloc))
-        page.on("console", lambda said: said.type == "error" and page.wrong.append(said.text))
+        page.on("console", lambda entry: entry.type == "error" and page.wrong.append(entry.text))
         page.on("pageerror", lambda error: page.wrong.append(str(error)))
         page.goto(url)
         return page
 
-    return open_page
+    return load
 
 
 def try_out(page, path, method):
@@ -50,7 +50,7 @@ def try_out(page, path, method):
     return status, json.loads(answer.locator(".highlight-code code").inner_text())
 
 
-def test_the_page_shows_the_demo_bench_and_asks_no_other_host(serve, watched):
+def test_the_page_shows_the_demo_and_loads_nothing_from_other_hosts(serve, watched):
     bench = resources.files("labthings_fastapi.demo") / "bench.json"
     things = json.loads(bench.read_text("utf-8"))["things"]
     url = serve(things)
@@ -88,7 +88,7 @@ def test_its_buttons_invoke_actions_and_read_properties_wherever_it_is(
     assert page.wrong == []
 
 
-def test_no_other_page_can_put_it_into_a_frame(serve, run_app, visit):
+def test_no_other_page_can_put_it_into_a_frame(serve, run_app, open_page):
     url = serve({"counter": Counter})
     outer = FastAPI()
 
@@ -96,6 +96,6 @@ def test_no_other_page_can_put_it_into_a_frame(serve, run_app, visit):
     def framing():
         return HTMLResponse(f'<iframe name="inner" src="{url}/docs"></iframe>')
 
-    page = visit(f"http://127.0.0.1:{run_app(outer)}/")
+    page = open_page(f"http://127.0.0.1:{run_app(outer)}/")
     inner = page.frame(name="inner")
     assert inner.url == "chrome-error://chromewebdata/"

@@ -1,8 +1,8 @@
-"""Web pages that try to reach an instrument through the browser of somebody in the laboratory.
+"""Web pages that try to reach an instrument through a browser in the laboratory.
 
-Chromium opens pages of an attacker, who has no access to the laboratory's network: the browser has.
-Nothing may move and nothing may be read, whereas pages of the server itself, and of origins that
-the configuration lists, work as before.
+Chromium opens pages of an attacker. The attacker has no access to the laboratory's network, but the
+browser has. Nothing may move and nothing may be read. Pages of the server itself, and of origins
+that the configuration lists, work as before.
 """
 
 from __future__ import annotations
@@ -57,24 +57,24 @@ class Watched:
         self.seen = []
 
     async def __call__(self, scope, receive, send):
-        async def tell(message):
+        async def record(message):
             status = message.get("status", {"websocket.accept": 101}.get(message["type"], 403))
             if message["type"].endswith((".start", ".accept", "websocket.close")):
                 self._note(scope, status)
             await send(message)
 
-        await self._app(scope, receive, tell if scope["type"] != "lifespan" else send)
+        await self._app(scope, receive, record if scope["type"] != "lifespan" else send)
 
     def _note(self, scope, status):
         if scope["path"] == "/favicon.ico":
-            return  # no page asks for it: the browser does, at a moment of its own
+            return  # requested by the browser at any moment, and not by a page
         method = scope.get("method", "WEBSOCKET")
         with self._changed:
             self.seen.append((method, scope["path"], status))
             self._changed.notify_all()
 
     def wait_for(self, count, method):
-        """Wait until so many requests have been answered; return their statuses."""
+        """Wait until this number of requests has responses; return their statuses."""
 
         def statuses():
             return [status for found, _, status in self.seen if found == method]
@@ -136,24 +136,24 @@ def attempt(page, way, *arguments):
     return page.evaluate(f"given => ({ATTEMPTS}).{way}(given)", given)
 
 
-def open_as(kind, visit, lab, attacker):
-    """Open a page of the attacker; return it, and by what URL it knows the laboratory."""
+def open_as(kind, open_page, lab, attacker):
+    """Open a page of the attacker; return it, and its URL for the laboratory."""
     if kind == "DNS rebinding":
         # The name led to the attacker when the page was loaded, and leads to the laboratory now:
-        # what is here is the server's own refusal, but the origin is the attacker's.
+        # the page is the server's own problem, but its origin is the attacker's.
         url = f"http://rebind.example:{lab.port}"
-        page = visit(f"{url}/")
+        page = open_page(f"{url}/")
         lab.watched.seen.clear()
         return page, url
     host = "127.0.0.1" if kind == "another port" else "localhost"
     path = "sandboxed" if kind == "no origin" else ""
-    return visit(f"http://{host}:{attacker}/{path}"), lab.url
+    return open_page(f"http://{host}:{attacker}/{path}"), lab.url
 
 
 @pytest.fixture(params=["another site", "another port", "no origin", "DNS rebinding"])
-def hostile(request, visit, lab, attacker):
+def hostile(request, open_page, lab, attacker):
     """A page of the attacker: its `page`, the laboratory's `url`, and the `status` of refusals."""
-    page, url = open_as(request.param, visit, lab, attacker)
+    page, url = open_as(request.param, open_page, lab, attacker)
     rebinding = request.param == "DNS rebinding"
     return SimpleNamespace(
         page=page, url=url, status=421 if rebinding else 403, rebinding=rebinding
@@ -266,8 +266,8 @@ def test_nothing_is_read_by_putting_it_into_a_hostile_page(lab, hostile):
         hostile.page.goto(f"{hostile.url}/motor/move")
 
 
-def test_a_page_of_the_server_itself_can_do_it_all(lab, visit):
-    page = visit(f"{lab.url}/docs")
+def test_a_page_of_the_server_itself_can_do_it_all(lab, open_page):
+    page = open_page(f"{lab.url}/docs")
     works(page, lab, lab.url)
     assert attempt(page, "beacon", f"{lab.url}/motor/move", "application/json", MOVE)
     assert lab.watched.wait_for(3, "POST") == {201}
@@ -301,18 +301,20 @@ class TestAListedOrigin:
     def config(self, attacker):
         return {"cors_origins": [f"http://localhost:{attacker}"]}
 
-    def test_it_can_do_it_all(self, lab, visit, attacker):
-        works(visit(f"http://localhost:{attacker}/"), lab, lab.url)
+    def test_it_can_do_it_all(self, lab, open_page, attacker):
+        works(open_page(f"http://localhost:{attacker}/"), lab, lab.url)
 
-    def test_it_cannot_send_json_as_what_needs_no_permission(self, lab, visit, attacker):
-        page = visit(f"http://localhost:{attacker}/")
+    def test_it_cannot_send_json_with_a_media_type_that_needs_no_preflight(
+        self, lab, open_page, attacker
+    ):
+        page = open_page(f"http://localhost:{attacker}/")
         with nothing_moves(lab):
             text = {"method": "POST", "headers": {"Content-Type": "text/plain"}, "body": MOVE}
             assert attempt(page, "request", f"{lab.url}/motor/move", text)["status"] == 415
 
     @pytest.mark.parametrize("kind", ["another port", "no origin", "DNS rebinding"])
-    def test_other_pages_are_refused_as_before(self, lab, visit, attacker, kind):
-        page, url = open_as(kind, visit, lab, attacker)
+    def test_other_pages_are_refused_as_before(self, lab, open_page, attacker, kind):
+        page, url = open_as(kind, open_page, lab, attacker)
         with nothing_moves(lab) as run:
             for name, request in requests_to(url, run).items():
                 assert "xyzzy" not in attempt(page, "request", *request)["text"], name
@@ -321,7 +323,7 @@ class TestAListedOrigin:
 
 
 class TestSignedIn:
-    """Somebody has shown a token in the browser, so the browser has a cookie."""
+    """A user has signed in with a token, so the browser has a cookie."""
 
     @pytest.fixture
     def token(self, tmp_path):
@@ -334,9 +336,9 @@ class TestSignedIn:
         return {"security": "required"}
 
     @pytest.fixture
-    def sign_in(self, lab, visit):
+    def sign_in(self, lab, open_page):
         def show(token):
-            page = visit(f"{lab.url}/")
+            page = open_page(f"{lab.url}/")
             page.get_by_label("Token").fill(token)
             page.get_by_role("button").click()
             return page
@@ -383,9 +385,11 @@ class TestSignedIn:
         assert learned == "refused"
 
     @pytest.mark.parametrize("kind", ["another site", "another port", "no origin"])
-    def test_the_cookie_is_of_no_use_to_hostile_pages(self, lab, visit, attacker, signed_in, kind):
+    def test_the_cookie_is_of_no_use_to_hostile_pages(
+        self, lab, open_page, attacker, signed_in, kind
+    ):
         """To another port of the same host, the browser does send it."""
-        page, url = open_as(kind, visit, lab, attacker)
+        page, url = open_as(kind, open_page, lab, attacker)
         lab.watched.seen.clear()
         with nothing_moves(lab) as run:
             for name, request in requests_to(url, run).items():
@@ -407,8 +411,8 @@ class TestSockets:
         return {"cors_origins": [f"http://localhost:{attacker}"]}
 
     @pytest.mark.parametrize("path", ["ws", "motor/ws"])
-    def test_they_open_for_pages_that_may(self, lab, visit, attacker, path):
+    def test_they_open_for_pages_that_may(self, lab, open_page, attacker, path):
         socket = f"ws://127.0.0.1:{lab.port}/{path}"
-        assert attempt(visit(f"{lab.url}/docs"), "socket", socket) == "open"
-        assert attempt(visit(f"http://localhost:{attacker}/"), "socket", socket) == "open"
-        assert attempt(visit(f"http://127.0.0.1:{attacker}/"), "socket", socket) == "refused"
+        assert attempt(open_page(f"{lab.url}/docs"), "socket", socket) == "open"
+        assert attempt(open_page(f"http://localhost:{attacker}/"), "socket", socket) == "open"
+        assert attempt(open_page(f"http://127.0.0.1:{attacker}/"), "socket", socket) == "refused"

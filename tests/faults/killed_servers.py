@@ -1,9 +1,9 @@
-"""`python killed_servers.py FOLDER COUNT SEED`: COUNT lives of one server, each killed by SIGKILL.
+"""`python killed_servers.py FOLDER COUNT SEED`: COUNT starts of one server, each killed by SIGKILL.
 
-Every life is forked from this process, which has imported everything, serves on a free port with
-the same settings folder, and is killed at a random moment while a client keeps it busy: a little
-after a random number of answers, so that a slow computer sees as much of each life as a fast one.
-Prints what the client was told, as JSON.
+Each server is forked from this process, which has imported everything. It uses a free port and the
+same settings folder. It is killed at a random moment while a client keeps it busy: a little after
+a random number of responses, so that a slow computer tests as much of each start as a fast one.
+Prints what the client received, as JSON.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import httptools  # noqa: F401 - here and not once in each life, as the next three
+import httptools  # noqa: F401 - here and not once in each server, as the next three
 import uvicorn  # noqa: F401
 import uvloop  # noqa: F401
 import websockets  # noqa: F401
@@ -56,44 +56,44 @@ class Press(lt.Thing):
         return key
 
 
-def live(folder: Path, tell: int) -> None:
+def run_server(folder: Path, write_end: int) -> None:
     """Serve for ever, in a process of its own; never returns."""
     quiet = os.open(os.devnull, os.O_WRONLY)
     os.dup2(quiet, 1)
-    os.dup2(tell, 2)
+    os.dup2(write_end, 2)
     try:
         Press.marks = str(folder / "marks")
         server = ThingServer.from_things({"press": Press}, settings_folder=folder / "settings")
         server.serve("127.0.0.1", 0)
-    except BaseException as error:  # noqa: BLE001 - the parent asks why it could not connect
+    except BaseException as error:  # noqa: BLE001 - the parent reports why it could not connect
         os.write(2, f"{error!r}\n".encode())
     finally:
         os._exit(1)
 
 
-def port_of(hear: int) -> int:
-    """Read what a life says until it names its port."""
-    said = b""
-    while more := os.read(hear, 4096):
-        said += more
-        if found := re.search(rb"Listening on http://127\.0\.0\.1:(\d+)/", said):
+def port_of(read_end: int) -> int:
+    """Read the output of a server until it names its port."""
+    output = b""
+    while more := os.read(read_end, 4096):
+        output += more
+        if found := re.search(rb"Listening on http://127\.0\.0\.1:(\d+)/", output):
             return int(found[1])
-    raise AssertionError(f"It serves nothing: {said.decode()}")
+    raise AssertionError(f"It serves nothing: {output.decode()}")
 
 
 class Client:
-    """Keeps a server busy until it is gone, and remembers what it was told."""
+    """Keeps a server busy until it has ended, and remembers its responses."""
 
     def __init__(self, dice: random.Random) -> None:
         self.dice = dice
         self.acknowledged: dict[str, str] = {}  # id → key
         self.finished: dict[str, dict[str, Any]] = {}
-        self.unanswered: dict[str, str] = {}  # key → action, sent again to the next life
+        self.unanswered: dict[str, str] = {}  # key → action, sent again to the next server
         self.different: list[str] = []  # keys whose second answer named another run
         self._keys = 0
-        self._answers = 0  # in this life, which is killed soon after so many:
+        self._answers = 0  # of this server, which is killed soon after this number:
         self._enough = 0
-        self._heard_enough: Callable[[], None] = int
+        self._on_enough: Callable[[], None] = int
         self.connection: http.client.HTTPConnection | None = None
 
     def connect(self, port: int) -> None:
@@ -108,32 +108,32 @@ class Client:
             headers["Content-Type"] = "application/json"
         self.connection.request(method, path, body, headers)
         answer = self.connection.getresponse()
-        told = json.loads(answer.read() or b"null")
+        content = json.loads(answer.read() or b"null")
         self._answers += 1
         if self._answers == self._enough:
-            self._heard_enough()
-        return answer.status, told
+            self._on_enough()
+        return answer.status, content
 
     def invoke(self, action: str, key: str) -> str:
         self.unanswered[key] = action
         headers = {"Idempotency-Key": key, "body": json.dumps({"key": key})}
-        status, told = self.ask("POST", f"/press/{action}", **headers)
-        assert status == 201, (status, told)
+        status, content = self.ask("POST", f"/press/{action}", **headers)
+        assert status == 201, (status, content)
         del self.unanswered[key]
-        self.acknowledged[told["id"]] = key
-        return str(told["id"])
+        self.acknowledged[content["id"]] = key
+        return str(content["id"])
 
     def look(self, id: str) -> None:
-        status, told = self.ask("GET", f"/action_invocations/{id}")
-        assert status == 200, (status, told)
-        if told["status"] == "completed":
-            self.finished[id] = told
+        status, content = self.ask("GET", f"/action_invocations/{id}")
+        assert status == 200, (status, content)
+        if content["status"] == "completed":
+            self.finished[id] = content
 
-    def keep_busy(self, enough: int, heard_enough: Callable[[], None]) -> None:
-        """Go on until the server is gone, and tell when so many answers have come."""
-        self._enough, self._heard_enough = enough, heard_enough
+    def keep_busy(self, enough: int, on_enough: Callable[[], None]) -> None:
+        """Go on until the server has ended; call `on_enough` after `enough` responses."""
+        self._enough, self._on_enough = enough, on_enough
         if enough == 0:
-            heard_enough()
+            on_enough()
         for key, action in list(self.unanswered.items()):
             self.invoke(action, key)
         while True:
@@ -147,13 +147,13 @@ class Client:
             self.look(self.dice.choice(list(self.acknowledged)[-20:]))
 
 
-def one_life(folder: Path, client: Client, dice: random.Random) -> None:
-    hear, tell = os.pipe()
+def one_start(folder: Path, client: Client, dice: random.Random) -> None:
+    read_end, write_end = os.pipe()
     child = os.fork()
     if child == 0:
-        os.close(hear)
-        live(folder, tell)
-    os.close(tell)
+        os.close(read_end)
+        run_server(folder, write_end)
+    os.close(write_end)
 
     def kill(_number: int, _frame: object) -> None:
         os.kill(child, signal.SIGKILL)
@@ -163,32 +163,32 @@ def one_life(folder: Path, client: Client, dice: random.Random) -> None:
 
     signal.signal(signal.SIGALRM, kill)
     try:
-        client.connect(port_of(hear))
-        # How a request ends whose server is killed is for the system to choose.
+        client.connect(port_of(read_end))
+        # The system decides how a request ends whose server is killed.
         with contextlib.suppress(ConnectionError, http.client.HTTPException):
             client.keep_busy(dice.randrange(MOST_ANSWERS), kill_soon)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
-        os.close(hear)
+        os.close(read_end)
 
 
-def lives(folder: Path, count: int, seed: int) -> None:
+def run_all(folder: Path, count: int, seed: int) -> None:
     dice = random.Random(seed)  # noqa: S311 - a moment, not a secret
-    # Making one imports all that a life needs, which would take longer than the rest of it.
+    # This imports everything that a server needs, which takes longer than the rest of a start.
     ThingServer.from_things({"press": Press}, settings_folder=folder / "unused")
     client = Client(dice)
     for _ in range(count):
-        one_life(folder, client, dice)
-    told = {
+        one_start(folder, client, dice)
+    content = {
         "acknowledged": client.acknowledged,
         "finished": client.finished,
         "unanswered": client.unanswered,
         "different": client.different,
     }
-    print(json.dumps(told))  # noqa: T201
+    print(json.dumps(content))  # noqa: T201
 
 
 if __name__ == "__main__":
-    lives(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
+    run_all(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))

@@ -1,4 +1,4 @@
-"""Sets a setting as fast as it can, and says after each that it was done; to be killed."""
+"""Sets a setting as fast as it can, and prints each value after it was set; to be killed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Laser(lt.Thing):
 
 
 def main() -> None:
-    """Write settings until somebody stops this process."""
+    """Write settings until this process is stopped."""
     laser = create_thing_without_server(Laser, settings_folder=sys.argv[1])
     first = laser.power
     for step in range(1, 1001):

@@ -1,4 +1,4 @@
-"""A server of Things that do not stop when they are told to; says what is closed."""
+"""A server of Things that do not stop when they are cancelled; prints what is closed."""
 
 from __future__ import annotations
 

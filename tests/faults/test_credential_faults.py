@@ -38,4 +38,4 @@ def test_a_server_with_a_damaged_file_ends_with_3_and_names_it(tmp_path: Path, d
     assert f"{path} cannot be read" in ended.stderr
     assert "token create" in ended.stderr
     assert "Traceback" not in ended.stderr
-    assert path.read_bytes() == content  # so that somebody can mend it
+    assert path.read_bytes() == content  # so that a user can correct it

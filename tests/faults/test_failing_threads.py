@@ -35,7 +35,7 @@ def without(name, monkeypatch):
 
 
 @pytest.mark.parametrize("headers", [{}, {"Idempotency-Key": "k1"}])
-def test_where_the_journal_has_no_thread_nothing_moves_and_the_client_is_told(
+def test_without_a_thread_for_the_journal_nothing_moves_and_the_client_gets_an_error(
     thing_server, monkeypatch, headers
 ):
     running = thing_server({"press": Press})

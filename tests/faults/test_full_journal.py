@@ -1,4 +1,4 @@
-"""A journal on a full disk: nothing new moves, and ends are told with a remark."""
+"""A journal on a full disk: nothing new moves, and ends are published with a remark."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ class Press(lt.Thing):
 def ended(client, href):
     """Wait for the end of a run, by its URL, and return its last state."""
     for _ in range(20):
-        told = client.get(href, headers={"Prefer": "wait=5"}).json()
-        if told["status"] in ("completed", "failed"):
-            return told
-    raise AssertionError(f"{href} did not end: {told}")
+        content = client.get(href, headers={"Prefer": "wait=5"}).json()
+        if content["status"] in ("completed", "failed"):
+            return content
+    raise AssertionError(f"{href} did not end: {content}")
 
 
 def fill(folder: Path) -> Path:

@@ -66,12 +66,12 @@ class Laboratory(lt.Thing):
 
     @lt.action
     def fail(self, how: str) -> None:
-        """Raise what is named."""
+        """Raise the named exception."""
         raise RAISED[how]
 
     @lt.action
     async def fail_later(self, how: str) -> None:
-        """Raise what is named, in a coroutine."""
+        """Raise the named exception, in a coroutine."""
         await asyncio.sleep(0)
         raise RAISED[how]
 
@@ -82,12 +82,12 @@ class Laboratory(lt.Thing):
 
     @lt.action
     def give(self, what: str) -> Any:
-        """Return what is named."""
+        """Return the named value."""
         return RETURNED[what]()
 
     @lt.action
     def log(self, what: str) -> int:
-        """Log what is named, and go on."""
+        """Log the named value, and go on."""
         if what == "arguments":
             self.logger.info("%d of %s", "one")  # noqa: PLE1206 - that is the point
         elif what == "hostile":
@@ -149,7 +149,7 @@ def test_endless_recursion_ends_in_error(lab):
 
 
 @pytest.mark.parametrize("what", ["surrogate", "circle", "deep", "object"])
-def test_an_output_that_cannot_be_written_is_an_error_that_says_why(lab, what):
+def test_an_output_that_cannot_be_written_is_an_error_with_the_reason(lab, what):
     run = outcome(lab, "give", what=what)
     assert run["status"] == "error"
     assert run["error"]["type"].endswith("unserialisable")
@@ -168,13 +168,13 @@ def test_an_output_of_100_megabytes_arrives_whole(lab):
 
 
 @pytest.mark.parametrize("what", ["arguments", "hostile"])
-def test_a_bad_log_call_is_kept_as_what_it_was_and_harms_nothing(lab, what):
+def test_a_bad_log_call_is_kept_as_it_was_and_breaks_nothing(lab, what):
     run = outcome(lab, "log", what=what)
     assert (run["status"], run["output"]) == ("completed", 7)
     assert run["log"][0]["message"].startswith("Error")
 
 
-def test_a_line_of_50_megabytes_is_cut_and_says_so(lab):
+def test_a_line_of_50_megabytes_is_cut_with_a_note(lab):
     run = outcome(lab, "log", what="long")
     assert run["output"] == 7
     assert len(run["log"][0]["message"]) < 20_000

@@ -16,7 +16,7 @@ from labthings_fastapi.security.credentials import new_token
 from servers import LABTHINGS_SERVER, ServerProcess
 
 pytestmark = pytest.mark.skipif(
-    sys.platform != "linux", reason="only Linux tells how much memory a process had at most"
+    sys.platform != "linux", reason="only Linux reports the peak memory of a process"
 )
 MEGABYTE = 2**20
 SIZE = 200 * MEGABYTE

@@ -46,8 +46,8 @@ def test_a_malformed_request_is_answered_with_400(
         reached.append(request.url.path)
         return await call_next(request)
 
-    served = serve(app, Limits())
-    answer = whole_answer(served.connect(sent))
+    running = serve(app, Limits())
+    answer = whole_answer(running.connect(sent))
     assert answer.startswith(b"HTTP/1.1 400 ")
     assert answer.count(b"HTTP/1.1 400 ") == 1
     assert b"application/problem+json" in answer

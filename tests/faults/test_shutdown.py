@@ -32,7 +32,7 @@ class Running(ServerProcess):
             return bytes(answer.read())
 
     def open(self, path: str, receive_buffer: int = 4096) -> socket.socket:
-        """Send a GET whose answer nobody reads."""
+        """Send a GET and do not read the response."""
         client = socket.socket()
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         client.connect(("127.0.0.1", self.port))

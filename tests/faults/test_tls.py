@@ -57,14 +57,14 @@ def received(client: socket.socket) -> bytes:
     return b"".join(parts)
 
 
-def exchange_with(context: ssl.SSLContext, served: Any, request: bytes) -> bytes:
-    with context.wrap_socket(served.connect(), server_hostname="localhost") as client:
+def exchange_with(context: ssl.SSLContext, running: Any, request: bytes) -> bytes:
+    with context.wrap_socket(running.connect(), server_hostname="localhost") as client:
         client.sendall(request)
         return received(client)
 
 
-def exchange(served: Any, tls: Tls, request: bytes) -> bytes:
-    return exchange_with(trusting(tls), served, request)
+def exchange(running: Any, tls: Tls, request: bytes) -> bytes:
+    return exchange_with(trusting(tls), running, request)
 
 
 def until_accepted(call: Callable[[], bytes]) -> bytes:
@@ -87,9 +87,9 @@ def until_accepted(call: Callable[[], bytes]) -> bytes:
 def test_a_client_that_trusts_the_certificate_is_answered(
     serve: Callable[..., Any], app: FastAPI, certificate: Tls
 ) -> None:
-    served = serve(app, Limits(), certificate)
+    running = serve(app, Limits(), certificate)
     answer = exchange(
-        served, certificate, b"GET /move HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        running, certificate, b"GET /move HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
     )
     assert answer.endswith(b'{"scheme":"https","client":"127.0.0.1"}')
 
@@ -98,8 +98,8 @@ def test_a_client_that_trusts_the_certificate_is_answered(
 def test_curl_accepts_the_certificate_only_if_it_is_given(
     serve: Callable[..., Any], app: FastAPI, calls: list[str], certificate: Tls
 ) -> None:
-    served = serve(app, Limits(), certificate)
-    command = ["curl", "--silent", "--noproxy", "*", f"https://localhost:{served.port}/move"]
+    running = serve(app, Limits(), certificate)
+    command = ["curl", "--silent", "--noproxy", "*", f"https://localhost:{running.port}/move"]
     refused = subprocess.run(command, capture_output=True, check=False)
     assert (refused.returncode, calls) == (60, [])  # 60: the peer cannot be verified
     given = [*command, "--cacert", str(certificate.certificate)]
@@ -110,8 +110,8 @@ def test_curl_accepts_the_certificate_only_if_it_is_given(
 def test_a_websocket_works_over_tls(
     serve: Callable[..., Any], app: FastAPI, certificate: Tls
 ) -> None:
-    served = serve(app, Limits(), certificate)
-    url = f"wss://localhost:{served.port}/echo"
+    running = serve(app, Limits(), certificate)
+    url = f"wss://localhost:{running.port}/echo"
     with connect(url, ssl=trusting(certificate), proxy=None) as client:
         for text in ("a", "b" * 100_000):
             client.send(text)
@@ -121,10 +121,10 @@ def test_a_websocket_works_over_tls(
 def test_a_handshake_may_arrive_in_pieces(
     serve: Callable[..., Any], app: FastAPI, certificate: Tls
 ) -> None:
-    served = serve(app, Limits(), certificate)
+    running = serve(app, Limits(), certificate)
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     side = trusting(certificate).wrap_bio(incoming, outgoing, server_hostname="localhost")
-    client = served.connect()
+    client = running.connect()
     client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     with pytest.raises(ssl.SSLWantReadError):
         side.do_handshake()
@@ -155,14 +155,14 @@ def test_a_handshake_may_arrive_in_pieces(
 def test_a_client_that_does_not_finish_its_handshake_is_closed(
     serve: Callable[..., Any], app: FastAPI, certificate: Tls, sent: bytes
 ) -> None:
-    served = serve(app, SHORT, certificate)
-    for client in [served.connect(sent) for _ in range(20)]:
+    running = serve(app, SHORT, certificate)
+    for client in [running.connect(sent) for _ in range(20)]:
         try:
             received(client)
         except ConnectionResetError:
             continue
     request = b"GET /move HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
-    answer = until_accepted(lambda: exchange(served, certificate, request))
+    answer = until_accepted(lambda: exchange(running, certificate, request))
     assert answer.startswith(b"HTTP/1.1 200 ")
 
 
@@ -182,41 +182,41 @@ def test_the_limits_hold_within_tls(
 def test_plain_http_is_closed_and_does_nothing(
     serve: Callable[..., Any], app: FastAPI, calls: list[str], certificate: Tls
 ) -> None:
-    served = serve(app, Limits(), certificate)
+    running = serve(app, Limits(), certificate)
     plain = b"POST /move HTTP/1.1\r\nHost: lab.local\r\nContent-Length: 2\r\n\r\n{}"
     # A reset, an end, or an alert of TLS: never a response.
     with contextlib.suppress(ConnectionResetError):
-        assert b"HTTP" not in received(served.connect(plain))
+        assert b"HTTP" not in received(running.connect(plain))
     assert calls == []
     request = b"GET /move HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
-    assert exchange(served, certificate, request).startswith(b"HTTP/1.1 200 ")
+    assert exchange(running, certificate, request).startswith(b"HTTP/1.1 200 ")
 
 
 def test_connections_are_not_counted_after_any_kind_of_end(
     serve: Callable[..., Any], app: FastAPI, certificate: Tls
 ) -> None:
-    served = serve(app, Limits(header_seconds=0.6, connections=4), certificate)
+    running = serve(app, Limits(header_seconds=0.6, connections=4), certificate)
     plain = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
     untrusting = ssl.create_default_context()
     request = b"GET /move HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
     # At most three connections of four are for one address.
     for _ in range(10):
         with contextlib.suppress(OSError):
-            received(served.connect(plain))
+            received(running.connect(plain))
         with pytest.raises(ssl.SSLCertVerificationError):
-            until_accepted(lambda: exchange_with(untrusting, served, b""))
+            until_accepted(lambda: exchange_with(untrusting, running, b""))
         with contextlib.suppress(OSError):  # or it is refused at once
-            served.connect(b"\x16\x03").close()
-        answer = until_accepted(lambda: exchange(served, certificate, request))
+            running.connect(b"\x16\x03").close()
+        answer = until_accepted(lambda: exchange(running, certificate, request))
         assert answer.startswith(b"HTTP/1.1 200 ")
 
 
 def test_a_connection_beyond_the_limit_is_answered_with_503(
     serve: Callable[..., Any], app: FastAPI, certificate: Tls
 ) -> None:
-    served = serve(app, Limits(connections=1), certificate)
+    running = serve(app, Limits(connections=1), certificate)
     request = b"GET /move HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
-    with trusting(certificate).wrap_socket(served.connect(), server_hostname="localhost") as first:
-        assert exchange(served, certificate, b"").startswith(b"HTTP/1.1 503 ")
+    with trusting(certificate).wrap_socket(running.connect(), server_hostname="localhost") as first:
+        assert exchange(running, certificate, b"").startswith(b"HTTP/1.1 503 ")
         first.sendall(request)
         assert received(first).startswith(b"HTTP/1.1 200 ")

@@ -77,7 +77,7 @@ class Laboratory:
         await asyncio.get_running_loop().run_in_executor(None, self.go_on.wait, 30)
         try:
             await websocket.accept()
-        except OSError:  # the ASGI specification asks for an OSError
+        except OSError:  # the ASGI specification requires an OSError
             self.ended.set()
 
     async def large(self) -> Response:
@@ -102,17 +102,17 @@ def send_and_wait(wire: ClientConnection, message: list[str]) -> None:
     wire.recv(30)
 
 
-def opened(served: Any, path: str) -> socket.socket:
-    client: socket.socket = served.connect(upgrade(path))
+def opened(running: Any, path: str) -> socket.socket:
+    client: socket.socket = running.connect(upgrade(path))
     assert client.recv(65536).startswith(b"HTTP/1.1 101 ")
     return client
 
 
-def client_that_reads_nothing(served: Any, sent: bytes) -> socket.socket:
+def client_that_reads_nothing(running: Any, sent: bytes) -> socket.socket:
     """Return a client with a small buffer, which sends bytes and then reads nothing."""
     client = socket.socket()
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    client.connect(("127.0.0.1", served.port))
+    client.connect(("127.0.0.1", running.port))
     client.sendall(sent)
     return client
 
@@ -125,10 +125,10 @@ def errors_of(caplog: pytest.LogCaptureFixture) -> list[str]:
     ]
 
 
-def wait_until_accepted(served: Any) -> None:
+def wait_until_accepted(running: Any) -> None:
     """Connect until the server accepts the connection."""
     while True:
-        with served.connect(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n") as client:
+        with running.connect(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n") as client:
             if not received(client).startswith(b"HTTP/1.1 503 "):
                 return
 
@@ -149,10 +149,10 @@ def test_a_client_that_is_still_sending_receives_the_close_frame(
 def test_a_client_that_is_still_sending_over_tls_receives_the_close_frame(
     serve: Callable[..., Any], laboratory: Laboratory, certificate: Tls
 ) -> None:
-    served = serve(laboratory.app, Limits(), certificate)
+    running = serve(laboratory.app, Limits(), certificate)
     context = ssl.create_default_context(cafile=certificate.certificate)
-    url = f"wss://localhost:{served.port}/echo"
-    with connect(url, ssl=context, proxy=None, sock=served.connect()) as wire:
+    url = f"wss://localhost:{running.port}/echo"
+    with connect(url, ssl=context, proxy=None, sock=running.connect()) as wire:
         with pytest.raises(ConnectionClosed):
             send_and_wait(wire, ["x" * 1024 * 1024, "x"])
         assert wire.close_code == 1009
@@ -212,20 +212,20 @@ def test_a_frame_before_the_handshake_is_answered_ends_it_quietly(
 def test_a_handshake_with_too_many_or_too_long_headers_is_answered(
     serve: Callable[..., Any], laboratory: Laboratory, headers: str
 ) -> None:
-    served = serve(laboratory.app, Limits(connections=1))
-    with served.connect(upgrade("/echo", headers)) as client:
+    running = serve(laboratory.app, Limits(connections=1))
+    with running.connect(upgrade("/echo", headers)) as client:
         head, _, body = received(client).partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 431 ")
     assert b"Content-Type: application/problem+json" in head
     assert "Send fewer and shorter headers" in json.loads(body)["detail"]
-    wait_until_accepted(served)
+    wait_until_accepted(running)
 
 
 @pytest.mark.parametrize("path", ["/pictures", "/large"])
 def test_a_client_that_reads_nothing_does_not_keep_its_connection(
     serve: Callable[..., Any], laboratory: Laboratory, path: str
 ) -> None:
-    served = serve(laboratory.app, SHORT)
+    running = serve(laboratory.app, SHORT)
     sent = upgrade(path) if path == "/pictures" else b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n"
-    with client_that_reads_nothing(served, sent):
-        wait_until_accepted(served)
+    with client_that_reads_nothing(running, sent):
+        wait_until_accepted(running)

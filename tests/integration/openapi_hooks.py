@@ -1,6 +1,6 @@
-"""Hooks of Schemathesis: what would stay open for long is asked in the form that ends soon.
+"""Hooks of Schemathesis: long responses are requested in the form that ends soon.
 
-Schemathesis loads this file itself, in a process of its own, as SCHEMATHESIS_HOOKS says.
+Schemathesis loads this file itself, in a process of its own, because of SCHEMATHESIS_HOOKS.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ fresh = count()
 
 @schemathesis.hook
 def before_call(context, case, kwargs):
-    """Send what the document cannot say is needed.
+    """Send what is needed although the document cannot express it.
 
     A key is sent once, a cursor only where one was given, and what can be followed is followed by
     long polling, which the server under test does not do for long.

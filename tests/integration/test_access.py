@@ -69,7 +69,7 @@ class TestHosts:
         "host", ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example:80", "a b", ""]
     )
     @pytest.mark.parametrize("path", ["/stage/speed", "/", "/openapi.json", "/nothing", "/events"])
-    def test_other_names_are_not_whatever_is_asked_for(self, client, assert_problem, host, path):
+    def test_other_host_names_are_refused_on_every_path(self, client, assert_problem, host, path):
         answer = client.get(path, headers={"Host": host})
         problem = assert_problem(answer, 421)
         assert host in problem["detail"]
@@ -95,20 +95,20 @@ class TestHosts:
             )
             assert line.makefile("rb").readline().split()[1] == b"400"
 
-    def test_a_client_in_this_very_process_may_call_it_what_it_likes(self, server):
+    def test_a_client_in_this_process_may_use_any_host_name(self, server):
         with server.test_client() as client:
             assert client.get("/stage/speed", headers={"Host": "whatever"}).status_code == 200
 
 
 class TestProxies:
-    """What a proxy says of its clients, anybody may say."""
+    """Every client may send the headers in which a proxy names its client."""
 
     @pytest.mark.parametrize("name", ["X-Forwarded-For", "Forwarded", "X-Real-IP"])
     @pytest.mark.parametrize("value", ["nonsense", "unknown", "127.0.0.1, nonsense"])
-    def test_no_page_becomes_our_own_by_calling_itself_something_else(
+    def test_no_page_becomes_our_own_by_other_headers(
         self, client, assert_problem, moves, name, value
     ):
-        # A page whose name was made to lead here: it may send any header but these two.
+        # DNS rebinding. Such a page may send any header but these two.
         page = {"Host": "evil.example", "Origin": EVIL, name: value}
         assert_problem(client.post("/stage/move", headers=page), 421)
         assert_problem(client.get("/stage/speed", headers=page), 421)
@@ -135,7 +135,7 @@ class TestProxies:
         assert moves() == 0
 
     @pytest.mark.parametrize("name", ["X-Forwarded-For", "X-Real-IP"])
-    def test_unless_the_proxy_says_that_they_are(self, client, name):
+    def test_a_proxy_that_names_this_computer_is_allowed(self, client, name):
         assert client.get("/stage/speed", headers={name: "127.0.0.1"}).status_code == 200
 
 
@@ -169,7 +169,7 @@ class TestOrigins:
         own = {"Origin": f"http://127.0.0.1:{port}", "Sec-Fetch-Site": "same-origin"}
         assert client.post("/stage/move", headers=own).json() == 1
 
-    def test_what_a_foreign_page_reads_its_browser_keeps_from_it(self, client):
+    def test_a_browser_does_not_show_responses_to_a_foreign_page(self, client):
         answer = client.get("/stage/speed", headers={"Origin": EVIL})
         assert "access-control-allow-origin" not in answer.headers
         assert answer.headers["cross-origin-resource-policy"] == "same-origin"
@@ -230,7 +230,7 @@ class TestLimits:
         for content in (b'"' + b"x" * 2000 + b'"', iter([b'"', b"x" * 2000, b'"'])):
             answer = client.post(path, content=content, headers=headers)
             if path == "/nothing" and answer.status_code == 404:
-                continue  # nobody read the body
+                continue  # the body was not read
             problem = assert_problem(answer, 413)
             assert "1000 bytes" in problem["detail"]
         assert moves() == 0
@@ -245,7 +245,7 @@ class TestLimits:
         assert connection.getresponse().status == 413
         connection.close()
 
-    def test_only_who_takes_files_takes_as_much_as_files_may_be(self, client, assert_problem):
+    def test_a_form_is_refused_where_no_files_are_accepted(self, client, assert_problem):
         form = {"Content-Type": "multipart/form-data; boundary=x"}
         problem = assert_problem(client.post("/stage/upload", content=b"x", headers=form), 415)
         assert "takes no form" in problem["detail"]
@@ -263,7 +263,7 @@ class TestHeaders:
     @pytest.mark.parametrize(
         "path", ["/", "/stage/", "/stage/speed", "/openapi.json", "/nothing", "/health"]
     )
-    def test_every_answer_says_that_it_is_not_to_be_guessed_at(self, client, path):
+    def test_every_response_forbids_guessing_its_media_type(self, client, path):
         headers = client.get(path).headers
         assert headers.get_list("x-content-type-options") == ["nosniff"]
         assert headers["cross-origin-resource-policy"] == "same-origin"
@@ -272,7 +272,7 @@ class TestHeaders:
         headers = client.get("/stage/page").headers
         assert headers["content-security-policy"] == "frame-ancestors 'none'"
 
-    def test_middleware_that_is_added_later_stands_behind_the_door(self, server):
+    def test_middleware_that_is_added_later_is_behind_the_access_checks(self, server):
         seen = []
 
         class Witness:
@@ -293,7 +293,7 @@ class TestHeaders:
 
 
 class TestAddresses:
-    """Who may come while nobody has to say who they are."""
+    """Which clients a server without authentication allows."""
 
     def test_clients_of_the_network_are_refused(self, server, assert_problem):
         with server.test_client(client=("192.0.2.7", 1234)) as client:
@@ -303,11 +303,11 @@ class TestAddresses:
             assert "token create" in problem["detail"]
 
     @pytest.mark.parametrize("options", [{"security": {"insecure": True}}])
-    def test_unless_that_is_what_was_asked_for(self, server):
+    def test_unless_the_server_is_configured_as_insecure(self, server):
         with server.test_client(client=("192.0.2.7", 1234)) as client:
             assert client.post("/stage/move", headers={"Host": "127.0.0.1"}).json() == 1
 
-    def test_clients_of_this_computer_are_not(self, server):
+    def test_clients_of_this_computer_are_allowed(self, server):
         for address in ("127.0.0.1", "::1"):
             with server.test_client(client=(address, 1234)) as client:
                 headers = {"Host": "localhost"}

@@ -1,4 +1,4 @@
-"""Who may open a socket, what they may do there, and what the journal says of it."""
+"""Which clients may open a socket, what they may do there, and its records in the journal."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_a_viewer_of_one_thing_may_be_operator_of_another(open_as, server):
     assert (server.things["stage"].speed, server.things["camera"].speed) == (1.0, 2.0)
 
 
-def test_the_journal_says_who_changed_what_over_a_socket(open_as, port, tokens):
+def test_the_journal_records_changes_over_a_socket_with_their_actor(open_as, port, tokens):
     socket = open_as("olga", "/stage/ws")
     socket.ask("writeproperty", name="speed", value=3)
     socket.ask("writeproperty", name="speed", value="fast")

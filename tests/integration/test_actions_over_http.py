@@ -149,7 +149,7 @@ def test_async_methods_and_generators_are_actions_too(client, ended, action, out
 
 
 @pytest.mark.parametrize("content", [b"", b"null", b"{}", b" \n"])
-def test_clients_that_have_nothing_to_say_may_say_so_in_any_way(client, ended, content):
+def test_an_empty_input_may_be_written_in_any_way(client, ended, content):
     headers = {"Content-Type": "application/json"} if content else {}
     answer = client.post("/stage/count", content=content, headers=headers)
     assert answer.status_code == 201
@@ -250,7 +250,7 @@ def test_runs_that_do_not_exist_are_not_found(client, assert_problem):
         assert_problem(client.delete(path), 404)
 
 
-def test_what_an_action_does_not_take_is_refused_with_what_it_does(client, assert_problem):
+def test_an_unknown_input_is_refused_and_the_known_ones_are_listed(client, assert_problem):
     answer = client.put("/stage/add", json=1)
     assert_problem(answer, 405)
     assert answer.headers["allow"] == "GET, HEAD, POST"

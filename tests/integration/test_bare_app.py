@@ -1,4 +1,4 @@
-"""Runs in somebody else's FastAPI app: no ThingServer, no lifespan, only `attach_to_app`."""
+"""Runs in a user's FastAPI app: no ThingServer, no lifespan, only `attach_to_app`."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class PNGBlob(Blob):
 
 
 class Microscope(Thing):
-    """An instrument in somebody else's app."""
+    """An instrument in a user's app."""
 
     def __init__(self) -> None:
         """Wait for the test where the instrument would wait for the sample."""
@@ -105,7 +105,7 @@ class Lab:
     """An app with handlers of its own, a manager and a Thing."""
 
     def __init__(self, **options: Any) -> None:
-        """Attach the manager as the contract says."""
+        """Attach the manager, as the documentation shows."""
         self.app = FastAPI(**options)
         self.manager = ActionManager()
         self.thing = Microscope()
@@ -212,7 +212,7 @@ def test_a_run_is_shown_in_full(lab: Lab, client: TestClient) -> None:
     assert InvocationModel.model_validate(found).timeCompleted is not None
 
 
-def test_the_response_object_says_the_same_as_the_resource(client: TestClient) -> None:
+def test_the_response_object_is_equal_to_the_resource(client: TestClient) -> None:
     posted = client.post("/give", params={"value": "x"}).json()
     shown = client.get(posted["href"], headers={"Prefer": "wait=30"}).json()
     assert shown["href"] == posted["href"]
@@ -384,7 +384,7 @@ def test_a_listing_is_paged(lab: Lab, client: TestClient) -> None:
     ("query", "status"),
     [("limit=0", 422), ("limit=x", 422), ("status=odd", 422), ("before=odd", 422)],
 )
-def test_a_listing_that_cannot_be_given_says_why(
+def test_a_list_that_cannot_be_made_is_a_problem_with_the_reason(
     client: TestClient, query: str, status: int
 ) -> None:
     refused(client.get(f"{PATH}?{query}"), status, PATH)
@@ -394,7 +394,7 @@ def test_earlier_than_an_unknown_run_is_404(client: TestClient) -> None:
     refused(client.get(PATH, params={"before": str(uuid.uuid4())}), 404, PATH)
 
 
-def test_one_poisoned_run_breaks_no_answer(lab: Lab, client: TestClient) -> None:
+def test_one_broken_run_breaks_no_response(lab: Lab, client: TestClient) -> None:
     circular: list[Any] = []
     circular.append(circular)
     poisoned = []
@@ -465,7 +465,7 @@ def test_the_routes_are_described(lab: Lab, client: TestClient) -> None:
     assert lab.app.url_path_for("action_invocation", id="x") == f"{PATH}/x"
 
 
-def test_hrefs_know_the_root_path_and_the_outer_app(lab: Lab) -> None:
+def test_hrefs_contain_the_root_path_and_the_path_of_the_mount(lab: Lab) -> None:
     run = lab.ended("give")
     outer = FastAPI()
     outer.mount("/lab", lab.app)
@@ -491,7 +491,9 @@ def events_of(chunks: Iterator[bytes]) -> Iterator[ServerSentEvent]:
         yield from parser.feed(chunk)
 
 
-def test_the_events_of_a_finished_run_tell_its_end_and_stop(lab: Lab, client: TestClient) -> None:
+def test_the_events_of_a_finished_run_contain_its_end_and_stop(
+    lab: Lab, client: TestClient
+) -> None:
     run = lab.ended("give")
     answer = client.get(f"{PATH}/{run.id}/events")
     assert answer.headers["content-type"].startswith("text/event-stream")
@@ -500,7 +502,7 @@ def test_the_events_of_a_finished_run_tell_its_end_and_stop(lab: Lab, client: Te
     assert json.loads(event.data)["status"] == "completed"
 
 
-def test_what_was_missed_is_told_again(lab: Lab, client: TestClient) -> None:
+def test_missed_events_are_sent_again(lab: Lab, client: TestClient) -> None:
     lab.thing.gate.set()
     start = lab.manager.broker.position
     run = lab.ended("scan", n=3)

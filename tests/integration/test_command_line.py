@@ -121,32 +121,32 @@ def test_three_mistakes_are_one_paragraph_the_same_from_serve_and_check(lab, nam
             '[things.stage]\ncls = "nowhere:Stage"\n',
             "utf-8",
         )
-    served, checked = run("-c", name, cwd=lab), run("check", "-c", name, cwd=lab)
-    assert served.returncode == checked.returncode == 3
-    assert served.stderr == checked.stderr
-    assert served.stderr.count("\n") == 1
-    for said in (
+    serving, checked = run("-c", name, cwd=lab), run("check", "-c", name, cwd=lab)
+    assert serving.returncode == checked.returncode == 3
+    assert serving.stderr == checked.stderr
+    assert serving.stderr.count("\n") == 1
+    for expected in (
         "The configuration has 3 errors: ",
         "things.lamp.kwargs: Lamp(): got an unexpected keyword argument 'prot'",
         "things.cam.thing_slots: cam.lamp: there is no Thing called 'lmap'",
         "things.stage.cls: 'nowhere' cannot be imported",
     ):
-        assert said in served.stderr
+        assert expected in serving.stderr
 
 
 def test_what_cannot_be_made_is_the_same_from_serve_and_check(tmp_path):
     things = {"a": "labthings_fastapi.example_things:ThingThatCantInstantiate"}
     text = json.dumps({"things": things})
-    served, checked = (
+    serving, checked = (
         run("-j", text, "--port", "0", cwd=tmp_path),
         run("check", "-j", text, cwd="."),
     )
-    assert (served.returncode, served.stderr) == (checked.returncode, checked.stderr)
-    assert "things.a.cls: it could not be made: RuntimeError" in served.stderr
+    assert (serving.returncode, serving.stderr) == (checked.returncode, checked.stderr)
+    assert "things.a.cls: it could not be made: RuntimeError" in serving.stderr
 
 
 @pytest.mark.parametrize(
-    ("options", "code", "said"),
+    ("options", "code", "expected"),
     [
         (["check"], 1, "give one of"),
         (["check", "-c", "nowhere.json"], 1, "there is no configuration file"),
@@ -159,16 +159,16 @@ def test_what_cannot_be_made_is_the_same_from_serve_and_check(tmp_path):
         (["-j", "{}", "--host", "nowhere.invalid"], 3, "'nowhere.invalid' cannot be used"),
     ],
 )
-def test_the_codes_are_as_promised(tmp_path, options, code, said):
+def test_the_codes_are_as_promised(tmp_path, options, code, expected):
     ended = run(*options, cwd=tmp_path)
-    assert (ended.returncode, said in ended.stderr) == (code, True), ended.stderr
+    assert (ended.returncode, expected in ended.stderr) == (code, True), ended.stderr
     assert "Traceback" not in ended.stderr
 
 
-def test_help_says_what_the_codes_mean(tmp_path):
+def test_help_explains_the_exit_codes(tmp_path):
     ended = run("--help", cwd=tmp_path)
     assert ended.returncode == 0
-    for said in (
+    for expected in (
         "check",
         "--fallback",
         "--tolerant",
@@ -176,7 +176,7 @@ def test_help_says_what_the_codes_mean(tmp_path):
         "same as without",
         "SIGTERM",
     ):
-        assert said in ended.stdout
+        assert expected in ended.stdout
 
 
 def test_nothing_is_opened_where_the_port_is_taken(lab):
@@ -254,7 +254,7 @@ def test_fallback_stays_away_when_the_start_succeeds(lab, start):
 
 
 @posix
-def test_tolerant_runs_without_what_cannot_start_and_says_so(lab, start):
+def test_tolerant_runs_without_things_that_cannot_start_and_names_them(lab, start):
     file = write_config(lab, {"laser": "optics_lab:Dead", "lamp": "optics_lab:Lamp"})
     running = start("-c", file, "--tolerant", cwd=lab)
     status, health = ask(running.port, "/health")
@@ -271,7 +271,7 @@ def test_tolerant_runs_without_what_cannot_start_and_says_so(lab, start):
 
 
 @posix
-def test_the_app_runs_under_somebody_elses_uvicorn(lab, start):
+def test_the_app_runs_under_a_uvicorn_that_users_start(lab, start):
     (lab / "theirs.py").write_text(
         "import labthings_fastapi as lt\nfrom optics_lab import Lamp\n"
         "app = lt.ThingServer.from_things({'lamp': Lamp}).app\n",

@@ -77,7 +77,7 @@ def status(client, run):
 
 
 def events(client, run):
-    """Everything that a run tells a subscriber, by its kind, up to its end."""
+    """All messages of a run for a subscriber, by their kind, up to its end."""
     stream = client.get(f"{run}/events").text.splitlines()
     return [(event.event, json.loads(event.data)) for event in parse(stream)]
 
@@ -93,11 +93,11 @@ def long_move(client):
 
 
 def position(client):
-    """Where the stage says it is."""
+    """The position that the stage reports."""
     return client.get("/stage/position").json()
 
 
-def test_the_stage_moves_and_says_where_it_is(client):
+def test_the_stage_moves_and_publishes_its_position(client):
     run = start(client, "/stage/move_to", x=100, z=-5)
     assert finish(client, run)["output"] == {"x": 100, "y": 0, "z": -5}
     assert position(client) == {"x": 100, "y": 0, "z": -5}
@@ -115,7 +115,7 @@ def test_a_move_shows_its_progress_on_the_way(client):
     assert client.delete(run).status_code == 204
 
 
-def test_a_target_out_of_reach_says_what_is_in_reach(client):
+def test_the_error_for_a_target_out_of_reach_has_the_limits(client):
     answer = finish(client, start(client, "/stage/move_to", y=9999))
     assert answer["status"] == "error"
     assert "y = 9999 µm" in answer["error"]["detail"]
@@ -131,7 +131,7 @@ def test_a_cancelled_move_leaves_the_stage_at_rest(client, long_move):
     assert position(client) == resting
 
 
-def test_moves_wait_in_line_and_say_how_far_they_are(client, long_move):
+def test_moves_wait_in_line_and_report_progress(client, long_move):
     second, third = (start(client, "/stage/move_to", x=x) for x in (1, 2))
     waiting = client.get(third).json()
     assert (waiting["status"], waiting["phase"], waiting["queuePosition"]) == (
@@ -220,9 +220,9 @@ def test_autofocus_finds_the_focus(client):
 def test_the_progress_of_an_autofocus_never_goes_back_though_its_moves_report_theirs(client):
     client.put("/camera/exposure", json=100).raise_for_status()
     run = start(client, "/autofocus/autofocus", steps=5)
-    told = [data["progress"] for kind, data in events(client, run) if kind == "progress"]
-    assert told == sorted(told)
-    assert told[-1] == 100
+    reported = [data["progress"] for kind, data in events(client, run) if kind == "progress"]
+    assert reported == sorted(reported)
+    assert reported[-1] == 100
     assert client.get(run).json()["progressDetail"]["message"] == "focusing"
 
 
@@ -297,8 +297,8 @@ class RealServer:
         return json.loads(content) if content else None
 
     @contextlib.contextmanager
-    def news(self, run):
-        """Give what a run tells, by its kind, each as soon as it arrives."""
+    def updates(self, run):
+        """Yield the messages of a run by their kind, each as soon as it arrives."""
         with self.answer("GET", f"{run}/events") as stream:
             lines = (line.decode().rstrip("\r\n") for line in stream)
             yield ((event.event, json.loads(event.data)) for event in parse(lines))
@@ -316,8 +316,8 @@ def test_the_tiles_of_a_scan_arrive_one_by_one_while_it_runs(real_server):
     # More tiles than there is time for, also if this client is held up for a while.
     scan = real_server.ask("POST", "/scan/scan", {"columns": 40, "rows": 10, "overlap": 0.9})
     run = f"/action_invocations/{scan['id']}"
-    with real_server.news(run) as news:
-        results = (data for kind, data in news if kind == "result")
+    with real_server.updates(run) as updates:
+        results = (data for kind, data in updates if kind == "result")
         first, second = next(results), next(results)
         real_server.ask("PUT", "/stage/speed", 1)
         assert real_server.ask("GET", run)["status"] == "running"
@@ -326,5 +326,5 @@ def test_the_tiles_of_a_scan_arrive_one_by_one_while_it_runs(real_server):
             assert Image.open(io.BytesIO(picture.read())).size == (400, 300)
 
         real_server.ask("DELETE", run)
-        assert [data["status"] for kind, data in news if kind == "status"][-1] == "cancelled"
+        assert [data["status"] for kind, data in updates if kind == "status"][-1] == "cancelled"
     assert real_server.ask("GET", "/stage/moving") is False

@@ -87,7 +87,7 @@ def test_a_thing_that_comes_later_is_announced(server, subscribe):
     assert json.loads(event["data"]) == {"id": lamp.thing_description_dict()["id"]}
 
 
-def test_openapi_knows_the_directory_and_what_can_be_followed(client):
+def test_openapi_has_the_directory_and_the_streams(client):
     paths = client.get("/openapi.json").json()["paths"]
     assert {"/.well-known/wot", "/directory/things", "/directory/things/{id}"} <= set(paths)
     for path in ("/a/power", "/a/properties", "/a/events"):

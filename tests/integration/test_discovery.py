@@ -34,7 +34,7 @@ class Browser(zeroconf.ServiceListener):
     """Collects what comes and what goes."""
 
     def __init__(self):
-        self.news = queue.Queue()
+        self.changes = queue.Queue()
         self._lookups = ThreadPoolExecutor(32)
         self._network = zeroconf.Zeroconf(interfaces=[HERE])
         for type_ in (SERVICE_TYPE, DIRECTORY_TYPE):
@@ -48,19 +48,19 @@ class Browser(zeroconf.ServiceListener):
     def _look_up(self, zc, type_, name):
         info = zc.get_service_info(type_, name, timeout=10_000)
         if info is not None:
-            self.news.put(("added", type_, info))
+            self.changes.put(("added", type_, info))
 
     def remove_service(self, zc, type_, name):
-        self.news.put(("removed", type_, name))
+        self.changes.put(("removed", type_, name))
 
     def update_service(self, zc, type_, name):
         pass
 
-    def wait_for(self, what, test):
-        """Return the first news of a kind that passes a test; others are passed by."""
+    def wait_for(self, expected, test):
+        """Return the first change of a kind that passes a test; drop the others."""
         while True:
-            news, type_, about = self.news.get(timeout=30)
-            if news == what and test(type_, about):
+            change, type_, about = self.changes.get(timeout=30)
+            if change == expected and test(type_, about):
                 return about
 
     def close(self):
@@ -146,7 +146,7 @@ def test_a_thing_that_comes_later_is_announced_too(server, port, browser):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="SIGTERM is a POSIX signal")
-def test_the_command_announces_where_it_listens_and_says_goodbye(tmp_path, browser, running_server):
+def test_the_command_announces_its_addresses_and_withdraws_them(tmp_path, browser, running_server):
     settings = tmp_path / "settings"
     config = {
         "things": {"example": "labthings_fastapi.example_things:MyThing"},

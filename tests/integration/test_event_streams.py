@@ -1,4 +1,4 @@
-"""Runs as streams of events: the same story for everybody, also for those who were away."""
+"""Runs as streams of events: the same for each client, also after a reconnection."""
 
 from __future__ import annotations
 
@@ -55,11 +55,11 @@ def b_ended(event):
 
 
 def plot(events):
-    """What happened, without what is coalesced for slow readers."""
+    """The events, without those that are coalesced for slow readers."""
     return [(each["event"], each["id"]) for each in events if each["event"] in ("log", "result")]
 
 
-def test_two_clients_see_one_story_although_one_was_cut_off(port, subscribe):
+def test_two_clients_get_the_same_events_although_one_reconnects(port, subscribe):
     run = ask(port, "POST", "/scan/scan", {"tiles": 4})
     events = f"/action_invocations/{run['id']}/events"
     steady, fickle = subscribe(events), subscribe(events)
@@ -89,7 +89,7 @@ def test_an_unknown_event_id_is_answered_with_a_gap(port, subscribe):
     assert "gap" in [each["event"] for each in events]
 
 
-def test_the_server_tells_everything_in_one_stream(port, subscribe):
+def test_the_server_has_one_stream_of_everything(port, subscribe):
     stream = subscribe("/events")
     ask(port, "PUT", "/scan/speed", 7)
     event = stream.next()

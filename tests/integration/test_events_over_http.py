@@ -73,7 +73,7 @@ def test_an_event_of_another_things_callback_reaches_a_subscriber(server, subscr
     assert json.loads(stream.next()["data"]) == "90.0 degrees!"
 
 
-def test_every_subscriber_hears_every_event_in_order(server, subscribe):
+def test_every_subscriber_gets_every_event_in_order(server, subscribe):
     streams = [subscribe("/oven/overheated") for _ in range(3)]
     for heat in range(50):
         server.things["oven"].overheated.emit(heat)
@@ -107,7 +107,7 @@ def test_an_id_of_another_life_of_the_server_is_answered_with_a_gap(server, subs
     assert stream.next()["data"] == "5.0"
 
 
-def test_the_description_says_how_to_subscribe(thing_server):
+def test_the_description_has_forms_to_subscribe(thing_server):
     running = thing_server({"oven": Oven})
     event = running.client.get("/oven/").json()["events"]["overheated"]
     assert (event["title"], event["data"]["type"]) == ("It is too hot.", "number")

@@ -28,7 +28,7 @@ class Stage(lt.Thing):
 
     @lt.action
     def scan(self) -> float:
-        """Hold the lock until somebody says to go on, and use it in every way meanwhile."""
+        """Hold the lock until the test sets an event, and use it in every way meanwhile."""
         self.speed = 3
         self.move()
         helper = lt.ThreadWithInvocationID(self.move)
@@ -88,7 +88,7 @@ def scanning(running, ended):
     assert ended(running.client, href)["status"] == "completed"
 
 
-def test_a_run_is_one_task_whatever_it_calls(client, scanning):
+def test_a_run_is_one_task_with_all_that_it_calls(client, scanning):
     assert client.get(scanning).json()["status"] == "running"
 
 
@@ -139,8 +139,8 @@ def test_another_run_is_refused_never_started_and_logged_once(client, scanning, 
     old = client.get(f"/action_invocations/{run['id']}").json()
     assert (old["status"], old["timeStarted"]) == ("error", None)
     assert [entry["levelname"] for entry in old["log"]] == ["ERROR"]
-    told = [record for record in caplog.records if "global lock" in record.getMessage()]
-    assert [(record.levelname, record.name) for record in told] == [
+    logged = [record for record in caplog.records if "global lock" in record.getMessage()]
+    assert [(record.levelname, record.name) for record in logged] == [
         ("ERROR", "labthings_fastapi.things.stage")
     ]
 

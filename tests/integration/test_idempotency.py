@@ -67,11 +67,11 @@ def test_the_same_request_gives_back_the_same_run(serve, ended, action):
 
 def test_the_order_of_members_makes_no_other_input(serve):
     client = serve().client
-    told = [
+    results = [
         client.post("/stage/move", json=body, headers=key()).json()["id"]
         for body in ({"x": 1, "y": 2}, {"y": 2, "x": 1})
     ]
-    assert told[0] == told[1]
+    assert results[0] == results[1]
 
 
 @pytest.mark.parametrize("action", ["move", "injected"])
@@ -94,9 +94,9 @@ def test_a_key_belongs_to_one_action(serve):
 
 def test_without_a_key_each_request_is_a_run(serve):
     client = serve().client
-    told = [client.post("/stage/move", headers=key(text)).json()["id"] for text in ("a", "b")]
-    told += [client.post("/stage/move").json()["id"] for _ in range(2)]
-    assert len(set(told)) == 4
+    results = [client.post("/stage/move", headers=key(text)).json()["id"] for text in ("a", "b")]
+    results += [client.post("/stage/move").json()["id"] for _ in range(2)]
+    assert len(set(results)) == 4
 
 
 @pytest.mark.parametrize("text", ["", "k" * 256])
@@ -117,9 +117,9 @@ def test_many_requests_at_once_start_one_run(serve, ended):
         return running.client.post("/stage/move", json={"x": 1}, headers=key()).json()["id"]
 
     with ThreadPoolExecutor(16) as threads:
-        told = set(threads.map(post, range(64)))
-    assert len(told) == 1
-    ended(running.client, f"/stage/move/{told.pop()}")
+        results = set(threads.map(post, range(64)))
+    assert len(results) == 1
+    ended(running.client, f"/stage/move/{results.pop()}")
     assert running.server.things["stage"].moves == [1]
 
 
@@ -142,11 +142,11 @@ def test_a_refused_request_may_be_sent_again(serve, ended, assert_problem):
     assert ended(client, again.json()["href"])["status"] == "completed"
 
 
-def test_an_emergency_stop_asks_no_journal_for_a_key(serve):
+def test_an_emergency_stop_needs_no_journal_for_its_key(serve):
     running = serve()
-    told = [running.client.post("/stage/stop", headers=key()) for _ in range(2)]
-    assert [answer.status_code for answer in told] == [201, 201]
-    assert told[0].json()["id"] != told[1].json()["id"]
+    results = [running.client.post("/stage/stop", headers=key()) for _ in range(2)]
+    assert [answer.status_code for answer in results] == [201, 201]
+    assert results[0].json()["id"] != results[1].json()["id"]
 
 
 @pytest.mark.parametrize("action", ["move", "injected", "now"])

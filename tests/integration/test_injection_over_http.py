@@ -23,8 +23,8 @@ def sample() -> uuid.UUID:
     return SAMPLE
 
 
-def visitor(request: Request) -> str:
-    return request.headers.get("x-visitor", "nobody")
+def user(request: Request) -> str:
+    return request.headers.get("x-user", "nobody")
 
 
 def leave() -> int:
@@ -62,8 +62,8 @@ class Camera(lt.Thing):
         thread.join()
 
     @lt.action
-    def greet(self, who: Annotated[str, Depends(visitor)], times: int, roi: Roi = Roi()) -> str:  # noqa: B008
-        return " ".join([who] * times)
+    def greet(self, guest: Annotated[str, Depends(user)], times: int, roi: Roi = Roi()) -> str:  # noqa: B008
+        return " ".join([guest] * times)
 
     @lt.action
     def label(self, sample: Annotated[uuid.UUID, Depends(sample)]) -> str:
@@ -131,7 +131,7 @@ def test_the_logger_writes_into_the_run_from_any_thread(client, ended):
 
 
 def test_a_users_own_dependency_is_injected_and_is_no_input(client, ended):
-    answer = client.post("/left/greet", json={"times": 2}, headers={"X-Visitor": "Ada"})
+    answer = client.post("/left/greet", json={"times": 2}, headers={"X-User": "Ada"})
     run = ended(client, answer.json()["href"])
     assert (run["output"], run["input"]) == ("Ada Ada", {"times": 2, "roi": {"width": 1}})
 
@@ -152,7 +152,7 @@ def test_a_body_is_judged_as_for_any_other_action(client, assert_problem):
     assert problem["errors"][0]["loc"] == ["times"]
     assert "'greet'" in problem["detail"]
     assert_problem(client.post("/left/greet"), 422)
-    assert_problem(client.post("/left/greet", json={"times": 1, "who": "me"}), 422)
+    assert_problem(client.post("/left/greet", json={"times": 1, "guest": "me"}), 422)
     assert_problem(client.post("/left/greet", content=b"{", headers=json), 400)
     assert_problem(client.post("/left/greet", content=b'{"times":1}'), 415)
     large = b'{"times":1' + b" " * (16 * 1024 * 1024) + b"}"
@@ -167,7 +167,7 @@ def test_a_dependency_may_refuse(client, assert_problem):
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "said"),
+    ("method", "path", "expected"),
     [
         ("POST", "/left/leaving", "SystemExit"),
         ("GET", "/left/exit", "SystemExit"),
@@ -176,11 +176,11 @@ def test_a_dependency_may_refuse(client, assert_problem):
     ],
 )
 def test_code_that_fails_or_leaves_is_a_problem_and_one_line_in_the_log(
-    client, assert_problem, caplog, method, path, said
+    client, assert_problem, caplog, method, path, expected
 ):
     with caplog.at_level(logging.INFO, "labthings_fastapi"):
         problem = assert_problem(client.request(method, path), 500)
-    assert said in problem["detail"]
+    assert expected in problem["detail"]
     errors = [record for record in caplog.records if record.levelno >= logging.ERROR]
     assert [record.name for record in errors] == ["labthings_fastapi.things.left"]
     assert client.get("/health").status_code == 200

@@ -94,7 +94,7 @@ def test_all_events_of_a_thing_come_in_one_stream(stage, subscribe):
 
 
 @pytest.mark.parametrize("path", ["/stage/x", "/stage/properties"])
-def test_a_value_that_could_also_be_a_stream_says_so_to_caches(port, path):
+def test_a_value_that_could_also_be_a_stream_has_a_vary_header(port, path):
     status, body, headers = ask(port, path, Accept="application/json")
     assert (status, headers["vary"]) == (200, "Accept")
     assert headers["content-type"] == "application/json"
@@ -142,7 +142,7 @@ def test_a_long_poll_misses_nothing_between_two_requests(stage, subscribe, port)
         assert (status, json.loads(body)) == (200, expected)
 
 
-def test_a_long_poll_that_says_nothing_of_what_it_has_seen_misses_nothing_either(stage, port):
+def test_a_long_poll_without_last_event_id_misses_nothing_either(stage, port):
     path = "/stage/arrived?observe=longpoll"
     ask(port, path, "HEAD")
     for number in range(20):
@@ -159,7 +159,7 @@ def test_what_came_before_a_new_head_is_not_for_the_poll_that_follows(stage, por
     assert json.loads(ask(port, path)[1]) == 2.0
 
 
-def test_programs_on_one_computer_are_told_apart_by_their_names(stage, port):
+def test_programs_on_one_computer_are_distinguished_by_their_user_agent(stage, port):
     path = "/stage/arrived?observe=longpoll"
     for program in ("one", "other"):
         ask(port, path, "HEAD", User_Agent=program)
@@ -262,7 +262,7 @@ def test_a_long_poll_of_all_properties_names_what_changed(stage, subscribe, port
     assert json.loads(body) == {"y": 2.0}
 
 
-def test_a_long_poll_without_news_ends_empty(port, monkeypatch):
+def test_a_long_poll_without_a_new_value_ends_empty(port, monkeypatch):
     monkeypatch.setattr(observing, "POLL_SECONDS", 0.01)
     assert ask(port, "/stage/stuck?observe=longpoll")[:2] == (204, b"")
 
@@ -273,7 +273,7 @@ def test_streams_end_when_the_server_stops(server, subscribe):
     assert stream.response.read() == b""
 
 
-def test_the_description_says_what_can_be_observed(thing_server):
+def test_the_description_marks_observable_properties(thing_server):
     client = thing_server({"stage": Stage}).client
     description = client.get("/stage/").json()
     properties = description["properties"]

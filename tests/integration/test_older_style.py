@@ -93,7 +93,7 @@ def test_injected_things_are_no_input(client):
     assert "input" not in actions["describe"] or not actions["describe"]["input"].get("properties")
 
 
-def test_properties_are_served_like_the_newer_ones(client):
+def test_properties_have_the_resources_of_the_newer_ones(client):
     stage = client.get("/stage/").json()["properties"]
     assert stage["step_time"]["exclusiveMinimum"] == 0
     assert stage["step_time"]["default"] == 0.001
@@ -127,7 +127,7 @@ def test_settings_are_there_again_after_a_restart(client, make_server):
         assert again.get("/camera/colour_gains").json() == [1.5, 2.0]
 
 
-def test_an_endpoint_is_served_and_documented(client):
+def test_an_endpoint_responds_and_is_documented(client):
     answer = client.get("/camera/snapshot.jpg")
     assert (answer.content, answer.headers["content-type"]) == (b"\xff\xd8", "image/jpeg")
     operation = client.get("/openapi.json").json()["paths"]["/camera/snapshot.jpg"]["get"]

@@ -136,7 +136,7 @@ def short_polls(monkeypatch):
 
 
 def findings(port, phases, examples):
-    """Let Schemathesis ask the server, and return what it says where it is not content."""
+    """Let Schemathesis test the server, and return its report of failures."""
     program = [
         *(sys.executable, "-m", "schemathesis.cli", "run"),
         f"http://127.0.0.1:{port}/openapi.json",
@@ -186,7 +186,7 @@ def test_the_demo_bench_answers_as_documented(port, short_polls):
 
 @pytest.mark.parametrize("server", [{"all": Everything}], indirect=True)
 def test_an_answer_that_is_not_as_documented_is_found(server, port, short_polls):
-    """Or the other tests would say nothing."""
+    """Otherwise the other tests would prove nothing."""
     document = server.app.openapi()
     del document["paths"]["/all/number"]["put"]["responses"]["204"]
     document["paths"]["/all/fixed"]["get"]["responses"]["200"]["content"] = {
@@ -194,7 +194,7 @@ def test_an_answer_that_is_not_as_documented_is_found(server, port, short_polls)
     }
     document["paths"] = {path: document["paths"][path] for path in ("/all/number", "/all/fixed")}
     found = findings(port, "fuzzing", 3)
-    # Each heading names an operation; what is said below them may change with the tool's version.
+    # Each heading names an operation; the text below them may change with the tool's version.
     assert "_ PUT /all/number _" in found
     assert "_ GET /all/fixed _" in found
     assert "_ GET /all/number _" not in found

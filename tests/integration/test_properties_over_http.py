@@ -166,7 +166,7 @@ def test_a_value_that_breaks_its_constraint_changes_nothing(client, assert_probl
     assert client.get("/stage/speed").json() == 1.0
 
 
-def test_the_place_of_a_mistake_in_a_model_is_told(client, assert_problem):
+def test_the_error_has_the_place_of_a_mistake_in_a_model(client, assert_problem):
     problem = assert_problem(client.put("/stage/offset", json={"x": "far"}), 422)
     assert problem["errors"][0]["loc"] == ["x"]
 
@@ -252,7 +252,7 @@ def test_a_body_that_is_no_object_is_not_valid(client, assert_problem):
     assert problem["errors"][0]["type"] == "dict_type"
 
 
-def test_an_unknown_property_says_which_there_are(client, assert_problem):
+def test_the_error_for_an_unknown_property_lists_the_known_ones(client, assert_problem):
     values = {"speed": 2, "sped": 2}
     problem = assert_problem(client.put("/stage/properties", json=values), 404)
     assert "'sped'" in problem["detail"]
@@ -283,7 +283,7 @@ def test_more_getters_than_a_lane_has_places_are_read_all_the_same():
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "expected"),
     [
         ("silent", "OSError: no answer from the driver"),
         ("confused", "ValidationError"),
@@ -292,11 +292,11 @@ def test_more_getters_than_a_lane_has_places_are_read_all_the_same():
     ],
 )
 def test_a_getter_that_fails_is_a_problem_and_one_line_in_the_things_log(
-    client, assert_problem, caplog, name, said
+    client, assert_problem, caplog, name, expected
 ):
     with caplog.at_level(logging.INFO, "labthings_fastapi"):
         problem = assert_problem(client.get(f"/faulty/{name}"), 500)
-    assert said in problem["detail"]
+    assert expected in problem["detail"]
     assert f"'{name}'" in problem["detail"] or name in problem["detail"]
     records = [record for record in caplog.records if record.levelno >= logging.ERROR]
     assert [record.name for record in records] == ["labthings_fastapi.things.faulty"]
@@ -312,7 +312,7 @@ def test_a_setter_that_fails_is_a_problem_and_one_line_in_the_things_log(
     assert len([r for r in caplog.records if r.levelno >= logging.ERROR]) == 1
 
 
-def test_reading_all_properties_says_which_one_failed(assert_problem):
+def test_reading_all_properties_names_the_one_that_failed(assert_problem):
     class One(lt.Thing):
         fine: int = lt.property(default=1)
 

@@ -67,7 +67,7 @@ def commands(block: str) -> list[tuple[str, str]]:
 
 
 @pytest.mark.timeout(300)  # pip installs some thirty packages
-def test_a_reader_can_install_run_and_ask_the_stage(checkout: Path, running_server: Any) -> None:
+def test_a_reader_can_install_run_and_use_the_stage(checkout: Path, running_server: Any) -> None:
     shell(printed_block("sh", "pip install"), checkout)
     python = checkout / "lab-env" / "bin" / "python"
     with socket.socket() as unused:

@@ -92,18 +92,18 @@ def test_a_resetter_that_fails_is_a_problem_and_one_log_record(running, assert_p
     assert [record.name for record in errors] == ["labthings_fastapi.things.stage"]
 
 
-def test_other_methods_are_told_what_there_is(running, assert_problem):
+def test_other_methods_get_the_allowed_ones(running, assert_problem):
     answer = running.client.get("/stage/speed/reset")
     assert_problem(answer, 405)
     assert answer.headers["allow"] == "POST"
 
 
-def test_observers_hear_of_it(running):
+def test_observers_are_notified(running):
     from labthings_fastapi.messages.topic import Topic
 
     running.client.put("/stage/speed", json=3)
-    with running.server._broker.subscribe(Topic(thing="stage")) as news:
+    with running.server._broker.subscribe(Topic(thing="stage")) as subscription:
         running.client.post("/stage/speed/reset")
-        assert [(message.affordance, message.payload) for message in news.take()] == [
+        assert [(message.affordance, message.payload) for message in subscription.take()] == [
             ("speed", b"1.0")
         ]

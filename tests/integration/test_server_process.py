@@ -138,14 +138,14 @@ def follow(wire):
     assert "error" not in json.loads(wire.recv(30))
 
 
-def test_sockets_hear_of_all_that_ends_and_are_closed_before_the_server_goes(server):
+def test_sockets_receive_every_end_and_are_closed_before_the_server_ends(server):
     with dial(server.url) as wire:
         follow(wire)
         call("POST", f"{server.url}/lamp/blink")
         server.process.send_signal(signal.SIGTERM)
-        told = [json.loads(message) for message in wire]  # which ends as the closing is proper
+        received = [json.loads(message) for message in wire]  # which ends as the closing is proper
         assert wire.close_code == 1001
-    assert told[-1]["data"]["status"] == "cancelled"
+    assert received[-1]["data"]["status"] == "cancelled"
     assert server.process.wait(60) == 0
 
 

@@ -71,7 +71,7 @@ def nested(depth):
 
 
 @pytest.mark.parametrize(
-    ("frame", "status", "said"),
+    ("frame", "status", "expected"),
     [
         ("", 400, "not JSON"),
         ("{", 400, "not JSON"),
@@ -90,13 +90,13 @@ def nested(depth):
         (b"\x00\xff", 415, "binary"),
     ],
 )
-def test_a_bad_frame_is_answered_and_ends_no_subscription(socket, stage, frame, status, said):
+def test_a_bad_frame_is_answered_and_ends_no_subscription(socket, stage, frame, status, expected):
     socket.ask("observeproperty", name="x")
     socket.wire.send(frame)
     answer = socket.next()
     assert answer["messageType"] == "response"
     assert answer["error"]["status"] == status
-    assert said in answer["error"]["detail"]
+    assert expected in answer["error"]["detail"]
     stage.x = 2.0
     assert socket.next()["value"] == 2.0
 
@@ -265,8 +265,8 @@ def test_a_thing_added_while_a_socket_is_open_is_known_by_its_id(dial, server, p
         id = json.load(answer)["id"]
     assert socket.ask("readproperty", thingID=id, name="x")["value"] == 0
     late.x = 1
-    told = socket.until(lambda message: message.get("kind") == "property")[-1]
-    assert (told["thing"], told["thingID"]) == ("late", id)
+    received = socket.until(lambda message: message.get("kind") == "property")[-1]
+    assert (received["thing"], received["thingID"]) == ("late", id)
 
 
 @pytest.mark.parametrize("member", ["correlationID", "messageID"])
@@ -288,12 +288,12 @@ def test_a_legacy_message_with_too_many_names_is_one_error(dial, stage, distinct
     socket.send(messageType="addPropertyObservation", data=names)
     socket.ask("readproperty", name="x")
     stage.x = 1
-    told = socket.next()
+    received = socket.next()
     if distinct:
-        assert told["messageType"] == "error"
-        assert str(MAX_SUBSCRIPTIONS) in told["data"]["detail"]
+        assert received["messageType"] == "error"
+        assert str(MAX_SUBSCRIPTIONS) in received["data"]["detail"]
     else:
-        assert told["data"] == {"x": 1}
+        assert received["data"] == {"x": 1}
 
 
 def test_a_thing_has_one_path_however_many_slashes_are_written(dial):

@@ -102,7 +102,7 @@ def test_what_a_description_points_to_answers(client, prefix):
     assert client.get(started.json()["links"][0]["href"]).status_code == 200
 
 
-def test_what_leads_nowhere_says_what_there_is(client, prefix, assert_problem):
+def test_the_error_for_an_unknown_path_lists_the_things(client, prefix, assert_problem):
     assert "speed" in assert_problem(client.get(f"{prefix}/stage/sped"), 404)["detail"]
     problem = assert_problem(client.get(f"{prefix}/stagee/"), 404)
     assert f"{prefix}/stage/" in problem["detail"]
@@ -140,7 +140,7 @@ def test_a_path_with_several_routes_names_the_methods_of_all(client, prefix, ass
     assert answer.headers["allow"] == "DELETE, GET, HEAD"
 
 
-def test_behind_a_proxy_what_leads_nowhere_is_explained_by_what_is_near(server, prefix):
+def test_behind_a_proxy_the_error_for_an_unknown_path_names_the_thing(server, prefix):
     with server.test_client(root_path="/proxy") as client:
         problem = client.get(f"/proxy{prefix}/stage/sped").json()
         assert problem["detail"].startswith("Thing 'stage' has nothing at 'sped'.")
@@ -238,7 +238,7 @@ def test_the_openapi_document_is_valid_and_holds_every_affordance(client, prefix
         assert set(paths[f"{base}picture/{{n}}"]) == {"get"}
 
 
-def test_the_openapi_document_is_where_the_index_says_and_where_fastapi_has_it(client, prefix):
+def test_the_openapi_document_is_at_the_url_of_the_index_and_at_that_of_fastapi(client, prefix):
     url = client.get(f"{prefix}/").json()["openapi"]
     assert url == f"http://testserver{prefix}/openapi.json"
     assert client.get(url).json() == client.get("/openapi.json").json()
@@ -255,7 +255,7 @@ def test_every_operation_has_an_id_of_its_own(client):
 
 
 def test_every_error_in_the_document_is_a_problem(client, prefix):
-    """The answer of `/health` is no error: it says in its usual words that it is not ready."""
+    """The response of `/health` is no problem: it has its usual members, and is not ready."""
     document = client.get("/openapi.json").json()
     described = document["components"]["responses"]
 
@@ -273,7 +273,7 @@ def test_every_error_in_the_document_is_a_problem(client, prefix):
     assert [found for found in errors if found[3] != {PROBLEM}] == []
 
 
-def test_openapi_tells_how_to_reset_and_what_each_answer_may_be(client, prefix):
+def test_openapi_documents_reset_and_all_responses(client, prefix):
     document = client.get("/openapi.json").json()
     assert set(document["paths"][f"{prefix}/stage/speed/reset"]) == {"post"}
     assert f"{prefix}/stage/where/reset" not in document["paths"]
@@ -346,7 +346,7 @@ class App:
 
 
 def test_reads_that_block_delay_nothing_that_the_server_answers_by_itself():
-    """60 reads are blocked until the end of the test, so what is answered did not wait for them."""
+    """60 reads are blocked until the end of the test, so the responses did not wait for them."""
     server = lt.ThingServer.from_things({"stuck": Blocking, "fine": Blocking})
     stuck, fine = server.things["stuck"], server.things["fine"]
 
@@ -372,8 +372,8 @@ def test_reads_that_block_delay_nothing_that_the_server_answers_by_itself():
         assert all(headers[b"retry-after"] == b"1" for _, headers, _ in refused)
         assert not stuck.began.acquire(blocking=False)
         stuck.go_on.set()
-        served = [read for read in await asyncio.gather(*reads) if read[0] == 200]
-        assert len(served) == 8 + 32
+        completed = [read for read in await asyncio.gather(*reads) if read[0] == 200]
+        assert len(completed) == 8 + 32
         assert await asyncio.to_thread(run.wait, 30)
 
     asyncio.run(scenario())

@@ -1,4 +1,4 @@
-"""Tokens, passwords, sessions and roles, and what the journal says of who did what."""
+"""Tokens, passwords, sessions and roles, and the actors in the journal."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ class TestRoles:
             assert client.delete(path, headers=victor).status_code == status
         assert client.delete(mine["href"], headers=alice).status_code == 204
 
-    def test_everybody_is_told_who_they_are(self, client, victor):
+    def test_every_client_can_read_its_name_and_role(self, client, victor):
         assert client.get("/session", headers=victor).json() == {
             "name": "victor",
             "role": "viewer",
@@ -245,7 +245,7 @@ class TestSessions:
         assert client.post("/session", headers=alice).status_code == 204
         assert client.get("/session").json()["name"] == "alice"
 
-    def test_who_has_not_said_who_it_is_may_not_send_much(self, client, assert_problem):
+    def test_a_client_without_authentication_may_not_send_much(self, client, assert_problem):
         large = b'{"token": "' + b"x" * 100_000 + b'"}'
         json_chunked = (iter([large]), "application/json")
         for content, kind in ((large, "application/json"), (large, FORM), json_chunked):
@@ -289,11 +289,11 @@ class TestDescriptions:
         assert document["paths"]["/session"]["post"]["security"] == []
         assert "security" not in document["paths"]["/session"]["get"]
 
-    def test_the_thing_itself_says_the_same(self, server):
+    def test_the_thing_itself_has_the_same_security(self, server):
         server.things["stage"].validate_thing_description()
         assert server.things["stage"].thing_description_dict()["security"] == "bearer_sc"
 
-    def test_health_says_it_too(self, client, alice):
+    def test_health_has_the_same_security(self, client, alice):
         found = client.get("/health", headers=alice).json()["security"]
         assert found == {"authentication": ["bearer"], "insecure": False}
 
@@ -353,7 +353,7 @@ class TestJournal:
         assert found["mutation", "stage", "speed"]["status"] == "error"
         assert done_by("nobody") == {}
 
-    def test_what_is_asked_for_without_an_actor_is_runs(self, client, alice):
+    def test_without_an_actor_the_journal_lists_runs(self, client, alice):
         client.put("/stage/speed", json=2, headers=alice)
         client.post("/stage/move", headers={**alice, "Prefer": "wait=30"})
         kinds = {
@@ -405,7 +405,7 @@ class TestJournal:
         assert text not in caplog.text
 
     @pytest.mark.usefixtures("counted_together")
-    def test_who_may_only_read_cannot_fill_it(self, client, victor, alice, dial_as_victor):
+    def test_a_viewer_cannot_fill_the_journal(self, client, victor, alice, dial_as_victor):
         for number in range(100):
             path = f"/stage/{number}{'x' * 10_000}"
             assert client.post(path, headers=victor).status_code == 403
@@ -451,7 +451,7 @@ class TestStart:
             server.serve(host="0.0.0.0", port=0)  # noqa: S104
 
     @pytest.mark.parametrize(
-        ("security", "tls", "said"),
+        ("security", "tls", "expected"),
         [
             ({"insecure": True}, False, "INSECURE"),
             ({"insecure": True}, True, "INSECURE"),
@@ -459,8 +459,8 @@ class TestStart:
             ("auto", True, ""),
         ],
     )
-    def test_what_the_network_could_do_is_said_at_every_start(
-        self, tmp_path, token, caplog, security, tls, said
+    def test_a_server_open_to_the_network_logs_a_warning_at_every_start(
+        self, tmp_path, token, caplog, security, tls, expected
     ):
         if security == "auto":
             token("alice", "operator")
@@ -470,12 +470,12 @@ class TestStart:
         warn_of_exposure(checks, "127.0.0.1", tls=tls)
         assert "INSECURE" not in caplog.text
         warn_of_exposure(checks, "0.0.0.0", tls=tls)  # noqa: S104
-        assert said in caplog.text
-        assert bool(caplog.records) is bool(said)
+        assert expected in caplog.text
+        assert bool(caplog.records) is bool(expected)
 
 
 class TestVisits:
-    """What is open ends with the token that opened it."""
+    """Streams and sockets end with the token that opened them."""
 
     def test_a_stream_ends_when_its_token_is_revoked(self, subscribe, victor, file):
         stream = subscribe("/events", **victor)
@@ -554,7 +554,7 @@ class TestVisits:
             socket.send(READ)
             assert json.loads(socket.recv(timeout=30))["value"] == 1.0
 
-    def test_a_revoked_operator_moves_nothing_although_nobody_watches(
+    def test_a_revoked_operator_moves_nothing_even_before_the_next_check(
         self, server, port, alice, file, monkeypatch
     ):
         monkeypatch.setattr(AuthenticatedConnections, "begin", lambda *_: None)

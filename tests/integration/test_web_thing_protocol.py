@@ -18,8 +18,8 @@ import labthings_fastapi as lt
 GATE = threading.Event()
 
 
-def visitor(request: Request) -> str:
-    return request.headers.get("x-visitor", "nobody")
+def user(request: Request) -> str:
+    return request.headers.get("x-user", "nobody")
 
 
 def refuse() -> int:
@@ -68,12 +68,12 @@ class Stage(lt.Thing):
         yield from range(3)
 
     @lt.action(synchronous=True)
-    def greet(self, who: Annotated[str, Depends(visitor)], times: int) -> str:
-        return " ".join([who] * times)
+    def greet(self, guest: Annotated[str, Depends(user)], times: int) -> str:
+        return " ".join([guest] * times)
 
     @lt.action
-    def greet_later(self, who: Annotated[str, Depends(visitor)]) -> str:
-        return who
+    def greet_later(self, guest: Annotated[str, Depends(user)]) -> str:
+        return guest
 
     @lt.action
     def refused(self, number: int = Depends(refuse)) -> int:
@@ -164,7 +164,7 @@ def test_several_properties_are_written_all_or_nothing(socket, stage):
 
 
 @pytest.mark.parametrize(
-    ("operation", "members", "status", "said"),
+    ("operation", "members", "status", "expected"),
     [
         ("readproperty", {"name": "z"}, 404, "It has: x, y"),
         ("readproperty", {}, 400, "'name'"),
@@ -193,11 +193,11 @@ def test_several_properties_are_written_all_or_nothing(socket, stage):
     ],
 )
 def test_an_error_names_its_cause_and_the_socket_stays_open(
-    socket, operation, members, status, said
+    socket, operation, members, status, expected
 ):
     error = socket.ask(operation, **members)["error"]
     assert error["status"] == status
-    assert said in error["detail"]
+    assert expected in error["detail"]
     assert {"type", "title"} <= set(error)
     assert socket.ask("readproperty", name="x")["value"] == 0.0
 
@@ -238,9 +238,9 @@ def test_all_invocations_of_a_thing_are_listed_by_action_newest_first(socket):
 
 
 def test_dependencies_see_the_headers_of_the_handshake(dial, ended):
-    socket = dial("/stage/ws", additional_headers={"X-Visitor": "Ada"})
-    said = socket.ask("invokeaction", name="greet", input={"times": 2})
-    assert said["output"] == "Ada Ada"
+    socket = dial("/stage/ws", additional_headers={"X-User": "Ada"})
+    response = socket.ask("invokeaction", name="greet", input={"times": 2})
+    assert response["output"] == "Ada Ada"
     later = socket.ask("invokeaction", name="greet_later")
     assert ended(later["actionID"])["output"] == "Ada"
 

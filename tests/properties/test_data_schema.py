@@ -90,7 +90,7 @@ def _parts(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 @given(TYPES)
-def test_every_part_says_what_it_is_in_words_of_the_standard(typed):
+def test_every_part_has_a_type_of_the_standard(typed):
     hint, _ = typed
     for mode in ("validation", "serialization"):
         for part in _parts(ValueSchema(hint, where="t").data_schema(mode)):

@@ -1,6 +1,6 @@
 """Type checkers understand Things: mypy and pyright, over the same samples.
 
-The samples say themselves what must be inferred and what must be refused; see `samples/things.py`.
+The samples state what must be inferred and what must be refused; see `samples/things.py`.
 """
 
 from __future__ import annotations

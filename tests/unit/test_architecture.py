@@ -19,9 +19,9 @@ PACKAGE = ROOT / "src" / "labthings_fastapi"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 MAX_LINES = 500
 
-# Rooms that may know the web framework, and those that stand on a whole server.
-WEB_ROOMS = {"dependencies", "bindings", "ui", "server"}
-OUTSIDE = {"cli", "testing", "demo", "example_things", "contrib"}
+# Packages that may import the web framework, and those that use a whole server.
+WEB_PACKAGES = {"dependencies", "bindings", "server"}
+OUTSIDE = {"testing", "demo", "example_things"}
 WEB_MODULES = {"routes"}
 
 # Spelled in pieces, so that this file passes its own test.
@@ -36,13 +36,13 @@ def module_name(path: Path) -> str:
 
 def needs_no_web(path: Path) -> bool:
     inside = path.relative_to(PACKAGE).with_suffix("")
-    if inside.parts[0] in WEB_ROOMS | OUTSIDE or inside.name in WEB_MODULES:
+    if inside.parts[0] in WEB_PACKAGES | OUTSIDE or inside.name in WEB_MODULES:
         return False
     return inside.as_posix() != "descriptors/injection"
 
 
-def is_declaration(node: ast.stmt, *, front_door: bool) -> bool:
-    """Tell whether a statement of an `__init__.py` only names what is defined elsewhere."""
+def is_declaration(node: ast.stmt, *, root: bool) -> bool:
+    """Return whether a statement of an `__init__.py` only names what is defined elsewhere."""
     match node:
         case ast.Import() | ast.ImportFrom():
             return True
@@ -51,12 +51,12 @@ def is_declaration(node: ast.stmt, *, front_door: bool) -> bool:
         case ast.Assign(targets=[ast.Name(id="__all__")]):
             return True
         case ast.If(test=ast.Name(id="TYPE_CHECKING"), orelse=[]):
-            return all(is_declaration(inner, front_door=front_door) for inner in node.body)
+            return all(is_declaration(inner, root=root) for inner in node.body)
         case ast.FunctionDef(name="__getattr__" | "__dir__"):
-            return front_door
+            return root
         case ast.Assign() | ast.AnnAssign():
-            # The front door may keep the table from which `__getattr__` reads.
-            return front_door
+            # The package's own `__init__.py` may have the table from which `__getattr__` reads.
+            return root
         case _:
             return False
 
@@ -85,19 +85,19 @@ def test_a_module_has_no_more_lines_than_a_reader_can_hold() -> None:
 
 
 def test_init_modules_only_name_what_is_defined_elsewhere() -> None:
-    """Only the front door may also load its rooms lazily (PEP 562)."""
+    """Only the package's own `__init__.py` may also load modules lazily (PEP 562)."""
     offences = [
         f"{path.relative_to(ROOT).as_posix()}:{node.lineno}"
         for path in MODULES
         if path.name == "__init__.py"
         for node in ast.parse(path.read_text("utf-8")).body
-        if not is_declaration(node, front_door=path.parent == PACKAGE)
+        if not is_declaration(node, root=path.parent == PACKAGE)
     ]
     assert not offences, f"code in __init__.py: {offences}"
 
 
 @pytest.mark.parametrize(
-    ("source", "front_door", "allowed"),
+    ("source", "root", "allowed"),
     [
         ('"""Purpose."""\nfrom a import b\n__all__ = ["b"]', False, True),
         ("if TYPE_CHECKING:\n    from a import b", False, True),
@@ -108,14 +108,14 @@ def test_init_modules_only_name_what_is_defined_elsewhere() -> None:
         ("class A: ...", True, False),
     ],
 )
-def test_the_rule_on_init_modules_tells_names_from_code(
-    source: str, front_door: bool, allowed: bool
+def test_the_rule_on_init_modules_distinguishes_names_from_code(
+    source: str, root: bool, allowed: bool
 ) -> None:
     nodes = ast.parse(source).body
-    assert all(is_declaration(node, front_door=front_door) for node in nodes) is allowed
+    assert all(is_declaration(node, root=root) for node in nodes) is allowed
 
 
-def test_ruff_wants_docstrings_wherever_the_front_door_leads() -> None:
+def test_ruff_requires_docstrings_for_the_documented_api() -> None:
     """The names that `import labthings_fastapi as lt` offers are the documented API."""
     config = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
     [documented] = [
@@ -162,6 +162,18 @@ def test_the_table_of_contributing_lists_the_packages() -> None:
     assert sorted(rows) == sorted(present)
 
 
+def test_the_picture_shows_the_layers_of_the_import_contract() -> None:
+    """Each layer of pyproject.toml is a row of docs/architecture.svg, in the same order."""
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]
+    layers = next(each["layers"] for each in contracts["contracts"] if each["id"] == "layers")
+    picture = (ROOT / "docs" / "architecture.svg").read_text("utf-8")
+    rows = [
+        re.findall(r'text-anchor="middle">(\w+)<', row)
+        for row in picture.split('<rect class="layer"')[1:]
+    ]
+    assert rows == [layer.split(" : ") for layer in layers]
+
+
 def test_folders_with_modules_are_packages() -> None:
     """Without `__init__.py` import-linter would not see the modules inside."""
     missing = {
@@ -193,7 +205,7 @@ def test_what_is_not_web_code_imports_without_a_web_framework() -> None:
 
 
 def test_tracked_files_name_no_registry_and_no_place_on_one_machine() -> None:
-    """Whoever installs the package chooses where it comes from and where it lives."""
+    """A user chooses the package index and the folder of an installation."""
     offences = [
         f"{path.relative_to(ROOT).as_posix()}:{number}: {line.strip()[:80]}"
         for path in tracked_text_files()

@@ -79,7 +79,7 @@ def test_a_forgotten_default_is_named():
             speed: int = lt.property(unit="mm")
 
 
-def test_an_unknown_option_says_which_there_are():
+def test_the_error_for_an_unknown_option_lists_the_known_ones():
     with pytest.raises(AffordanceDefinitionError, match=r"'units'.*max_length"):
         lt.property(default=1, units="mm")
 

@@ -1,4 +1,4 @@
-"""Errors as problem details: one table, and nothing that an error says can break it."""
+"""Errors as problem details: one table, and no message of an error can break it."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_an_error_has_one_status_and_type(error: BaseException, status: int, slu
     assert status_of(error) == status
 
 
-def test_a_subclass_stands_where_its_base_stands() -> None:
+def test_a_subclass_has_the_row_of_its_base() -> None:
     class MyError(errors.InvocationError):
         pass
 
@@ -71,7 +71,7 @@ def test_a_setting_that_finds_no_space_is_507() -> None:
     assert status_of(error) == 500
 
 
-def test_our_own_errors_say_the_sentence_and_strange_ones_also_their_class() -> None:
+def test_our_own_errors_have_a_message_and_others_also_their_class() -> None:
     assert problem_from(errors.InvocationError("Stage: jammed")).detail == "Stage: jammed"
     assert problem_from(ValueError("jammed")).detail == "ValueError: jammed"
 
@@ -95,7 +95,7 @@ def test_well_formed_leaves_good_text_alone() -> None:
     assert well_formed("\udfff") == "\\udfff"
 
 
-def test_only_503_says_when_to_come_back() -> None:
+def test_only_503_has_retry_after() -> None:
     assert problem_from(errors.TooBusyError("x")).headers == {"Retry-After": "1"}
     assert problem_from(errors.NoOutputError(ID, "error")).headers == {}
     assert message_problem("x", "X", 503, "x").headers == {"Retry-After": "1"}
@@ -111,7 +111,7 @@ def test_members_without_a_value_are_left_out() -> None:
     }
 
 
-def test_extra_members_and_instance_are_told() -> None:
+def test_extra_members_and_instance_are_included() -> None:
     problem = problem_from(ValueError("x"), instance="/a", exception="ValueError")
     assert problem.members()["instance"] == "/a"
     assert problem.members()["exception"] == "ValueError"
@@ -155,7 +155,7 @@ def test_validation_that_names_nothing_still_has_a_sentence() -> None:
     assert validation_problem([], "The input is not valid").detail.endswith("invalid")
 
 
-def test_a_problem_may_stand_for_no_exception() -> None:
+def test_a_problem_needs_no_exception() -> None:
     problem = message_problem("interrupted", "Interrupted", 500, "The server stopped.", run="x")
     assert problem.members()["type"] == TYPE_PREFIX + "interrupted"
     assert problem.members()["run"] == "x"

@@ -1,4 +1,4 @@
-"""The Thing of the README runs as printed, and responds as the README says."""
+"""The Thing of the README runs as printed, and responds as described."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ def test_on_an_instance_properties_are_bound():
     assert speed.value_type is float
 
 
-def test_an_unknown_name_says_what_there_is():
+def test_the_error_for_an_unknown_name_lists_the_known_ones():
     with pytest.raises(AffordanceNotFoundError, match=r"'Stage'.*'sped'.*speed"):
         Stage().properties["sped"]
     with pytest.raises(KeyError):
@@ -81,7 +81,7 @@ def test_an_unknown_name_says_what_there_is():
 
 
 @pytest.mark.parametrize("name", ["properties", "actions", "events", "ws"])
-def test_what_the_server_serves_below_a_thing_is_no_name_of_an_affordance(name):
+def test_paths_of_the_server_below_a_thing_are_no_names_of_affordances(name):
     def getter(self) -> int:
         return 1
 
@@ -140,7 +140,7 @@ def test_values_from_python_are_checked_unless_the_class_does_not_want_it():
         assert client.put("/trusting/speed", json="fast").status_code == 422
 
 
-def test_an_unknown_class_setting_says_what_there_is():
+def test_the_error_for_an_unknown_class_setting_lists_the_known_ones():
     with pytest.raises(AffordanceDefinitionError, match=r"'validate'.*validate_properties_on_set"):
         type("Wrong", (lt.Thing,), {"_class_settings": {"validate": True}})
 

@@ -46,7 +46,9 @@ def failed_ending(error: BaseException) -> Ending:
         problem = problem_from(error, exception=type(error).__name__)
         release_tracebacks(error)
     except BaseException:  # noqa: BLE001 - a hostile exception may defend each of its attributes
-        problem = message_problem("failure", "The code of the Thing failed", 500, "It said no more")
+        problem = message_problem(
+            "failure", "The code of the Thing failed", 500, "The exception cannot be read."
+        )
     return Ending(InvocationStatus.ERROR, problem=problem.members(), exception=error)
 
 

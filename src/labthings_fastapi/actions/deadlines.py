@@ -61,7 +61,7 @@ class Deadlines:
             try:
                 callback()
             except Exception:
-                LOGGER.exception("Housekeeping failed; it goes on with the next deadline.")
+                LOGGER.exception("A scheduled task failed; the next ones are not affected.")
             del callback
 
     def _next(self) -> Callable[[], None] | None:

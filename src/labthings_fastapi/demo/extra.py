@@ -13,7 +13,7 @@ def demo_extra() -> Iterator[None]:
         yield
     except ImportError as error:
         raise ImportError(
-            f"The demo bench needs {error.name}. "
-            'Install it with: pip install "labthings-fastapi[demo]"',
+            f"The demo bench needs {error.name}. Install the extra 'demo' "
+            "(in the checkout: pip install '.[demo]').",
             name=error.name,
         ) from error

@@ -31,7 +31,7 @@ MISSING: Any = _Missing()
 class DataProperty(BaseProperty[V]):
     """A typed attribute that clients can read, write and observe.
 
-    Setting it checks the value, stores it and tells observers, in one order for all threads.
+    Setting it checks the value, stores it and publishes it, in one order for all threads.
     Reading it takes no lock.
     """
 
@@ -60,11 +60,7 @@ class DataProperty(BaseProperty[V]):
         try:
             self.make_default()
         except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            raise AffordanceDefinitionError(
-                f"{self.where}: the default {first['input']!r} breaks the property's own type or "
-                f"constraints: {first['msg']}."
-            ) from error
+            raise self.invalid_default(error, error.errors()[0]["input"]) from error
         except AffordanceDefinitionError:
             raise
         except Exception as error:
@@ -79,12 +75,12 @@ class DataProperty(BaseProperty[V]):
 
     @property
     def is_observable(self) -> bool:
-        """Data properties are observable unless they say otherwise."""
+        """True unless the property was declared with `observable=False`."""
         return self.observable is not False
 
     @property
     def has_default(self) -> bool:
-        """Always: a data property starts with it."""
+        """Always true: a data property starts with its default."""
         return True
 
     @property
@@ -93,7 +89,7 @@ class DataProperty(BaseProperty[V]):
         return self.make_default()
 
     def make_default(self) -> V:
-        """Return a fresh default of the property's own type, shared with nobody."""
+        """Return a fresh default of the property's own type, which no other code has."""
         if self._factory is not None:
             return self.schema.validate(self._factory())
         if self.schema.immutable:
@@ -107,7 +103,7 @@ class DataProperty(BaseProperty[V]):
 
     @property
     def is_resettable(self) -> bool:
-        """Whether clients can ask for the default back: whenever they can write."""
+        """Whether clients can reset it: if they can write it."""
         return not self.readonly
 
     def reset(self, thing: Any) -> None:

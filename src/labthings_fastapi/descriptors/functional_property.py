@@ -50,18 +50,18 @@ class FunctionalProperty(BaseProperty[V], Generic[OwnerT, V]):
         return found
 
     def resetter(self, func: Callable[[OwnerT], None]) -> Self:
-        """Say how the property goes back to its default; a decorator like `setter`."""
+        """Declare how the property is reset to its default; a decorator like `setter`."""
         self._resetter = func
         found: Self = self._in_place_of(func)
         return found
 
     def _in_place_of(self, func: Any) -> Any:
-        """Return what the name of a decorated method stands for: still the property, if its own."""
-        # Type checkers are told `Self` in both cases, so that the property keeps its type.
+        """Return the property if the method has its name; otherwise the method."""
+        # Type checkers see `Self` in both cases, so that the property keeps its type.
         return self if func.__name__ == self.getter.__name__ else func
 
     def check(self, namespace: Mapping[str, Any]) -> None:
-        """Refuse a getter that does not say what it returns."""
+        """Refuse a getter without a return type hint, and other mistakes of the declaration."""
         super().check(namespace)
         if "return" not in getattr(self.getter, "__annotations__", {}):
             raise AffordanceDefinitionError(
@@ -73,8 +73,8 @@ class FunctionalProperty(BaseProperty[V], Generic[OwnerT, V]):
         interval = self.poll_interval
         if interval is not None and not 0 < interval < math.inf:
             raise AffordanceDefinitionError(
-                f"{self.where}: observable={self.observable!r} is no interval to look at the value "
-                "in. Use a positive number of seconds, True or False."
+                f"{self.where}: observable={self.observable!r} is not valid. Use a positive "
+                "number of seconds between two readings, True or False."
             )
         if self.has_default:
             self._check_default()
@@ -83,15 +83,11 @@ class FunctionalProperty(BaseProperty[V], Generic[OwnerT, V]):
         try:
             self.schema.validate(self.default)
         except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            raise AffordanceDefinitionError(
-                f"{self.where}: the default {self.default!r} breaks the property's own type or "
-                f"constraints: {first['msg']}."
-            ) from error
+            raise self.invalid_default(error, self.default) from error
 
     @property
     def readonly(self) -> bool:
-        """Whether clients may not write it: it says so, or it has no setter."""
+        """Whether clients may not write it: it is declared so, or it has no setter."""
         return self._readonly or self._setter is None
 
     @readonly.setter
@@ -100,7 +96,7 @@ class FunctionalProperty(BaseProperty[V], Generic[OwnerT, V]):
 
     @property
     def constraints(self) -> Mapping[str, Any]:
-        """What values must obey beside their type; may be assigned in the body of the class."""
+        """Constraints of the values beside their type; the body of the class may assign them."""
         return self._constraints
 
     @constraints.setter
@@ -143,25 +139,25 @@ class FunctionalProperty(BaseProperty[V], Generic[OwnerT, V]):
         return self.getter(thing)
 
     def set_valid(self, thing: Any, value: V) -> None:
-        """Call the setter with a value that has been checked, then tell observers."""
+        """Call the setter with a value that has been checked, then publish it."""
         setter = self._setter
         if setter is None:
             raise self.read_only_error(thing)
         self.change(thing, lambda: setter(thing, value))
 
     def change(self, thing: Any, make_change: Callable[[], None]) -> None:
-        """Call the code that changes the value, then tell observers."""
+        """Call the code that changes the value, then publish the value."""
         make_change()
         self.publish_if_observed(thing)
 
     def publish_if_observed(self, thing: Any) -> None:
-        """Read the value back and tell observers, if the property may be observed."""
+        """Read the value and publish it, if the property is observable."""
         if self.is_observable:
             self.publish_reading(thing)
 
     @property
     def poll_interval(self) -> float | None:
-        """Seconds between two looks of the server at the value; None: nobody looks."""
+        """Seconds between two readings by the server; None: the server does not read it."""
         if isinstance(self.observable, bool) or self.observable is None:
             return None
         return float(self.observable)

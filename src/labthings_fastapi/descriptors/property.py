@@ -9,7 +9,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 from pydantic import ValidationError
 
 from labthings_fastapi.actions.logs import thing_log
-from labthings_fastapi.exceptions import ReadOnlyPropertyError, UnserialisableValueError
+from labthings_fastapi.exceptions import (
+    AffordanceDefinitionError,
+    ReadOnlyPropertyError,
+    UnserialisableValueError,
+)
 from labthings_fastapi.messages.message import Message
 from labthings_fastapi.schemas.values import ValueSchema
 
@@ -154,6 +158,16 @@ class BaseProperty(BaseDescriptor, Generic[V]):
     def set_valid(self, thing: Any, value: V) -> None:
         """Set a validated value, and publish it to observers."""
         raise NotImplementedError
+
+    def invalid_default(
+        self, error: ValidationError, value: Any, name: str = "default"
+    ) -> AffordanceDefinitionError:
+        """Return the error for a default that the type or a constraint does not allow."""
+        reason = error.errors(include_url=False)[0]["msg"]
+        return AffordanceDefinitionError(
+            f"{self.where}: the {name} {value!r} breaks the property's own type or constraints: "
+            f"{reason}."
+        )
 
     def read_only_error(self, thing: Any) -> ReadOnlyPropertyError:
         """Return the error for a write that is not allowed."""

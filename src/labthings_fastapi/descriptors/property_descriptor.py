@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from labthings_fastapi.exceptions import AffordanceDefinitionError
-
 from .base import function_doc
 from .property import BaseProperty
 from .property_messages import OrderedStore
@@ -62,11 +60,7 @@ class PropertyDescriptor(BaseProperty[Any]):
             if self.has_default:
                 self.make_default()
         except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            raise AffordanceDefinitionError(
-                f"{self.where}: the initial value {self.initial_value!r} breaks the property's own "
-                f"type: {first['msg']}."
-            ) from error
+            raise self.invalid_default(error, self.initial_value, "initial value") from error
 
     @property
     def value_type(self) -> Any:
@@ -129,7 +123,7 @@ class PropertyDescriptor(BaseProperty[Any]):
         return thing.__dict__[self.name]
 
     def set_valid(self, thing: Any, value: Any) -> None:
-        """Set a value that has been checked, and tell observers if they may know."""
+        """Set a value that has been checked, and publish it if the property is observable."""
         if self._setter is not None:
             self._setter(thing, value)
             if self.is_observable:

@@ -117,7 +117,7 @@ class Journal(ABC):
 
 
 def closed_error(loss: str) -> ServerNotRunningError:
-    """Return the error of a closed journal; `loss` says what was not recorded."""
+    """Return the error of a closed journal; `loss` names what was not recorded."""
     return ServerNotRunningError(f"The journal is closed: {loss}.")
 
 

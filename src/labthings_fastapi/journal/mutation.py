@@ -11,7 +11,7 @@ from labthings_fastapi.messages.message import InvocationStatus
 from .record import SortKey, require_zone
 
 FIRST_ERROR_STATUS = 400
-"""HTTP statuses from here on say that the request was refused or failed."""
+"""From this HTTP status on, the request was refused or failed."""
 
 
 @dataclass(frozen=True, slots=True)

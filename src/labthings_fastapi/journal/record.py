@@ -54,7 +54,7 @@ class InvocationRecord(NamedTuple):
     action_path: str = ""
     """The path of the action's URL, with the server's prefix."""
     phase: str = "finished"
-    """More than the status says: queued, starting, running, cancelling, finished."""
+    """More detailed than the status: queued, starting, running, cancelling, finished."""
     log_dropped: int = 0
     cancel_requested: bool = False
     overdue: bool = False

@@ -69,7 +69,7 @@ class Broker:
         boot_id = uuid4().hex[:12] if boot_id is None else boot_id
         if not _BOOT_ID.fullmatch(boot_id):
             raise ValueError(
-                f"boot_id is {boot_id!r}, which has no place in an event's id: "
+                f"boot_id is {boot_id!r}, which cannot be part of an event's id: "
                 "use letters, digits, dots, dashes and underscores."
             )
         self.boot_id = boot_id

@@ -1,7 +1,7 @@
 """Unions in data schemas: branches that share a value are merged.
 
 A value is valid against `oneOf` if it fits exactly one branch, so `1` must not fit an integer and a
-number. Branches that cannot be told apart become the narrowest schema that includes all of them.
+number. Branches that cannot be distinguished become the narrowest schema that includes all of them.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def _out_of_bounds(one: Schema, two: Schema) -> bool:
 
 
 def _different_objects(one: Schema, two: Schema) -> bool:
-    """Return whether a required member tells the objects apart."""
+    """Return whether a required member distinguishes the objects."""
     properties, other_properties = one.get("properties", {}), two.get("properties", {})
     required, other_required = set(one.get("required", ())), set(two.get("required", ()))
     return (

@@ -1,4 +1,4 @@
-"""What a docstring says: a title, a description, and what each parameter means; pure."""
+"""Title, description and parameter descriptions in a docstring; pure."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 SESSION_SECONDS: Final = 12 * 60 * 60
 MOST_SESSIONS: Final = 2_000
 MOST_PER_CREDENTIAL: Final = 100
-"""So that one actor who begins many sessions does not end those of others."""
+"""A limit, so that many sessions of one actor do not end the sessions of others."""
 
 
 class Sessions:

@@ -245,8 +245,8 @@ class ThingServerConfig(BaseModel):
     def _check_can_announce(cls, choice: bool | None) -> bool | None:
         if choice and not can_announce():
             raise ValueError(
-                "to announce the Things by mDNS, the library zeroconf must be installed: "
-                "`pip install 'labthings-fastapi[discovery]'`"
+                "to announce the Things by mDNS, the library zeroconf must be installed. Install "
+                "the extra 'discovery' (in the checkout: pip install '.[discovery]')"
             )
         return choice
 

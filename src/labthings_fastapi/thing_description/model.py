@@ -21,7 +21,7 @@ class Vocabulary(BaseModel):
         serialize_by_alias=True,
         populate_by_name=True,
         protected_namespaces=(),
-        # The cost of building is paid by those who use the model, not at import.
+        # The model is built when it is first used, not at import.
         defer_build=True,
     )
 

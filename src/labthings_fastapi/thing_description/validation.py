@@ -80,10 +80,10 @@ def _violations(td: Any) -> list[tuple[str, str]]:
 
 
 def _narrowed(error: ValidationError) -> ValidationError:
-    """Follow a union to what is wrong in the alternative that the document probably means."""
+    """Return the error in that alternative of a union which the document probably means."""
     from jsonschema.exceptions import best_match
 
-    # All security schemes have the same shape: only the member `scheme` says which one is meant.
+    # All security schemes have the same shape: only the member `scheme` distinguishes them.
     if "securityDefinitions" in error.absolute_path and error.context:
         alternatives: dict[Any, list[ValidationError]] = {}
         for part in error.context:

@@ -88,7 +88,7 @@ class ThingServerInterface:
     """What one Thing can use of its server; every member is safe from any thread."""
 
     def __init__(self, services: ServerServices, name: str, path: str | None = None) -> None:
-        """Make the interface of the Thing called `name`, which is served at `path`."""
+        """Make the interface of the Thing called `name`, with the URL path `path`."""
         self._services = services
         self.name = name
         self.path = path if path is not None else thing_path(name)

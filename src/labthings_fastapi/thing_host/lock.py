@@ -108,5 +108,5 @@ def _caller() -> Any:
         task = asyncio.current_task()
     except RuntimeError:
         task = None
-    # All tasks of a loop share one thread, so the id of the thread would not tell them apart.
+    # All tasks of a loop share one thread, so the id of the thread does not distinguish them.
     return threading.get_ident() if task is None else task

@@ -1,4 +1,4 @@
-"""Callbacks of Python code: run in worker threads, in order, one at a time each."""
+"""Callbacks of Python code: run in worker threads, in order, each one call at a time."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ if TYPE_CHECKING:
 
 LOGGER = own_logger("observers")
 RETRY_SECONDS = 1.0
-"""Between two tries to find a thread for a callback."""
+"""The pause before a callback that got no thread is tried again."""
 
 
 @cache
 def _workers() -> Workers:
-    """Return the threads for callbacks: user code alone waits for them."""
+    """Return the threads for callbacks; nothing but user code waits for them."""
     return Workers("labthings-callback")
 
 
 class Observation:
-    """One callback and what it is told; `close()` ends it. Safe from any thread.
+    """Calls one callback with the messages of a topic until `close()`. Safe from any thread.
 
-    A slow callback delays nobody else. Of a property it then gets the latest value; events wait for
-    it, and are dropped, loudly, only when ten thousand do.
+    A slow callback delays no other. It then gets only the latest value of a property. Events wait
+    for it; when ten thousand wait, they are dropped and an error is logged.
     """
 
     def __init__(self, broker: Broker, topic: Topic, callback: Callable[[Any], Any]) -> None:
@@ -44,20 +44,21 @@ class Observation:
         # Guards the two below; never held while other code is called. Re-entrant, because the
         # garbage collector may run a finaliser that publishes while this thread holds it.
         self._lock = threading.RLock()
-        self._busy = True  # a worker is in `run`, or on its way there; or nothing is in place yet
+        # True while `run` is in a worker or submitted to one, and until this object is ready.
+        self._busy = True
         self._again = False
         self._closed = False
         self._broker, self._topic = broker, topic
         self._subscription = self._subscribe()
         if self._is_wanted_again():
-            self._hand_over()  # something came at once
+            self._hand_over()  # a message was published since `_subscribe`
 
     def _subscribe(self) -> Subscription:
-        # While busy: the broker may wake us before it returns, from this very thread.
+        # `_busy` is set, because the broker may call `_wake` from this thread before it returns.
         return self._broker.subscribe(self._topic, wake=self._wake)
 
     def _is_wanted_again(self) -> bool:
-        """Be busy no longer, unless something has come since we were."""
+        """Clear `_busy`, unless a message was published while it was set."""
         with self._lock:
             self._busy, self._again = self._again, False
             return self._busy
@@ -77,11 +78,11 @@ class Observation:
             with self._lock:
                 self._busy = False
             LOGGER.error("The callback %r waits for a thread: %s", self._callback, error)
-            # Messages that come behind those which wait wake nobody.
+            # Later messages do not call `_wake` while messages wait in the subscription.
             deadlines().add(time.monotonic() + RETRY_SECONDS, self._wake)
 
     def run(self) -> None:
-        """Hand on what has come; for the workers."""
+        """Call the callback with all messages that wait; a worker calls this."""
         while True:
             for message in self._subscription.take():
                 if self._closed:
@@ -89,27 +90,27 @@ class Observation:
                 if message.kind == "gap":
                     self._missed(message)
                 else:
-                    self._tell(message.value)
+                    self._call(message.value)
             if not self._is_wanted_again():
                 return
 
     def _missed(self, gap: Message) -> None:
-        """Say that the callback is too slow for its events, and go on with the next ones."""
+        """Log that the callback is too slow for its events, and continue with the next ones."""
         LOGGER.error(
-            "The callback %r is too slow: what waited for it was dropped: %s",
+            "The callback %r is too slow; events that waited for it were dropped: %s",
             self._callback,
             gap.payload.decode(),
         )
         if self._subscription.closed:
             self._subscription = self._subscribe()
-            if self._closed:  # by somebody who may have closed the one before
+            if self._closed:  # `close` may have closed only the previous subscription
                 self._subscription.close()
 
-    def _tell(self, value: Any) -> None:
+    def _call(self, value: Any) -> None:
         try:
             self._callback(value)
         except BaseException as error:
-            LOGGER.error(  # the sender must not hear of it
+            LOGGER.error(  # the publisher must not get this error
                 "The callback %r failed: %s",
                 self._callback,
                 describe_exception(error),
@@ -117,6 +118,6 @@ class Observation:
             )
 
     def close(self) -> None:
-        """Call no more; a call in progress ends by itself."""
-        self._closed = True  # first, for who subscribes again just now
+        """End the calls; one in progress is completed."""
+        self._closed = True  # first: `_missed` may be subscribing again
         self._subscription.close()

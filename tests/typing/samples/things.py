@@ -1,6 +1,6 @@
 """How Things look to type checkers.
 
-`assert_type` says what a checker must infer; a comment that ignores an error says that there must
+`assert_type` has what a checker must infer; a comment that ignores an error means that there must
 be one, because both checkers report comments that are not needed.
 """
 

@@ -54,7 +54,7 @@ def test_a_failure_is_logged_and_the_next_deadline_kept(caplog: pytest.LogCaptur
     deadlines.add(now + 0.001, broken)
     deadlines.add(now + 0.002, done.set)
     assert done.wait(30)
-    assert "Housekeeping failed" in caplog.text
+    assert "A scheduled task failed" in caplog.text
 
 
 def test_with_nothing_due_there_is_no_thread() -> None:

@@ -27,7 +27,7 @@ def host():
 
 
 def test_the_first_reading_of_the_load_is_meaningful_in_every_thread(host):
-    """While a core is busy, no thread reads zero, not even the first time that it asks."""
+    """While a core is busy, no thread reads zero, not even at its first reading."""
     with ThreadPoolExecutor() as pool:
         pool.submit(burn, 1)
         loads = [pool.submit(lambda: host.cpu_load) for _ in range(3)]
@@ -56,6 +56,6 @@ def test_the_computer_was_started_before_this_program(host):
     assert host.uptime > age
 
 
-def test_the_clock_tells_the_time_in_utc(host):
+def test_the_clock_is_in_utc(host):
     before = datetime.now(UTC)
     assert before <= host.clock <= datetime.now(UTC)

@@ -17,7 +17,7 @@ SIZE = (160, 120)
 
 
 def look(x=0.0, y=0.0, z=None, size=SIZE):
-    """What is seen, without noise and in focus unless a z is given."""
+    """The scene, without noise and in focus unless a z is given."""
     z = optics.focal_height(x, y) if z is None else z
     return np.asarray(optics.view(slide(), (x, y, z), size), dtype=float)
 

@@ -36,7 +36,7 @@ def test_each_tile_can_be_focused(bench):
     assert bench["stage"].position.z == pytest.approx(focal_height(tile.x, tile.y), abs=1)
 
 
-def test_without_an_autofocus_a_scan_works_and_a_focused_one_says_why_not(tmp_path):
+def test_without_an_autofocus_a_scan_works_and_a_focused_one_fails_with_the_reason(tmp_path):
     things = {"stage": Stage, "camera": Camera, "scan": TileScan}
     server = lt.ThingServer.from_things(things, settings_folder=str(tmp_path))
     scanner = server.things["scan"]

@@ -16,7 +16,7 @@ def pixels():
     return np.asarray(slide())
 
 
-def test_the_slide_has_the_size_that_it_says(pixels):
+def test_the_slide_has_its_documented_size(pixels):
     side = SLIDE_SIZE / PIXEL_SIZE
     assert pixels.shape == (side, side, 3)
 

@@ -43,7 +43,7 @@ class Stage(Thing):
         cancel: CancelHook,
         logger: InvocationLogger,
     ) -> list[str]:
-        """Log from a thread that knows no run."""
+        """Log from a thread that belongs to no run."""
         worker = threading.Thread(target=logger.info, args=("moved %d", steps))
         worker.start()
         worker.join()
@@ -66,7 +66,7 @@ def test_ids_are_fresh() -> None:
     assert invocation_id() != invocation_id()
 
 
-def test_a_hook_and_a_logger_know_their_run() -> None:
+def test_a_hook_and_a_logger_belong_to_their_run() -> None:
     id = uuid.uuid4()
     hook = invocation_cancel_hook(id)
     assert isinstance(hook, CancelEvent)

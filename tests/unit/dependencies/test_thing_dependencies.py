@@ -1,4 +1,4 @@
-"""Other Things, and what they say of themselves, are injected into actions."""
+"""Other Things and their metadata are injected into actions."""
 
 from __future__ import annotations
 
@@ -167,7 +167,7 @@ def test_a_direct_client_has_the_names_and_words_of_the_thing():
     assert cls.first.__doc__ == "Say what came."
 
 
-def test_an_app_without_a_server_says_so():
+def test_an_app_without_a_server_is_a_clear_error():
     app = FastAPI()
 
     @app.get("/")

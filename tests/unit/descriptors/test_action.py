@@ -151,7 +151,7 @@ def test_the_invocation_model_is_typed():
     assert fields["input"].annotation is Stage.move.input_model
 
 
-def test_a_group_without_a_policy_says_which_there_are():
+def test_the_error_for_a_group_without_a_policy_lists_the_policies():
     with pytest.raises(AffordanceDefinitionError, match=r"group='axes'.*queue.*reject.*replace"):
         lt.action(group="axes")(lambda self: None)
     assert lt.action(group="axes", concurrency="queue")(lambda self: None).group == "axes"

@@ -66,7 +66,7 @@ def test_a_part_of_a_hint_may_be_a_string():
     assert (thing.values, thing.perhaps) == ([1], 2.0)
 
 
-def test_a_hint_may_name_what_stands_around_a_local_class():
+def test_a_hint_may_name_variables_around_a_local_class():
     from pydantic import BaseModel
 
     class Local(BaseModel):
@@ -85,6 +85,6 @@ def test_a_hint_that_leads_nowhere_is_named():
             value: Nowhere = lt.property(default=1)  # noqa: F821
 
 
-def test_a_descriptor_outside_of_a_class_says_what_to_do():
+def test_the_error_for_a_descriptor_outside_of_a_class_has_the_remedy():
     with pytest.raises(AffordanceDefinitionError, match="in the body of a class"):
         _ = lt.property(default=1).name

@@ -102,7 +102,7 @@ def test_the_last_published_value_is_the_one_that_is_there():
 
 
 class Counting(lt.Thing):
-    """Counts what is left, in both styles."""
+    """Counts down, in both styles."""
 
     left: int = lt.property(default=0)
     older = PropertyDescriptor(int, 0, observable=True)
@@ -158,7 +158,7 @@ def test_a_finaliser_may_set_the_property_at_any_moment(with_a_finaliser_at_each
 
 @pytest.mark.parametrize("name", ["left", "older"])
 def test_a_subscriber_that_is_woken_may_set_what_another_thread_sets(name):
-    """Nobody is woken under a lock, so two properties cannot wait for each other."""
+    """Subscribers are woken without a lock, so two properties cannot wait for each other."""
     thing, others = Counting(), []
 
     def wake():
@@ -184,7 +184,7 @@ def define(**options):
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "expected"),
     [
         ({}, "neither"),
         ({"default": 1, "default_factory": float}, "both"),
@@ -196,8 +196,8 @@ def define(**options):
         ({"default": 1, "greater": 3}, "greater"),
     ],
 )
-def test_a_mistake_in_a_declaration_is_found_when_the_class_is_made(options, said):
-    with pytest.raises(AffordanceDefinitionError, match=said) as caught:
+def test_a_mistake_in_a_declaration_is_found_when_the_class_is_made(options, expected):
+    with pytest.raises(AffordanceDefinitionError, match=expected) as caught:
         define(**options)
     if "greater" not in options:
         assert "Wrong.speed" in str(caught.value)

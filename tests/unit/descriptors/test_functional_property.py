@@ -81,7 +81,7 @@ def test_constraints_assigned_in_the_class_are_kept():
 
 
 @pytest.mark.parametrize(("name", "readonly"), [("x", False), ("z", True), ("w", True)])
-def test_clients_may_write_what_has_a_setter_and_does_not_say_otherwise(name, readonly):
+def test_clients_may_write_a_property_with_a_setter_unless_it_is_readonly(name, readonly):
     assert Stage.properties[name].readonly is readonly
 
 
@@ -115,7 +115,7 @@ def test_any_can_be_published_by_hand():
     assert [message.payload for message in subscription.take()] == [b"4"]
 
 
-def test_a_getter_must_say_what_it_returns():
+def test_a_getter_must_have_a_return_hint():
     with pytest.raises(AffordanceDefinitionError, match=r"Wrong\.x.*return type hint"):
 
         class Wrong(lt.Thing):
@@ -175,7 +175,7 @@ class Shared(lt.Thing):
 
 
 @pytest.mark.parametrize("name", ["now", "older"])
-def test_a_value_that_was_read_before_another_was_set_is_not_told_after_it(name):
+def test_a_value_that_was_read_before_another_was_set_is_not_published_after_it(name):
     shared = Shared()
     subscription = shared._thing_server_interface.broker.subscribe(Topic())
     shared.held_up = threading.Thread(target=setattr, args=(shared, name, 1))

@@ -46,7 +46,7 @@ def test_a_getter_and_a_setter_take_the_place_of_the_value():
     assert Old.fixed.readonly is True
 
 
-def test_it_is_served_like_any_other():
+def test_clients_use_it_like_any_other():
     with lt.ThingServer.from_things({"old": Old}).test_client() as client:
         assert client.get("/old/properties").json() == {"count": 1, "fixed": [1], "computed": 2}
         assert client.put("/old/count", json=3).status_code == 204

@@ -103,7 +103,7 @@ def test_values_that_many_threads_set_are_published_in_the_order_in_which_they_w
     stored, published = [], []
 
     class Recording(dict):
-        """Stands for the attributes of the Thing: notes what is stored, in its order."""
+        """In place of the attributes of the Thing: records stored values in their order."""
 
         def __setitem__(self, name, value):
             super().__setitem__(name, value)

@@ -229,6 +229,6 @@ def test_any_json_value_comes_back_as_it_was(value, tmp_path_factory):
 
 
 @pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan])
-def test_numbers_that_json_does_not_know_come_back(value, tmp_path: Path):
+def test_numbers_that_json_does_not_have_are_restored(value, tmp_path: Path):
     laser(tmp_path).level = value
     assert repr(laser(tmp_path).level) == repr(value)

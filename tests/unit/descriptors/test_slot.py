@@ -22,7 +22,7 @@ class Later(lt.Thing):
     """Defined after the slot that it fits."""
 
 
-def test_an_unfilled_slot_says_when_it_is_filled():
+def test_the_error_of_an_unfilled_slot_explains_when_it_is_filled():
     with pytest.raises(ThingNotConnectedError, match=r"Camera\.stage: .*not connected yet"):
         _ = Camera().stage
 

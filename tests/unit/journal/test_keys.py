@@ -20,11 +20,11 @@ def key(number: int) -> IdempotencyKey:
 @pytest.mark.parametrize(
     ("age", "expired"), [(KEY_LIFETIME, False), (KEY_LIFETIME + timedelta(microseconds=1), True)]
 )
-def test_a_key_stands_for_its_run_for_a_day(age: timedelta, expired: bool) -> None:
+def test_a_key_belongs_to_its_run_for_a_day(age: timedelta, expired: bool) -> None:
     assert key(1).has_expired(NOON + age) is expired
 
 
-def test_a_digest_tells_inputs_apart_and_is_the_same_after_a_restart() -> None:
+def test_a_digest_distinguishes_inputs_and_is_the_same_after_a_restart() -> None:
     assert input_digest(b'{"x":1}') != input_digest(b'{"x":2}')
     assert input_digest(b"{}").startswith("44136fa355b3678a")
 

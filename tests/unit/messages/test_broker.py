@@ -1,4 +1,4 @@
-"""What is special to the broker in memory; what it promises is in `tests/contracts`."""
+"""Details of the broker in memory; the contract of brokers is in `tests/contracts`."""
 
 from __future__ import annotations
 

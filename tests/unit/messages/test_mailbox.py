@@ -45,7 +45,7 @@ def test_only_the_first_message_finds_the_mailbox_empty() -> None:
     assert not post.send("event")
 
 
-def test_a_mailbox_with_a_gap_to_tell_is_not_empty() -> None:
+def test_a_mailbox_with_a_gap_is_not_empty() -> None:
     post = Post(10)
     post.mailbox.miss("unknown", up_to=3)
     assert post.mailbox

@@ -53,7 +53,7 @@ def test_python_values_are_not_kept_alive() -> None:
 
 
 class Replays:
-    """A payload that asks for the kept messages when it is released, as a finaliser might."""
+    """A payload that reads the kept messages when it is released, as a finaliser might."""
 
     def __init__(self, buffer: ReplayBuffer, seen: list[list[int]]) -> None:
         self.buffer = buffer

@@ -73,7 +73,7 @@ def test_keep_alive_comments_are_no_events() -> None:
         ]),
     ],
 )  # fmt: skip
-def test_lines_are_understood_as_the_standard_says(
+def test_lines_are_parsed_as_in_the_standard(
     lines: list[str], events: list[ServerSentEvent]
 ) -> None:
     assert list(parse(lines)) == events

@@ -67,7 +67,7 @@ def test_leaving_the_context_closes_the_subscription(broker: Broker) -> None:
     assert asyncio.run(run()) == []
 
 
-def test_while_nothing_comes_empty_batches_ask_for_a_keep_alive(
+def test_without_messages_empty_batches_request_a_keep_alive(
     broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("labthings_fastapi.messages.stream.KEEP_ALIVE_SECONDS", 0.001)

@@ -64,7 +64,7 @@ def test_closing_one_leaves_others_with_the_same_topic_alone(broker: Broker) -> 
     assert len(other.take()) == 1
 
 
-def test_wait_says_whether_there_is_something_to_take(broker: Broker) -> None:
+def test_wait_returns_whether_messages_can_be_taken(broker: Broker) -> None:
     subscription = broker.subscribe(Topic())
     assert not subscription.wait(timeout=0)
     broker.publish(event())

@@ -75,7 +75,7 @@ def test_a_removed_subscriber_is_not_found_and_the_others_are(
     assert sorted(index.matching(message)) == expected
 
 
-def test_removing_somebody_unknown_is_harmless() -> None:
+def test_removing_an_unknown_subscriber_does_nothing() -> None:
     index: TopicIndex[str] = TopicIndex()
     index.add(Topic(thing="stage"), "known")
     index.remove(Topic(thing="stage"), "unknown")

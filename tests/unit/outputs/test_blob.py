@@ -125,7 +125,7 @@ def test_only_its_own_kind_is_accepted() -> None:
             Picture(image=wrong)  # type: ignore[arg-type]
 
 
-def test_its_schema_says_the_media_type_where_it_is_known() -> None:
+def test_its_schema_has_the_media_type_if_it_is_known() -> None:
     class AnyImage(Blob):
         media_type = "image/*"
 
@@ -180,7 +180,7 @@ def test_anything_that_may_be_active_is_a_download(store: BlobStore, client: Tes
     assert answer.headers["content-security-policy"] == "sandbox"
 
 
-def test_a_file_is_served_and_one_that_was_deleted_is_404(
+def test_a_file_can_be_downloaded_and_a_deleted_one_is_404(
     store: BlobStore, client: TestClient, tmp_path: Path
 ) -> None:
     path = tmp_path / "a.png"

@@ -186,7 +186,7 @@ def _order(schema: dict[str, Any]) -> str:
     return json.dumps(schema, sort_keys=True)
 
 
-def test_a_model_keeps_what_its_author_said_and_drops_what_was_invented():
+def test_a_model_keeps_the_titles_of_its_author_and_drops_generated_ones():
     described = described_type(list[Point])["items"]
     assert described == {
         "type": "object",
@@ -239,7 +239,7 @@ def test_objects_whose_required_members_differ_in_type_stay_apart():
     assert len(described_type(TextSize | NumberSize)["oneOf"]) == 2
 
 
-def test_objects_that_nothing_tells_apart_become_one():
+def test_objects_that_nothing_distinguishes_become_one():
     described = described_type(Cat | Dog)
     assert described["type"] == "object"
     assert described["properties"].keys() == {"kind", "lives", "tricks"}
@@ -247,7 +247,7 @@ def test_objects_that_nothing_tells_apart_become_one():
     assert "required" not in described
 
 
-def test_a_member_that_the_other_forbids_tells_objects_apart():
+def test_a_member_that_the_other_forbids_distinguishes_objects():
     assert len(described_type(Closed | Point)["oneOf"]) == 2
 
 

@@ -70,7 +70,7 @@ def test_the_description_is_the_whole_text_without_its_indentation():
 
 
 @pytest.mark.parametrize("doc", [None, "", "  \n \t "])
-def test_no_text_says_nothing(doc):
+def test_an_empty_docstring_has_no_title_and_no_description(doc):
     assert (summary(doc), description(doc), parameter_descriptions(doc)) == (None, None, {})
 
 

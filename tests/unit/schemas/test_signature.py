@@ -301,7 +301,7 @@ def _wrapped(*args: Any) -> Any:
         (_async_iterator, (list[int], int, True)),
     ],
 )
-def test_the_return_hint_says_what_comes_back(func, expected):
+def test_the_output_type_is_the_return_hint(func, expected):
     assert return_hints(func) == expected
 
 

@@ -145,7 +145,7 @@ def test_values_are_converted_as_pydantic_does():
         schema(int).validate("far")
 
 
-def test_bytes_that_are_no_json_are_told_apart_from_wrong_values():
+def test_bytes_that_are_no_json_are_distinguished_from_wrong_values():
     with pytest.raises(ValidationError) as caught:
         schema(int).validate_json(b"{")
     assert [error["type"] for error in caught.value.errors()] == ["json_invalid"]
@@ -352,7 +352,7 @@ def _circular() -> dict[str, Any]:
         (bytes, Foreign()),
     ],
 )
-def test_what_has_no_json_form_says_where_and_what(hint, value):
+def test_the_error_for_a_value_without_json_form_names_the_place_and_the_type(hint, value):
     with pytest.raises(UnserialisableValueError, match=r"^Stage\.speed: ") as caught:
         schema(hint).to_json(value)
     assert type(value).__name__ in str(caught.value)

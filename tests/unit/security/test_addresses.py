@@ -26,7 +26,7 @@ def test_a_short_form_of_an_address_is_what_the_system_makes_of_it() -> None:
 
 
 @pytest.mark.parametrize("host", ["no-such-name.invalid", "[::1]", "." * 300, "\udc80"])
-def test_a_name_that_stands_for_no_address_is_not_loopback(host: str) -> None:
+def test_a_name_without_an_address_is_not_loopback(host: str) -> None:
     assert not is_loopback(host)
 
 

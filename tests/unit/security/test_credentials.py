@@ -179,7 +179,7 @@ class TestFile:
             os.utime(path, ns=(0, dice.randrange(10**18)))
             with contextlib.suppress(CredentialError):
                 file.refresh()
-            # What is still a list of credentials has the roles that it had.
+            # A file that is still a list of credentials has the same roles.
             assert all(each.role == "viewer" for each in file.credentials)
             found = find_token(file.credentials, text)
             assert found is None or found.actor.role_for("camera") == "viewer"

@@ -42,7 +42,7 @@ def run_command(*options, cwd=None):
 
 
 @pytest.mark.parametrize(
-    ("options", "code", "said"),
+    ("options", "code", "expected"),
     [
         ([], 1, "give one of"),
         (["-c", "nowhere.json"], 1, "there is no configuration file 'nowhere.json'"),
@@ -67,15 +67,15 @@ def run_command(*options, cwd=None):
         (["cert", "-c", "nowhere.json"], 1, "there is no configuration file"),
         (["-j", "{"], 3, "the text after -j is not valid JSON"),
         (["-j", "[1]"], 3, "must hold an object"),
-        (["-j", '{"things": {"a": 1, "a": 2}}'], 3, "'a' stands twice in the same object"),
+        (["-j", '{"things": {"a": 1, "a": 2}}'], 3, "'a' occurs twice in the same object"),
         (["-j", '{"things": {"a": "no:Where"}}'], 3, "things.a.cls: 'no' cannot be imported"),
         (["-j", "[" * 100_000], 3, "not valid JSON"),
     ],
 )
-def test_an_error_has_a_code_and_one_paragraph(options, code, said, tmp_path):
+def test_an_error_has_a_code_and_one_paragraph(options, code, expected, tmp_path):
     ended = run_command(*options, cwd=tmp_path)
     assert ended.returncode == code, ended.stderr
-    assert said in ended.stderr
+    assert expected in ended.stderr
     assert "Traceback" not in ended.stderr + ended.stdout
 
 

@@ -17,7 +17,7 @@ class Stage(lt.Thing):
     pass
 
 
-def test_a_class_stands_for_a_thing_without_arguments():
+def test_a_class_is_short_for_a_thing_without_arguments():
     config = validated({"things": {"stage": Stage, "other": "labthings_fastapi.thing:Thing"}})
     assert config.things["stage"].cls is Stage
     assert config.things["other"].cls is lt.Thing
@@ -92,12 +92,13 @@ def test_a_value_is_shown_as_it_is():
 
 
 @pytest.mark.parametrize("choice", [None, True, False])
-def test_a_server_may_be_found_or_not_or_as_its_address_says(choice):
+def test_discovery_may_be_on_off_or_automatic(choice):
     assert validated({"discovery": choice}).discovery is choice
 
 
-def test_being_found_needs_a_library_and_the_error_says_which(monkeypatch):
+def test_discovery_needs_a_library_and_the_error_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "zeroconf", None)
     assert validated({}).discovery is None
-    with pytest.raises(ServerConfigurationError, match=r"discovery: .*fastapi\[discovery"):
+    remedy = r"discovery: .* extra 'discovery' \(in the checkout: pip install '\.\[discovery\]'\)"
+    with pytest.raises(ServerConfigurationError, match=remedy):
         validated({"discovery": True})

@@ -22,8 +22,8 @@ def folder(tmp_path):
 def run(folder, capsys):
     def call(*words):
         code = serve_from_cli([*words, "--settings-folder", str(folder)])
-        said = capsys.readouterr()
-        return code, said.out, said.err
+        expected = capsys.readouterr()
+        return code, expected.out, expected.err
 
     return call
 
@@ -80,7 +80,7 @@ def test_a_password_is_read_from_standard_input(run, folder, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "said"),
+    ("words", "code", "expected"),
     [
         (("--thing", "stage"), 1, "give the name of a Thing and one of viewer, operator, admin"),
         (("--thing", "stage=boss"), 1, "--thing stage=boss"),
@@ -88,10 +88,10 @@ def test_a_password_is_read_from_standard_input(run, folder, monkeypatch):
         (("--name", "a b"), 3, "'a b' is not a valid name"),
     ],
 )
-def test_errors_are_explained_and_nothing_is_stored(run, folder, words, code, said):
+def test_errors_are_explained_and_nothing_is_stored(run, folder, words, code, expected):
     found, out, err = run("token", "create", "--role", "viewer", *words)
     assert (found, out) == (code, "")
-    assert said in err
+    assert expected in err
     assert kept(folder) == ()
 
 
@@ -103,7 +103,7 @@ def test_unknown_or_missing_options_end_with_2(words, capsys):
     assert "usage: labthings-server" in capsys.readouterr().err
 
 
-def test_the_configuration_says_where_the_credentials_are(tmp_path, capsys):
+def test_the_configuration_determines_the_file_of_credentials(tmp_path, capsys):
     config = tmp_path / "lab.json"
     for section, place in (
         ({"settings_folder": str(tmp_path / "a")}, tmp_path / "a" / "credentials.json"),

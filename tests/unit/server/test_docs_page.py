@@ -1,4 +1,4 @@
-"""The docs page: what it is made of, and what browsers are told about it."""
+"""The docs page: its files, and its headers for browsers."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_all_that_the_page_loads_is_there(client, prefix):
         assert client.head(found.url).status_code == 200 or found.url.path == "/openapi.json"
 
 
-def test_the_page_runs_no_script_of_others_and_stands_in_no_frame(client, prefix):
+def test_the_page_runs_no_script_of_other_hosts_and_allows_no_frame(client, prefix):
     page = client.get(f"{prefix}/docs")
     policy = dict(
         part.split(" ", 1) for part in page.headers["content-security-policy"].split("; ")
@@ -81,12 +81,12 @@ def test_its_files_are_kept_by_browsers_as_long_as_they_stay_the_same(client, pr
 
 
 @pytest.mark.parametrize("name", ["__init__.py", "docs_page.py", "..%2fmain.py", "%2e%2e/main.py"])
-def test_nothing_else_is_served_beside_them(client, prefix, name):
+def test_no_other_file_of_the_package_can_be_loaded(client, prefix, name):
     digest, _ = docs_page.files_of_the_page()
     assert client.get(f"{prefix}/docs/{digest}/{name}").status_code == 404
 
 
-def test_swagger_ui_is_one_that_knows_openapi_3_1(client):
+def test_swagger_ui_is_new_enough_for_openapi_3_1(client):
     _, places = docs_page.files_of_the_page()
     text = places["swagger-ui-bundle.js"].read_text("utf-8")
     major = re.search(r'PACKAGE_VERSION:"(\d+)\.', text)
@@ -95,9 +95,7 @@ def test_swagger_ui_is_one_that_knows_openapi_3_1(client):
     assert resources.files("fastapi_swagger").joinpath("resources").is_dir()
 
 
-def test_a_page_that_lacks_a_file_says_how_to_get_it_and_the_server_goes_on(
-    client, prefix, missing
-):
+def test_a_page_that_lacks_a_file_shows_the_remedy_and_the_server_goes_on(client, prefix, missing):
     answer = client.get(f"{prefix}/docs")
     assert answer.status_code == 503
     assert answer.headers["content-type"] == "application/problem+json"

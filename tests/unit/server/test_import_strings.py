@@ -28,7 +28,7 @@ def test_a_class_is_found_by_module_and_name():
         (lt.Thing(), "not a subclass"),
     ],
 )
-def test_an_error_says_what_is_wrong(source, message):
+def test_an_error_has_the_reason(source, message):
     with pytest.raises(ImportStringError, match=message):
         import_thing_class(source)
 

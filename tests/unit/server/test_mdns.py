@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(not announcing.can_announce(), reason="needs `di
 
 
 class Recorder:
-    """Stands for the announcer: what others on the network hear is not of interest here."""
+    """In place of the announcer: these tests need no network."""
 
     def __init__(self, *_):
         self.paths = []

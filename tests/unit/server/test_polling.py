@@ -30,7 +30,7 @@ class Probe(lt.Thing):
 
     @lt.property(observable=True)
     def by_hand(self) -> int:
-        raise AssertionError("nobody looks at this one")
+        raise AssertionError("this one is not polled")
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def probe():
 
 
 @pytest.fixture
-def news(probe):
+def published(probe):
     with probe._thing_server_interface.broker.subscribe(Topic()) as subscription:
         yield lambda: [message.payload for message in subscription.take()]
 
@@ -49,38 +49,38 @@ def look(probe):
     return Poll(probe, Probe.value)
 
 
-def test_a_change_is_told_once_and_the_first_look_only_remembers(probe, look, news):
-    told = []
+def test_a_change_is_published_once_and_the_first_reading_is_not(probe, look, published):
+    seen_values = []
     probe.values = iter([1.0, 1.0, 2.0, 2.0, 1.0])
     for _ in range(5):
         look()
-        told.append(news())
-    assert told == [[], [], [b"2.0"], [], [b"1.0"]]
+        seen_values.append(published())
+    assert seen_values == [[], [], [b"2.0"], [], [b"1.0"]]
 
 
-def test_a_getter_that_keeps_failing_is_logged_once_each_time(probe, look, news, caplog):
+def test_a_getter_that_keeps_failing_is_logged_once_each_time(probe, look, published, caplog):
     broken = OSError("no answer")
     probe.values = iter([1.0, broken, broken, 1.0, 2.0, SystemExit(3), 2.0])
     for _ in range(7):
         look()
-    assert news() == [b"2.0"]
-    said = [record.getMessage() for record in caplog.records]
-    assert said == [
+    assert published() == [b"2.0"]
+    logged = [record.getMessage() for record in caplog.records]
+    assert logged == [
         "Property 'value' cannot be read for observers: OSError: no answer",
         "Property 'value' cannot be read for observers: SystemExit: 3",
     ]
 
 
-def test_a_value_without_a_json_form_is_a_failure_too(probe, look, news, caplog):
+def test_a_value_without_a_json_form_is_a_failure_too(probe, look, published, caplog):
     probe.values = iter([1.0, object(), 3.0])
     for _ in range(3):
         look()
-    assert news() == [b"3.0"]
+    assert published() == [b"3.0"]
     assert len(caplog.records) == 1
 
 
 class Clock:
-    """Sleeps end when the test says so."""
+    """Sleeps end when the test calls `advance`."""
 
     def __init__(self):
         self.asked = []
@@ -92,26 +92,26 @@ class Clock:
         self.asleep.put_nowait(None)
         await self._turns.get()
 
-    async def turn(self):
+    async def advance(self):
         """Let one sleeper go, and wait until it sleeps again."""
         self._turns.put_nowait(None)
         await self.asleep.get()
 
 
-def test_it_looks_in_its_interval_on_a_worker_until_it_is_stopped(probe, news):
+def test_it_looks_in_its_interval_on_a_worker_until_it_is_stopped(probe, published):
     async def main():
         clock = Clock()
         poller = Poller(Workers("test-poller"), clock.sleep)
         probe.values = iter([1.0, 2.0, 3.0, 4.0])
         poller.start([probe])
         await clock.asleep.get()
-        await clock.turn()
-        await clock.turn()
+        await clock.advance()
+        await clock.advance()
         await poller.stop()
         return clock.asked
 
     assert asyncio.run(main()) == [2.5, 2.5, 2.5]
-    assert (news(), probe.now) == ([b"3.0"], 3.0)  # the newest of a property is enough
+    assert (published(), probe.now) == ([b"3.0"], 3.0)  # the newest of a property is enough
     assert threading.current_thread() not in probe.threads
 
 
@@ -143,7 +143,7 @@ def test_a_stuck_getter_delays_neither_other_things_nor_the_stop(probe):
         poller = Poller(Workers("test-poller"), clock.sleep)
         poller.start([Stuck(), probe])
         await clock.asleep.get()
-        await clock.turn()
+        await clock.advance()
         await poller.stop()
         return clock.asked
 
@@ -168,15 +168,15 @@ def test_a_server_looks_while_it_runs(thing_server):
     running = thing_server({"drift": Drift})
     late = running.server.add_thing(Late(), "/late/")
     for thing in (running.server.things["drift"], late):
-        seen, told = [], threading.Event()
+        seen, enough = [], threading.Event()
 
-        def hear(value, seen=seen, told=told):
+        def collect(value, seen=seen, enough=enough):
             seen.append(value)
             if len(seen) == 3:
-                told.set()
+                enough.set()
 
-        watch = thing.properties["value"].observe(hear)
-        assert told.wait(30)
+        watch = thing.properties["value"].observe(collect)
+        assert enough.wait(30)
         watch.close()
         assert seen == sorted(set(seen))
 
@@ -187,9 +187,9 @@ def test_a_server_that_does_not_run_does_not_look():
     with server.test_client() as client:
         assert client.get("/probe/value").status_code == 200
     probe.threads.clear()
-    with probe._thing_server_interface.broker.subscribe(Topic()) as news:
+    with probe._thing_server_interface.broker.subscribe(Topic()) as published:
         probe.now = 5.0
-        assert news.take() == []
+        assert published.take() == []
     assert probe.threads == set()
 
 

@@ -136,13 +136,13 @@ def test_both_may_be_async_and_then_run_on_the_things_own_loop(cls):
 
 
 @pytest.mark.parametrize(
-    ("cls", "said"), [(Failing, "OSError: no power"), (WriteStallTimer, "SystemExit: 1")]
+    ("cls", "expected"), [(Failing, "OSError: no power"), (WriteStallTimer, "SystemExit: 1")]
 )
-def test_a_thing_that_cannot_start_is_named_and_the_others_are_closed_again(cls, said, caplog):
+def test_a_thing_that_cannot_start_is_named_and_the_others_are_closed_again(cls, expected, caplog):
     server = lt.ThingServer.from_things({"bad": cls, "stage": Recorded, "last": Recorded})
     with (
         caplog.at_level(logging.ERROR, "labthings_fastapi"),
-        pytest.raises(ThingStartError, match=f"'bad' could not start: {said}") as caught,
+        pytest.raises(ThingStartError, match=f"'bad' could not start: {expected}") as caught,
         server.test_client(),
     ):
         pass
@@ -247,7 +247,7 @@ class Alone(lt.Thing):
         raise OSError("no power")
 
 
-def test_a_tolerant_server_that_opens_one_more_still_says_what_had_failed():
+def test_a_tolerant_server_that_opens_one_more_still_names_the_failed_ones():
     server = lt.ThingServer.from_things({"alone": Alone, "bringing": Bringing}, tolerant=True)
     server.things["bringing"].server = server
     with server.test_client() as client:
@@ -295,7 +295,7 @@ class Never(Recorded):
 
 
 def stop_while_one_opens(timeout, is_patient):
-    """Close a household while its second Thing opens; who is patient lets that end first."""
+    """Close a ThingLifecycle while its second Thing opens; if patient, let that end first."""
 
     async def main():
         lifecycle, patient = ThingLifecycle(Workers("test-worker")), Patient()
@@ -313,7 +313,7 @@ def stop_while_one_opens(timeout, is_patient):
 
 
 @pytest.mark.parametrize("timeout", [None, 60])
-def test_who_stops_while_a_thing_opens_closes_it_first_and_opens_no_other(timeout):
+def test_a_close_while_a_thing_opens_closes_it_first_and_opens_no_other(timeout):
     stop_while_one_opens(timeout, is_patient=True)
     assert order() == ["enter Recorded", "enter Patient", "exit Patient", "exit Recorded"]
 

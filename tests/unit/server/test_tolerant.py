@@ -1,4 +1,4 @@
-"""A tolerant server runs without the Things that cannot start, and says so."""
+"""A tolerant server runs without the Things that cannot start, and names them."""
 
 from __future__ import annotations
 
@@ -86,12 +86,12 @@ def test_it_answers_for_them_with_the_reason(assert_problem_503):
 
 @pytest.fixture
 def assert_problem_503():
-    def check(answer, said):
+    def check(answer, expected):
         assert answer.status_code == 503
         assert answer.headers["content-type"] == "application/problem+json"
         assert answer.headers["retry-after"] == "1"
         assert answer.json()["instance"] == answer.url.path
-        assert said in answer.json()["detail"]
+        assert expected in answer.json()["detail"]
 
     return check
 
@@ -110,10 +110,10 @@ def test_their_sockets_are_refused_with_the_reason():
             for thing in ("middle", "mine"):
                 members = {"operation": "labthings:observeall", "thingID": thing}
                 socket.send_json({"messageType": "request", **members})
-            refused, served = socket.receive_json(), socket.receive_json()
+            refused, accepted = socket.receive_json(), socket.receive_json()
         assert refused["error"]["status"] == 503
         assert "it needs 'broken'" in refused["error"]["detail"]
-        assert "error" not in served
+        assert "error" not in accepted
 
 
 def test_a_server_that_can_refuse_no_handshake_with_a_reason_closes_it():
@@ -137,12 +137,12 @@ def test_the_log_names_them(caplog):
         lt.ThingServer.from_things(THINGS, tolerant=True).test_client(),
     ):
         pass
-    said = [record.getMessage() for record in caplog.records]
-    assert "Running without: broken, middle, top." in said
-    assert sum("This Thing cannot be started" in line for line in said) == 1
+    expected = [record.getMessage() for record in caplog.records]
+    assert "Running without: broken, middle, top." in expected
+    assert sum("This Thing cannot be started" in line for line in expected) == 1
 
 
-def test_a_server_is_not_tolerant_unless_it_is_told_to_be():
+def test_a_server_is_not_tolerant_by_default():
     server = lt.ThingServer.from_things({"broken": ThingThatCantStart, "a": Recorded})
     with pytest.raises(ThingStartError, match="'broken'"), server.test_client():
         pass

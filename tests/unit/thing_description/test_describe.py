@@ -1,4 +1,4 @@
-"""What a Thing Description says, and that the standard lets it."""
+"""The content of a Thing Description, and that it is valid."""
 
 from __future__ import annotations
 

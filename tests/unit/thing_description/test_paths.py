@@ -48,13 +48,13 @@ def test_a_path_that_does_not_fit_in_a_url_is_refused_with_a_remedy(path):
 
 
 @pytest.mark.parametrize("first", sorted(RESERVED_THINGS))
-def test_what_the_server_serves_beside_things_is_no_path_of_one(first):
+def test_paths_of_the_server_are_no_paths_of_things(first):
     with pytest.raises(ThingNameError, match="Thing"):
         normalise_thing_path(f"/{first}/stage/")
 
 
 @pytest.mark.parametrize("last", sorted(RESERVED_AFFORDANCES))
-def test_what_the_server_serves_below_things_is_no_path_of_another(last):
+def test_paths_of_the_server_below_things_are_no_paths_of_other_things(last):
     with pytest.raises(ThingNameError, match=f"'{last}'"):
         normalise_thing_path(f"/stage/{last}/")
 

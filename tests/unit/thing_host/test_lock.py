@@ -106,7 +106,7 @@ def test_it_waits_a_moment_by_default():
     assert GlobalLock().default_timeout == 0.05
 
 
-def test_who_has_it_may_take_it_again_and_others_may_not(lock):
+def test_the_owner_may_take_it_again_and_others_may_not(lock):
     with lock.held("a"), lock.held("b"):
         assert lock.locked
         assert elsewhere(lock.acquire) is False
@@ -114,7 +114,7 @@ def test_who_has_it_may_take_it_again_and_others_may_not(lock):
     assert refused(lambda: lock.held("c").__enter__()) is False
 
 
-def test_it_cannot_be_released_by_who_does_not_have_it(lock):
+def test_only_the_owner_can_release_it(lock):
     with pytest.raises(RuntimeError, match="not held here"):
         lock.release()
     lock.acquire()
@@ -135,14 +135,14 @@ def elsewhere_raises(function):
         raise error
 
 
-def test_the_error_says_what_is_refused_and_is_a_timeout(lock):
+def test_the_error_names_what_is_refused_and_is_a_timeout(lock):
     elsewhere(lock.acquire)
     with pytest.raises(TimeoutError, match=r"Moving it is refused.*Try again") as caught:
         lock.held("Moving it").__enter__()
     assert caught.value.log_level == 30
 
 
-def test_who_waits_gets_it_when_it_is_free(lock):
+def test_a_waiting_caller_gets_it_when_it_is_free(lock):
     lock.acquire()
     asking = threading.Event()
     got = []
@@ -314,7 +314,7 @@ def test_a_thing_may_hold_it_for_a_while(stage):
     assert refused(stage.move) is False
 
 
-def test_a_thing_may_ask_without_an_error(taken):
+def test_a_thing_may_try_the_lock_without_an_error(taken):
     services = taken._thing_server_interface
     with services.hold_global_lock(error_if_unavailable=False) as held:
         assert held is False

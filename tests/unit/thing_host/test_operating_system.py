@@ -81,7 +81,7 @@ def test_old_leftovers_of_killed_writers_go_and_others_stay(tmp_path: Path):
     assert set(tmp_path.iterdir()) == {path, fresh, foreign}
 
 
-def test_looking_for_leftovers_where_there_is_no_folder_is_harmless(tmp_path: Path):
+def test_removing_leftovers_from_a_missing_folder_does_nothing(tmp_path: Path):
     remove_leftovers(tmp_path / "nowhere" / "file")
     assert list(tmp_path.iterdir()) == []
 

@@ -15,7 +15,7 @@ def test_it_is_made_once_and_found_again(tmp_path):
     assert ServerId(tmp_path / "other").get() != first
 
 
-def test_nothing_is_written_before_it_is_asked_for(tmp_path):
+def test_nothing_is_written_before_the_first_use(tmp_path):
     ServerId(tmp_path)
     assert list(tmp_path.iterdir()) == []
 

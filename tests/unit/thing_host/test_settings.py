@@ -92,7 +92,7 @@ def test_a_file_that_cannot_be_read_is_never_overwritten(path, caplog):
 
 
 @pytest.mark.parametrize("content", [b'{"odd": NaN}', b'{"odd": 1e999}', b'{"odd": "\\ud800"}'])
-def test_odd_values_of_keys_that_nobody_knows_do_not_stop_saving(content, path):
+def test_odd_values_of_unknown_keys_do_not_stop_saving(content, path):
     put(path, content)
     file = SettingsFile(path, LOGGER)
     before = dict(file.load())

@@ -2,7 +2,7 @@
 
 A long poll returns one message, and the next message may come before the client polls again. Such
 a client says nothing that identifies it, so its position is kept here for some seconds after each
-response. Decision 0019 lists the cases that cannot be decided.
+response. Decision 19 lists the cases that cannot be decided.
 """
 
 from __future__ import annotations

@@ -169,7 +169,7 @@ class SocketConnection:
 
 
 def _close_code(task: asyncio.Task[int | None]) -> int | None:
-    """Return the close code that a task asks for; None if the client has disconnected."""
+    """Return the close code that a task returned; None if the client has disconnected."""
     if task.cancelled():
         return None
     error = task.exception()

@@ -81,7 +81,7 @@ def repeated_members(message: Mapping[str, Any], *names: str) -> Members:
 class NotificationEncoder:
     """Encodes messages of the broker as notifications of one subscription.
 
-    A notification of one of our own operations also says the kind, the Thing and the invocation.
+    A notification of our own operations also has the kind, the Thing and the invocation.
     """
 
     def __init__(self, state: SocketState, request: Request, number: int) -> None:

@@ -177,7 +177,7 @@ class Operations:
             raise InvocationNotFoundError(invocation.id)
         if "name" in request.members and invocation.snapshot().action != request.name:
             if thing is not None:
-                thing.action(request.name)  # says so if the Thing has no such action
+                thing.action(request.name)  # raises an error if the Thing has no such action
             raise InvocationNotFoundError(invocation.id)
         return invocation
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 class WebSocketBinding(WebSocketForms):
     """Serves a socket for each Thing, and one for the whole server.
 
-    `expose` may be called from any thread; sockets are served on the server's event loop.
+    `expose` may be called from any thread; sockets run on the server's event loop.
     """
 
     def __init__(

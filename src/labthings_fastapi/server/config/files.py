@@ -83,7 +83,7 @@ def _without_duplicates(members: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(unique) < len(members):
         names = [name for name, _ in members]
         duplicate = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"the key {duplicate!r} stands twice in the same object")
+        raise ValueError(f"the key {duplicate!r} occurs twice in the same object")
     return unique
 
 

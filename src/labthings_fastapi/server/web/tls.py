@@ -128,7 +128,7 @@ def _check_dates(der: bytes, certificate: Path) -> None:
     if find_spec("cryptography") is None:
         LOGGER.warning(
             "The dates of the certificate %s were not checked, because the package `cryptography` "
-            "is not installed. Install the extra `tls` of labthings-fastapi.",
+            "is not installed. Install the extra 'tls' (in the checkout: pip install '.[tls]').",
             certificate,
         )
         return

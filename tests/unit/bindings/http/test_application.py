@@ -69,7 +69,7 @@ def call(resource):
     return make
 
 
-def test_what_the_table_knows_is_answered_here(call):
+def test_paths_in_the_table_are_answered_here(call):
     assert call()[::2] == (200, b"/stage/speed")
 
 
@@ -93,13 +93,13 @@ def test_a_method_that_is_not_taken_is_refused_with_those_that_are(call):
     assert json.loads(body)["instance"] == "/stage/speed"
 
 
-def test_a_refusal_from_inside_says_what_is_allowed_too(call, resource):
+def test_a_refusal_from_a_resource_has_the_allowed_methods_too(call, resource):
     resource.raises = ReadOnlyPropertyError("It cannot be written.")
     status, headers, _ = call("PUT")
     assert (status, headers["allow"]) == (405, "GET, HEAD, POST, PUT")
 
 
-def test_too_much_at_once_says_when_to_come_back(call, resource):
+def test_too_much_at_once_has_retry_after(call, resource):
     resource.raises = TooBusyError("Thing 'stage' is busy.")
     status, headers, _ = call()
     assert (status, headers["retry-after"]) == (503, "1")

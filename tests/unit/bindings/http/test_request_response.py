@@ -17,7 +17,7 @@ JSON = (b"content-type", b"application/json")
 
 
 class Wire:
-    """Plays the server: hands out messages, keeps what is sent."""
+    """A fake server: provides messages, and keeps those that are sent."""
 
     def __init__(self, *messages, headers=(JSON,), **scope):
         self.messages = list(messages)
@@ -43,7 +43,7 @@ def test_a_body_comes_in_parts():
     assert Wire(part(b"[1,", more=True), part(b"2]")).body() == b"[1,2]"
 
 
-def test_a_body_that_says_it_is_too_large_is_refused_before_anything_is_read():
+def test_a_body_with_too_large_a_length_is_refused_before_it_is_read():
     wire = Wire(
         part(b"1"), headers=[JSON, (b"content-length", b"%d" % (DEFAULT_MAX_BODY_BYTES + 1))]
     )
@@ -52,7 +52,7 @@ def test_a_body_that_says_it_is_too_large_is_refused_before_anything_is_read():
     assert len(wire.messages) == 1
 
 
-def test_a_body_that_does_not_say_its_length_is_refused_at_the_limit():
+def test_a_body_without_a_length_is_refused_at_the_limit():
     chunk = b" " * (DEFAULT_MAX_BODY_BYTES // 2)
     wire = Wire(*(part(chunk, more=True) for _ in range(10)))
     with pytest.raises(BodyTooLargeError):
@@ -98,7 +98,7 @@ def test_urls_begin_as_the_client_reached_the_server(scope, origin):
     assert Wire(**scope).response.base_url == origin
 
 
-def test_an_answer_says_its_length_and_type():
+def test_a_response_has_its_length_and_type():
     wire = Wire()
     asyncio.run(wire.response.send(200, b"1.5", headers={"Vary": "Accept"}))
     start, body = wire.sent

@@ -1,4 +1,4 @@
-"""Who is inside is looked at again and again, whatever happens meanwhile."""
+"""Open connections are checked again and again, whatever fails meanwhile."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ GOODBYE = {"type": "websocket.close", "code": 1008, "reason": REASON}
 
 
 class Wire:
-    """Plays the server: keeps what is sent, and hands out what a client says."""
+    """A fake server: keeps sent messages, and provides those of a client."""
 
     def __init__(self):
         self.sent = []
@@ -33,7 +33,7 @@ class Wire:
 
 
 class Register:
-    """Says whose token is valid; reading it may fail at first."""
+    """Has the valid tokens; reading them may fail at first."""
 
     def __init__(self, failures=0):
         self.revoked = set()
@@ -53,12 +53,12 @@ class Register:
         return AuthenticatedConnections(self.refresh, self.is_valid, seconds)
 
 
-async def told(connection):
+async def refused(connection):
     await asyncio.wait_for(connection.over.wait(), 30)
 
 
-def test_who_comes_in_as_the_last_one_leaves_is_watched_too():
-    async def change_guests():
+def test_a_connection_that_begins_as_the_last_one_ends_is_checked_too():
+    async def replace_connection():
         register, wire = Register(), Wire()
         connections = register.connections()
         first, second = wire.connection("Ada"), wire.connection("Bob")
@@ -68,14 +68,14 @@ def test_who_comes_in_as_the_last_one_leaves_is_watched_too():
         connections.begin(second)
         await asyncio.sleep(0)
         register.revoked.add("Bob")
-        await told(second)
+        await refused(second)
         assert not first.over.is_set()
         connections.end(second)
 
-    asyncio.run(change_guests())
+    asyncio.run(replace_connection())
 
 
-def test_nobody_is_watched_when_nobody_is_inside():
+def test_nothing_is_checked_without_connections():
     async def come_and_go():
         connections, wire = Register().connections(), Wire()
         for _ in range(3):
@@ -88,14 +88,14 @@ def test_nobody_is_watched_when_nobody_is_inside():
     assert asyncio.run(come_and_go()) == set()
 
 
-def test_a_watch_that_cannot_read_says_so_and_goes_on(caplog):
+def test_checks_go_on_after_credentials_cannot_be_read(caplog):
     async def watch():
         register, wire = Register(failures=3), Wire()
         connections, connection = register.connections(), wire.connection()
         connections.begin(connection)
         await asyncio.wait_for(register.sound.wait(), 30)
         register.revoked.add("Ada")
-        await told(connection)
+        await refused(connection)
         connections.end(connection)
 
     asyncio.run(watch())
@@ -110,14 +110,14 @@ def test_tokens_expire_also_while_they_cannot_be_read_again(caplog):
         connections, connection = register.connections(), wire.connection()
         register.revoked.add("Ada")
         connections.begin(connection)
-        await told(connection)
+        await refused(connection)
         connections.end(connection)
 
     asyncio.run(watch())
     assert caplog.records
 
 
-def test_a_watch_survives_that_it_cannot_tell_who_is_valid(caplog):
+def test_checks_go_on_after_an_unexpected_error(caplog):
     async def watch():
         register, wire = Register(), Wire()
         answers = chain([TypeError("no credential")], repeat(False))
@@ -133,14 +133,14 @@ def test_a_watch_survives_that_it_cannot_tell_who_is_valid(caplog):
             wire.connection(),
         )
         connections.begin(connection)
-        await told(connection)
+        await refused(connection)
         connections.end(connection)
 
     asyncio.run(watch())
     assert [record.exc_info[0] for record in caplog.records] == [TypeError]
 
 
-def test_one_may_be_looked_at_between_two_rounds():
+def test_one_connection_may_be_checked_between_two_rounds():
     async def look():
         register, wire = Register(), Wire()
         connections, connection = register.connections(seconds=3600), wire.connection()
@@ -155,7 +155,7 @@ def test_one_may_be_looked_at_between_two_rounds():
     asyncio.run(look())
 
 
-def test_a_socket_that_only_sends_is_told_why_it_ends_and_once():
+def test_a_socket_that_only_sends_gets_the_reason_for_its_end_once():
     async def send_all_the_time():
         wire = Wire()
         connection = wire.connection()
@@ -172,7 +172,7 @@ def test_a_socket_that_only_sends_is_told_why_it_ends_and_once():
 
 
 @pytest.mark.parametrize("last", ["client", "app", "goodbye"])
-def test_a_socket_that_has_ended_is_told_nothing(last):
+def test_a_socket_that_has_ended_gets_no_message(last):
     async def end():
         wire = Wire()
         connection = wire.connection()

@@ -59,7 +59,7 @@ def things_of(config, **options):
     return lt.ThingServer.from_things(config, **options).things
 
 
-def test_things_get_their_arguments_and_know_their_name_from_the_first_line():
+def test_things_have_their_arguments_and_name_from_the_first_line():
     things = things_of(
         {
             "stage": {"cls": Stage, "args": [2]},
@@ -160,7 +160,7 @@ def test_all_wrong_slots_are_reported_at_once():
         things_of({"a": Camera, "b": Camera})
 
 
-def test_what_stands_in_a_slot_starts_before_what_holds_it():
+def test_a_thing_in_a_slot_starts_before_the_thing_with_the_slot():
     things = things_of({"scan": Scanner, "cam": Camera, "stage": Stage})
     assert [thing.name for thing in start_order(things)] == ["stage", "cam", "scan"]
 

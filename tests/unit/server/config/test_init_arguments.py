@@ -86,7 +86,7 @@ def test_what_may_fit_is_let_through(cls, args, kwargs):
         ),
     ],
 )
-def test_what_cannot_fit_is_told_also_through_the_kwargs_that_bases_are_given(
+def test_what_cannot_fit_is_reported_also_for_the_kwargs_of_base_classes(
     cls, args, kwargs, message
 ):
     assert message in (argument_error(cls, args, kwargs) or "")

@@ -99,7 +99,7 @@ def test_a_thing_of_unknown_class_causes_no_errors_in_others():
     assert text.startswith("The configuration has an error: things.stage.cls: ")
 
 
-def test_what_no_unknown_thing_can_mend_is_still_said():
+def test_errors_that_no_unknown_thing_can_correct_are_still_reported():
     text = errors_of({"x": "nowhere:Stage", "cam": Camera, "a": STAGE, "b": STAGE})
     assert "cam.stage: several Things could fill it: a, b" in text
     text = errors_of({"x": "nowhere:Stage", "cam": Named})

@@ -39,7 +39,7 @@ def test_a_thing_that_comes_while_the_document_is_written_is_in_the_next(server,
     assert server.app.openapi() is server.app.openapi()
 
 
-def test_nobody_is_given_a_document_that_is_half_written(server, monkeypatch):
+def test_no_client_gets_an_incomplete_document(server, monkeypatch):
     describe, others = openapi.thing_paths, []
 
     def describe_as_somebody_asks(*args: Any) -> Any:

@@ -20,7 +20,7 @@ LATER = 1000.0
 
 
 class Transport(asyncio.Transport):
-    """The server's end of a connection, which keeps what is sent."""
+    """The server's end of a connection, which keeps sent bytes."""
 
     def __init__(self) -> None:
         super().__init__({"peername": ("127.0.0.1", 1), "sockname": ("127.0.0.1", 2)})
@@ -88,7 +88,7 @@ class Connection:
             self.protocol.check(self.protocol.loop.time() + seconds, LIMITS)
 
 
-async def turns() -> None:
+async def loop_steps() -> None:
     """Let the tasks of the loop run until they wait."""
     for _ in range(10):
         await asyncio.sleep(0)
@@ -108,7 +108,7 @@ async def test_headers_that_arrived_while_the_loop_was_held_up_are_not_late():
     connection.protocol.data_received(BEGIN)
     connection.protocol.check(connection.protocol.loop.time() + LATER, LIMITS)
     connection.protocol.data_received(b"\r\n")
-    await turns()
+    await loop_steps()
     connection.check(LIMITS.header_seconds / 2)
     assert connection.transport.sent.startswith(b"HTTP/1.1 204 ")
     assert not connection.transport.closing
@@ -137,7 +137,7 @@ async def test_a_connection_without_a_request_is_closed_without_an_answer():
 async def test_a_client_that_waits_for_the_response_is_never_late():
     connection = Connection(reads=False)
     connection.protocol.data_received(BEGIN + b"\r\n")
-    await turns()
+    await loop_steps()
     connection.check(LATER)
     assert not connection.transport.closing
 
@@ -156,9 +156,9 @@ async def test_a_body_that_the_app_does_not_read_is_not_late():
 async def test_the_app_learns_that_a_late_body_does_not_come():
     connection = Connection()
     connection.protocol.data_received(BEGIN + b"Content-Length: 9\r\n\r\n")
-    await turns()
+    await loop_steps()
     connection.check(LATER)
-    await turns()
+    await loop_steps()
     assert connection.transport.sent.startswith(b"HTTP/1.1 408 ")
     assert connection.messages[-1] == {"type": "http.disconnect"}
 
@@ -168,7 +168,7 @@ def test_empty_lines_between_requests_count_as_the_wait_for_a_request(lines):
     async def run() -> None:
         connection = Connection()
         connection.protocol.data_received(BEGIN + b"\r\n")
-        await turns()
+        await loop_steps()
         connection.protocol.data_received(lines)
         connection.check(LATER)
         assert connection.transport.closing

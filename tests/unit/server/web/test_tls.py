@@ -72,7 +72,7 @@ def test_a_file_of_another_format_is_refused(own, which, content):
         load_tls(own.certificate, own.key)
 
 
-def test_a_key_with_a_password_is_not_asked_for_at_a_terminal(own):
+def test_a_key_with_a_password_does_not_prompt_at_a_terminal(own):
     secret = serialization.load_pem_private_key(own.key.read_bytes(), None)
     own.key.write_bytes(
         secret.private_bytes(
@@ -86,12 +86,12 @@ def test_a_key_with_a_password_is_not_asked_for_at_a_terminal(own):
 
 
 @pytest.mark.parametrize(
-    ("when", "said"),
+    ("when", "phrase"),
     [(NOW - timedelta(days=800), "has expired"), (NOW + timedelta(days=9), "is not valid yet")],
 )
-def test_a_certificate_that_is_not_valid_today_is_refused(tmp_path, when, said):
+def test_a_certificate_that_is_not_valid_today_is_refused(tmp_path, when, phrase):
     own = own_certificate(tmp_path, now=when)
-    with pytest.raises(CertificateError, match=rf"{said} \(valid .*\), so no client would"):
+    with pytest.raises(CertificateError, match=rf"{phrase} \(valid .*\), so no client would"):
         load_tls(own.certificate, own.key)
 
 
@@ -107,7 +107,7 @@ def test_a_private_key_that_others_can_read_is_a_warning(own, caplog):
 @pytest.mark.parametrize(
     ("host", "found"),
     [
-        ("0.0.0.0", []),  # noqa: S104 # nobody binds here
+        ("0.0.0.0", []),  # noqa: S104 # nothing is bound
         ("::", []),
         ("", []),
         ("192.0.2.7", ["192.0.2.7"]),

@@ -1,4 +1,4 @@
-"""`import labthings_fastapi as lt`: what stands there, and what it costs."""
+"""`import labthings_fastapi as lt`: the public names, and the cost of the import."""
 
 from __future__ import annotations
 
@@ -79,16 +79,16 @@ def run(program: str) -> str:
 
 
 def test_the_errors_load_with_the_package_and_the_heavy_rooms_do_not():
-    said = run(
+    printed = run(
         "import sys, labthings_fastapi as lt\n"
         "print(lt.exceptions.InvocationCancelledError.__name__)\n"
         "print(sorted({'fastapi', 'uvicorn', 'numpy', 'pydantic'} & set(sys.modules)))\n"
     )
-    assert said.splitlines() == ["InvocationCancelledError", "[]"]
+    assert printed.splitlines() == ["InvocationCancelledError", "[]"]
 
 
 def test_a_thing_can_be_written_without_loading_the_web_framework():
-    said = run(
+    printed = run(
         "import sys, labthings_fastapi as lt\n"
         "class Stage(lt.Thing):\n"
         "    speed: float = lt.property(default=1)\n"
@@ -96,7 +96,7 @@ def test_a_thing_can_be_written_without_loading_the_web_framework():
         "    def move(self, x: float) -> float: return x\n"
         "print(Stage().speed, Stage().move(2), 'fastapi' in sys.modules)\n"
     )
-    assert said == "1.0 2 False\n"
+    assert printed == "1.0 2 False\n"
 
 
 def loaded_by(program: str) -> set[str]:
@@ -122,8 +122,8 @@ def test_a_server_is_built_without_loading_what_only_serving_needs(tmp_path: Pat
 
 def test_libraries_of_rare_use_are_loaded_when_they_are_used(tmp_path: Path):
     made = "import labthings_fastapi as lt\nclass Lamp(lt.Thing): ...\nlamp = Lamp()"
-    served = f"{made}\nlt.ThingServer({{'settings_folder': {str(tmp_path)!r}}})"
-    assert loaded_by(served).isdisjoint({"jsonschema", "griffe", "filelock"})
+    served_code = f"{made}\nlt.ThingServer({{'settings_folder': {str(tmp_path)!r}}})"
+    assert loaded_by(served_code).isdisjoint({"jsonschema", "griffe", "filelock"})
     assert "jsonschema" in loaded_by(f"{made}\nlamp.validate_thing_description()")
 
 
