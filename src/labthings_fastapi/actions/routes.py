@@ -38,6 +38,8 @@ from .rendering import InvocationUrls, invocation_json, status_json, summary
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable
 
+    from starlette.types import Receive, Scope, Send
+
     from labthings_fastapi.journal.record import InvocationRecord
 
     from .invocation import Invocation
@@ -263,24 +265,37 @@ def _add_events(router: APIRouter, manager: Invocations) -> None:
     ) -> Response:
         """Stream status, progress, log and results of a run until it ends."""
         invocation = await find_invocation(manager, id)
-        return StreamingResponse(
-            _events_of(invocation, manager, last_event_id),
-            media_type="text/event-stream",
-            headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
-        )
+        return _InvocationStream(invocation, manager, last_event_id)
 
 
-async def _events_of(
-    invocation: KnownInvocation, manager: Invocations, last_event_id: str | None
-) -> AsyncIterator[bytes]:
-    """Yield the messages that a subscriber missed, or the present status; then what follows."""
-    topic = Topic(invocation=invocation.id)
-    with MessageStream(manager.broker, topic, last_event_id) as messages:
-        record = invocation.snapshot()
+class _InvocationStream(StreamingResponse):
+    """The messages of an invocation until its end.
+
+    It subscribes before it sends the headers: a client that has these misses nothing that follows.
+    """
+
+    def __init__(
+        self, invocation: KnownInvocation, manager: Invocations, last_event_id: str | None
+    ) -> None:
+        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        super().__init__(iter(()), media_type="text/event-stream", headers=headers)
+        self._invocation = invocation
+        self._manager = manager
+        self._last_event_id = last_event_id
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        topic = Topic(invocation=self._invocation.id)
+        with MessageStream(self._manager.broker, topic, self._last_event_id) as messages:
+            self.body_iterator = self._events(messages)
+            await super().__call__(scope, receive, send)
+
+    async def _events(self, messages: MessageStream) -> AsyncIterator[bytes]:
+        """Yield the messages that were missed, or the present status; then what follows."""
+        record = self._invocation.snapshot()
         missed = messages.subscription.take()
         ended = any(message.final for message in missed)
-        if last_event_id is None or not (record.is_open or ended):
-            urls = InvocationUrls(prefix=manager.prefix)
+        if self._last_event_id is None or not (record.is_open or ended):
+            urls = InvocationUrls(prefix=self._manager.prefix)
             yield b"event: status\ndata: %b\n\n" % status_json(record, urls)
             ended = ended or not record.is_open
         for message in missed:

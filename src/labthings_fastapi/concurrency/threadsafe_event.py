@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary, ref
 
@@ -48,6 +49,14 @@ class _LoopCalls:
 _loop_calls: WeakKeyDictionary[asyncio.AbstractEventLoop, _LoopCalls] = WeakKeyDictionary()
 
 
+def _calls_on(loop: asyncio.AbstractEventLoop) -> _LoopCalls:
+    """Return the calls of a loop; for its own thread, which alone makes its entry."""
+    calls = _loop_calls.get(loop)
+    if calls is None:
+        calls = _loop_calls[loop] = _LoopCalls(loop)
+    return calls
+
+
 class ThreadsafeEvent:
     """An auto-reset event: any thread sets it, one coroutine waits for it.
 
@@ -57,11 +66,7 @@ class ThreadsafeEvent:
     def __init__(self) -> None:
         """Bind to the running event loop."""
         self._loop = loop = asyncio.get_running_loop()
-        # Only the loop's own thread makes its entry.
-        calls = _loop_calls.get(loop)
-        if calls is None:
-            calls = _loop_calls[loop] = _LoopCalls(loop)
-        self._calls = calls
+        self._calls = _calls_on(loop)
         self._is_set = False
         # A plain future for each wait: `asyncio.timeout` around an `asyncio.Event` would cost a
         # third of the work for each message of a stream.
@@ -104,11 +109,8 @@ async def wait_for_future(future: Future[Any]) -> Any:
         loop = asyncio.get_running_loop()
         waiter: asyncio.Future[None] = loop.create_future()
 
-        def wake(_future: Future[Any]) -> None:
-            with suppress(RuntimeError):  # the loop has closed, so no coroutine waits
-                loop.call_soon_threadsafe(_resolve, waiter)
-
-        future.add_done_callback(wake)
+        calls, resolve = _calls_on(loop), partial(_resolve, waiter)
+        future.add_done_callback(lambda _future: calls.add(resolve))
         await waiter
     return future.result()
 
