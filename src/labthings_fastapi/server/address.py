@@ -20,12 +20,10 @@ class ListenAddress:
 
     @property
     def scheme(self) -> Literal["http", "https"]:
-        """The scheme of the server's URLs."""
         return "https" if self.tls else "http"
 
     @property
     def url(self) -> str:
-        """The URL of the root, as a person types it."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{self.scheme}://{host}:{self.port}/"
 
@@ -34,7 +32,6 @@ class AddressError(LabThingsError, OSError):
     """The server cannot listen on its address: the port is taken, or the address is not ours."""
 
     def __init__(self, host: str, port: int, reason: str) -> None:
-        """Name the address, and the reason that the operating system gives."""
         super().__init__(
             f"Port {port} of {host!r} cannot be used: {reason}. Stop the program that uses it, or "
             "choose another host or port."

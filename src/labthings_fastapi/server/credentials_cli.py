@@ -26,7 +26,6 @@ was created. Later changes need no restart. A token is shown once, and stored as
 
 
 def credentials_from_cli(argv: Sequence[str]) -> int:
-    """Run a `token` or `user` command; return the exit code."""
     args = _make_parser().parse_args(argv)
     try:
         run: Callable[[argparse.Namespace, CredentialFile], None] = args.run
@@ -98,7 +97,6 @@ def _add_location(parser: argparse.ArgumentParser) -> None:
 
 
 def _file(args: argparse.Namespace) -> Path:
-    """Return the credential file of the server that the options name."""
     if args.config is None and args.json is None and not args.demo:
         return Path(args.settings_folder or "settings") / FILE_NAME
     if args.settings_folder is not None:

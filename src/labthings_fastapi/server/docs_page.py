@@ -86,11 +86,7 @@ class MissingFilesError(FileNotFoundError):
 
 @cache
 def files_of_the_page() -> tuple[str, dict[str, Path]]:
-    """Return a digest of the files that the page loads, and the path of each; reads the disk.
-
-    Raises:
-        MissingFilesError: naming the file.
-    """
+    """Return a digest of the files that the page loads, and the path of each; reads the disk."""
     digest = hashlib.sha256()
     paths: dict[str, Path] = {}
     for name in _MEDIA_TYPES:
@@ -122,7 +118,6 @@ async def _files() -> tuple[str, dict[str, Path]]:
 
 
 def attach(app: FastAPI, prefix: str = "") -> None:
-    """Add the page and its files to an app."""
     router = APIRouter(route_class=ProblemRoute, include_in_schema=False)
     openapi = posixpath.relpath(app.openapi_url or "/", prefix or "/")
 

@@ -25,8 +25,6 @@ METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
 
 
 def use_problem_details(app: FastAPI, things: Router, prefix: str) -> None:
-    """Let an app send every error as problem details; `things` has the paths of Things."""
-
     async def send_error(request: Request, error: Exception) -> Response:
         if isinstance(error, HTTPException) and error.status_code == 404:
             return _not_found(things, request, error)
@@ -60,7 +58,6 @@ def use_problem_details(app: FastAPI, things: Router, prefix: str) -> None:
 
 
 def _not_found(things: Router, request: Request, error: HTTPException) -> Response:
-    """List the names that exist near the path; redirect to a Thing if its last slash is missing."""
     detail: str = error.detail
     if detail == "Not Found":  # from Starlette's routing, and not from an endpoint
         path = request_path(request.scope)

@@ -14,13 +14,7 @@ class ImportStringError(ValueError):
 
 
 def import_thing_class(source: Any) -> type[Thing]:
-    """Return the class itself, or the one that an import string names.
-
-    The string is `package.module:Class` or `package.module.Class`.
-
-    Raises:
-        ImportStringError: the class cannot be imported, or is no subclass of Thing.
-    """
+    """Return the class itself, or the one that an import string names."""
     cls: Any = _imported(source) if isinstance(source, str) else source
     if not isinstance(cls, type) or not issubclass(cls, Thing):
         raise ImportStringError(f"{source!r} is not a subclass of lt.Thing")

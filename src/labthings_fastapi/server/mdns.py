@@ -27,15 +27,11 @@ GOODBYE_SECONDS = 1.5
 
 
 def can_announce() -> bool:
-    """Return True if the libraries of the extra `discovery` are installed."""
     return find_spec("zeroconf") is not None and find_spec("ifaddr") is not None
 
 
 class MdnsAnnouncement:
-    """The mDNS announcement of one server. Any thread may call its methods.
-
-    Only a server that `serve()` runs has one: under another ASGI server the address is not known.
-    """
+    """The mDNS announcement of one server. Any thread may call its methods."""
 
     def __init__(self, enabled: bool | None, server_id: Callable[[], UUID | None]) -> None:
         """Announce always (True), never (False), or if other computers can connect (None)."""
@@ -48,11 +44,7 @@ class MdnsAnnouncement:
         self._announced: set[str] = set()  # names of Things
 
     def begin(self, address: ListenAddress, prefix: str, registry: ThingRegistry) -> None:
-        """Announce the directory and all Things of a server; may wait for the disk.
-
-        A Thing must be in the registry before `add` announces it, so that none is missed. Failures
-        are logged as a warning: the server works without an announcement.
-        """
+        """Announce the directory and all Things of a server; may wait for the disk."""
         if self._enabled is False or not can_announce():
             return
         try:
@@ -77,7 +69,6 @@ class MdnsAnnouncement:
         LOGGER.info("Announced by mDNS (_wot._tcp) at %s.", ", ".join(reach.addresses))
 
     def add(self, thing: Thing) -> None:
-        """Announce a Thing if the server is announced; idempotent."""
         with self._lock:
             if self._advertiser is not None and thing.name not in self._announced:
                 self._add(self._advertiser, thing)
@@ -89,7 +80,6 @@ class MdnsAnnouncement:
         advertiser.add(service)
 
     def withdraw(self) -> None:
-        """Begin to withdraw the announcement, without waiting; idempotent."""
         advertiser = self._advertiser
         if advertiser is not None:
             advertiser.withdraw()

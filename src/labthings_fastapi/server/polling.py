@@ -18,23 +18,17 @@ if TYPE_CHECKING:
 
 
 class Poller:
-    """Polls each such property in its own interval, while a server runs.
-
-    Getters run on worker threads, one at a time for each Thing, so a stuck getter delays no other
-    Thing. Used on the server's event loop, except for `add`.
-    """
+    """Polls each such property in its own interval, while a server runs."""
 
     def __init__(
         self, workers: Workers, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     ) -> None:
-        """Run getters on threads of `workers`; `sleep` waits between two polls."""
         self._workers = workers
         self._sleep = sleep
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self, things: Iterable[Thing]) -> None:
-        """Begin to poll the properties of these Things."""
         self._loop = asyncio.get_running_loop()
         for thing in things:
             self._begin(thing)
@@ -64,7 +58,6 @@ class Poller:
             await self._sleep(interval)
 
     async def stop(self) -> None:
-        """Stop polling; a getter that is running ends by itself."""
         self._loop = None
         tasks, self._tasks = self._tasks, set()
         for task in tasks:
@@ -73,10 +66,7 @@ class Poller:
 
 
 class Poll:
-    """Reads one property, and publishes the value if it has changed since the last call.
-
-    The first call publishes nothing. Called from one worker thread at a time.
-    """
+    """Reads one property, and publishes the value if it has changed since the last call."""
 
     def __init__(self, thing: Thing, descriptor: BaseProperty[Any]) -> None:
         self._thing = thing

@@ -30,14 +30,7 @@ class ThingRegistry:
         self._agreeing = threading.Lock()
 
     def _add_and_open(self, name: str, thing: Thing, lifecycle: ThingLifecycle) -> bool:
-        """Add a Thing and, if the server runs, open it; return True if it is open.
-
-        If the server starts or stops meanwhile, the Thing is opened or closed accordingly. The
-        caller adds one Thing at a time.
-
-        Raises:
-            ThingStartError: the Thing cannot be opened; it is not added.
-        """
+        """Add a Thing and, if the server runs, open it; return True if it is open."""
         opened = False
         while True:
             if opened != (self._state == "running"):

@@ -36,7 +36,6 @@ def attach_lists(
     app: FastAPI,
     prefix: str,
 ) -> None:
-    """Add the index and the lists of Things to an app."""
     router = APIRouter(route_class=ProblemRoute, tags=["server"])
 
     @router.get("/", name="index")
@@ -101,8 +100,6 @@ def attach_health(get_health: Callable[[], dict[str, Any]], app: FastAPI, prefix
 
 
 def _redirect_to_openapi(app: FastAPI) -> None:
-    """Redirect from the path where other FastAPI apps have their OpenAPI document."""
-
     @app.get("/openapi.json", include_in_schema=False)
     async def redirect() -> Response:
         return RedirectResponse(f".{app.openapi_url}")

@@ -28,7 +28,6 @@ class ThingLifecycle:
     """Opens and closes the Things of a server; used on the server's event loop."""
 
     def __init__(self, workers: Workers) -> None:
-        """Run `__enter__` and `__exit__` of Things on threads of `workers`."""
         self._workers = workers
         self._executor = BoundedExecutor(workers, "the server", limit=1, waiting=1000)
         self._entered: list[Thing] = []
@@ -40,14 +39,7 @@ class ThingLifecycle:
         """The same Things: path → message for clients. The dictionary object stays the same."""
 
     async def open(self, things: Sequence[Thing], *, tolerant: bool = False) -> None:
-        """Call each `__enter__`, in order; if one fails, close the Things that are open.
-
-        With `tolerant`, go on without the Thing that failed and the Things that need it; `failures`
-        has the reasons. After `close` has been called, no further Thing is opened.
-
-        Raises:
-            ThingStartError: naming the Thing that failed.
-        """
+        """Call each `__enter__`, in order; if one fails, close the Things that are open."""
         self._closing = False
         for thing in things:
             self.failures.pop(thing.name, None)
@@ -88,7 +80,6 @@ class ThingLifecycle:
         self.take_over(thing)
 
     def health(self, things: Mapping[str, Thing]) -> dict[str, dict[str, str]]:
-        """Return the class and the state of each Thing, by name, with the error if it failed."""
         return {
             name: {
                 "class": type(thing).__name__,
@@ -99,7 +90,6 @@ class ThingLifecycle:
         }
 
     def is_open(self, thing: Thing) -> bool:
-        """Return True if a Thing is open now."""
         return self.states.get(thing.name) == "open"
 
     def take_over(self, thing: Thing) -> None:
@@ -108,11 +98,7 @@ class ThingLifecycle:
         self._entered.append(thing)
 
     async def close(self, timeout: float | None = None) -> None:
-        """Call each `__exit__`, in reverse order, also if some fail.
-
-        With a timeout (seconds), each Thing gets an equal share of the time that is left. A stuck
-        Thing is logged, and the next one is closed. A Thing that is being opened is waited for.
-        """
+        """Call each `__exit__`, in reverse order, also if some fail."""
         self._closing = True
         deadline = None if timeout is None else time.monotonic() + timeout
         for name in [name for name, state in self.states.items() if state == "opening"]:
@@ -153,7 +139,6 @@ def _share(deadline: float | None, of: int) -> float | None:
 
 
 def needs_of(thing: Thing) -> list[str]:
-    """Return the names of the Things in slots that are not optional."""
     return [
         target.name
         for slot in slots_of(type(thing)).values()
@@ -163,7 +148,6 @@ def needs_of(thing: Thing) -> list[str]:
 
 
 def enter(thing: Thing) -> None:
-    """Call `__aenter__` or `__enter__`, if the Thing has one."""
     if hasattr(thing, "__aenter__"):
         things_loop().call(thing.__aenter__)
     elif hasattr(thing, "__enter__"):
@@ -171,7 +155,6 @@ def enter(thing: Thing) -> None:
 
 
 def leave(thing: Thing) -> None:
-    """Call `__aexit__` or `__exit__`, if the Thing has one."""
     if hasattr(thing, "__aexit__"):
         things_loop().call(thing.__aexit__, None, None, None)
     elif hasattr(thing, "__exit__"):
@@ -179,11 +162,6 @@ def leave(thing: Thing) -> None:
 
 
 def open_now(thing: Thing) -> None:
-    """Open a Thing that was added while the server runs, in the calling thread.
-
-    Raises:
-        ThingStartError: its `__enter__` failed.
-    """
     try:
         enter(thing)
     except BaseException as error:

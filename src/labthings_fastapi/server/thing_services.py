@@ -40,28 +40,19 @@ class ThingServices:
 
     @property
     def application_config(self) -> Mapping[str, Any] | None:
-        """The `application_config` of the configuration."""
         return self._config.application_config
 
     @property
     def settings_folder(self) -> Path:
-        """The folder of all settings."""
         return self._config.settings_folder
 
     @property
     def server_id(self) -> UUID | None:
-        """The unique id of the server, which its settings folder keeps; may wait for the disk."""
         return self._server_id.get()
 
     @property
     def security_schemes(self) -> Sequence[str]:
-        """How clients must authenticate, "bearer" or "basic"; empty if they need not."""
         return self._security_schemes()
 
     def claim_folder(self) -> None:
-        """Lock the settings folder against the servers of other processes.
-
-        Raises:
-            FolderInUseError: the server of another process uses the folder.
-        """
         self._journal.claim_folder()

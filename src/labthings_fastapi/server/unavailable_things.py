@@ -19,18 +19,13 @@ _TRY_AGAIN_LATER = 1013
 
 
 class UnavailableThings:
-    """ASGI middleware: below the path of a Thing that was not started, the response is 503.
-
-    The Thing's own path still has its description. Runs on the server's event loop.
-    """
+    """ASGI middleware: below the path of a Thing that was not started, the response is 503."""
 
     def __init__(self, app: ASGIApp, unavailable: Mapping[str, str]) -> None:
-        """`unavailable` has the paths of these Things, each with the reason; it may change."""
         self._app = app
         self._unavailable = unavailable
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one connection."""
         if self._unavailable and scope["type"] in ("http", "websocket"):
             path = request_path(scope)
             for base, detail in self._unavailable.items():

@@ -61,7 +61,6 @@ class Audit:
     """
 
     def __init__(self, journal: Callable[[], Journal], boot_id: str) -> None:
-        """Write to the journal that `journal` returns at the time of writing."""
         self._journal = journal
         self._boot_id = boot_id
         self._lock = threading.Lock()  # guards the two below
@@ -70,7 +69,6 @@ class Audit:
         self._deadlines = Deadlines()
 
     def note(self, mutation: Mutation) -> None:
-        """Count a request, which is written within `GATHER_SECONDS`; never waits."""
         now = utc_now()
         if len(mutation.affordance) > MAX_TEXT or len(mutation.path) > MAX_TEXT:
             mutation = mutation._replace(
@@ -103,7 +101,6 @@ class Audit:
         self.write()
 
     def write(self) -> list[Future[None]]:
-        """Pass the counted requests to the journal; each future is done when it is committed."""
         with self._lock:
             counters, self._counters = self._counters, {}
             self._refused = 0

@@ -29,7 +29,6 @@ class AuthenticatedConnection:
     __slots__ = ("_kind", "_receive", "_send", "_unfinished", "actor", "over")
 
     def __init__(self, actor: Actor, kind: str, receive: Receive, send: Send) -> None:
-        """Wrap the `receive` and `send` of a client; `kind` is the type of the ASGI scope."""
         self.actor = actor
         self.over = asyncio.Event()
         """Set when the credential of the actor is not valid any more."""
@@ -56,11 +55,6 @@ class AuthenticatedConnection:
                 receiving.cancel()
 
     async def send(self, message: Message) -> None:
-        """Send a message to the client.
-
-        Raises:
-            CredentialRevokedError: the credential is not valid any more.
-        """
         if self.over.is_set():
             raise CredentialRevokedError("The token of this client is not valid any more.")
         kind: str = message["type"]
@@ -91,18 +85,12 @@ class AuthenticatedConnection:
 
 
 class AuthenticatedConnections:
-    """All authenticated connections of a server; used on its event loop.
-
-    While there are any, their credentials are checked every few seconds.
-    """
-
     def __init__(
         self,
         refresh: Callable[[], Awaitable[None]],
         is_valid: Callable[[Actor], bool],
         seconds: float,
     ) -> None:
-        """Every `seconds`, call `refresh`, and then `is_valid` for each actor."""
         self._refresh = refresh
         self._is_valid = is_valid
         self._seconds = seconds
@@ -110,19 +98,16 @@ class AuthenticatedConnections:
         self._checking: asyncio.Task[None] | None = None
 
     def begin(self, connection: AuthenticatedConnection) -> None:
-        """Check this connection from now on."""
         self._connections.add(connection)
         if self._checking is None or self._checking.done():
             self._checking = asyncio.ensure_future(self._check_repeatedly())
 
     def still_holds(self, connection: AuthenticatedConnection) -> bool:
-        """Check one connection now: before a change is made, for example."""
         if not self._is_valid(connection.actor):
             connection.over.set()
         return not connection.over.is_set()
 
     def end(self, connection: AuthenticatedConnection) -> None:
-        """Check this connection no more."""
         self._connections.discard(connection)
         if not self._connections and self._checking is not None:
             self._checking.cancel()

@@ -35,18 +35,9 @@ READ_TIMEOUT_SECONDS: Final = 2.0
 
 
 class Authentication:
-    """Finds the actor of a request; used on the server's event loop.
-
-    Whether authentication is required is decided once, when the server is made.
-    """
+    """Finds the actor of a request; used on the server's event loop."""
 
     def __init__(self, security: SecurityConfig, settings_folder: Path, workers: Workers) -> None:
-        """Read the file of credentials.
-
-        Raises:
-            CredentialError: it cannot be read.
-            ServerConfigurationError: authentication is required, and there are no credentials.
-        """
         self._file = CredentialFile(security.credentials or settings_folder / FILE_NAME)
         if security.authentication != "off":
             self._file.refresh()
@@ -72,22 +63,15 @@ class Authentication:
 
     @property
     def passwords(self) -> bool:
-        """True if there are credentials with a password."""
         return any(each.kind == "password" for each in self._file.credentials)
 
     @property
     def schemes(self) -> list[str]:
-        """The schemes of HTTP authentication that clients may use; empty if none is required."""
         if not self.required:
             return []
         return ["bearer", "basic"] if self.passwords else ["bearer"]
 
     async def actor(self, authorization: str | None, cookies: str | None) -> Actor | None:
-        """Return the actor of a request, by its headers.
-
-        Raises:
-            TooBusyError: too many passwords are being checked.
-        """
         await self._refresh_if_old()
         actor = self.authenticator.actor(authorization, cookies)
         if actor is None and authorization is not None:
@@ -96,11 +80,6 @@ class Authentication:
         return actor
 
     async def check(self, authorization: str) -> Credential | None:
-        """Return the credential of an `Authorization` header.
-
-        Raises:
-            TooBusyError: too many passwords are being checked.
-        """
         await self._refresh_if_old()
         credential = self.authenticator.by_bearer(authorization)
         pair = basic_pair(authorization)
@@ -109,11 +88,7 @@ class Authentication:
         return await self.check_password(pair)
 
     async def check_password(self, pair: NamePassword) -> Credential | None:
-        """Return the credential of a name and a password; takes 0.1 s, the first time.
-
-        Raises:
-            TooBusyError: too many passwords are being checked.
-        """
+        """Return the credential of a name and a password; takes 0.1 s, the first time."""
         await self._refresh_if_old()
         if not self.passwords:
             return None
@@ -132,10 +107,7 @@ class Authentication:
         return time.monotonic() - self._refreshed > REFRESH_SECONDS
 
     def _is_valid(self, actor: Actor) -> bool:
-        """Return True if the credential of an actor is still valid; does not wait.
-
-        If the file was read some time ago, it is read again in the background.
-        """
+        """Return True if the credential of an actor is still valid; does not wait."""
         if self._is_old():
             self._start_reading()
         now = datetime.now(UTC)
@@ -145,12 +117,10 @@ class Authentication:
         )
 
     async def _refresh(self) -> None:
-        """Read the file again if it has changed, for a limited time."""
         await asyncio.wait({self._start_reading()}, timeout=READ_TIMEOUT_SECONDS)
         self._refreshed = time.monotonic()
 
     def _start_reading(self) -> asyncio.Task[None]:
-        """Return the task that reads the file; start one if there is none."""
         task, loop = self._refreshing, asyncio.get_running_loop()
         if task is None or task.done() or task.get_loop() is not loop:
             task = self._refreshing = loop.create_task(self._read())

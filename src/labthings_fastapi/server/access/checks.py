@@ -60,18 +60,15 @@ class AccessRequest:
         self.actor: Actor | None = None
 
     def text(self, name: bytes) -> str | None:
-        """Return a header as text."""
         value = self.headers.get(name)
         return value.decode("latin-1") if value is not None else None
 
     @property
     def scheme(self) -> str:
-        """`https` or `http`, for a WebSocket as well."""
         return "https" if self.scope.get("scheme") in ("https", "wss") else "http"
 
 
 def check_repeated_headers(request: AccessRequest) -> Problem | None:
-    """Refuse repeated headers."""
     if len(request.headers) == len(request.scope["headers"]):
         return None
     seen: set[bytes] = set()
@@ -83,7 +80,6 @@ def check_repeated_headers(request: AccessRequest) -> Problem | None:
 
 
 def check_role(request: AccessRequest, thing: str | None) -> Problem | None:
-    """Refuse a change that the role of the actor does not allow on this Thing."""
     actor = request.actor
     required = required_role(request.method)
     if actor is None or actor.may(thing, required):
@@ -92,15 +88,7 @@ def check_role(request: AccessRequest, thing: str | None) -> Problem | None:
 
 
 class AccessChecks:
-    """The checks that need the configuration; used on the server's event loop."""
-
     def __init__(self, config: ThingServerConfig) -> None:
-        """Read the configuration and the file of credentials.
-
-        Raises:
-            CredentialError: the file of credentials cannot be read.
-            ServerConfigurationError: authentication is required, and there are no credentials.
-        """
         workers = Workers("labthings-access")
         self.insecure = config.security.insecure
         self.authentication = Authentication(config.security, config.settings_folder, workers)
@@ -133,7 +121,6 @@ class AccessChecks:
         )
 
     async def first_problem(self, request: AccessRequest) -> Problem | None:
-        """Walk through the checks, and return the first problem."""
         try:
             return (
                 check_repeated_headers(request)
@@ -147,11 +134,6 @@ class AccessChecks:
             return problem_from(error)
 
     async def check_host(self, request: AccessRequest) -> Problem | None:
-        """Refuse host names that are not names of this server.
-
-        Raises:
-            TooBusyError: too many requests wait for the full name of this computer.
-        """
         if request.client.address is None:  # a client in this process may use any name
             return None
         host = request.headers.get(b"host")
@@ -174,38 +156,28 @@ class AccessChecks:
         return self._hosts.allows(host)
 
     def check_origin(self, request: AccessRequest) -> Problem | None:
-        """Refuse changes and streams of web pages of other origins, and their preflights."""
         kind = request.scope["type"]
         if self._origins.refuses(kind, request.method, request.headers, request.scheme):
             return refusals.foreign_page(request.headers.get(b"origin"))
         return None
 
     def check_exposure(self, request: AccessRequest) -> Problem | None:
-        """Refuse clients of the network while the server has no authentication."""
         if self.authentication.required or self.insecure or request.client.is_local:
             return None
         return refusals.unprotected(request.client.address or "")
 
     def check_body_size(self, request: AccessRequest) -> Problem | None:
-        """Refuse a body whose `Content-Length` is too large."""
         return self.limit_for(request).check_length(request.headers)
 
     def limit_for(self, request: AccessRequest) -> BodyLimit:
-        """Return the limit for the body of a request."""
         return self._login_limit if self.is_login(request) else self.body_limit
 
     def is_login(self, request: AccessRequest) -> bool:
-        """Return True for POST and DELETE of `/session`, which need no authentication."""
         if request.method not in ("POST", "DELETE"):
             return False
         return request_path(request.scope) == self.session_path
 
     async def authenticate(self, request: AccessRequest) -> Problem | None:
-        """Find the actor of a request, if the server has authentication.
-
-        Raises:
-            TooBusyError: too many passwords are being checked.
-        """
         if not self.authentication.required or self.is_login(request):
             return None
         authorization, cookies = request.text(b"authorization"), request.text(b"cookie")

@@ -26,17 +26,11 @@ UNKNOWN: Final = ClientAddress("unknown", False)  # the word of RFC 7239, sectio
 
 
 class ClientAddresses:
-    """Finds the address of a client in the scope of its request; used on one event loop."""
-
     def __init__(self) -> None:
         self._parsed: dict[str, ClientAddress] = {}
 
     def find(self, scope: Scope) -> ClientAddress:
-        """Return the address of a client.
-
-        ASGI servers replace the address by the content of `X-Forwarded-For`, even if that is no
-        address. A client that sends such a header is treated as a client on another computer.
-        """
+        """Return the address of a client."""
         client = scope.get("client")
         name = client[0] if client else ""
         address = self._parsed.get(name)

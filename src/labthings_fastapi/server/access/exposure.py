@@ -15,18 +15,11 @@ LOGGER = own_logger("security")
 
 
 def check_listen_host(access: AccessChecks, host: str) -> None:
-    """Refuse to listen on the network without authentication.
-
-    Raises:
-        UnprotectedError: the host can be reached from the network, the server has no
-            authentication, and `security.insecure` is not set.
-    """
     if not (access.authentication.required or access.insecure or is_loopback(host)):
         raise UnprotectedError(host)
 
 
 def warn_of_exposure(access: AccessChecks, host: str, *, tls: bool) -> None:
-    """Log a warning at every start of a server on the network that is not fully protected."""
     if is_loopback(host):
         return
     if not access.authentication.required:

@@ -67,14 +67,12 @@ _POLICY = (
 
 
 def wants_page(method: str, headers: Mapping[bytes, bytes]) -> bool:
-    """Return True if a browser opens a page, so that a user sees the response."""
     if method != "GET" or b"text/html" not in headers.get(b"accept", b""):
         return False
     return headers.get(b"sec-fetch-mode", b"navigate") == b"navigate"
 
 
 def login_page(session_path: str) -> tuple[bytes, str, dict[str, str]]:
-    """Return the page, its media type and its headers; the page loads no other files."""
     session = html.escape(json.dumps(session_path)[1:-1], quote=True)
     text = _PAGE.format(style=_STYLE, script=_SCRIPT, session=session)
     return text.encode(), "text/html; charset=utf-8", {"Content-Security-Policy": _POLICY}

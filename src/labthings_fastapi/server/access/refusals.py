@@ -11,18 +11,15 @@ from labthings_fastapi.problems import (
 
 
 def repeated_header(name: bytes) -> Problem:
-    """Refuse a header that comes twice; two parts of a server could read different values."""
     text = name.decode("latin-1")
     return problem_for_status(400, f"The header {text!r} is sent more than once: send it once.")
 
 
 def no_host() -> Problem:
-    """Refuse a request of HTTP/1.1 without a Host header (RFC 9112, section 3.2)."""
     return problem_for_status(400, "The request has no Host header, which HTTP/1.1 requires.")
 
 
 def unknown_host(host: bytes) -> Problem:
-    """Refuse a host name that is not a name of this server."""
     name = host.decode("latin-1")
     return message_problem(
         "unknown-host",
@@ -34,7 +31,6 @@ def unknown_host(host: bytes) -> Problem:
 
 
 def foreign_page(origin: bytes | None) -> Problem:
-    """Refuse a request from a web page of another origin."""
     page = f"A page of {origin.decode('latin-1')!r}" if origin else "A page of another site"
     return message_problem(
         "cross-site",
@@ -46,7 +42,6 @@ def foreign_page(origin: bytes | None) -> Problem:
 
 
 def unprotected(address: str) -> Problem:
-    """Refuse clients of the network while the server has no authentication."""
     return message_problem(
         "unprotected",
         "The server has no authentication, so it serves its own computer only",
@@ -58,7 +53,6 @@ def unprotected(address: str) -> Problem:
 
 
 def unauthenticated(*, invalid: bool, passwords: bool) -> Problem:
-    """Ask for a token or password (RFC 9110, section 15.5.2); `invalid`: it was not accepted."""
     challenge = 'Bearer realm="LabThings"'
     if invalid:
         challenge += ', error="invalid_token"'

@@ -29,11 +29,9 @@ class RequestTargets:
         self._names: dict[str, str] = {}  # path → name; replaced, never changed
 
     def add(self, thing: Thing) -> None:
-        """Add a Thing with its path."""
         self._names = {**self._names, thing.path: thing.name}
 
     def find(self, path: str) -> RequestTarget:
-        """Return the target of a path without the root path."""
         end = len(path)
         while (end := path.rfind("/", 0, end)) >= 0:
             name = self._names.get(path[: end + 1])

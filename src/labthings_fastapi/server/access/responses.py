@@ -20,7 +20,6 @@ _NO_FRAMES = (b"content-security-policy", b"frame-ancestors 'none'")
 
 
 def with_security_headers(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
-    """Return the headers of a response with those that every response has."""
     complete: Headers = list(headers)
     is_page = has_policy = has_nosniff = False
     for name, value in complete:
@@ -65,7 +64,6 @@ async def send_response(
     media_type: str,
     extra_headers: Mapping[str, str] | None = None,
 ) -> None:
-    """Send a body with the status and headers of a problem."""
     headers = _headers_of(problem, media_type, body)
     headers += _encoded(extra_headers or {})
     start: dict[str, Any] = {

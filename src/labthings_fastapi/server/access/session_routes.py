@@ -51,7 +51,6 @@ _REFUSED: dict[int | str, dict[str, Any]] = {
 
 
 def attach(authentication: Authentication, app: FastAPI, prefix: str) -> None:
-    """Add `/session` to the server's app."""
     router = APIRouter(route_class=ProblemRoute, tags=["server"])
     authenticator = authentication.authenticator
 

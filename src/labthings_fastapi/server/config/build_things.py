@@ -34,11 +34,7 @@ def make_thing(
     args: list[Any] | None = None,
     kwargs: Mapping[str, Any] | None = None,
 ) -> T:
-    """Make a Thing that has its server interface before `__init__` runs.
-
-    Raises:
-        InitArgumentsError: a TypeError; `__init__` does not accept the arguments.
-    """
+    """Make a Thing that has its server interface before `__init__` runs."""
     thing = cls.__new__(cls)
     thing._thing_server_interface = interface
     positional, named = args or [], dict(kwargs or {})
@@ -54,11 +50,6 @@ def make_thing(
 def build_things(
     config: ThingServerConfig, interface_for: Callable[[str], ThingServerInterface]
 ) -> dict[str, Thing]:
-    """Make every Thing of a configuration.
-
-    Raises:
-        ServerConfigurationError: listing every Thing that cannot be made, and why.
-    """
     things: dict[str, Thing] = {}
     errors: list[str] = []
     causes: list[BaseException] = []
@@ -81,11 +72,6 @@ def build_things(
 
 
 def connect_slots(things: Mapping[str, Thing], config: ThingServerConfig) -> None:
-    """Fill every slot; `validation.validated` has reported all errors beforehand.
-
-    Raises:
-        ThingSlotError: naming `<thing>.<slot>` and the reason.
-    """
     for name, thing in things.items():
         chosen = config.things[name].thing_slots
         for slot_name, slot in slots_of(type(thing)).items():

@@ -21,7 +21,6 @@ class DryRunServices(StandaloneServices):
     """The services for Things that are made and never entered, with a temporary folder."""
 
     def __init__(self, config: ThingServerConfig, settings_folder: Path) -> None:
-        """Offer what the configured server would, with settings in `settings_folder`."""
         super().__init__()
         self.application_config = config.application_config
         self.settings_folder = settings_folder
@@ -29,13 +28,7 @@ class DryRunServices(StandaloneServices):
 
 
 def check(document: Any) -> ThingServerConfig:
-    """Return the configuration if its Things can be made and connected; this makes them.
-
-    No Thing is entered, and the real settings are neither read nor written.
-
-    Raises:
-        ServerConfigurationError: listing every error that `validated` or `build_things` found.
-    """
+    """Return the configuration if its Things can be made and connected; this makes them."""
     config = validated(document)
     with tempfile.TemporaryDirectory(prefix="labthings-check-") as folder:
         services = DryRunServices(config, Path(folder))

@@ -20,12 +20,6 @@ class UsageError(Exception):
 
 
 def load_config(args: argparse.Namespace) -> dict[str, Any]:
-    """Return the configuration that the options name.
-
-    Raises:
-        UsageError: the options name no source or several, or a file is missing.
-        ServerConfigurationError: the text is neither JSON nor TOML.
-    """
     sources = [args.config is not None, args.json is not None, args.demo]
     if sum(sources) != 1:
         raise UsageError("give one of -c FILE, -j TEXT or --demo")
@@ -47,14 +41,7 @@ def load_config(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def settings_folder(args: argparse.Namespace) -> Path:
-    """Return the settings folder of the configuration that the options name, or the default.
-
-    The rest of the configuration is not checked.
-
-    Raises:
-        UsageError: the configuration is missing.
-        ServerConfigurationError: the text is neither JSON nor TOML.
-    """
+    """Return the settings folder of the configuration that the options name, or the default."""
     from labthings_fastapi.server.config_model import ThingServerConfig
 
     has_source = args.config is not None or args.json is not None or args.demo
@@ -88,10 +75,6 @@ def _without_duplicates(members: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def make_modules_importable(args: argparse.Namespace) -> None:
-    """Let a configuration name modules in its own folder and in the current folder.
-
-    The current folder comes first, as with `python -m`.
-    """
     folders = [Path.cwd()]
     if args.config is not None:
         folders.append(Path(args.config).resolve().parent)

@@ -17,7 +17,6 @@ _NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONL
 
 
 def accepts_interface(signature: inspect.Signature) -> bool:
-    """Return whether an `__init__` has a parameter for the server interface."""
     return any(
         parameter.name == INTERFACE or parameter.kind is inspect.Parameter.VAR_KEYWORD
         for parameter in signature.parameters.values()
@@ -25,7 +24,6 @@ def accepts_interface(signature: inspect.Signature) -> bool:
 
 
 def argument_error(cls: type[Thing], args: Sequence[Any], kwargs: Mapping[str, Any]) -> str | None:
-    """Return why a class does not accept these arguments; None if no reason can be found."""
     signature = inspect.signature(cls.__init__)
     visible = [p for p in signature.parameters.values() if p.name != INTERFACE]
     interface = {INTERFACE: None} if accepts_interface(signature) else {}

@@ -14,10 +14,7 @@ if TYPE_CHECKING:
 
 
 def stand_in(cls: Any, name: str) -> Any:
-    """Return an object that is an instance of `cls` to `isinstance`, without calling `cls`.
-
-    It is no real instance, whose `__del__` would run without its `__init__`.
-    """
+    """Return an object that is an instance of `cls` to `isinstance`, without calling `cls`."""
     members = {"__class__": property(lambda _self: cls), "name": name}
     return type(cls.__name__, (), members)()
 
@@ -29,13 +26,7 @@ def fill_with_stand_ins(
     unknown: Iterable[str],
     chosen: Mapping[str, Any],
 ) -> None:
-    """Fill a slot of the stand-in called `owner`.
-
-    `unknown` are the names of Things whose class could not be imported: they may fit any slot.
-
-    Raises:
-        ThingSlotError: the slot cannot be filled, whatever the classes of the unknown Things.
-    """
+    """Fill a slot of the stand-in called `owner`."""
     names = chosen.get(slot.name, UNSET)
     thing = known[owner]
     wildcards = _wildcards(slot, unknown)

@@ -35,7 +35,6 @@ class SlotConfigurationError(ServerConfigurationError, ThingSlotError):
     """A configuration has errors, and at least one is a slot that cannot be filled."""
 
     def __init__(self, message: str) -> None:
-        """Take the message of `configuration_error`."""
         LabThingsError.__init__(self, message)
 
 
@@ -51,15 +50,7 @@ class _ReadableThings:
 
 
 def validated(document: Any) -> ThingServerConfig:
-    """Return a configuration after checking that its Things can be made and connected.
-
-    Classes are imported and not called. Unknown options, failing imports, arguments that do not
-    fit and slots that cannot be filled are all reported at once.
-
-    Raises:
-        ServerConfigurationError: listing every error with its path, as `things.stage.kwargs`; also
-            a ThingSlotError if one of them is about a slot.
-    """
+    """Return a configuration after checking that its Things can be made and connected."""
     try:
         config = ThingServerConfig.model_validate(document)
     except ValidationError as error:
@@ -72,7 +63,6 @@ def validated(document: Any) -> ThingServerConfig:
 def _raise_errors(
     errors: list[str], things: _ReadableThings, cause: ValidationError | None = None
 ) -> None:
-    """Raise these errors together with those of the Things, if there are any."""
     slot_errors = list(_slot_errors(things))
     errors = [*errors, *_argument_errors(things), *slot_errors]
     if errors:
@@ -102,7 +92,6 @@ def _readable_things(document: Any, error: ValidationError) -> _ReadableThings:
 
 
 def _without(value: Any, invalid: set[str]) -> ThingConfig:
-    """Read the configuration of a Thing without its invalid keys."""
     if isinstance(value, ThingConfig):
         return value
     members = value if isinstance(value, Mapping) else {"cls": value}

@@ -12,7 +12,6 @@ _THING: Json = {"type": "object"}
 
 
 def directory_paths(prefix: str) -> Json:
-    """Describe the URLs of the directory, and the stream of all events."""
     base = f"{prefix}/directory"
     description = content("The directory's Thing Description", _THING, "application/td+json")
     list_of_things = content(

@@ -26,10 +26,7 @@ Json = dict[str, Any]
 
 
 class ThingsAPI(FastAPI):
-    """A FastAPI app whose OpenAPI document also describes Things.
-
-    Call `discard_document` when a Thing is added. Any thread may read the document.
-    """
+    """A FastAPI app whose OpenAPI document also describes Things."""
 
     def __init__(
         self,
@@ -38,7 +35,6 @@ class ThingsAPI(FastAPI):
         prefix: str,
         **options: Any,
     ) -> None:
-        """Describe the Things that `things` returns; `prefix` is the server's `api_prefix`."""
         # FastAPI's own page would load scripts from another host: see `docs_page`.
         super().__init__(
             title="LabThings",
@@ -60,17 +56,14 @@ class ThingsAPI(FastAPI):
         self._wrapped = middleware(self._wrapped)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one connection."""
         await self._wrapped(scope, receive, send)
 
     def discard_document(self) -> None:
-        """Write the document anew when it is read next; any thread."""
         with self._lock:
             self._discarded += 1
             self.openapi_schema = None
 
     def openapi(self) -> Json:
-        """Return the document, which is kept until `openapi_schema` is None."""
         document = self.openapi_schema
         if document is None:
             discarded = self._discarded
@@ -99,7 +92,6 @@ class ThingsAPI(FastAPI):
 
 
 def _add_security_schemes(document: Json, authentication: Authentication, prefix: str) -> None:
-    """Describe how clients authenticate; POST and DELETE of `/session` need no authentication."""
     schemes: Json = {
         scheme: {"type": "http", "scheme": scheme} for scheme in authentication.schemes
     }

@@ -59,25 +59,19 @@ PROBLEM_SCHEMA: Json = {
 
 
 def content(text: str, schema: Json, media_type: str = "application/json") -> Json:
-    """Describe a response with a body."""
     return {"description": text, "content": {media_type: {"schema": schema}}}
 
 
 def problem(code: str) -> Json:
-    """Return a reference to the problem with this status."""
     return {"$ref": f"#/components/responses/Problem{code}"}
 
 
 def answers(good: Json, *codes: str) -> Json:
-    """Return the responses of an operation, without the problems of every operation."""
     return good | {code: problem(code) for code in codes}
 
 
 def add_problems(document: Json) -> None:
-    """Describe every problem once, and refer to those of every operation at each operation.
-
-    Descriptions that an operation has already stay, also those of endpoints of users.
-    """
+    """Describe every problem once, and refer to those of every operation at each operation."""
     problems = document["components"].setdefault("responses", {})
     for code in _TEXTS:
         problems[f"Problem{code}"] = _problem(code)
@@ -125,7 +119,6 @@ _FOLLOWING_PARAMETERS = [
 
 
 def with_following(operation: Json) -> Json:
-    """Return a GET operation after adding the stream of server-sent events and the long poll."""
     operation["parameters"] = [*operation.get("parameters", ()), *_FOLLOWING_PARAMETERS]
     content_types = operation["responses"]["200"]["content"]
     content_types["text/event-stream"] = {"schema": {"type": "string"}}

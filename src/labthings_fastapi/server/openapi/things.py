@@ -54,7 +54,6 @@ ACTION_STATUS: Json = {
 
 
 def thing_paths(thing: Thing, components: Components) -> Json:
-    """Describe all URLs of a Thing."""
     paths: Json = {thing.path: {"get": _description(thing)}}
     for name, info in thing.properties.items():
         paths[f"{thing.path}{name}"] = _property(thing, info.descriptor, components)

@@ -40,8 +40,6 @@ class CertificateError(LabThingsError, ValueError):
 
 @dataclass(frozen=True, slots=True)
 class OwnCertificate:
-    """A certificate in the settings folder."""
-
     certificate: Path
     key: Path
     names: tuple[str, ...]
@@ -58,17 +56,7 @@ def own_certificate(
     add_hosts: bool = False,
     now: datetime | None = None,
 ) -> OwnCertificate:
-    """Return the certificate in a settings folder; make one if it is missing or about to expire.
-
-    A new certificate is valid for the usual names of this computer, and for `hosts` (names or
-    addresses). If an existing certificate lacks some of the hosts, a warning is logged. With
-    `add_hosts` a new certificate with the old and the new names replaces it instead, and clients
-    have to trust the new one.
-
-    Raises:
-        CertificateError: `cryptography` is missing, a host is not valid, or a file cannot be read.
-        OSError: the folder cannot be written.
-    """
+    """Return the certificate in a settings folder; make one if it is missing or about to expire."""
     _check_cryptography()
     now = now or datetime.now(UTC)
     wanted = [checked_name(host) for host in hosts]
@@ -115,11 +103,6 @@ def _reason_to_replace(found: OwnCertificate, missing: Sequence[str], now: datet
 
 
 def checked_name(host: str) -> str:
-    """Return a host name or an IP address in the form that certificates use.
-
-    Raises:
-        CertificateError: `host` is neither.
-    """
     try:
         return str(ipaddress.ip_address(host.strip("[]")))
     except ValueError:
@@ -137,7 +120,6 @@ def checked_name(host: str) -> str:
 
 
 def usual_names() -> list[str]:
-    """Return the names of this computer, for itself and on its network."""
     found = ["localhost", "127.0.0.1", "::1"]
     host = socket.gethostname()
     for name in (host, f"{host.partition('.')[0]}.local", socket.getfqdn()):
@@ -149,7 +131,6 @@ def usual_names() -> list[str]:
 
 
 def _make(certificate: Path, key: Path, names: Iterable[str], now: datetime) -> None:
-    """Write a new private key (P-256) and a self-signed certificate (RFC 5280)."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec

@@ -34,10 +34,7 @@ class ConnectionLimits:
         self._logged_at = float("-inf")
 
     def accepts(self, transport: asyncio.Transport, connections: Collection[Any]) -> bool:
-        """Return True if there is room for one more connection.
-
-        `connections` are the protocols of the others; their `client` is address and port, or None.
-        """
+        """Return True if there is room for one more connection."""
         limits = self.limits
         if len(connections) >= limits.connections:
             self._log_refusal(f"all {limits.connections} connections are in use")
@@ -55,7 +52,6 @@ class ConnectionLimits:
         return True
 
     def _log_refusal(self, reason: str) -> None:
-        """Log a refusal, at most once a minute."""
         now = asyncio.get_running_loop().time()
         if now - self._logged_at >= LOG_SECONDS:
             self._logged_at = now
@@ -80,7 +76,6 @@ class WriteStall:
         self._since = 0.0
 
     def lasts(self, transport: asyncio.Transport, now: float, seconds: float) -> bool:
-        """Return True if the transport is closing and has sent nothing for that many seconds."""
         if not transport.is_closing():
             return False
         left = transport.get_write_buffer_size()
@@ -121,7 +116,6 @@ def render_response(problem: Problem) -> bytes:
 
 
 def too_many_connections() -> Problem:
-    """Return the problem for a client whose connection is refused."""
     detail = "The server has too many open connections. Close some, or try again later."
     problem = message_problem("too-many-connections", "Too many connections", 503, detail)
     return replace(problem, headers={"Retry-After": "5"})

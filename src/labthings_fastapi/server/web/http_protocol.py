@@ -44,10 +44,7 @@ class Stage(IntEnum):
 
 
 class HttpProtocol(HttpToolsProtocol):
-    """Keeps the limits of one connection. Used on the server's event loop only.
-
-    A request that breaks a limit is answered with problem details, then the connection is closed.
-    """
+    """Keeps the limits of one connection. Used on the server's event loop only."""
 
     def __init__(self, *args: Any, limits: ConnectionLimits, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -64,7 +61,6 @@ class HttpProtocol(HttpToolsProtocol):
     # --- called by the transport ----------------------------------------------------------
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
-        """Accept the connection, or refuse it if there are too many."""
         accepted = self._shared.accepts(transport, self.connections)
         super().connection_made(transport)
         self._stage_began = self._last_data = self.loop.time()
@@ -72,13 +68,11 @@ class HttpProtocol(HttpToolsProtocol):
             self._refuse(too_many_connections())
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell the app that the client has gone."""
         if self._stage is Stage.REFUSED:
             self._shared.lingering -= 1
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Parse a chunk of bytes; those of a refused connection are dropped."""
         if self._stage is Stage.REFUSED:
             return
         self._last_data = self.loop.time()
@@ -92,7 +86,6 @@ class HttpProtocol(HttpToolsProtocol):
             self._begin_stage(Stage.CONNECTED)
 
     def handle_websocket_upgrade(self) -> None:
-        """Hand the connection over to the WebSocket protocol, if that can read the handshake."""
         # The parser of `websockets` has smaller limits than ours, and uvicorn has no answer when
         # the parser fails. A browser sends the cookies of every server on the same host.
         request_line = len("GET  HTTP/1.1\r\n") + len(self.url)
@@ -105,18 +98,12 @@ class HttpProtocol(HttpToolsProtocol):
     # --- called by the parser -------------------------------------------------------------
 
     def on_message_begin(self) -> None:
-        """Begin a request."""
         self._begin_stage(Stage.HEADERS)
         self._header_bytes = 0
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        """Start the app, unless the headers are too large.
-
-        Raises:
-            ValueError: they are; the parser stops, and uvicorn calls `send_400_response`.
-            HttpParserInvalidURLError: the target has no path, as that of CONNECT; the same.
-        """
+        """Start the app, unless the headers are too large."""
         size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
         if size > self._limits.header_bytes:
             self._refusal = self._headers_too_large()
@@ -125,7 +112,6 @@ class HttpProtocol(HttpToolsProtocol):
         self._begin_stage(Stage.BODY)
 
     def on_message_complete(self) -> None:
-        """Wait for the app."""
         self._begin_stage(Stage.RESPONSE)
         super().on_message_complete()
 
@@ -137,7 +123,6 @@ class HttpProtocol(HttpToolsProtocol):
     # --- limits of time -------------------------------------------------------------------
 
     def check(self, now: float, limits: Limits) -> None:
-        """End the connection if the client is too slow; called about once a second."""
         if self._write_stall.lasts(self.transport, now, limits.closing_seconds):
             self.transport.abort()
             return
@@ -170,12 +155,10 @@ class HttpProtocol(HttpToolsProtocol):
     # --- refusals -------------------------------------------------------------------------
 
     def send_400_response(self, msg: str) -> None:
-        """Answer bytes that are not HTTP, or that a parser callback refused; called by uvicorn."""
         detail = f"{msg} This server speaks HTTP/1.1."
         self._refuse(self._refusal or message_problem("not-http", "Not HTTP", 400, detail))
 
     def _refuse(self, problem: Problem) -> None:
-        """Answer with a problem if possible, tell the app, and close the connection."""
         LOGGER.info("Refused a request of %s: %s", self.client or "a client", problem.detail)
         response = render_response(problem) if self._may_respond() else b""
         self._stage = Stage.REFUSED

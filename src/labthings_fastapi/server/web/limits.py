@@ -19,10 +19,7 @@ RESERVED_FILES: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Limits on the time and the memory that clients can cost the server.
-
-    No limit applies to a client that waits for a response: an action may take hours.
-    """
+    """Limits on the time and the memory that clients can cost the server."""
 
     connections: int = 2000
     """Open connections of all clients together."""
@@ -47,11 +44,7 @@ class Limits:
         return max(1, self.connections * 3 // 4)
 
     def within_open_files(self, level: int = logging.WARNING) -> Limits:
-        """Return limits that fit the number of files which this process may open.
-
-        Each connection is an open file. Without any left, the journal and drivers could open no
-        file either. A reduced limit is logged at `level`.
-        """
+        """Return limits that fit the number of files which this process may open."""
         allowed = open_files_limit()
         if allowed is None or allowed >= self.connections + RESERVED_FILES:
             return self
@@ -69,7 +62,6 @@ class Limits:
 
 
 def limits_of(config: ThingServerConfig) -> Limits:
-    """Return the limits of a configuration, within the number of files this process may open."""
     # Many systems allow fewer files than our default needs: a warning only for a chosen number.
     chosen = "max_connections" in config.model_fields_set
     limits = Limits(connections=config.max_connections)

@@ -105,10 +105,7 @@ def run_until_stopped(
 def _run_in_a_thread(
     hooks: ServerHooks, server: UvicornServer, thread: _ServerThread, grace: float
 ) -> None:
-    """Run uvicorn in a thread, and keep this one for signals and the deadline.
-
-    uvicorn waits for stuck requests, and skips the closing of hardware when it is forced to end.
-    """
+    """Run uvicorn in a thread, and keep this one for signals and the deadline."""
     threads_before = set(threading.enumerate())
     with ExitStack() as changes:
         stop_requested = changes.enter_context(_signals())
@@ -244,11 +241,7 @@ def _logging() -> Iterator[None]:
 
 
 def _leave_stuck_threads_behind(known: set[threading.Thread]) -> None:
-    """End the process although threads of drivers do not end.
-
-    At once if a thread is stuck that began while the server ran. With the main thread if only older
-    threads (`known`) are stuck: they may belong to the program, which may go on after `serve`.
-    """
+    """End the process although threads of drivers do not end."""
     _exit_without(each for each in _other_threads() if each not in known)
     if any(_other_threads()):
         threading.Thread(target=_end_with_main_thread, name="labthings-exit", daemon=True).start()

@@ -13,23 +13,12 @@ if TYPE_CHECKING:
 
 
 def check_address(host: str, port: int) -> None:
-    """Make sure, before hardware is opened, that a server can listen on this address.
-
-    Raises:
-        AddressError: it cannot.
-    """
+    """Make sure, before hardware is opened, that a server can listen on this address."""
     close_all(bind(host, port))
 
 
 def bind(host: str, port: int) -> list[socket.socket]:
-    """Return one socket for each address of the host. The sockets do not listen yet.
-
-    A name may have several addresses, as `localhost` has one for IPv4 and one for IPv6; an empty
-    host stands for all interfaces. With port 0 the system chooses one port for all of them.
-
-    Raises:
-        AddressError: the port is taken, or this computer does not have the address.
-    """
+    """Return one socket for each address of the host. The sockets do not listen yet."""
     sockets: list[socket.socket] = []
     try:
         found = socket.getaddrinfo(
@@ -67,12 +56,10 @@ def _port_of(bound: socket.socket) -> int:
 
 
 def listen_address(sockets: list[socket.socket], host: str, *, tls: bool) -> ListenAddress:
-    """Return the address of sockets that `bind` made for this host."""
     addresses = tuple(str(each.getsockname()[0]) for each in sockets)
     return ListenAddress(host, _port_of(sockets[0]), tls, addresses)
 
 
 def close_all(sockets: Iterable[socket.socket]) -> None:
-    """Close sockets; idempotent."""
     for each in sockets:
         each.close()

@@ -25,8 +25,6 @@ PEM_END: Final = "-----END CERTIFICATE-----"
 
 @dataclass(frozen=True, slots=True)
 class Tls:
-    """A checked certificate, ready to serve with."""
-
     context: ssl.SSLContext
     certificate: Path
     fingerprint: str
@@ -38,14 +36,6 @@ TlsChoice: TypeAlias = bool | tuple[str | Path, str | Path] | Tls
 
 
 def chosen_tls(choice: TlsChoice, settings_folder: Path, hosts: Sequence[str] = ()) -> Tls | None:
-    """Return the certificate for this choice; None if the server serves without TLS.
-
-    `hosts` are names and addresses by which clients reach the server, besides the usual ones.
-
-    Raises:
-        CertificateError: there is no usable certificate.
-        OSError: the server's own certificate cannot be written.
-    """
     if isinstance(choice, Tls):
         return choice
     if isinstance(choice, bool):
@@ -67,12 +57,7 @@ def specific_hosts(host: str) -> list[str]:
 
 
 def load_tls(certificate: Path, key: Path) -> Tls:
-    """Read a certificate, with the rest of its chain if there is one, and its private key.
-
-    Raises:
-        CertificateError: a file cannot be read, the two do not belong together, the key has a
-            password, or the certificate is not valid today.
-    """
+    """Read a certificate, with the rest of its chain if there is one, and its private key."""
     text = _read(certificate, "certificate")
     _read(key, "private key")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -37,10 +37,7 @@ TICKS = 10
 
 
 class UvicornServer(uvicorn.Server):
-    """uvicorn on sockets that are bound already.
-
-    Other threads may read `loop` and `started`, and set `should_exit` and `force_exit`.
-    """
+    """uvicorn on sockets that are bound already."""
 
     loop: asyncio.AbstractEventLoop | None = None
     """The event loop; None before the app is started. May be read from any thread."""
@@ -53,11 +50,6 @@ class UvicornServer(uvicorn.Server):
         tls: Tls | None,
         listening: Callable[[ListenAddress], Awaitable[None]],
     ) -> None:
-        """Prepare to serve `app` at `address`; `run` and `serve` are given the sockets.
-
-        `listening` is awaited once, on the event loop, as soon as clients can connect. It must not
-        raise.
-        """
         super().__init__(_config(app, limits))
         self._address = address
         self._limits = limits
@@ -65,15 +57,7 @@ class UvicornServer(uvicorn.Server):
         self._listening = listening
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start the app, then listen.
-
-        In place of uvicorn's own, which has no limit on the time for TLS handshakes, and leaves
-        the app open if it cannot listen.
-
-        Raises:
-            SystemExit: the app could not start.
-            AddressError: another server has taken the port meanwhile; the app was shut down.
-        """
+        """Start the app, then listen."""
         self.loop = asyncio.get_running_loop()
         await self.lifespan.startup()
         if self.lifespan.should_exit:
@@ -110,7 +94,6 @@ class UvicornServer(uvicorn.Server):
         ]
 
     async def on_tick(self, counter: int) -> bool:
-        """Look at every connection once a second; called by uvicorn's main loop."""
         if counter % TICKS == 0:
             self._check_connections()
         return await super().on_tick(counter)

@@ -29,19 +29,16 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self._write_stall = WriteStall()
 
     def check(self, now: float, limits: Limits) -> None:
-        """End a closed connection whose client reads nothing; called about once a second."""
         if self._write_stall.lasts(self.transport, now, limits.closing_seconds):
             self.transport.abort()
 
     async def send(self, message: Message) -> None:  # type: ignore[override] # the usual type
-        """Send a message of the app."""
         await super().send(cast("Any", message))
         if message["type"] == "websocket.http.response.body" and not message.get("more_body"):
             # Otherwise uvicorn logs an error for each handshake that the app refuses with a body.
             self.handshake_complete = True
 
     def data_received(self, data: bytes) -> None:
-        """Parse a chunk of bytes; those behind a bad frame are dropped."""
         if self._failed:
             return
         try:
@@ -50,7 +47,6 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             self.handle_parser_exception()
 
     def handle_parser_exception(self) -> None:
-        """Send the close frame for a bad frame, tell the app, and close the connection."""
         self._failed = True
         frame = self.conn.close_sent  # None before the handshake is answered: nothing can be sent
         code, reason = (frame.code, frame.reason) if frame is not None else (1006, "")
@@ -63,11 +59,9 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self.close_timer = close_after(self.transport, data)
 
     def handle_ping(self) -> None:
-        """Answer a ping, unless it came behind a bad frame."""
         if not self._failed:
             super().handle_ping()
 
     def handle_close(self, event: Frame) -> None:
-        """Close, unless the connection is closed for a bad frame."""
         if not self._failed:
             super().handle_close(event)
