@@ -5,18 +5,16 @@ from __future__ import annotations
 import argparse
 import getpass
 import sys
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from labthings_fastapi.exceptions import CredentialError, LabThingsError
 from labthings_fastapi.security.credential_file import FILE_NAME, CredentialFile
 from labthings_fastapi.security.credentials import NAME, new_password, new_token
 from labthings_fastapi.security.roles import ROLES
 from labthings_fastapi.server.config.files import UsageError, load_config
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
 
 _EPILOG = """\
 Roles: a viewer reads and observes; an operator also writes properties and invokes actions; an admin

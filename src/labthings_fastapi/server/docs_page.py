@@ -11,17 +11,13 @@ import posixpath
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from fastapi import APIRouter
+from fastapi import APIRouter, FastAPI
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, HTMLResponse, Response
 
 from labthings_fastapi.routes import ProblemRoute
-
-if TYPE_CHECKING:
-    from fastapi import FastAPI
 
 DOCS_PATH = "/docs"
 _START_SCRIPT = "docs_page.js"

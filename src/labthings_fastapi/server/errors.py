@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from fastapi import Request, Response
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse
 from starlette.routing import Match
+from starlette.types import Receive, Scope, Send
 
+from labthings_fastapi.bindings.http.router import Router
 from labthings_fastapi.problems import problem_for_status
 from labthings_fastapi.request_location import base_url, request_path
 from labthings_fastapi.routes import problem_of, problem_response
 from labthings_fastapi.server.access.responses import send_refusal
-
-if TYPE_CHECKING:
-    from fastapi import FastAPI
-    from starlette.types import Receive, Scope, Send
-
-    from labthings_fastapi.bindings.http.router import Router
 
 METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
 

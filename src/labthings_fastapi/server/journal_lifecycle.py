@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from pathlib import Path
 
+from labthings_fastapi.actions.manager import ActionManager
 from labthings_fastapi.journal.sqlite import SqliteJournal
 from labthings_fastapi.own_log import own_logger
 from labthings_fastapi.thing_host.folder_lock import FolderLock
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from labthings_fastapi.actions.manager import ActionManager
-
-    from .config_model import JournalConfig
+from .config_model import JournalConfig
 
 LOGGER = own_logger("server")
 JOURNAL_FILE = "journal.sqlite"

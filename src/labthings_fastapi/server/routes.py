@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 from pydantic_core import to_json
 from starlette.responses import RedirectResponse
 
-from labthings_fastapi.bindings.http.descriptions import rendering
+from labthings_fastapi.bindings.http.descriptions import Descriptions, rendering
 from labthings_fastapi.request_location import base_url
 from labthings_fastapi.routes import ProblemRoute
+from labthings_fastapi.thing import Thing
 
 from .docs_page import DOCS_PATH
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from fastapi import FastAPI
-
-    from labthings_fastapi.bindings.http.descriptions import Descriptions
-    from labthings_fastapi.thing import Thing
 
 VERSION = version("labthings-fastapi")
 _NOT_READY: dict[int | str, dict[str, Any]] = {

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
-from labthings_fastapi.problems import message_problem
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from labthings_fastapi.problems import Problem, message_problem
 from labthings_fastapi.request_location import request_path
 from labthings_fastapi.routes import problem_response
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from starlette.types import ASGIApp, Receive, Scope, Send
-
-    from labthings_fastapi.problems import Problem
 
 _TRY_AGAIN_LATER = 1013
 

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING, Final, NamedTuple
+from collections.abc import Callable
+from concurrent.futures import Future
+from datetime import datetime
+from typing import Final, NamedTuple
 from uuid import uuid4
 
 from labthings_fastapi.actions.deadlines import Deadlines
+from labthings_fastapi.journal.journal import Journal
 from labthings_fastapi.journal.keys import utc_now
 from labthings_fastapi.journal.mutation import MutationRecord
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from concurrent.futures import Future
-    from datetime import datetime
-
-    from labthings_fastapi.journal.journal import Journal
 
 GATHER_SECONDS: Final = 1.0
 """Equal requests within this time become one record."""

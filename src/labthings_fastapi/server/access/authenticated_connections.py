@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable
+
+from starlette.types import Message, Receive, Send
 
 from labthings_fastapi.bindings.http.request_response import ClientGoneError
 from labthings_fastapi.own_log import own_logger
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
-    from starlette.types import Message, Receive, Send
-
-    from labthings_fastapi.security.roles import Actor
+from labthings_fastapi.security.roles import Actor
 
 LOGGER = own_logger("security")
 REASON = "The token is not valid any more"

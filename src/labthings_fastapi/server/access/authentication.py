@@ -6,7 +6,8 @@ import asyncio
 import hashlib
 import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import Final
 
 from labthings_fastapi.concurrency.bounded_executor import BoundedExecutor, Workers
 from labthings_fastapi.exceptions import CredentialError, ServerConfigurationError
@@ -17,15 +18,11 @@ from labthings_fastapi.security.authentication import (
     basic_pair,
 )
 from labthings_fastapi.security.credential_file import FILE_NAME, CredentialFile
+from labthings_fastapi.security.credentials import Credential
+from labthings_fastapi.security.roles import Actor
+from labthings_fastapi.server.config_model import SecurityConfig
 
 from .authenticated_connections import AuthenticatedConnections
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from labthings_fastapi.security.credentials import Credential
-    from labthings_fastapi.security.roles import Actor
-    from labthings_fastapi.server.config_model import SecurityConfig
 
 LOGGER = own_logger("security")
 REFRESH_SECONDS: Final = 2.0

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 from starlette.exceptions import HTTPException
+from starlette.types import Message, Receive
 
 from labthings_fastapi.exceptions import BodyTooLargeError
-from labthings_fastapi.problems import problem_from
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from starlette.types import Message, Receive
-
-    from labthings_fastapi.problems import Problem
-
+from labthings_fastapi.problems import Problem, problem_from
 
 _REMEDY = "see `max_body_bytes` and `max_upload_bytes` in the server's configuration"
 

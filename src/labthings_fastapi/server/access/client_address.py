@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import ipaddress
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
+
+from starlette.types import Scope
 
 from labthings_fastapi.security.addresses import is_loopback
-
-if TYPE_CHECKING:
-    from starlette.types import Scope
 
 MAX_KEPT: Final = 1000
 FORWARDED_HEADERS: Final = frozenset({b"x-forwarded-for", b"forwarded", b"x-real-ip"})

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from labthings_fastapi.exceptions import UnprotectedError
 from labthings_fastapi.own_log import own_logger
 from labthings_fastapi.security.addresses import is_loopback
 
-if TYPE_CHECKING:
-    from .checks import AccessChecks
+from .checks import AccessChecks
 
 LOGGER = own_logger("security")
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
 from labthings_fastapi.actions.invocation_model import ACTION_INVOCATIONS_PATH
+from labthings_fastapi.actions.manager import ActionManager
 from labthings_fastapi.exceptions import InvocationNotFoundError
-
-if TYPE_CHECKING:
-    from labthings_fastapi.actions.manager import ActionManager
-    from labthings_fastapi.thing import Thing
+from labthings_fastapi.thing import Thing
 
 
 class RequestTarget(NamedTuple):

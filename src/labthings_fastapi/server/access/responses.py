@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping
+from typing import Any
 
-from labthings_fastapi.problems import PROBLEM_MEDIA_TYPE
+from starlette.types import Message, Receive, Scope, Send
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from starlette.types import Message, Receive, Scope, Send
-
-    from labthings_fastapi.problems import Problem
+from labthings_fastapi.problems import PROBLEM_MEDIA_TYPE, Problem
 
 Headers = list[tuple[bytes, bytes]]
 _NOSNIFF = (b"x-content-type-options", b"nosniff")

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from labthings_fastapi.problems import message_problem
 from labthings_fastapi.request_location import root_path
 from labthings_fastapi.routes import ProblemRoute, problem_response
 from labthings_fastapi.security.authentication import NamePassword
+from labthings_fastapi.security.credentials import Credential
+from labthings_fastapi.security.roles import Actor
 from labthings_fastapi.security.sessions import SESSION_SECONDS
 
+from .authentication import Authentication
 from .refusals import unauthenticated
-
-if TYPE_CHECKING:
-    from fastapi import FastAPI
-
-    from labthings_fastapi.security.credentials import Credential
-    from labthings_fastapi.security.roles import Actor
-
-    from .authentication import Authentication
 
 
 class Login(BaseModel):

@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
 
 from labthings_fastapi.descriptors.slot import UNSET
 from labthings_fastapi.exceptions import describe_exception
-from labthings_fastapi.server.config_model import configuration_error
+from labthings_fastapi.server.config_model import ThingServerConfig, configuration_error
 from labthings_fastapi.server.import_strings import import_thing_class
-from labthings_fastapi.thing import slots_of
+from labthings_fastapi.thing import Thing, slots_of
+from labthings_fastapi.thing_host.interface import ThingServerInterface
 
 from .init_arguments import INTERFACE, accepts_interface, argument_error
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from labthings_fastapi.server.config_model import ThingServerConfig
-    from labthings_fastapi.thing import Thing
-    from labthings_fastapi.thing_host.interface import ThingServerInterface
 
 T = TypeVar("T", bound="Thing")
 

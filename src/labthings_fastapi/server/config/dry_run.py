@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from labthings_fastapi.server.config_model import ThingServerConfig
 from labthings_fastapi.thing_description.paths import thing_path
 from labthings_fastapi.thing_host.interface import StandaloneServices, ThingServerInterface
 from labthings_fastapi.thing_host.lock import GlobalLock
 
 from .build_things import build_things
 from .validation import validated
-
-if TYPE_CHECKING:
-    from labthings_fastapi.server.config_model import ThingServerConfig
 
 
 class DryRunServices(StandaloneServices):

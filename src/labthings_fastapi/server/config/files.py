@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib.resources
 import json
 import sys
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from labthings_fastapi.exceptions import ServerConfigurationError
-
-if TYPE_CHECKING:
-    import argparse
 
 
 class UsageError(Exception):

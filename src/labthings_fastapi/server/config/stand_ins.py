@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping
+from typing import Any
 
-from labthings_fastapi.descriptors.slot import UNSET
+from labthings_fastapi.descriptors.slot import UNSET, ThingSlot
 from labthings_fastapi.exceptions import ThingSlotError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from labthings_fastapi.descriptors.slot import ThingSlot
 
 
 def stand_in(cls: Any, name: str) -> Any:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import ValidationError
 
+from labthings_fastapi.descriptors.slot import ThingSlot
 from labthings_fastapi.exceptions import (
     LabThingsError,
     ServerConfigurationError,
@@ -24,11 +25,6 @@ from labthings_fastapi.thing import Thing, slots_of
 
 from .init_arguments import argument_error
 from .stand_ins import fill_with_stand_ins, stand_in
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from labthings_fastapi.descriptors.slot import ThingSlot
 
 
 class SlotConfigurationError(ServerConfigurationError, ThingSlotError):

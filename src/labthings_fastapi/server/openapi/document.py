@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import copy
 import threading
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from fastapi import FastAPI
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from labthings_fastapi.server.access.authentication import Authentication
 from labthings_fastapi.server.routes import VERSION
+from labthings_fastapi.thing import Thing
 
 from .directory import directory_paths
 from .responses import PROBLEM_SCHEMA, Components, add_problems
 from .things import ACTION_STATUS, thing_paths
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from starlette.types import ASGIApp, Receive, Scope, Send
-
-    from labthings_fastapi.server.access.authentication import Authentication
-    from labthings_fastapi.thing import Thing
 
 Json = dict[str, Any]
 

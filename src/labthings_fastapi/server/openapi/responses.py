@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from labthings_fastapi.problems import PROBLEM_MEDIA_TYPE
-
-if TYPE_CHECKING:
-    from labthings_fastapi.schemas.values import ValueSchema
+from labthings_fastapi.schemas.values import ValueSchema
 
 Json = dict[str, Any]
 METHODS = frozenset({"get", "put", "post", "delete", "patch", "head", "options"})

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from .responses import NOT_MODIFIED, PROBLEM_REF, WRITING, answers, content, with_following
+from labthings_fastapi.descriptors.action import ActionDescriptor
+from labthings_fastapi.descriptors.event import EventDescriptor
+from labthings_fastapi.descriptors.property import BaseProperty
+from labthings_fastapi.thing import Thing
 
-if TYPE_CHECKING:
-    from labthings_fastapi.descriptors.action import ActionDescriptor
-    from labthings_fastapi.descriptors.event import EventDescriptor
-    from labthings_fastapi.descriptors.property import BaseProperty
-    from labthings_fastapi.thing import Thing
-
-    from .responses import Components
+from .responses import (
+    NOT_MODIFIED,
+    PROBLEM_REF,
+    WRITING,
+    Components,
+    answers,
+    content,
+    with_following,
+)
 
 Json = dict[str, Any]
 _INVOCATION_ID = {

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from dataclasses import replace
 from email.utils import formatdate
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from uvicorn.protocols.utils import get_remote_addr
 
 from labthings_fastapi.own_log import own_logger
 from labthings_fastapi.problems import PROBLEM_MEDIA_TYPE, Problem, message_problem
 
-if TYPE_CHECKING:
-    from collections.abc import Collection
-
-    from .limits import Limits
+from .limits import Limits
 
 LOGGER = own_logger("server")
 LINGER_SECONDS: Final = 2.0

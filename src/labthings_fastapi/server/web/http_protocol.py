@@ -6,8 +6,9 @@ callbacks show how far the client has come with a request.
 
 from __future__ import annotations
 
+import asyncio
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from websockets.http11 import MAX_LINE_LENGTH, MAX_NUM_HEADERS
@@ -17,17 +18,13 @@ from labthings_fastapi.problems import Problem, message_problem
 from .connection_limits import (
     LOGGER,
     MAX_LINGERING,
+    ConnectionLimits,
     WriteStall,
     close_after,
     render_response,
     too_many_connections,
 )
-
-if TYPE_CHECKING:
-    import asyncio
-
-    from .connection_limits import ConnectionLimits
-    from .limits import Limits
+from .limits import Limits
 
 
 class Stage(IntEnum):

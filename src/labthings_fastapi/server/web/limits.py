@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from labthings_fastapi.own_log import own_logger
+from labthings_fastapi.server.config_model import ThingServerConfig
 from labthings_fastapi.thing_host.operating_system import open_files_limit
-
-if TYPE_CHECKING:
-    from labthings_fastapi.server.config_model import ThingServerConfig
 
 LOGGER = own_logger("server")
 RESERVED_FILES: Final = 200

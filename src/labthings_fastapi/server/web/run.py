@@ -7,29 +7,25 @@ import gc
 import logging
 import os
 import signal
+import socket
 import sys
 import threading
 import time
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from concurrent.futures import wait
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from labthings_fastapi.own_log import own_logger
+from labthings_fastapi.server.address import ListenAddress
 
 from .limits import Limits
 from .sockets import bind, close_all, listen_address
-
-if TYPE_CHECKING:
-    import socket
-    from collections.abc import Awaitable, Callable, Coroutine, Iterator
-
-    from starlette.types import ASGIApp, Message, Receive, Scope, Send
-
-    from labthings_fastapi.server.address import ListenAddress
-
-    from .tls import Tls
-    from .uvicorn_server import UvicornServer
+from .tls import Tls
+from .uvicorn_server import UvicornServer
 
 LOGGER = own_logger("server")
 LOG_FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"

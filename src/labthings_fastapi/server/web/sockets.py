@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import os
 import socket
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
 
 from labthings_fastapi.server.address import AddressError, ListenAddress
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 
 def check_address(host: str, port: int) -> None:

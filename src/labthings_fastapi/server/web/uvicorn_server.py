@@ -5,29 +5,23 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
+import socket
 import sys
-from typing import TYPE_CHECKING, cast
+from collections.abc import Awaitable, Callable
+from typing import cast
 
 import uvicorn
+from starlette.types import ASGIApp
 from uvicorn.config import STARTUP_FAILURE
 
 from labthings_fastapi.own_log import own_logger
-from labthings_fastapi.server.address import AddressError
+from labthings_fastapi.server.address import AddressError, ListenAddress
 
 from .connection_limits import ConnectionLimits
 from .http_protocol import HttpProtocol
+from .limits import Limits
+from .tls import Tls
 from .websocket_protocol import WebSocketProtocol
-
-if TYPE_CHECKING:
-    import socket
-    from collections.abc import Awaitable, Callable
-
-    from starlette.types import ASGIApp
-
-    from labthings_fastapi.server.address import ListenAddress
-
-    from .limits import Limits
-    from .tls import Tls
 
 LOGGER = own_logger("server")
 UVICORN_LOGGER = logging.getLogger("uvicorn.error")

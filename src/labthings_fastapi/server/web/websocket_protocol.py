@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
+from starlette.types import Message
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.exceptions import InvalidState
+from websockets.frames import Frame
 
 from .connection_limits import WriteStall, close_after
-
-if TYPE_CHECKING:
-    from starlette.types import Message
-    from websockets.frames import Frame
-
-    from .limits import Limits
+from .limits import Limits
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
