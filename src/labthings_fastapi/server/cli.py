@@ -199,9 +199,8 @@ def _tls(args: argparse.Namespace, settings_folder: Path) -> Tls | None:
 
 
 def _run_server(args: argparse.Namespace) -> None:
-    from labthings_fastapi.server.access.exposure import check_listen_host
-    from labthings_fastapi.server.address import ListenAddress
-    from labthings_fastapi.server.web.sockets import check_address
+    from labthings_fastapi.server.access.checks import check_listen_host
+    from labthings_fastapi.server.address import ListenAddress, check_address
 
     from .server import ThingServer
 

@@ -6,6 +6,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterable
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from labthings_fastapi.discovery.addresses import announced_addresses
@@ -13,10 +14,12 @@ from labthings_fastapi.discovery.advertiser import Advertiser, Reach
 from labthings_fastapi.discovery.services import Origin
 from labthings_fastapi.exceptions import describe_exception
 from labthings_fastapi.own_log import own_logger
-from labthings_fastapi.server.address import ListenAddress
 from labthings_fastapi.thing import Thing
 
 from .registry import ThingRegistry
+
+if TYPE_CHECKING:
+    from labthings_fastapi.server.address import ListenAddress
 
 LOGGER = own_logger("discovery")
 GOODBYE_SECONDS = 1.5

@@ -180,7 +180,7 @@ class ThingServer(ThingRegistry):
         from labthings_fastapi.bindings.interaction.things import Interactions
         from labthings_fastapi.bindings.websocket.websocket_binding import WebSocketBinding
 
-        from .unavailable_things import UnavailableThings
+        from .errors import UnavailableThings
 
         unavailable = self._thing_lifecycle.unavailable
         interactions = Interactions(
@@ -362,8 +362,8 @@ class ThingServer(ThingRegistry):
             UnprotectedError: the host can be reached from the network, and the server has no
                 authentication.
         """
-        from labthings_fastapi.server.access.exposure import check_listen_host, warn_of_exposure
-        from labthings_fastapi.server.web.limits import limits_of
+        from labthings_fastapi.server.access.checks import check_listen_host, warn_of_exposure
+        from labthings_fastapi.server.web.connection_limits import limits_of
         from labthings_fastapi.server.web.run import ServerHooks, run_until_stopped
         from labthings_fastapi.server.web.tls import chosen_tls, specific_hosts
 

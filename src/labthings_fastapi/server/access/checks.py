@@ -17,10 +17,11 @@ import socket
 from typing import TYPE_CHECKING, Final
 
 from labthings_fastapi.concurrency.bounded_executor import BoundedExecutor, Workers
-from labthings_fastapi.exceptions import NotAllowedError, TooBusyError
+from labthings_fastapi.exceptions import NotAllowedError, TooBusyError, UnprotectedError
 from labthings_fastapi.own_log import own_logger
 from labthings_fastapi.problems import problem_from
 from labthings_fastapi.request_location import request_path
+from labthings_fastapi.security.addresses import is_loopback
 from labthings_fastapi.security.hosts import HostRule, own_names, split_host
 from labthings_fastapi.security.origins import OriginRule
 from labthings_fastapi.security.roles import required_role
@@ -190,3 +191,26 @@ class AccessChecks:
         if invalid:
             LOGGER.warning("A token or password from %s was refused.", request.client.address)
         return refusals.unauthenticated(invalid=invalid, passwords=self.authentication.passwords)
+
+
+def check_listen_host(access: AccessChecks, host: str) -> None:
+    if not (access.authentication.required or access.insecure or is_loopback(host)):
+        raise UnprotectedError(host)
+
+
+def warn_of_exposure(access: AccessChecks, host: str, *, tls: bool) -> None:
+    if is_loopback(host):
+        return
+    if not access.authentication.required:
+        LOGGER.warning(
+            "INSECURE: every client that reaches %r over the network may use the instruments of "
+            "this server. Make a token with `labthings-server token create`: then the server "
+            "requires authentication.",
+            host,
+        )
+    elif not tls:
+        LOGGER.warning(
+            "Tokens and passwords are sent to %r without encryption, and others on the network "
+            "can read them: serve with --tls, or behind a proxy that uses TLS.",
+            host,
+        )

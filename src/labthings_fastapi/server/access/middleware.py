@@ -17,7 +17,7 @@ from .authenticated_connections import AuthenticatedConnection, CredentialRevoke
 from .checks import AccessRequest, check_role
 from .client_address import ClientAddresses
 from .login_page import login_page, wants_page
-from .responses import send_refusal, send_response, with_security_headers
+from .refusals import send_refusal, send_response, with_security_headers
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Sequence

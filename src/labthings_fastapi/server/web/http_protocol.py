@@ -19,12 +19,12 @@ from .connection_limits import (
     LOGGER,
     MAX_LINGERING,
     ConnectionLimits,
+    Limits,
     WriteStall,
     close_after,
     render_response,
     too_many_connections,
 )
-from .limits import Limits
 
 
 class Stage(IntEnum):

@@ -20,10 +20,9 @@ from typing import Any
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from labthings_fastapi.own_log import own_logger
-from labthings_fastapi.server.address import ListenAddress
+from labthings_fastapi.server.address import ListenAddress, bind, close_all, listen_address
 
-from .limits import Limits
-from .sockets import bind, close_all, listen_address
+from .connection_limits import Limits
 from .tls import Tls
 from .uvicorn_server import UvicornServer
 

@@ -17,9 +17,8 @@ from uvicorn.config import STARTUP_FAILURE
 from labthings_fastapi.own_log import own_logger
 from labthings_fastapi.server.address import AddressError, ListenAddress
 
-from .connection_limits import ConnectionLimits
+from .connection_limits import ConnectionLimits, Limits
 from .http_protocol import HttpProtocol
-from .limits import Limits
 from .tls import Tls
 from .websocket_protocol import WebSocketProtocol
 

@@ -9,8 +9,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.exceptions import InvalidState
 from websockets.frames import Frame
 
-from .connection_limits import WriteStall, close_after
-from .limits import Limits
+from .connection_limits import Limits, WriteStall, close_after
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):

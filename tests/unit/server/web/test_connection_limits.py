@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 from labthings_fastapi.server.web.connection_limits import (
     ConnectionLimits,
+    Limits,
     WriteStall,
     render_response,
     too_many_connections,
 )
-from labthings_fastapi.server.web.limits import Limits
 
 
 class Transport(asyncio.Transport):

@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from labthings_fastapi.server.config_model import ThingServerConfig
-from labthings_fastapi.server.web.limits import RESERVED_FILES, Limits, limits_of
+from labthings_fastapi.server.web.connection_limits import RESERVED_FILES, Limits, limits_of
 
 
 @pytest.fixture
