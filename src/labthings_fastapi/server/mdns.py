@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -16,8 +16,6 @@ from labthings_fastapi.exceptions import describe_exception
 from labthings_fastapi.own_log import own_logger
 from labthings_fastapi.thing import Thing
 
-from .registry import ThingRegistry
-
 if TYPE_CHECKING:
     from labthings_fastapi.server.address import ListenAddress
 
@@ -26,11 +24,12 @@ GOODBYE_SECONDS = 1.5
 
 
 def can_announce() -> bool:
+    """Return True if the libraries of the extra `discovery` are installed."""
     return find_spec("zeroconf") is not None and find_spec("ifaddr") is not None
 
 
 class MdnsAnnouncement:
-    """The mDNS announcement of one server. Any thread may call its methods."""
+    """The mDNS announcement of a server that `serve()` runs. Any thread may call its methods."""
 
     def __init__(self, enabled: bool | None, server_id: Callable[[], UUID | None]) -> None:
         """Announce always (True), never (False), or if other computers can connect (None)."""
@@ -42,7 +41,9 @@ class MdnsAnnouncement:
         self._names: set[str] = set()
         self._announced: set[str] = set()  # names of Things
 
-    def begin(self, address: ListenAddress, prefix: str, registry: ThingRegistry) -> None:
+    def begin(
+        self, address: ListenAddress, prefix: str, things: Callable[[], Mapping[str, Thing]]
+    ) -> None:
         """Announce the directory and all Things of a server; may wait for the disk."""
         if self._enabled is False or not can_announce():
             return
@@ -51,17 +52,17 @@ class MdnsAnnouncement:
             if addresses:
                 reach = Reach(tuple(addresses), address.port, address.scheme)
                 origin = Origin(socket.gethostname(), self._server_id())
+                # A Thing is in `things` before `add` announces it, so that none is missed.
                 with self._lock:
-                    self._start(origin, reach, prefix, registry.things.values())
-        except Exception as error:  # noqa: BLE001 - networks differ: logged
+                    self._start(origin, reach, prefix, things().values())
+        except Exception as error:  # noqa: BLE001 - networks differ, and the server works without
             LOGGER.warning("The server could not be announced: %s.", describe_exception(error))
 
     def _start(self, origin: Origin, reach: Reach, prefix: str, things: Iterable[Thing]) -> None:
         self._origin = origin
-        self._names, self._announced = set(), set()
-        self._advertiser = Advertiser(origin, reach)
         directory = origin.directory(prefix)
-        self._names.add(directory.name)
+        self._names, self._announced = {directory.name}, set()
+        self._advertiser = Advertiser(origin, reach)
         self._advertiser.add(directory)
         for thing in things:
             self._add(self._advertiser, thing)
@@ -79,6 +80,7 @@ class MdnsAnnouncement:
         advertiser.add(service)
 
     def withdraw(self) -> None:
+        """Begin to withdraw the announcement, without waiting; idempotent."""
         advertiser = self._advertiser
         if advertiser is not None:
             advertiser.withdraw()

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from labthings_fastapi.actions.logs import capture
 from labthings_fastapi.actions.manager import ActionManager
 from labthings_fastapi.concurrency.bounded_executor import BoundedExecutor, Workers
 from labthings_fastapi.descriptors.slot import UNSET
-from labthings_fastapi.exceptions import ThingNameError
+from labthings_fastapi.exceptions import ThingNameError, ThingNotFoundError
 from labthings_fastapi.messages.broker import Broker
 from labthings_fastapi.outputs.store import BlobStore
 from labthings_fastapi.own_log import own_logger
@@ -24,21 +25,19 @@ from labthings_fastapi.thing_host.lock import GlobalLock
 from labthings_fastapi.thing_host.server_id import ServerId
 
 from .polling import Poller
-from .registry import ThingRegistry
 
 # The other parts of a server, with the web framework, take long to import. They are imported where
 # a server is built, so that `import labthings_fastapi` stays fast.
-from .thing_lifecycle import ThingLifecycle, cancel_invocations
-from .thing_services import ThingServices
+from .thing_lifecycle import ThingLifecycle, cancel_invocations, close_now, open_now
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from uuid import UUID
 
     from fastapi import FastAPI
     from starlette.testclient import TestClient
 
     from labthings_fastapi.bindings.binding import Binding
-    from labthings_fastapi.server.access.audit import Audit
     from labthings_fastapi.server.address import ListenAddress
     from labthings_fastapi.server.openapi.document import ThingsAPI
     from labthings_fastapi.server.web.tls import TlsChoice
@@ -49,7 +48,33 @@ T = TypeVar("T", bound=Thing)
 LOGGER = own_logger("server")
 
 
-class ThingServer(ThingRegistry):
+class _ThingServices:
+    """`ServerServices` of a `ThingServer`; every member is safe from any thread."""
+
+    def __init__(self, server: ThingServer) -> None:
+        config = server.config
+        self.broker = server._broker
+        self.application_config = config.application_config
+        self.settings_folder = config.settings_folder
+        self.global_lock = (
+            GlobalLock(log_level=config.global_lock_log_level)
+            if config.enable_global_lock
+            else None
+        )
+        self.claim_folder = server._recording.claim_folder
+        self.thing_states = server.thing_states
+        self._server = server
+
+    @property
+    def server_id(self) -> UUID | None:
+        return self._server._server_id.get()
+
+    @property
+    def security_schemes(self) -> Sequence[str]:
+        return self._server._access.authentication.schemes
+
+
+class ThingServer:
     """Builds Things, opens and closes them, and serves them over HTTP and WebSockets.
 
     `app` is a FastAPI app: extend it, run it with `serve()` or any ASGI server, or mount it.
@@ -75,27 +100,37 @@ class ThingServer(ThingRegistry):
         """
         from labthings_fastapi.server.config.validation import validated
 
+        from .access.audit import Audit
         from .access.checks import AccessChecks
         from .journal_lifecycle import JournalLifecycle
         from .mdns import MdnsAnnouncement
 
         self.config = validated(config if config is not None else {})
-        self.debug = debug
-        self.tolerant = tolerant
+        self.debug, self.tolerant = debug, tolerant
         self._broker = Broker()
         self._server_id = ServerId(self.settings_folder)
         self._announcing = MdnsAnnouncement(self.config.discovery, self._server_id.get)
-        self._blobs = BlobStore(self.api_prefix)
-        self.action_manager = self._make_manager()
+        self.action_manager = ActionManager(
+            broker=self._broker,
+            blobs=BlobStore(self.api_prefix),
+            max_retained_runs=self.config.max_retained_runs,
+            max_concurrent_runs=self.config.max_concurrent_runs,
+            max_queued_runs=self.config.max_queued_runs,
+        )
         self._targets = RequestTargets(self.action_manager, self.api_prefix)
-        self._audit = self._make_audit()
+        self._audit = Audit(lambda: self.action_manager.journal, self._broker.boot_id)
+        self.action_manager.records.before = self._audit.write
         self._access = AccessChecks(self.config)
         self._recording = JournalLifecycle(
             self.action_manager, self.config.journal, self.settings_folder
         )
         self._lock = threading.RLock()  # held while a Thing is added, also while it is opened
-        super().__init__()
-        self._services = self._make_services()
+        self._state: Literal["stopped", "starting", "running", "stopping"] = "stopped"
+        self._things: dict[str, Thing] = {}  # of a running server: replaced, never changed
+        # Guards the two above, because all Things of a running server must be open. The event loop
+        # takes it too, so it is never held while user code runs.
+        self._agreeing = threading.Lock()
+        self._services = _ThingServices(self)
         self._workers = Workers("labthings-worker")
         self._executor = BoundedExecutor(self._workers, "the server", limit=1)
         self._thing_lifecycle = ThingLifecycle(self._workers)
@@ -128,36 +163,6 @@ class ThingServer(ThingRegistry):
             self._things[name] = thing
             self._expose(thing)
 
-    def _make_manager(self) -> ActionManager:
-        return ActionManager(
-            broker=self._broker,
-            blobs=self._blobs,
-            max_retained_runs=self.config.max_retained_runs,
-            max_concurrent_runs=self.config.max_concurrent_runs,
-            max_queued_runs=self.config.max_queued_runs,
-        )
-
-    def _make_services(self) -> ThingServices:
-        config = self.config
-        return ThingServices(
-            config,
-            self._broker,
-            GlobalLock(log_level=config.global_lock_log_level)
-            if config.enable_global_lock
-            else None,
-            self._server_id,
-            lambda: self._access.authentication.schemes,
-            self._recording,
-            self.thing_states,
-        )
-
-    def _make_audit(self) -> Audit:
-        from labthings_fastapi.server.access.audit import Audit
-
-        audit = Audit(lambda: self.action_manager.journal, self._broker.boot_id)
-        self.action_manager.records.before = audit.write
-        return audit
-
     def _make_app(self) -> ThingsAPI:
         from labthings_fastapi.dependencies.server import STATE_NAME
         from labthings_fastapi.server.access.middleware import with_access
@@ -175,7 +180,6 @@ class ThingServer(ThingRegistry):
         return app
 
     def _bind(self) -> None:
-        """Make the bindings, each of which serves Things in one protocol."""
         from labthings_fastapi.bindings.http.http_binding import HttpBinding
         from labthings_fastapi.bindings.interaction.things import Interactions
         from labthings_fastapi.bindings.websocket.websocket_binding import WebSocketBinding
@@ -197,7 +201,6 @@ class ThingServer(ThingRegistry):
             self.app.add_middleware(UnavailableThings, unavailable=unavailable)
 
     def _attach(self) -> None:
-        """Add the server's own resources to the app."""
         from . import docs_page, routes
         from .access import session_routes
         from .errors import use_problem_details
@@ -244,6 +247,44 @@ class ThingServer(ThingRegistry):
         """The beginning of every path of the server, as in `/api`; empty by default."""
         return self.config.api_prefix
 
+    @property
+    def things(self) -> Mapping[str, Thing]:
+        """The Things by name."""
+        return MappingProxyType(self._things)
+
+    def things_by_class(self, cls: type[T]) -> list[T]:
+        """Return the Things of a class, or of one derived from it."""
+        return [thing for thing in self._things.values() if isinstance(thing, cls)]
+
+    def thing_by_class(self, cls: type[T]) -> T:
+        """Return the only Thing of a class.
+
+        Raises:
+            ThingNotFoundError: there is none, or there are several.
+        """
+        things = self.things_by_class(cls)
+        if len(things) != 1:
+            names = ", ".join(thing.name for thing in things) or "none"
+            raise ThingNotFoundError(
+                f"There must be exactly one {cls.__name__}, but there are {len(things)}: {names}."
+            )
+        return things[0]
+
+    def path_for_thing(self, name: str) -> str:
+        """Return the path of a Thing, as in `/api/stage/`.
+
+        Raises:
+            ThingNotFoundError: there is no Thing with this name.
+        """
+        if name not in self._things:
+            names = ", ".join(self._things) or "none"
+            raise ThingNotFoundError(f"There is no Thing {name!r}. The Things are: {names}.")
+        return self._things[name].path
+
+    def thing_states(self) -> Mapping[str, Mapping[str, Any]]:
+        """Return the metadata of every Thing, by name."""
+        return {name: thing.thing_state for name, thing in self._things.items()}
+
     def _health(self) -> dict[str, Any]:
         schemes = self._access.authentication.schemes
         return {
@@ -272,7 +313,7 @@ class ThingServer(ThingRegistry):
             for slot in slots_of(type(thing)).values():
                 slot.fill(thing, {**self._things, name: thing}, UNSET)
             thing.load_settings()
-            opened = self._add_and_open(name, thing, self._thing_lifecycle)
+            opened = self._add_and_open(name, thing)
             self._expose(thing)
             if opened:
                 self._poller.add(thing)
@@ -280,6 +321,20 @@ class ThingServer(ThingRegistry):
             self._http.directory.announce(thing)
             self._announcing.add(thing)
         return thing
+
+    def _add_and_open(self, name: str, thing: Thing) -> bool:
+        """Add a Thing and, if the server runs, open it; return True if it is open."""
+        opened = False
+        while True:
+            if opened != (self._state == "running"):
+                (close_now if opened else open_now)(thing)
+                opened = not opened
+            with self._agreeing:
+                if opened == (self._state == "running"):
+                    self._things = {**self._things, name: thing}
+                    if opened:
+                        self._thing_lifecycle.take_over(thing)
+                    return opened
 
     @asynccontextmanager
     async def _lifespan(self, _app: FastAPI) -> AsyncIterator[None]:
@@ -316,8 +371,9 @@ class ThingServer(ThingRegistry):
         return True
 
     async def _announce(self, address: ListenAddress) -> None:
-        """Announce the Things on the network, if they can be reached at this address."""
-        await self._executor.run(self._announcing.begin, address, self.api_prefix, self)
+        await self._executor.run(
+            self._announcing.begin, address, self.api_prefix, self.things.values
+        )
 
     async def _stop(self, timeout: float | None = None) -> bool:
         """Refuse work, cancel invocations, end streams and close the Things, once in each run.
