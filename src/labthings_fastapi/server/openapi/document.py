@@ -14,9 +14,8 @@ from labthings_fastapi.server.access.authentication import Authentication
 from labthings_fastapi.server.routes import VERSION
 from labthings_fastapi.thing import Thing
 
-from .directory import directory_paths
 from .responses import PROBLEM_SCHEMA, Components, add_problems
-from .things import ACTION_STATUS, thing_paths
+from .things import ACTION_STATUS, directory_paths, thing_paths
 
 Json = dict[str, Any]
 

@@ -45,11 +45,8 @@ PROBLEM_SCHEMA: Json = {
     "type": "object",
     "description": "Problem details (RFC 9457).",
     "properties": {
-        "type": {"type": "string"},
-        "title": {"type": "string"},
+        **{key: {"type": "string"} for key in ("type", "title", "detail", "instance")},
         "status": {"type": "integer"},
-        "detail": {"type": "string"},
-        "instance": {"type": "string"},
         "errors": {"type": "array", "items": {"type": "object"}},
     },
     "required": ["type", "title", "status", "detail"],
@@ -60,12 +57,12 @@ def content(text: str, schema: Json, media_type: str = "application/json") -> Js
     return {"description": text, "content": {media_type: {"schema": schema}}}
 
 
-def problem(code: str) -> Json:
+def _ref(code: str) -> Json:
     return {"$ref": f"#/components/responses/Problem{code}"}
 
 
 def answers(good: Json, *codes: str) -> Json:
-    return good | {code: problem(code) for code in codes}
+    return good | {code: _ref(code) for code in codes}
 
 
 def add_problems(document: Json) -> None:
@@ -80,7 +77,7 @@ def add_problems(document: Json) -> None:
                 if code >= "400" and "$ref" not in answer and _is_fastapis(answer):
                     answer["content"] = {PROBLEM_MEDIA_TYPE: {"schema": PROBLEM_REF}}
             for code in _ANY:
-                responses.setdefault(code, problem(code))
+                responses.setdefault(code, _ref(code))
             item[method]["responses"] = dict(sorted(responses.items()))
     for unused in (_HTTP_ERROR, "ValidationError"):
         document["components"]["schemas"].pop(unused, None)
@@ -99,25 +96,23 @@ def _is_fastapis(answer: Json) -> bool:
     return _HTTP_ERROR in str(answer.get("content", _HTTP_ERROR))
 
 
-LAST_EVENT_ID: Json = {
-    "name": "Last-Event-ID",
-    "in": "header",
-    "description": "Begin after this event.",
-    "schema": {"type": "string"},
-}
-_FOLLOWING_PARAMETERS = [
-    {
-        "name": "observe",
-        "in": "query",
-        "description": "Wait for the next value, a minute at most.",
-        "schema": {"type": "string", "enum": ["longpoll"]},
-    },
-    LAST_EVENT_ID,
-]
+def parameter(name: str, place: str, schema: Json, **more: Any) -> Json:
+    return {"name": name, "in": place, "schema": schema, **more}
+
+
+LAST_EVENT_ID = parameter(
+    "Last-Event-ID", "header", {"type": "string"}, description="Begin after this event."
+)
+_OBSERVE = parameter(
+    "observe",
+    "query",
+    {"type": "string", "enum": ["longpoll"]},
+    description="Wait for the next value, a minute at most.",
+)
 
 
 def with_following(operation: Json) -> Json:
-    operation["parameters"] = [*operation.get("parameters", ()), *_FOLLOWING_PARAMETERS]
+    operation["parameters"] = [*operation.get("parameters", ()), _OBSERVE, LAST_EVENT_ID]
     content_types = operation["responses"]["200"]["content"]
     content_types["text/event-stream"] = {"schema": {"type": "string"}}
     operation["responses"]["204"] = {"description": "Nothing happened while the request waited"}
