@@ -132,7 +132,7 @@ def serve_from_cli(argv: Sequence[str] | None = None) -> int:
 
 def _check(args: argparse.Namespace) -> int:
     try:
-        from labthings_fastapi.server.config.dry_run import check
+        from labthings_fastapi.server.config.build_things import check
 
         config = check(_configuration(args))
     except Exception as error:  # noqa: BLE001 - printed for the user

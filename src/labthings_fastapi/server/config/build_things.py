@@ -1,9 +1,11 @@
-"""Make the Things of a configuration, connect their slots, and order them for the start."""
+"""Make the Things of a configuration, connect their slots, order them; or try all that."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, TypeVar
 
 from labthings_fastapi.descriptors.slot import UNSET
@@ -11,9 +13,12 @@ from labthings_fastapi.exceptions import describe_exception
 from labthings_fastapi.server.config_model import ThingServerConfig, configuration_error
 from labthings_fastapi.server.import_strings import import_thing_class
 from labthings_fastapi.thing import Thing, slots_of
-from labthings_fastapi.thing_host.interface import ThingServerInterface
+from labthings_fastapi.thing_description.paths import thing_path
+from labthings_fastapi.thing_host.interface import StandaloneServices, ThingServerInterface
+from labthings_fastapi.thing_host.lock import GlobalLock
 
 from .init_arguments import INTERFACE, accepts_interface, argument_error
+from .validation import validated
 
 T = TypeVar("T", bound="Thing")
 
@@ -76,16 +81,37 @@ def start_order(things: Mapping[str, Thing]) -> list[Thing]:
     """Return each Thing after the Things in its slots; a circle is cut at an arbitrary place."""
     ordered: list[Thing] = []
     visited: set[int] = set()
+
+    def visit(thing: Thing) -> None:
+        if id(thing) not in visited:
+            visited.add(id(thing))
+            for slot in slots_of(type(thing)).values():
+                for target in slot.targets(thing):
+                    visit(target)
+            ordered.append(thing)
+
     for thing in things.values():
-        ordered.extend(_with_dependencies(thing, visited))
+        visit(thing)
     return ordered
 
 
-def _with_dependencies(thing: Thing, visited: set[int]) -> Iterator[Thing]:
-    if id(thing) in visited:
-        return
-    visited.add(id(thing))
-    for slot in slots_of(type(thing)).values():
-        for target in slot.targets(thing):
-            yield from _with_dependencies(target, visited)
-    yield thing
+class DryRunServices(StandaloneServices):
+    """The services for Things that are made and never entered, with a temporary folder."""
+
+    def __init__(self, config: ThingServerConfig, settings_folder: Path) -> None:
+        super().__init__()
+        self.application_config = config.application_config
+        self.settings_folder = settings_folder
+        self.global_lock = GlobalLock() if config.enable_global_lock else None
+
+
+def check(document: Any) -> ThingServerConfig:
+    """Return the configuration if its Things can be made and connected; this makes them."""
+    config = validated(document)
+    with tempfile.TemporaryDirectory(prefix="labthings-check-") as folder:
+        services = DryRunServices(config, Path(folder))
+        prefix = config.api_prefix
+        build_things(
+            config, lambda name: ThingServerInterface(services, name, thing_path(name, prefix))
+        )
+    return config

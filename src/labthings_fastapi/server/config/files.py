@@ -51,9 +51,10 @@ def settings_folder(args: argparse.Namespace) -> Path:
 
 def _parsed(text: str, source: str, *, toml: bool) -> dict[str, Any]:
     try:
-        document = (
-            tomllib.loads(text) if toml else json.loads(text, object_pairs_hook=_without_duplicates)
-        )
+        if toml:
+            document = tomllib.loads(text)
+        else:
+            document = json.loads(text, object_pairs_hook=_without_duplicates)
     except (ValueError, RecursionError) as error:
         syntax = "TOML" if toml else "JSON"
         raise ServerConfigurationError(f"{source} is not valid {syntax}: {error}") from error

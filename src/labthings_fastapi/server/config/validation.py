@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import ValidationError
 
-from labthings_fastapi.descriptors.slot import ThingSlot
+from labthings_fastapi.descriptors.slot import UNSET, ThingSlot
 from labthings_fastapi.exceptions import (
     LabThingsError,
     ServerConfigurationError,
@@ -24,7 +25,6 @@ from labthings_fastapi.server.config_model import (
 from labthings_fastapi.thing import Thing, slots_of
 
 from .init_arguments import argument_error
-from .stand_ins import fill_with_stand_ins, stand_in
 
 
 class SlotConfigurationError(ServerConfigurationError, ThingSlotError):
@@ -46,7 +46,12 @@ class _ReadableThings:
 
 
 def validated(document: Any) -> ThingServerConfig:
-    """Return a configuration after checking that its Things can be made and connected."""
+    """Return a configuration after checking that its Things can be made and connected.
+
+    Raises:
+        ServerConfigurationError: listing every error with its path, as `things.stage.kwargs`; also
+            a ThingSlotError if one of them is about a slot.
+    """
     try:
         config = ThingServerConfig.model_validate(document)
     except ValidationError as error:
@@ -59,6 +64,7 @@ def validated(document: Any) -> ThingServerConfig:
 def _raise_errors(
     errors: list[str], things: _ReadableThings, cause: ValidationError | None = None
 ) -> None:
+    """Raise these errors together with those of the Things, if there are any."""
     slot_errors = list(_slot_errors(things))
     errors = [*errors, *_argument_errors(things), *slot_errors]
     if errors:
@@ -88,29 +94,24 @@ def _readable_things(document: Any, error: ValidationError) -> _ReadableThings:
 
 
 def _without(value: Any, invalid: set[str]) -> ThingConfig:
+    """Read the configuration of a Thing without its invalid keys."""
     if isinstance(value, ThingConfig):
         return value
     members = value if isinstance(value, Mapping) else {"cls": value}
-    return ThingConfig.model_validate(
-        {
-            key: member
-            for key, member in members.items()
-            if key in ThingConfig.model_fields and key not in invalid
-        }
-    )
+    keys = ThingConfig.model_fields.keys() - invalid
+    return ThingConfig.model_validate({key: members[key] for key in keys & members.keys()})
 
 
 def _argument_errors(things: _ReadableThings) -> Iterator[str]:
     for name, config in things.known.items():
-        if name in things.without_arguments:
-            continue
-        reason = argument_error(_class_of(config), config.args, config.kwargs)
-        if reason is not None:
-            yield f"things.{name}.{config.arguments_key}: {reason}"
+        if name not in things.without_arguments:
+            reason = argument_error(_class_of(config), config.args, config.kwargs)
+            if reason is not None:
+                yield f"things.{name}.{config.arguments_key}: {reason}"
 
 
 def _slot_errors(things: _ReadableThings) -> Iterator[str]:
-    stand_ins = {name: stand_in(config.cls, name) for name, config in things.known.items()}
+    stand_ins = {name: _stand_in(config.cls, name) for name, config in things.known.items()}
     for name, config in things.known.items():
         path = f"things.{name}.thing_slots"
         slots = slots_of(_class_of(config))
@@ -118,28 +119,47 @@ def _slot_errors(things: _ReadableThings) -> Iterator[str]:
             existing = ", ".join(slots) or "none"
             yield f"{path}: {name}.{unknown}: there is no such slot; slots are: {existing}"
         for slot in slots.values():
-            reason = _slot_error(slot, name, config, stand_ins, things.unknown)
-            if reason is not None:
-                yield f"{path}: {reason}"
-
-
-def _slot_error(
-    slot: ThingSlot[Any],
-    owner: str,
-    config: ThingConfig,
-    stand_ins: Mapping[str, Any],
-    unknown: set[str],
-) -> str | None:
-    try:
-        fill_with_stand_ins(slot, owner, stand_ins, unknown, config.thing_slots)
-    except ThingSlotError as error:
-        return str(error)
-    except Exception as error:  # noqa: BLE001 - reading a type hint may run the laboratory's code
-        reason = str(error) if isinstance(error, LabThingsError) else describe_exception(error)
-        return f"{owner}.{slot.name}: {reason}"
-    return None
+            try:
+                _fill(slot, stand_ins[name], stand_ins, things.unknown, config.thing_slots)
+            except ThingSlotError as error:
+                yield f"{path}: {error}"
+            except Exception as error:  # noqa: BLE001 - a type hint may run the laboratory's code
+                is_own = isinstance(error, LabThingsError)
+                reason = str(error) if is_own else describe_exception(error)
+                yield f"{path}: {name}.{slot.name}: {reason}"
 
 
 def _class_of(config: ThingConfig) -> type[Thing]:
     assert isinstance(config.cls, type)  # noqa: S101 - for type checkers: it was imported
     return config.cls
+
+
+def _stand_in(cls: Any, name: str) -> Any:
+    """Return an object that is an instance of `cls` to `isinstance`, without calling `cls`."""
+    # It is no real instance, whose `__del__` would run without its `__init__`.
+    members = {"__class__": property(lambda _self: cls), "name": name}
+    return type(cls.__name__, (), members)()
+
+
+def _fill(
+    slot: ThingSlot[Any],
+    owner: Any,
+    known: Mapping[str, Any],
+    unknown: Iterable[str],
+    chosen: Mapping[str, Any],
+) -> None:
+    """Fill a slot of the stand-in `owner`; a Thing of an unknown class may fit any slot."""
+    names = chosen.get(slot.name, UNSET)
+    wanted = slot.wanted()[0][0]
+    wildcards = {name: _stand_in(wanted, name) for name in unknown}
+    if names is not UNSET or slot.default is not UNSET:
+        slot.fill(owner, {**known, **wildcards}, names)
+        return
+    try:
+        slot.fill(owner, known, names)
+    except ThingSlotError:
+        for name, wildcard in list(wildcards.items())[:1]:  # they all have the same class
+            with suppress(ThingSlotError):
+                slot.fill(owner, {**known, name: wildcard}, UNSET)
+                return
+        raise

@@ -6,7 +6,7 @@ import pytest
 
 import labthings_fastapi as lt
 from labthings_fastapi.exceptions import ServerConfigurationError
-from labthings_fastapi.server.config.dry_run import check
+from labthings_fastapi.server.config.build_things import check
 
 entered: list[str] = []
 
