@@ -6,9 +6,12 @@ import ipaddress
 import re
 import socket
 import ssl
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from labthings_fastapi.exceptions import LabThingsError
@@ -16,19 +19,12 @@ from labthings_fastapi.own_log import own_logger
 from labthings_fastapi.thing_host.operating_system import write_durably
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-    from pathlib import Path
-
     from cryptography import x509
 
 LOGGER = own_logger("server")
-FOLDER: Final = "tls"
-CERTIFICATE: Final = "certificate.pem"
-KEY: Final = "private-key.pem"
 VALIDITY: Final = timedelta(days=730)  # Apple's systems refuse more than 825 days
 RENEWAL: Final = timedelta(days=30)
-CLOCK_TOLERANCE: Final = timedelta(days=1)
-"""How far the clock of a client may be behind when the certificate is new."""
+CLOCK_TOLERANCE: Final = timedelta(days=1)  # the clock of a client may be behind
 _DNS_NAME = re.compile(
     r"(\*\.)?([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?"
 )
@@ -50,46 +46,39 @@ class OwnCertificate:
 
 
 def own_certificate(
-    folder: Path,
-    hosts: Sequence[str] = (),
-    *,
-    add_hosts: bool = False,
-    now: datetime | None = None,
+    folder: Path, hosts: Sequence[str] = (), *, add_hosts: bool = False, now: datetime | None = None
 ) -> OwnCertificate:
     """Return the certificate in a settings folder; make one if it is missing or about to expire."""
-    _check_cryptography()
+    if find_spec("cryptography") is None:
+        raise CertificateError(
+            "The package `cryptography`, which makes certificates, is not installed. Install the "
+            "extra `tls` of labthings-fastapi, or use your own certificate with --tls-cert and "
+            "--tls-key."
+        )
     now = now or datetime.now(UTC)
     wanted = [checked_name(host) for host in hosts]
-    certificate, key = folder / FOLDER / CERTIFICATE, folder / FOLDER / KEY
+    certificate, key = folder / "tls" / "certificate.pem", folder / "tls" / "private-key.pem"
     known: tuple[str, ...] = ()
     if certificate.exists():
         found = _describe(certificate, key)
         missing = [name for name in wanted if name not in found.names]
         reason = _reason_to_replace(found, missing if add_hosts else [], now)
         if reason is None:
-            _warn_of_missing(missing, found)
+            for name in missing:
+                LOGGER.warning(
+                    "The certificate %s does not name %s, so clients that use this name refuse it. "
+                    "`labthings-server cert --host %s` makes a certificate that does.",
+                    *(certificate, name, name),
+                )
             return found
         known = found.names
         LOGGER.warning(
             "The certificate %s %s, so a new one replaces it. Give the new one to the clients that "
             "trust the old one.",
-            certificate,
-            reason,
+            *(certificate, reason),
         )
-    names = tuple(dict.fromkeys([*known, *usual_names(), *wanted]))
-    _make(certificate, key, names, now)
+    _make(certificate, key, list(dict.fromkeys([*known, *usual_names(), *wanted])), now)
     return _describe(certificate, key)
-
-
-def _warn_of_missing(missing: Sequence[str], found: OwnCertificate) -> None:
-    for name in missing:
-        LOGGER.warning(
-            "The certificate %s does not name %s, so clients that use this name refuse it. "
-            "`labthings-server cert --host %s` makes a certificate that does.",
-            found.certificate,
-            name,
-            name,
-        )
 
 
 def _reason_to_replace(found: OwnCertificate, missing: Sequence[str], now: datetime) -> str | None:
@@ -97,16 +86,17 @@ def _reason_to_replace(found: OwnCertificate, missing: Sequence[str], now: datet
         return f"{'expired' if found.expires <= now else 'expires'} on {found.expires:%Y-%m-%d}"
     if missing:
         return f"does not name {', '.join(missing)}"
-    if not _belong_together(found.certificate, found.key):
+    try:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(found.certificate, found.key, password="")
+    except OSError:  # also an SSLError; missing, not in PEM format, or with a password
         return "does not belong to its private key"
     return None
 
 
 def checked_name(host: str) -> str:
-    try:
+    with suppress(ValueError):
         return str(ipaddress.ip_address(host.strip("[]")))
-    except ValueError:
-        pass
     try:
         name = host.rstrip(".").encode("idna").decode().lower()
     except UnicodeError:
@@ -123,10 +113,8 @@ def usual_names() -> list[str]:
     found = ["localhost", "127.0.0.1", "::1"]
     host = socket.gethostname()
     for name in (host, f"{host.partition('.')[0]}.local", socket.getfqdn()):
-        try:
+        with suppress(CertificateError):  # a computer may have a name that is not valid in a URL
             found.append(checked_name(name))
-        except CertificateError:  # a computer may have a name that is not valid in a URL
-            continue
     return list(dict.fromkeys(found))
 
 
@@ -138,12 +126,9 @@ def _make(certificate: Path, key: Path, names: Iterable[str], now: datetime) -> 
 
     secret = ec.generate_private_key(ec.SECP256R1())
     public = secret.public_key()
-    subject = x509.Name(
-        [
-            x509.NameAttribute(NameOID.ORGANIZATION_NAME, "LabThings server"),
-            x509.NameAttribute(NameOID.COMMON_NAME, socket.gethostname()[:64] or "localhost"),
-        ]
-    )
+    organisation = x509.NameAttribute(NameOID.ORGANIZATION_NAME, "LabThings server")
+    name = x509.NameAttribute(NameOID.COMMON_NAME, socket.gethostname()[:64] or "localhost")
+    subject = x509.Name([organisation, name])
     identifier = x509.SubjectKeyIdentifier.from_public_key(public)
     issuer = x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier)
     built = (
@@ -162,14 +147,13 @@ def _make(certificate: Path, key: Path, names: Iterable[str], now: datetime) -> 
         .add_extension(issuer, critical=False)
         .sign(secret, hashes.SHA256())
     )
+    pem_format = serialization.Encoding.PEM
     pem = secret.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
+        pem_format, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
     # If the process is killed in between, the next start finds that they do not belong together.
     write_durably(key, pem, private=True)
-    write_durably(certificate, built.public_bytes(serialization.Encoding.PEM))
+    write_durably(certificate, built.public_bytes(pem_format))
 
 
 def _general_name(name: str) -> x509.GeneralName:
@@ -193,28 +177,8 @@ def _describe(certificate: Path, key: Path) -> OwnCertificate:
             f"The certificate {certificate} cannot be read ({error}). Remove the file, and the "
             "next start makes a new one; or use your own with --tls-cert and --tls-key."
         ) from error
-    addresses = [str(address) for address in held.get_values_for_type(x509.IPAddress)]
+    names = (*held.get_values_for_type(x509.DNSName), *held.get_values_for_type(x509.IPAddress))
+    fingerprint = read.fingerprint(hashes.SHA256()).hex(":").upper()
     return OwnCertificate(
-        certificate,
-        key,
-        (*held.get_values_for_type(x509.DNSName), *addresses),
-        read.not_valid_after_utc,
-        read.fingerprint(hashes.SHA256()).hex(":").upper(),
+        certificate, key, tuple(map(str, names)), read.not_valid_after_utc, fingerprint
     )
-
-
-def _belong_together(certificate: Path, key: Path) -> bool:
-    try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password="")
-    except OSError:  # also an SSLError; missing, not in PEM format, or with a password
-        return False
-    return True
-
-
-def _check_cryptography() -> None:
-    if find_spec("cryptography") is None:
-        raise CertificateError(
-            "The package `cryptography`, which makes certificates, is not installed. Install the "
-            "extra `tls` of labthings-fastapi, or use your own certificate with --tls-cert and "
-            "--tls-key."
-        )

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import ssl
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NoReturn, TypeAlias
+from typing import NoReturn, TypeAlias
 
 from labthings_fastapi.own_log import own_logger
 from labthings_fastapi.thing_host.operating_system import open_to_others
 
 from .certificates import CertificateError, checked_name, own_certificate
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
 LOGGER = own_logger("server")
-PEM_BEGIN: Final = "-----BEGIN CERTIFICATE-----"
-PEM_END: Final = "-----END CERTIFICATE-----"
+PEM = re.compile("-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +36,9 @@ TlsChoice: TypeAlias = bool | tuple[str | Path, str | Path] | Tls
 def chosen_tls(choice: TlsChoice, settings_folder: Path, hosts: Sequence[str] = ()) -> Tls | None:
     if isinstance(choice, Tls):
         return choice
-    if isinstance(choice, bool):
-        if not choice:
-            return None
+    if choice is False:
+        return None
+    if choice is True:
         own = own_certificate(settings_folder, hosts)
         return load_tls(own.certificate, own.key)
     certificate, key = choice
@@ -73,18 +71,15 @@ def load_tls(certificate: Path, key: Path) -> Tls:
 
     try:
         context.load_cert_chain(certificate, key, password=refuse)
-        end = text.index(PEM_END) + len(PEM_END)
-        der = ssl.PEM_cert_to_DER_cert(text[text.index(PEM_BEGIN) : end])
-    except (ssl.SSLError, ValueError) as error:
+        der = ssl.PEM_cert_to_DER_cert(PEM.findall(text)[0])
+    except (ssl.SSLError, ValueError, IndexError) as error:
         if isinstance(error, CertificateError):
             raise
         raise _unusable(certificate, key, error) from error
     _check_dates(der, certificate)
     if open_to_others(key):
         LOGGER.warning("Other users of this computer can read the private key %s.", key)
-    digest = hashlib.sha256(der).hexdigest().upper()
-    fingerprint = ":".join(digest[i : i + 2] for i in range(0, len(digest), 2))
-    return Tls(context, certificate, fingerprint)
+    return Tls(context, certificate, hashlib.sha256(der).digest().hex(":").upper())
 
 
 def _read(path: Path, content: str) -> str:
