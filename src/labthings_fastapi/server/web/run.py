@@ -38,12 +38,8 @@ CLOSING_SECONDS = 0.7
 EXIT_INTERRUPTED = 130
 
 
-async def _no_announcement(_address: ListenAddress) -> None:
-    """Do nothing."""
-
-
-async def _nothing_to_stop(_timeout: float) -> None:
-    """Do nothing."""
+async def _nothing(_argument: object) -> None:
+    return
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +47,9 @@ class ServerHooks:
     """What running a server needs of it. The defaults are for an app without Things."""
 
     app: ASGIApp
-    listening: Callable[[ListenAddress], Awaitable[None]] = _no_announcement
+    listening: Callable[[ListenAddress], Awaitable[None]] = _nothing
     """Awaited on the event loop, once clients can connect; must not raise."""
-    stop: Callable[[float], Coroutine[Any, Any, object]] = _nothing_to_stop
+    stop: Callable[[float], Coroutine[Any, Any, object]] = _nothing
     """Awaited on the event loop: refuse work, cancel invocations, end streams, close Things, all
     within that many seconds."""
     finish: Callable[[], object] = lambda: None
@@ -79,35 +75,30 @@ def run_until_stopped(
         AddressError: the port is taken, or the address is not ours; nothing was started.
         Exception: what kept the app from starting.
     """
-    from .uvicorn_server import UvicornServer
-
     with ExitStack() as stack:
         sockets = bind(host, port)
         stack.callback(close_all, sockets)
         stack.enter_context(_logging())
-        start = _Start(hooks.app)
         address = listen_address(sockets, host, tls=tls is not None)
-        server = UvicornServer(start.app, address, limits or Limits(), tls, hooks.listening)
-        thread = _ServerThread(server, sockets, start)
+        thread = _ServerThread(hooks, sockets, address, limits or Limits(), tls)
         if threading.current_thread() is threading.main_thread():
-            _run_in_a_thread(hooks, server, thread, grace)
+            _run_in_a_thread(hooks, thread, grace)
         else:
             thread.run()
         if thread.error is not None:
             raise thread.error
 
 
-def _run_in_a_thread(
-    hooks: ServerHooks, server: UvicornServer, thread: _ServerThread, grace: float
-) -> None:
+def _run_in_a_thread(hooks: ServerHooks, thread: _ServerThread, grace: float) -> None:
     """Run uvicorn in a thread, and keep this one for signals and the deadline."""
+    # uvicorn waits for stuck requests, and skips the closing of hardware when it must end.
     threads_before = set(threading.enumerate())
     with ExitStack() as changes:
         stop_requested = changes.enter_context(_signals())
         changes.callback(sys.setswitchinterval, sys.getswitchinterval())
         sys.setswitchinterval(SWITCH_SECONDS)
         thread.start()
-        while thread.is_alive() and not server.started and not stop_requested.wait(0.02):
+        while thread.is_alive() and not thread.server.started and not stop_requested.wait(0.02):
             pass
         if gc.get_freeze_count() == 0:
             # What exists now stays: full collections, which stop all threads, need not look at it.
@@ -118,15 +109,15 @@ def _run_in_a_thread(
         while thread.is_alive() and not stop_requested.wait(POLL_SECONDS):
             pass
         if stop_requested.is_set():
-            _stop(hooks, server, thread, grace)
+            _stop(hooks, thread, grace)
             thread.error = None  # after a signal, the way in which uvicorn ends is no failure
         if thread.error is None:
             _leave_stuck_threads_behind(threads_before)
 
 
-def _stop(hooks: ServerHooks, server: UvicornServer, thread: _ServerThread, grace: float) -> None:
+def _stop(hooks: ServerHooks, thread: _ServerThread, grace: float) -> None:
     """Go through the steps of a shutdown, and past any step that is stuck."""
-    limit = grace + CLOSING_SECONDS
+    server, limit = thread.server, grace + CLOSING_SECONDS
     if server.loop is not None and thread.is_alive():
         stopping = asyncio.run_coroutine_threadsafe(hooks.stop(limit), server.loop)
         deadline = time.monotonic() + limit + 0.2
@@ -149,31 +140,31 @@ def _stop(hooks: ServerHooks, server: UvicornServer, thread: _ServerThread, grac
 class _ServerThread(threading.Thread):
     """Runs uvicorn, and keeps what ended it: `error` is read after the thread has ended."""
 
-    def __init__(self, server: UvicornServer, sockets: list[socket.socket], start: _Start) -> None:
+    def __init__(
+        self,
+        hooks: ServerHooks,
+        sockets: list[socket.socket],
+        address: ListenAddress,
+        limits: Limits,
+        tls: Tls | None,
+    ) -> None:
         super().__init__(name="labthings-http", daemon=True)
+        self.server = UvicornServer(self._serve, address, limits, tls, hooks.listening)
         self.error: BaseException | None = None
-        self._server = server
+        self._start_error: BaseException | None = None
+        self._app = hooks.app
         self._sockets = sockets
-        self._start = start
 
     def run(self) -> None:
         try:
-            self._server.run(self._sockets)
+            self.server.run(self._sockets)
         except SystemExit as error:  # uvicorn's way to say that the app could not start
-            self.error = self._start.error or error
+            self.error = self._start_error or error
         except BaseException as error:  # noqa: BLE001 - raised in the thread that called `serve`
             self.error = error
 
-
-class _Start:
-    """Keeps the exception of an app that cannot start, which uvicorn would log and drop."""
-
-    error: BaseException | None = None
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Call the app, and keep the error of its start, which uvicorn would log and drop."""
         if scope["type"] != "lifespan":
             await self._app(scope, receive, send)
             return
@@ -186,7 +177,7 @@ class _Start:
         try:
             await self._app(scope, receive, send_without_traceback)
         except BaseException as error:
-            self.error = error
+            self._start_error = error
             raise
 
 
