@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
 
 from labthings_fastapi.actions.logs import thing_log
-from labthings_fastapi.concurrency.bounded_executor import BoundedExecutor
+from labthings_fastapi.concurrency.bounded_executor import BoundedExecutor, Workers
+from labthings_fastapi.descriptors.property import BaseProperty
 from labthings_fastapi.exceptions import describe_exception
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
-
-    from labthings_fastapi.concurrency.bounded_executor import Workers
-    from labthings_fastapi.descriptors.property import BaseProperty
-    from labthings_fastapi.thing import Thing
+from labthings_fastapi.thing import Thing
 
 
 class Poller:

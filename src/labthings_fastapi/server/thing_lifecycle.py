@@ -5,20 +5,16 @@ from __future__ import annotations
 import asyncio
 import inspect
 import time
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import Literal
 
 from labthings_fastapi.actions.logs import thing_log
+from labthings_fastapi.actions.manager import ActionManager
 from labthings_fastapi.concurrency.bounded_executor import BoundedExecutor, UserCodeExit, Workers
 from labthings_fastapi.concurrency.things_loop import things_loop
 from labthings_fastapi.exceptions import ThingStartError, describe_exception
 from labthings_fastapi.own_log import own_logger
-from labthings_fastapi.thing import slots_of
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from labthings_fastapi.actions.manager import ActionManager
-    from labthings_fastapi.thing import Thing
+from labthings_fastapi.thing import Thing, slots_of
 
 LOGGER = own_logger("server")
 ThingState = Literal["closed", "opening", "open", "closing", "failed"]
@@ -102,7 +98,14 @@ class ThingLifecycle:
         self._closing = True
         deadline = None if timeout is None else time.monotonic() + timeout
         for name in [name for name, state in self.states.items() if state == "opening"]:
-            await self._wait_for_opening(name, _share(deadline, len(self._entered) + 1))
+            share = _share(deadline, len(self._entered) + 1)
+            try:
+                async with asyncio.timeout(share):
+                    await self._executor.run(lambda: None)  # behind its `__enter__`
+            except TimeoutError:
+                thing_log(name).error(
+                    "It did not open within %.1f s. The other Things are closed now.", share
+                )
         while self._entered:
             share = _share(deadline, len(self._entered))
             thing = self._entered.pop()
@@ -122,20 +125,9 @@ class ThingLifecycle:
                 _log_failed_closing(thing, reason)
             self.states[thing.name] = "closed"
 
-    async def _wait_for_opening(self, name: str, timeout: float | None) -> None:
-        try:
-            async with asyncio.timeout(timeout):
-                await self._executor.run(lambda: None)  # behind its `__enter__`
-        except TimeoutError:
-            thing_log(name).error(
-                "It did not open within %.1f s. The other Things are closed now.", timeout
-            )
-
 
 def _share(deadline: float | None, of: int) -> float | None:
-    if deadline is None:
-        return None
-    return max((deadline - time.monotonic()) / of, 0.05)
+    return None if deadline is None else max((deadline - time.monotonic()) / of, 0.05)
 
 
 def needs_of(thing: Thing) -> list[str]:
@@ -148,17 +140,21 @@ def needs_of(thing: Thing) -> list[str]:
 
 
 def enter(thing: Thing) -> None:
-    if hasattr(thing, "__aenter__"):
-        things_loop().call(thing.__aenter__)
-    elif hasattr(thing, "__enter__"):
-        _finish(thing.__enter__())
+    _call(thing, "enter")
 
 
 def leave(thing: Thing) -> None:
-    if hasattr(thing, "__aexit__"):
-        things_loop().call(thing.__aexit__, None, None, None)
-    elif hasattr(thing, "__exit__"):
-        _finish(thing.__exit__(None, None, None))
+    _call(thing, "exit", None, None, None)
+
+
+def _call(thing: Thing, name: str, *arguments: None) -> None:
+    """Call the async or the sync method of a Thing with this name, if it has one."""
+    if hasattr(thing, f"__a{name}__"):
+        things_loop().call(getattr(thing, f"__a{name}__"), *arguments)
+    elif hasattr(thing, f"__{name}__"):
+        result = getattr(thing, f"__{name}__")(*arguments)
+        if inspect.iscoroutine(result):
+            things_loop().submit(result).result()
 
 
 def open_now(thing: Thing) -> None:
@@ -180,11 +176,6 @@ def _log_failed_closing(thing: Thing, error: BaseException) -> None:
     thing_log(thing.name).error(
         "It failed while it was closed: %s", describe_exception(error), exc_info=error
     )
-
-
-def _finish(result: Any) -> None:
-    if inspect.iscoroutine(result):
-        things_loop().submit(result).result()
 
 
 async def cancel_invocations(manager: ActionManager, timeout: float) -> None:

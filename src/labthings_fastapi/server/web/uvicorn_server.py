@@ -18,9 +18,8 @@ from labthings_fastapi.own_log import own_logger
 from labthings_fastapi.server.address import AddressError, ListenAddress
 
 from .connection_limits import ConnectionLimits, Limits
-from .http_protocol import HttpProtocol
+from .protocols import HttpProtocol, WebSocketProtocol
 from .tls import Tls
-from .websocket_protocol import WebSocketProtocol
 
 LOGGER = own_logger("server")
 UVICORN_LOGGER = logging.getLogger("uvicorn.error")

@@ -11,7 +11,7 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from labthings_fastapi.server.web.connection_limits import ConnectionLimits, Limits
-from labthings_fastapi.server.web.http_protocol import HttpProtocol
+from labthings_fastapi.server.web.protocols import HttpProtocol
 
 LIMITS = Limits()
 BEGIN = b"GET / HTTP/1.1\r\nHost: a\r\n"

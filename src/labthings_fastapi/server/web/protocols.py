@@ -1,16 +1,16 @@
-"""uvicorn's HTTP/1.1 protocol with limits on the size and the time of requests.
-
-It builds on the httptools protocol, which `uvicorn[standard]` always installs: the parser's
-callbacks show how far the client has come with a request.
-"""
+"""uvicorn's protocols for HTTP/1.1 and WebSockets, with limits on size and time."""
 
 from __future__ import annotations
 
 import asyncio
 from enum import IntEnum
-from typing import Any
+from typing import Any, cast
 
+from starlette.types import Message
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.exceptions import InvalidState
+from websockets.frames import Frame
 from websockets.http11 import MAX_LINE_LENGTH, MAX_NUM_HEADERS
 
 from labthings_fastapi.problems import Problem, message_problem
@@ -55,8 +55,6 @@ class HttpProtocol(HttpToolsProtocol):
         self._refusal: Problem | None = None
         self._write_stall = WriteStall()
 
-    # --- called by the transport ----------------------------------------------------------
-
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
         accepted = self._shared.accepts(transport, self.connections)
         super().connection_made(transport)
@@ -92,8 +90,6 @@ class HttpProtocol(HttpToolsProtocol):
             return
         super().handle_websocket_upgrade()
 
-    # --- called by the parser -------------------------------------------------------------
-
     def on_message_begin(self) -> None:
         self._begin_stage(Stage.HEADERS)
         self._header_bytes = 0
@@ -116,8 +112,6 @@ class HttpProtocol(HttpToolsProtocol):
         self._stage = stage
         self._stage_began = self._last_data
         self._was_overdue = False
-
-    # --- limits of time -------------------------------------------------------------------
 
     def check(self, now: float, limits: Limits) -> None:
         if self._write_stall.lasts(self.transport, now, limits.closing_seconds):
@@ -148,8 +142,6 @@ class HttpProtocol(HttpToolsProtocol):
             self._refuse(
                 _too_slow(f"body did not arrive: nothing came for {limits.body_seconds:g} s")
             )
-
-    # --- refusals -------------------------------------------------------------------------
 
     def send_400_response(self, msg: str) -> None:
         detail = f"{msg} This server speaks HTTP/1.1."
@@ -200,3 +192,54 @@ def _handshake_too_large() -> Problem:
 def _too_slow(reason: str) -> Problem:
     detail = f"The request's {reason}. Send it again, faster or in one piece."
     return message_problem("too-slow", "The request came too slowly", 408, detail)
+
+
+class WebSocketProtocol(WebSocketsSansIOProtocol):
+    """Sends a close frame for a bad frame so that the client receives it (RFC 6455, 7.1.7).
+
+    uvicorn closes the socket at once. What the client is still sending then makes the system reset
+    the connection, and the client loses the close frame. Used on the server's event loop only.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._failed = False
+        self._write_stall = WriteStall()
+
+    def check(self, now: float, limits: Limits) -> None:
+        if self._write_stall.lasts(self.transport, now, limits.closing_seconds):
+            self.transport.abort()
+
+    async def send(self, message: Message) -> None:  # type: ignore[override] # the usual type
+        await super().send(cast("Any", message))
+        if message["type"] == "websocket.http.response.body" and not message.get("more_body"):
+            # Otherwise uvicorn logs an error for each handshake that the app refuses with a body.
+            self.handshake_complete = True
+
+    def data_received(self, data: bytes) -> None:
+        if self._failed:
+            return
+        try:
+            super().data_received(data)
+        except InvalidState:  # a close frame behind text that is not UTF-8
+            self.handle_parser_exception()
+
+    def handle_parser_exception(self) -> None:
+        self._failed = True
+        frame = self.conn.close_sent  # None before the handshake is answered: nothing can be sent
+        code, reason = (frame.code, frame.reason) if frame is not None else (1006, "")
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
+        self.stop_keepalive()
+        self.close_sent = True
+        self.disconnected = True  # what the app still sends ends with ClientDisconnected
+        self.writable.set()
+        data = b"".join(self.conn.data_to_send()) if frame is not None else b""
+        self.close_timer = close_after(self.transport, data)
+
+    def handle_ping(self) -> None:
+        if not self._failed:
+            super().handle_ping()
+
+    def handle_close(self, event: Frame) -> None:
+        if not self._failed:
+            super().handle_close(event)
