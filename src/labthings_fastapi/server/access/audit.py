@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, NamedTuple
 from uuid import uuid4
@@ -41,12 +42,11 @@ def _shorten(text: str) -> str:
     return text if len(text) <= MAX_TEXT else f"{text[: MAX_TEXT - 1]}…"
 
 
+@dataclass(slots=True)
 class _Counter:
-    __slots__ = ("count", "first", "last")
-
-    def __init__(self, now: datetime) -> None:
-        self.first = self.last = now
-        self.count = 1
+    first: datetime
+    last: datetime
+    count: int = 1
 
 
 class Audit:
@@ -78,7 +78,7 @@ class Audit:
                 counter.count += 1
                 counter.last = now
                 return
-            self._counters[mutation] = _Counter(now)
+            self._counters[mutation] = _Counter(now, now)
             distinct = len(self._counters)
         if distinct == 1:
             self._deadlines.add(time.monotonic() + GATHER_SECONDS, self._write_due)

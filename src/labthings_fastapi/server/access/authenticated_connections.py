@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 from starlette.types import Message, Receive, Send
 
@@ -67,10 +68,8 @@ class AuthenticatedConnection:
         if self._kind == "http":
             await self._send({"type": "http.response.body", "body": b""})
             return
-        try:
+        with suppress(OSError, RuntimeError):  # what ASGI servers raise if the client has gone
             await self._disconnect()
-        except (OSError, RuntimeError):
-            return  # the client has gone; ASGI servers raise different errors for that
 
     async def _disconnect(self) -> Message:
         if self._kind == "http":
@@ -114,17 +113,14 @@ class AuthenticatedConnections:
         while True:
             await asyncio.sleep(self._seconds)
             try:
-                await self._check()
+                try:
+                    await self._refresh()
+                finally:  # tokens expire, also while the file of credentials cannot be read
+                    for connection in self._connections:
+                        self.still_holds(connection)
             except Exception:
                 LOGGER.exception(
                     "The tokens of open streams and sockets could not be checked. "
                     "The next check is in %g s.",
                     self._seconds,
                 )
-
-    async def _check(self) -> None:
-        try:
-            await self._refresh()
-        finally:  # tokens expire, also while the file of credentials cannot be read
-            for connection in self._connections:
-                self.still_holds(connection)

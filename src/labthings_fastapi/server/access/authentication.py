@@ -12,11 +12,7 @@ from typing import Final
 from labthings_fastapi.concurrency.bounded_executor import BoundedExecutor, Workers
 from labthings_fastapi.exceptions import CredentialError, ServerConfigurationError
 from labthings_fastapi.own_log import own_logger
-from labthings_fastapi.security.authentication import (
-    Authenticator,
-    NamePassword,
-    basic_pair,
-)
+from labthings_fastapi.security.authentication import Authenticator, NamePassword, basic_pair
 from labthings_fastapi.security.credential_file import FILE_NAME, CredentialFile
 from labthings_fastapi.security.credentials import Credential
 from labthings_fastapi.security.roles import Actor
@@ -64,9 +60,7 @@ class Authentication:
 
     @property
     def schemes(self) -> list[str]:
-        if not self.required:
-            return []
-        return ["bearer", "basic"] if self.passwords else ["bearer"]
+        return ["bearer", *(["basic"] if self.passwords else [])] if self.required else []
 
     async def actor(self, authorization: str | None, cookies: str | None) -> Actor | None:
         await self._refresh_if_old()
