@@ -18,8 +18,7 @@ class ListenAddress:
     host: str
     port: int
     tls: bool = False
-    addresses: tuple[str, ...] = ()
-    """IP addresses of the server's sockets."""
+    addresses: tuple[str, ...] = ()  # IP addresses of the server's sockets
 
     @property
     def scheme(self) -> Literal["http", "https"]:

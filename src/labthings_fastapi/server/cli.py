@@ -132,7 +132,7 @@ def _check(args: argparse.Namespace) -> None:
 
 def _certificate(args: argparse.Namespace) -> None:
     from labthings_fastapi.server.config.files import settings_folder
-    from labthings_fastapi.server.web.certificates import own_certificate
+    from labthings_fastapi.server.web.tls import own_certificate
 
     own = own_certificate(settings_folder(args), args.hosts, add_hosts=True)
     print(f"Certificate: {own.certificate}")

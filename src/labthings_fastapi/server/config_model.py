@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import re
 from collections.abc import Iterable, Mapping
@@ -18,14 +19,46 @@ from pydantic import (
     field_validator,
 )
 
-from labthings_fastapi.exceptions import ServerConfigurationError
+from labthings_fastapi.exceptions import ServerConfigurationError, describe_exception
 from labthings_fastapi.journal.sqlite import KEEP_BYTES, KEEP_DAYS
 from labthings_fastapi.security.hosts import split_host
 from labthings_fastapi.security.origins import checked_origin
+from labthings_fastapi.thing import Thing
 from labthings_fastapi.thing_description.paths import RESERVED_THINGS, THING_NAME
 
-from .import_strings import import_thing_class
 from .mdns import can_announce
+
+
+class ImportStringError(ValueError):
+    """An import string leads to no class of Thing; the message says why."""
+
+
+def import_thing_class(source: Any) -> type[Thing]:
+    """Return the class itself, or the one that an import string names."""
+    cls: Any = _imported(source) if isinstance(source, str) else source
+    if not isinstance(cls, type) or not issubclass(cls, Thing):
+        raise ImportStringError(f"{source!r} is not a subclass of lt.Thing")
+    return cls
+
+
+def _imported(source: str) -> Any:
+    # pydantic's ImportString and pkgutil.resolve_name hide the error of a module that imports a
+    # missing library, and report that the module itself is missing.
+    separator = ":" if ":" in source else "."
+    module_name, _, class_name = source.strip().rpartition(separator)
+    if not module_name or not class_name:
+        raise ImportStringError(f"{source!r} must look like 'package.module:Class'")
+    try:
+        value: Any = importlib.import_module(module_name)
+    except (Exception, SystemExit) as error:  # a module may raise anything while it is imported
+        raise ImportStringError(
+            f"{module_name!r} cannot be imported: {describe_exception(error)}"
+        ) from error
+    for attribute in class_name.split("."):
+        value = getattr(value, attribute, None)
+    if value is None:
+        raise ImportStringError(f"module {module_name!r} has no class {class_name!r}")
+    return value
 
 
 def _check_slot_choice(value: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import labthings_fastapi as lt
-from labthings_fastapi.server.import_strings import ImportStringError, import_thing_class
+from labthings_fastapi.server.config_model import ImportStringError, import_thing_class
 
 
 def test_a_class_is_found_by_module_and_name():

@@ -16,14 +16,11 @@ from labthings_fastapi.journal.journal import Journal
 from labthings_fastapi.journal.keys import utc_now
 from labthings_fastapi.journal.mutation import MutationRecord
 
-GATHER_SECONDS: Final = 1.0
-"""Equal requests within this time become one record."""
-MAX_DISTINCT: Final = 1000
-"""With this many different requests the records are written at once."""
+GATHER_SECONDS: Final = 1.0  # equal requests within this time become one record
+MAX_DISTINCT: Final = 1000  # with this many different requests the records are written at once
 MAX_REFUSED: Final = 20
 """With more different refused requests within `GATHER_SECONDS`, the rest become one record."""
-MAX_TEXT: Final = 200
-"""Longest path or name in a record, in characters; clients choose both."""
+MAX_TEXT: Final = 200  # longest path or name in a record, in characters; clients choose both
 
 
 class Mutation(NamedTuple):

@@ -27,8 +27,7 @@ class AuthenticatedConnection:
 
     def __init__(self, actor: Actor, kind: str, receive: Receive, send: Send) -> None:
         self.actor = actor
-        self.over = asyncio.Event()
-        """Set when the credential of the actor is not valid any more."""
+        self.over = asyncio.Event()  # set when the credential of the actor is not valid any more
         self._kind = kind
         self._receive = receive
         self._send = send

@@ -21,8 +21,7 @@ from labthings_fastapi.server.config_model import SecurityConfig
 from .authenticated_connections import AuthenticatedConnections
 
 LOGGER = own_logger("security")
-REFRESH_SECONDS: Final = 2.0
-"""The file of credentials is read again after this time."""
+REFRESH_SECONDS: Final = 2.0  # the file of credentials is read again after this time
 READ_TIMEOUT_SECONDS: Final = 2.0
 """A request waits for the file at most this long, because a network share may hang."""
 

@@ -10,15 +10,17 @@ from typing import Any, TypeVar
 
 from labthings_fastapi.descriptors.slot import UNSET
 from labthings_fastapi.exceptions import describe_exception
-from labthings_fastapi.server.config_model import ThingServerConfig, configuration_error
-from labthings_fastapi.server.import_strings import import_thing_class
+from labthings_fastapi.server.config_model import (
+    ThingServerConfig,
+    configuration_error,
+    import_thing_class,
+)
 from labthings_fastapi.thing import Thing, slots_of
 from labthings_fastapi.thing_description.paths import thing_path
 from labthings_fastapi.thing_host.interface import StandaloneServices, ThingServerInterface
 from labthings_fastapi.thing_host.lock import GlobalLock
 
-from .init_arguments import INTERFACE, accepts_interface, argument_error
-from .validation import validated
+from .validation import INTERFACE, accepts_interface, argument_error, validated
 
 T = TypeVar("T", bound="Thing")
 

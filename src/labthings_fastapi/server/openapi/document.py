@@ -14,8 +14,14 @@ from labthings_fastapi.server.access.authentication import Authentication
 from labthings_fastapi.server.routes import VERSION
 from labthings_fastapi.thing import Thing
 
-from .responses import PROBLEM_SCHEMA, Components, add_problems
-from .things import ACTION_STATUS, directory_paths, thing_paths
+from .things import (
+    ACTION_STATUS,
+    PROBLEM_SCHEMA,
+    Components,
+    add_problems,
+    directory_paths,
+    thing_paths,
+)
 
 Json = dict[str, Any]
 

@@ -29,22 +29,16 @@ LOG_SECONDS: Final = 60.0
 class Limits:
     """Limits on the time and the memory that clients can cost the server."""
 
-    connections: int = 2000
-    """Open connections of all clients together."""
-    header_bytes: int = 64 * 1024
-    """Bytes of the request line and the headers together."""
+    connections: int = 2000  # open connections of all clients together
+    header_bytes: int = 64 * 1024  # bytes of the request line and the headers together
     header_seconds: float = 10.0
     """Seconds for the TLS handshake, and from the first byte of a request to the last header."""
-    body_seconds: float = 30.0
-    """Seconds without a byte of a body that is not complete."""
-    keep_alive_seconds: int = 5
-    """Seconds between two requests on one connection."""
+    body_seconds: float = 30.0  # seconds without a byte of a body that is not complete
+    keep_alive_seconds: int = 5  # seconds between two requests on one connection
     closing_seconds: float = 10.0
     """Seconds in which the client of a closed connection takes none of the remaining bytes."""
-    frame_bytes: int = 1 << 20
-    """Bytes of one WebSocket message."""
-    ping_seconds: float = 20.0
-    """Seconds between two WebSocket pings, and for the answer to one."""
+    frame_bytes: int = 1 << 20  # bytes of one WebSocket message
+    ping_seconds: float = 20.0  # seconds between two WebSocket pings, and for the answer to one
 
     @property
     def per_address(self) -> int:

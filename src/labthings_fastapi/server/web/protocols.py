@@ -30,14 +30,11 @@ from .connection_limits import (
 class Stage(IntEnum):
     """What the server waits for on a connection."""
 
-    CONNECTED = 0
-    """The first byte of a request."""
+    CONNECTED = 0  # the first byte of a request
     HEADERS = 1
     BODY = 2
-    RESPONSE = 3
-    """The app's response; then the next request."""
-    REFUSED = 4
-    """The client's end of the connection; what it still sends is dropped."""
+    RESPONSE = 3  # the app's response; then the next request
+    REFUSED = 4  # the client's end of the connection; what it still sends is dropped
 
 
 class HttpProtocol(HttpToolsProtocol):

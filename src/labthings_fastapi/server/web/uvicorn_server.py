@@ -24,8 +24,7 @@ from .tls import Tls
 LOGGER = own_logger("server")
 UVICORN_LOGGER = logging.getLogger("uvicorn.error")
 TLS_CLOSING_SECONDS = 5.0
-TICKS = 10
-"""How many ticks of uvicorn's main loop make one second."""
+TICKS = 10  # how many ticks of uvicorn's main loop make one second
 
 
 class UvicornServer(uvicorn.Server):
