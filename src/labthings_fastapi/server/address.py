@@ -13,8 +13,6 @@ from labthings_fastapi.exceptions import LabThingsError
 
 @dataclass(frozen=True, slots=True)
 class ListenAddress:
-    """Where a server listens: the host as it was configured, and the actual port."""
-
     host: str
     port: int
     tls: bool = False

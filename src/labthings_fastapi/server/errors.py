@@ -24,10 +24,9 @@ def use_problem_details(app: FastAPI, things: Router, prefix: str) -> None:
     async def send_error(request: Request, error: Exception) -> Response:
         if isinstance(error, HTTPException) and error.status_code == 404:
             return _not_found(things, request, error)
-        if isinstance(error, HTTPException) and error.status_code == 405:
-            allowed = _allowed(app, request)
-            if allowed:
-                return _not_allowed(request, allowed)
+        is_refused = isinstance(error, HTTPException) and error.status_code == 405
+        if is_refused and (allowed := _allowed(app, request)):
+            return _not_allowed(request, allowed)
         return problem_response(problem_of(error, request.url.path))
 
     async def send_failure(request: Request, _error: Exception) -> Response:
@@ -77,8 +76,7 @@ def _allowed(app: FastAPI, request: Request) -> set[str]:
 
 
 def _not_allowed(request: Request, allowed: set[str]) -> Response:
-    listed = ", ".join(sorted(allowed))
-    path = request.url.path
+    listed, path = ", ".join(sorted(allowed)), request.url.path
     detail = f"{path!r} does not support {request.method}. It supports: {listed}."
     headers = {"Allow": listed}
     return problem_response(problem_for_status(405, detail, instance=path, headers=headers))

@@ -78,15 +78,9 @@ class FallbackApp(FastAPI):
         shown = {name: html.escape(well_formed(value)) for name, value in self._context.items()}
         if not peer.is_local:
             shown |= {"log": "The log is shown only on the server's own computer.", "traceback": ""}
-        return HTMLResponse(
-            self._template.safe_substitute(shown),
-            status_code=503,
-            headers={
-                "Retry-After": "5",
-                "Cache-Control": "no-store",
-                "Content-Security-Policy": "frame-ancestors 'none'",
-            },
-        )
+        policy = {"Content-Security-Policy": "frame-ancestors 'none'"}
+        headers = {"Retry-After": "5", "Cache-Control": "no-store", **policy}
+        return HTMLResponse(self._template.safe_substitute(shown), 503, headers)
 
 
 app = FallbackApp()

@@ -34,7 +34,6 @@ class JournalLifecycle:
         self._ending = threading.Lock()  # held while the journal is closed
 
     def begin(self) -> None:
-        """Lock the settings folder, open the journal, and end invocations that were interrupted."""
         if not self._lock.claim():
             LOGGER.warning(
                 "Another server of this process uses the settings folder %s: the runs of this "

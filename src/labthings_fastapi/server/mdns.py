@@ -24,13 +24,10 @@ GOODBYE_SECONDS = 1.5
 
 
 def can_announce() -> bool:
-    """Return True if the libraries of the extra `discovery` are installed."""
     return find_spec("zeroconf") is not None and find_spec("ifaddr") is not None
 
 
 class MdnsAnnouncement:
-    """The mDNS announcement of a server that `serve()` runs. Any thread may call its methods."""
-
     def __init__(self, enabled: bool | None, server_id: Callable[[], UUID | None]) -> None:
         """Announce always (True), never (False), or if other computers can connect (None)."""
         self._enabled = enabled
@@ -44,7 +41,6 @@ class MdnsAnnouncement:
     def begin(
         self, address: ListenAddress, prefix: str, things: Callable[[], Mapping[str, Thing]]
     ) -> None:
-        """Announce the directory and all Things of a server; may wait for the disk."""
         if self._enabled is False or not can_announce():
             return
         try:
@@ -80,7 +76,6 @@ class MdnsAnnouncement:
         advertiser.add(service)
 
     def withdraw(self) -> None:
-        """Begin to withdraw the announcement, without waiting; idempotent."""
         advertiser = self._advertiser
         if advertiser is not None:
             advertiser.withdraw()

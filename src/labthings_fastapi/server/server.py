@@ -56,11 +56,8 @@ class _ThingServices:
         self.broker = server._broker
         self.application_config = config.application_config
         self.settings_folder = config.settings_folder
-        self.global_lock = (
-            GlobalLock(log_level=config.global_lock_log_level)
-            if config.enable_global_lock
-            else None
-        )
+        lock = GlobalLock(log_level=config.global_lock_log_level)
+        self.global_lock = lock if config.enable_global_lock else None
         self.claim_folder = server._recording.claim_folder
         self.thing_states = server.thing_states
         self._server = server
@@ -168,14 +165,10 @@ class ThingServer:
         from labthings_fastapi.server.access.middleware import with_access
         from labthings_fastapi.server.openapi.document import ThingsAPI
 
-        app = ThingsAPI(
-            lambda: self.things,
-            self._access.authentication,
-            self.api_prefix,
-            lifespan=self._lifespan,
-        )
-        setattr(app.state, STATE_NAME, self)
         checks, origins = self._access, self.config.cors_origins
+        prefix, lifespan = self.api_prefix, self._lifespan
+        app = ThingsAPI(lambda: self.things, checks.authentication, prefix, lifespan=lifespan)
+        setattr(app.state, STATE_NAME, self)
         app.wrap(lambda inner: with_access(inner, checks, self._targets, self._audit, origins))
         return app
 
@@ -187,15 +180,10 @@ class ThingServer:
         from .errors import UnavailableThings
 
         unavailable = self._thing_lifecycle.unavailable
-        interactions = Interactions(
-            self.action_manager,
-            self._workers,
-            calls_per_thing=self.config.max_reads_per_thing,
-        )
-        self._http = HttpBinding(self.app, interactions, prefix=self.api_prefix)
-        websocket = WebSocketBinding(
-            self.app, interactions, prefix=self.api_prefix, failures=lambda: unavailable
-        )
+        reads = self.config.max_reads_per_thing
+        serves = self.app, Interactions(self.action_manager, self._workers, calls_per_thing=reads)
+        self._http = HttpBinding(*serves, prefix=self.api_prefix)
+        websocket = WebSocketBinding(*serves, prefix=self.api_prefix, failures=lambda: unavailable)
         self._bindings: tuple[Binding, ...] = (self._http, websocket)
         if self.tolerant:
             self.app.add_middleware(UnavailableThings, unavailable=unavailable)
@@ -217,9 +205,7 @@ class ThingServer:
         self.action_manager.records.attach_to_app(self.app, self.api_prefix)
 
     def _interface(self, name: str, path: str | None = None) -> ThingServerInterface:
-        if path is None:
-            path = thing_path(name, self.api_prefix)
-        return ThingServerInterface(self._services, name, path)
+        return ThingServerInterface(self._services, name, path or thing_path(name, self.api_prefix))
 
     def _expose(self, thing: Thing) -> None:
         for binding in self._bindings:
@@ -371,16 +357,13 @@ class ThingServer:
         return True
 
     async def _announce(self, address: ListenAddress) -> None:
-        await self._executor.run(
-            self._announcing.begin, address, self.api_prefix, self.things.values
-        )
+        begin, prefix = self._announcing.begin, self.api_prefix
+        await self._executor.run(begin, address, prefix, lambda: self.things)
 
     async def _stop(self, timeout: float | None = None) -> bool:
-        """Refuse work, cancel invocations, end streams and close the Things, once in each run.
+        """Stop once in each run; the first caller gets True.
 
-        The first caller does it and gets True: `serve` when it receives a signal, otherwise the
-        end of the lifespan. With a timeout (seconds) no Thing holds up the others; without one
-        each Thing is waited for.
+        With a timeout (seconds) no Thing holds up the others.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         with self._agreeing:
@@ -429,9 +412,7 @@ class ThingServer:
         self._scheme = "https" if tls else "http"
         try:
             run_until_stopped(
-                hooks,
-                host,
-                port,
+                *(hooks, host, port),
                 grace=self.config.shutdown_timeout,
                 tls=chosen_tls(tls, self.settings_folder, specific_hosts(host)),
                 limits=limits_of(self.config),

@@ -35,7 +35,6 @@ class ThingLifecycle:
         """The same Things: path → message for clients. The dictionary object stays the same."""
 
     async def open(self, things: Sequence[Thing], *, tolerant: bool = False) -> None:
-        """Call each `__enter__`, in order; if one fails, close the Things that are open."""
         self._closing = False
         for thing in things:
             self.failures.pop(thing.name, None)
@@ -148,7 +147,6 @@ def leave(thing: Thing) -> None:
 
 
 def _call(thing: Thing, name: str, *arguments: None) -> None:
-    """Call the async or the sync method of a Thing with this name, if it has one."""
     if hasattr(thing, f"__a{name}__"):
         things_loop().call(getattr(thing, f"__a{name}__"), *arguments)
     elif hasattr(thing, f"__{name}__"):

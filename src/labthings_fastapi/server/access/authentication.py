@@ -27,8 +27,6 @@ READ_TIMEOUT_SECONDS: Final = 2.0
 
 
 class Authentication:
-    """Finds the actor of a request; used on the server's event loop."""
-
     def __init__(self, security: SecurityConfig, settings_folder: Path, workers: Workers) -> None:
         self._file = CredentialFile(security.credentials or settings_folder / FILE_NAME)
         if security.authentication != "off":

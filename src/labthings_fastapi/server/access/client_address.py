@@ -29,7 +29,6 @@ class ClientAddresses:
         self._parsed: dict[str, ClientAddress] = {}
 
     def find(self, scope: Scope) -> ClientAddress:
-        """Return the address of a client."""
         client = scope.get("client")
         name = client[0] if client else ""
         address = self._parsed.get(name)

@@ -12,15 +12,11 @@ from labthings_fastapi.thing import Thing
 
 
 class RequestTarget(NamedTuple):
-    """The name of a Thing, or None, and the rest of the path below it."""
-
     thing: str | None
     part: str
 
 
 class RequestTargets:
-    """Finds the Thing for a path; any thread may add Things and look them up."""
-
     def __init__(self, manager: ActionManager, prefix: str) -> None:
         self._manager = manager
         self._invocations = f"{prefix}{ACTION_INVOCATIONS_PATH}/"

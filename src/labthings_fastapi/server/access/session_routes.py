@@ -95,9 +95,7 @@ def attach(authentication: Authentication, app: FastAPI, prefix: str) -> None:
 
 
 _NO_AUTHENTICATION = message_problem(
-    "no-authentication",
-    "The server has no authentication",
-    409,
+    *("no-authentication", "The server has no authentication", 409),
     "This server has no authentication, so clients need no session.",
 )
 

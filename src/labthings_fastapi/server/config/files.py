@@ -39,7 +39,6 @@ def load_config(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def settings_folder(args: argparse.Namespace) -> Path:
-    """Return the settings folder of the configuration that the options name, or the default."""
     from labthings_fastapi.server.config_model import ThingServerConfig
 
     has_source = args.config is not None or args.json is not None or args.demo

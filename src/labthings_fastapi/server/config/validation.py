@@ -169,7 +169,6 @@ def _readable_things(document: Any, error: ValidationError) -> _ReadableThings:
 
 
 def _without(value: Any, invalid: set[str]) -> ThingConfig:
-    """Read the configuration of a Thing without its invalid keys."""
     if isinstance(value, ThingConfig):
         return value
     members = value if isinstance(value, Mapping) else {"cls": value}

@@ -27,8 +27,6 @@ Json = dict[str, Any]
 
 
 class ThingsAPI(FastAPI):
-    """A FastAPI app whose OpenAPI document also describes Things."""
-
     def __init__(
         self,
         things: Callable[[], Mapping[str, Thing]],
@@ -37,14 +35,8 @@ class ThingsAPI(FastAPI):
         **options: Any,
     ) -> None:
         # FastAPI's own page would load scripts from another host: see `docs_page`.
-        super().__init__(
-            title="LabThings",
-            version=VERSION,
-            docs_url=None,
-            redoc_url=None,
-            openapi_url=f"{prefix}/openapi.json",
-            **options,
-        )
+        pages: Json = {"docs_url": None, "redoc_url": None, "openapi_url": f"{prefix}/openapi.json"}
+        super().__init__(title="LabThings", version=VERSION, **pages, **options)
         self._things = things
         self._authentication = authentication
         self._prefix = prefix
@@ -93,9 +85,8 @@ class ThingsAPI(FastAPI):
 
 
 def _add_security_schemes(document: Json, authentication: Authentication, prefix: str) -> None:
-    schemes: Json = {
-        scheme: {"type": "http", "scheme": scheme} for scheme in authentication.schemes
-    }
+    names = authentication.schemes
+    schemes: Json = {scheme: {"type": "http", "scheme": scheme} for scheme in names}
     schemes["session"] = {
         "type": "apiKey",
         "in": "cookie",

@@ -130,7 +130,6 @@ class Components:
         self._schemas = schemas
 
     def schema(self, values: ValueSchema[Any], mode: Any) -> Json:
-        """Return the JSON Schema of a type, and add the schemas to which it refers."""
         suffix = ""
         number = 1
         while True:

@@ -46,7 +46,6 @@ class Limits:
         return max(1, self.connections * 3 // 4)
 
     def within_open_files(self, level: int = logging.WARNING) -> Limits:
-        """Return limits that fit the number of files which this process may open."""
         allowed = open_files_limit()
         if allowed is None or allowed >= self.connections + RESERVED_FILES:
             return self
@@ -71,8 +70,6 @@ def limits_of(config: ThingServerConfig) -> Limits:
 
 
 class ConnectionLimits:
-    """Decides whether the server accepts one more connection. Used on its event loop only."""
-
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self.lingering = 0
@@ -80,7 +77,6 @@ class ConnectionLimits:
         self._logged_at = float("-inf")
 
     def accepts(self, transport: asyncio.Transport, connections: Collection[Any]) -> bool:
-        """Return True if there is room for one more connection."""
         limits = self.limits
         if len(connections) >= limits.connections:
             self._log_refusal(f"all {limits.connections} connections are in use")
@@ -148,7 +144,6 @@ def close_after(transport: asyncio.Transport, data: bytes) -> asyncio.TimerHandl
 
 
 def render_response(problem: Problem) -> bytes:
-    """Return a problem as a complete HTTP/1.1 response, the last one of its connection."""
     body = problem.body()
     lines = [
         f"HTTP/1.1 {problem.status} {HTTPStatus(problem.status).phrase}",

@@ -28,8 +28,6 @@ from .connection_limits import (
 
 
 class Stage(IntEnum):
-    """What the server waits for on a connection."""
-
     CONNECTED = 0  # the first byte of a request
     HEADERS = 1
     BODY = 2
@@ -38,8 +36,6 @@ class Stage(IntEnum):
 
 
 class HttpProtocol(HttpToolsProtocol):
-    """Keeps the limits of one connection. Used on the server's event loop only."""
-
     def __init__(self, *args: Any, limits: ConnectionLimits, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._shared = limits
@@ -93,7 +89,6 @@ class HttpProtocol(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        """Start the app, unless the headers are too large."""
         size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
         if size > self._limits.header_bytes:
             self._refusal = self._headers_too_large()

@@ -116,7 +116,6 @@ def _run_in_a_thread(hooks: ServerHooks, thread: _ServerThread, grace: float) ->
 
 
 def _stop(hooks: ServerHooks, thread: _ServerThread, grace: float) -> None:
-    """Go through the steps of a shutdown, and past any step that is stuck."""
     server, limit = thread.server, grace + CLOSING_SECONDS
     if server.loop is not None and thread.is_alive():
         stopping = asyncio.run_coroutine_threadsafe(hooks.stop(limit), server.loop)
@@ -246,7 +245,6 @@ def _other_threads() -> Iterator[threading.Thread]:
 
 
 def _exit_without(threads: Iterator[threading.Thread]) -> None:
-    """End the process if one of the threads does not end."""
     for thread in threads:
         thread.join(0.1)
         if thread.is_alive():

@@ -210,7 +210,6 @@ def chosen_tls(choice: TlsChoice, settings_folder: Path, hosts: Sequence[str] = 
 
 
 def specific_hosts(host: str) -> list[str]:
-    """Return the host on which a server listens, if clients can use it in a URL."""
     try:
         name = checked_name(host)
     except CertificateError:  # empty, or an address with the name of a network interface
@@ -219,7 +218,6 @@ def specific_hosts(host: str) -> list[str]:
 
 
 def load_tls(certificate: Path, key: Path) -> Tls:
-    """Read a certificate, with the rest of its chain if there is one, and its private key."""
     text = _read(certificate, "certificate")
     _read(key, "private key")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

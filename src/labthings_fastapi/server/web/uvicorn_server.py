@@ -8,7 +8,7 @@ import logging
 import socket
 import sys
 from collections.abc import Awaitable, Callable
-from typing import cast
+from typing import Any, cast
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -48,7 +48,6 @@ class UvicornServer(uvicorn.Server):
         self._listening = listening
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start the app, then listen."""
         self.loop = asyncio.get_running_loop()
         await self.lifespan.startup()
         if self.lifespan.should_exit:
@@ -71,16 +70,16 @@ class UvicornServer(uvicorn.Server):
             self.lifespan.state,
             limits=ConnectionLimits(self._limits),
         )
-        tls = self._tls is not None
+        tls: dict[str, Any] = {}
+        if self._tls is not None:
+            tls = {
+                "ssl": self._tls.context,
+                "ssl_handshake_timeout": self._limits.header_seconds,
+                "ssl_shutdown_timeout": TLS_CLOSING_SECONDS,
+            }
+        loop = asyncio.get_running_loop()
         self.servers = [
-            await asyncio.get_running_loop().create_server(
-                make_protocol,
-                sock=each,
-                backlog=self.config.backlog,
-                ssl=self._tls.context if self._tls is not None else None,
-                ssl_handshake_timeout=self._limits.header_seconds if tls else None,
-                ssl_shutdown_timeout=TLS_CLOSING_SECONDS if tls else None,
-            )
+            await loop.create_server(make_protocol, sock=each, backlog=self.config.backlog, **tls)
             for each in sockets
         ]
 
