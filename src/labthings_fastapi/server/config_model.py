@@ -16,7 +16,6 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
-    field_validator,
 )
 
 from labthings_fastapi.exceptions import ServerConfigurationError, describe_exception
@@ -176,7 +175,21 @@ def _log_level(value: Any) -> Any:
     return value
 
 
-_PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)*")
+def _prefix(prefix: str) -> str:
+    if not re.fullmatch(r"(/[A-Za-z0-9._~-]+)*", prefix):
+        raise ValueError(
+            f"{prefix!r} must begin with a slash and not end with one, as '/api' or '/lab/api'"
+        )
+    return prefix
+
+
+def _possible(discovery: bool | None) -> bool | None:
+    if discovery and not can_announce():
+        raise ValueError(
+            "to announce the Things by mDNS, the library zeroconf must be installed: "
+            "`pip install 'labthings-fastapi[discovery]'`"
+        )
+    return discovery
 
 
 class ThingServerConfig(BaseModel):
@@ -191,7 +204,7 @@ class ThingServerConfig(BaseModel):
     """Name → Thing; the names are part of URLs."""
     settings_folder: Path = Path("./settings")
     """The folder in which settings are saved."""
-    api_prefix: str = ""
+    api_prefix: Annotated[str, AfterValidator(_prefix)] = ""
     """The beginning of every path, for example `/api`."""
     enable_global_lock: bool = False
     """Let only one task at a time run actions and set properties."""
@@ -221,7 +234,7 @@ class ThingServerConfig(BaseModel):
     """Largest body of a request, in bytes."""
     max_upload_bytes: int = Field(1024 * 1024 * 1024, ge=1)
     """Largest form with files, in bytes; it is written to the disk as it arrives."""
-    discovery: bool | None = None
+    discovery: Annotated[bool | None, AfterValidator(_possible)] = None
     """Announce the Things by mDNS: always, never, or (null) if the server is bound to more than
     loopback and the extra 'discovery' is installed."""
     max_connections: int = Field(2000, ge=1)
@@ -229,25 +242,6 @@ class ThingServerConfig(BaseModel):
     capture_loggers: list[str] = []
     """Names of further loggers, for example of driver libraries, whose records belong to the log
     of an invocation."""
-
-    @field_validator("discovery")
-    @classmethod
-    def _check_can_announce(cls, choice: bool | None) -> bool | None:
-        if choice and not can_announce():
-            raise ValueError(
-                "to announce the Things by mDNS, the library zeroconf must be installed: "
-                "`pip install 'labthings-fastapi[discovery]'`"
-            )
-        return choice
-
-    @field_validator("api_prefix")
-    @classmethod
-    def _check_prefix(cls, prefix: str) -> str:
-        if not _PREFIX.fullmatch(prefix):
-            raise ValueError(
-                f"{prefix!r} must begin with a slash and not end with one, as '/api' or '/lab/api'"
-            )
-        return prefix
 
 
 def schema_errors(error: ValidationError) -> list[str]:

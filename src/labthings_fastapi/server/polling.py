@@ -31,8 +31,7 @@ class Poller:
 
     def add(self, thing: Thing) -> None:
         """Poll the properties of one more Thing, if the server runs; any thread."""
-        loop = self._loop
-        if loop is not None:
+        if (loop := self._loop) is not None:
             loop.call_soon_threadsafe(self._begin, thing)
 
     def _begin(self, thing: Thing) -> None:
@@ -77,11 +76,9 @@ class Poll:
             payload = self._descriptor.to_json(value)
         except BaseException as error:  # noqa: BLE001 - getters are user code
             if not self._failing:
-                thing_log(self._thing.name).error(
-                    "Property %r cannot be read for observers: %s",
-                    self._descriptor.name,
-                    describe_exception(error),
-                )
+                text = "Property %r cannot be read for observers: %s"
+                reason = describe_exception(error)
+                thing_log(self._thing.name).error(text, self._descriptor.name, reason)
             self._failing = True
             return
         self._failing = False

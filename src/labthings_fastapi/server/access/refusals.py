@@ -66,7 +66,7 @@ def unauthenticated(*, invalid: bool, passwords: bool) -> Problem:
         challenge += ', Basic realm="LabThings", charset="UTF-8"'
     problem = not_authenticated(
         reason + "Send the header `Authorization: Bearer <token>`; make a token on the server's "
-        "computer with `labthings-server token create`.",
+        "computer with `labthings-server token create`."
     )
     problem.headers["WWW-Authenticate"] = challenge
     return problem

@@ -54,10 +54,7 @@ class Limits:
             level,
             "max_connections is reduced from %d to %d, because this process may open only %d "
             "files. Raise that limit to %d (`ulimit -n`, or LimitNOFILE= of systemd).",
-            self.connections,
-            connections,
-            allowed,
-            self.connections + RESERVED_FILES,
+            *(self.connections, connections, allowed, self.connections + RESERVED_FILES),
         )
         return replace(self, connections=connections)
 

@@ -79,9 +79,15 @@ class HttpProtocol(HttpToolsProtocol):
         request_line = len("GET  HTTP/1.1\r\n") + len(self.url)
         lines = [request_line, *(len(name) + len(value) + 4 for name, value in self.headers)]
         if len(self.headers) > MAX_NUM_HEADERS or max(lines) > MAX_LINE_LENGTH:
-            self._refuse(_handshake_too_large())
-            return
-        super().handle_websocket_upgrade()
+            detail = (
+                f"A WebSocket handshake has at most {MAX_NUM_HEADERS} headers, and lines of at "
+                f"most {MAX_LINE_LENGTH} bytes. Send fewer and shorter headers, or delete large "
+                "cookies."
+            )
+            title = "The handshake was refused"
+            self._refuse(message_problem("handshake-refused", title, 431, detail))
+        else:
+            super().handle_websocket_upgrade()
 
     def on_message_begin(self) -> None:
         self._begin_stage(Stage.HEADERS)
@@ -128,12 +134,12 @@ class HttpProtocol(HttpToolsProtocol):
         limits = self._limits
         if self._stage is Stage.CONNECTED:
             self.transport.close()  # browsers open connections in reserve: this is no error
-        elif self._stage is Stage.HEADERS:
-            self._refuse(_too_slow(f"headers did not arrive within {limits.header_seconds:g} s"))
-        else:
-            self._refuse(
-                _too_slow(f"body did not arrive: nothing came for {limits.body_seconds:g} s")
-            )
+            return
+        reason = f"body did not arrive: nothing came for {limits.body_seconds:g} s"
+        if self._stage is Stage.HEADERS:
+            reason = f"headers did not arrive within {limits.header_seconds:g} s"
+        detail = f"The request's {reason}. Send it again, faster or in one piece."
+        self._refuse(message_problem("too-slow", "The request came too slowly", 408, detail))
 
     def send_400_response(self, msg: str) -> None:
         detail = f"{msg} This server speaks HTTP/1.1."
@@ -171,19 +177,6 @@ class HttpProtocol(HttpToolsProtocol):
             "Send less in the URL and in cookies; large values belong in the body."
         )
         return message_problem("headers-too-large", "The headers are too large", 431, detail)
-
-
-def _handshake_too_large() -> Problem:
-    detail = (
-        f"A WebSocket handshake has at most {MAX_NUM_HEADERS} headers, and lines of at most "
-        f"{MAX_LINE_LENGTH} bytes. Send fewer and shorter headers, or delete large cookies."
-    )
-    return message_problem("handshake-refused", "The handshake was refused", 431, detail)
-
-
-def _too_slow(reason: str) -> Problem:
-    detail = f"The request's {reason}. Send it again, faster or in one piece."
-    return message_problem("too-slow", "The request came too slowly", 408, detail)
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
