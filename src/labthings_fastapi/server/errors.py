@@ -24,10 +24,13 @@ def use_problem_details(app: FastAPI, things: Router, prefix: str) -> None:
     async def send_error(request: Request, error: Exception) -> Response:
         if isinstance(error, HTTPException) and error.status_code == 404:
             return _not_found(things, request, error)
+        path = request.url.path
         is_refused = isinstance(error, HTTPException) and error.status_code == 405
-        if is_refused and (allowed := _allowed(app, request)):
-            return _not_allowed(request, allowed)
-        return problem_response(problem_of(error, request.url.path))
+        if is_refused and (allowed := ", ".join(sorted(_allowed(app, request)))):
+            text = f"{path!r} does not support {request.method}. It supports: {allowed}."
+            headers = {"Allow": allowed}
+            return problem_response(problem_for_status(405, text, instance=path, headers=headers))
+        return problem_response(problem_of(error, path))
 
     async def send_failure(request: Request, _error: Exception) -> Response:
         detail = "The server failed to answer this request. The reason is in the server's log."
@@ -75,22 +78,12 @@ def _allowed(app: FastAPI, request: Request) -> set[str]:
     return allowed | {"HEAD"} if "GET" in allowed else allowed
 
 
-def _not_allowed(request: Request, allowed: set[str]) -> Response:
-    listed, path = ", ".join(sorted(allowed)), request.url.path
-    detail = f"{path!r} does not support {request.method}. It supports: {listed}."
-    headers = {"Allow": listed}
-    return problem_response(problem_for_status(405, detail, instance=path, headers=headers))
-
-
 class UnavailableThings:
-    """ASGI middleware: 503 below the path of a Thing that was not started, except for its TD.
-
-    `unavailable` has the paths of these Things, each with the reason; it may change.
-    """
+    """ASGI middleware: 503 below the path of a Thing that was not started, except for its TD."""
 
     def __init__(self, app: ASGIApp, unavailable: Mapping[str, str]) -> None:
         self._app = app
-        self._unavailable = unavailable
+        self._unavailable = unavailable  # path → reason; it may change
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._unavailable and scope["type"] in ("http", "websocket"):

@@ -29,10 +29,10 @@ class ThingLifecycle:
         self._entered: list[Thing] = []
         self._closing = False  # set by `close`, reset by `open`
         self.states: dict[str, ThingState] = {}
+        # The Things that a tolerant server runs without: name → reason, and path → message for
+        # clients. The second is always the same object.
         self.failures: dict[str, str] = {}
-        """The Things that a tolerant server runs without: name → reason."""
         self.unavailable: dict[str, str] = {}
-        """The same Things: path → message for clients. The dictionary object stays the same."""
 
     async def open(self, things: Sequence[Thing], *, tolerant: bool = False) -> None:
         self._closing = False
@@ -75,14 +75,13 @@ class ThingLifecycle:
         self.take_over(thing)
 
     def health(self, things: Mapping[str, Thing]) -> dict[str, dict[str, str]]:
-        return {
-            name: {
-                "class": type(thing).__name__,
-                "state": self.states.get(name, "closed"),
-                **({"error": self.failures[name]} if name in self.failures else {}),
-            }
-            for name, thing in things.items()
-        }
+        health = {}
+        for name, thing in things.items():
+            state = self.states.get(name, "closed")
+            health[name] = {"class": type(thing).__name__, "state": state}
+            if name in self.failures:
+                health[name]["error"] = self.failures[name]
+        return health
 
     def is_open(self, thing: Thing) -> bool:
         return self.states.get(thing.name) == "open"

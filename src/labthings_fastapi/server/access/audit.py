@@ -70,10 +70,8 @@ class Audit:
             )
         with self._lock:
             mutation = self._merge_refused(mutation)
-            counter = self._counters.get(mutation)
-            if counter is not None:
-                counter.count += 1
-                counter.last = now
+            if (counter := self._counters.get(mutation)) is not None:
+                counter.count, counter.last = counter.count + 1, now
                 return
             self._counters[mutation] = _Counter(now, now)
             distinct = len(self._counters)

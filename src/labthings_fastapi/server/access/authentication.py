@@ -87,12 +87,12 @@ class Authentication:
                 self.authenticator.remember(pair, credential)
         return credential
 
+    def _is_old(self) -> bool:
+        return time.monotonic() - self._refreshed > REFRESH_SECONDS
+
     async def _refresh_if_old(self) -> None:
         if self._is_old():
             await self._refresh()
-
-    def _is_old(self) -> bool:
-        return time.monotonic() - self._refreshed > REFRESH_SECONDS
 
     def _is_valid(self, actor: Actor) -> bool:
         """Return True if the credential of an actor is still valid; does not wait."""

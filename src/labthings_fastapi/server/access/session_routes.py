@@ -58,7 +58,10 @@ def attach(authentication: Authentication, app: FastAPI, prefix: str) -> None:
     async def begin_session(request: Request, login: Login | None = None) -> Response:
         """Sign in with a token or password, in the body or in `Authorization`; sets a cookie."""
         if not authentication.required:
-            return problem_response(_NO_AUTHENTICATION.at(request.url.path))
+            title = "The server has no authentication"
+            detail = "This server has no authentication, so clients need no session."
+            refusal = message_problem("no-authentication", title, 409, detail)
+            return problem_response(refusal.at(request.url.path))
         credential = await _credential(authentication, request, login)
         if credential is None:
             refusal = unauthenticated(invalid=True, passwords=authentication.passwords)
@@ -92,12 +95,6 @@ def attach(authentication: Authentication, app: FastAPI, prefix: str) -> None:
         return WhoAmI(name=actor.name, role=actor.role, things=dict(actor.things))
 
     app.include_router(router, prefix=prefix)
-
-
-_NO_AUTHENTICATION = message_problem(
-    *("no-authentication", "The server has no authentication", 409),
-    "This server has no authentication, so clients need no session.",
-)
 
 
 async def _credential(

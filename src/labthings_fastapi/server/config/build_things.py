@@ -56,12 +56,8 @@ def build_things(
     causes: list[BaseException] = []
     for name, thing_config in config.things.items():
         try:
-            things[name] = make_thing(
-                import_thing_class(thing_config.cls),
-                interface_for(name),
-                thing_config.args,
-                thing_config.kwargs,
-            )
+            cls, interface = import_thing_class(thing_config.cls), interface_for(name)
+            things[name] = make_thing(cls, interface, thing_config.args, thing_config.kwargs)
         except InitArgumentsError as error:
             errors.append(f"things.{name}.{thing_config.arguments_key}: {error}")
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a laboratory's class raises anything

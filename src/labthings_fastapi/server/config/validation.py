@@ -66,7 +66,7 @@ def _message(cls: type[Thing], signature: inspect.Signature, reason: str) -> str
 
 def _is_accepted(cls: type[Thing], name: str) -> bool:
     """Follow a keyword through the `super().__init__(**kwargs)` of a class and its bases."""
-    for init in _inits(cls):
+    for init in [vars(base)["__init__"] for base in cls.__mro__[:-1] if "__init__" in vars(base)]:
         parameters = inspect.signature(init).parameters
         if name in parameters and parameters[name].kind in _NAMED:
             return True
@@ -78,23 +78,16 @@ def _is_accepted(cls: type[Thing], name: str) -> bool:
     return False
 
 
-def _inits(cls: type[Thing]) -> Iterator[Callable[..., None]]:
-    for base in cls.__mro__[:-1]:
-        if "__init__" in vars(base):
-            yield vars(base)["__init__"]
-
-
 def _is_only_passed_on(init: Callable[..., None], rest: str) -> bool:
     """Return whether `**rest` of an `__init__` is only used for `super().__init__(**rest)`."""
     try:
         tree = ast.parse(textwrap.dedent(inspect.getsource(init)))
     except (OSError, TypeError, SyntaxError):  # made at run time, or without its source
         return False
-    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
     passed = [
         keyword.value
-        for call in calls
-        if ast.unparse(call.func) == "super().__init__"
+        for call in ast.walk(tree)
+        if isinstance(call, ast.Call) and ast.unparse(call.func) == "super().__init__"
         for keyword in call.keywords
         if keyword.arg is None
     ]
@@ -114,10 +107,8 @@ class _ReadableThings:
     """The part of `things` that can be checked although the schema is violated elsewhere."""
 
     known: dict[str, ThingConfig] = field(default_factory=dict)
-    unknown: set[str] = field(default_factory=set)
-    """Names of Things whose class could not be imported."""
-    without_arguments: set[str] = field(default_factory=set)
-    """Names of Things whose arguments violate the schema."""
+    unknown: set[str] = field(default_factory=set)  # the class could not be imported
+    without_arguments: set[str] = field(default_factory=set)  # these violate the schema
 
 
 def validated(document: Any) -> ThingServerConfig:

@@ -69,8 +69,7 @@ def limits_of(config: ThingServerConfig) -> Limits:
 class ConnectionLimits:
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
-        self.lingering = 0
-        """Refused connections that are not closed yet; they are not counted as connections."""
+        self.lingering = 0  # refused connections, not counted as connections, that are still open
         self._logged_at = float("-inf")
 
     def accepts(self, transport: asyncio.Transport, connections: Collection[Any]) -> bool:
@@ -84,9 +83,8 @@ class ConnectionLimits:
             address = client[0] if client else None
             same = sum(address == (each.client and each.client[0]) for each in connections)
             if same >= limits.per_address:
-                self._log_refusal(
-                    f"{address or 'a client'} has {same} connections, the most for one address"
-                )
+                name = address or "a client"
+                self._log_refusal(f"{name} has {same} connections, the most for one address")
                 return False
         return True
 

@@ -29,12 +29,9 @@ from .uvicorn_server import UvicornServer
 LOGGER = own_logger("server")
 LOG_FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
 UVICORN_LOGGERS = ("uvicorn.error", "uvicorn.access", "uvicorn.asgi")
-SWITCH_SECONDS = 0.001
-"""How long a thread of user code may keep the interpreter while the server waits for it."""
-POLL_SECONDS = 0.2
-"""After how long at the latest the main thread handles a signal that did not wake it."""
-CLOSING_SECONDS = 0.7
-"""What is left for closing Things if the invocations used all their time to stop."""
+SWITCH_SECONDS = 0.001  # user code may keep the interpreter so long while the server waits for it
+POLL_SECONDS = 0.2  # the main thread handles a signal that did not wake it after this time
+CLOSING_SECONDS = 0.7  # for closing Things if invocations used all their time to stop
 EXIT_INTERRUPTED = 130
 
 
@@ -228,13 +225,13 @@ def _logging() -> Iterator[None]:
 def _leave_stuck_threads_behind(known: set[threading.Thread]) -> None:
     """End the process although threads of drivers do not end."""
     _exit_without(each for each in _other_threads() if each not in known)
+
+    def end_with_main_thread() -> None:
+        threading.main_thread().join()
+        _exit_without(_other_threads())
+
     if any(_other_threads()):
-        threading.Thread(target=_end_with_main_thread, name="labthings-exit", daemon=True).start()
-
-
-def _end_with_main_thread() -> None:
-    threading.main_thread().join()
-    _exit_without(_other_threads())
+        threading.Thread(target=end_with_main_thread, name="labthings-exit", daemon=True).start()
 
 
 def _other_threads() -> Iterator[threading.Thread]:

@@ -198,10 +198,8 @@ TlsChoice: TypeAlias = bool | tuple[str | Path, str | Path] | Tls
 
 
 def chosen_tls(choice: TlsChoice, settings_folder: Path, hosts: Sequence[str] = ()) -> Tls | None:
-    if isinstance(choice, Tls):
-        return choice
-    if choice is False:
-        return None
+    if isinstance(choice, Tls) or choice is False:
+        return choice or None
     if choice is True:
         own = own_certificate(settings_folder, hosts)
         return load_tls(own.certificate, own.key)
