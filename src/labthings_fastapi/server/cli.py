@@ -5,18 +5,16 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
+from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from labthings_fastapi.exceptions import LabThingsError, UnprotectedError, describe_exception
 from labthings_fastapi.own_log import own_logger
 from labthings_fastapi.server.config.files import UsageError, load_config, make_modules_importable
-from labthings_fastapi.server.web.run import LOG_FORMAT
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
     from labthings_fastapi.server.web.tls import Tls
 
     from .fallback import LogTail
@@ -111,6 +109,8 @@ def serve_from_cli(argv: Sequence[str] | None = None) -> int:
 
         return credentials_from_cli(arguments)
     args = parse_args(arguments)
+    from labthings_fastapi.server.web.run import LOG_FORMAT
+
     logging.basicConfig(level=logging.DEBUG if args.debug else logging.INFO, format=LOG_FORMAT)
     if args.command == "serve" and args.fallback:
         return _serve_or_fall_back(args)
