@@ -14,11 +14,9 @@ from typing import Any
 import pytest
 import uvloop
 
-from labthings_fastapi.server.address import ListenAddress
-from labthings_fastapi.server.web.certificates import own_certificate
-from labthings_fastapi.server.web.limits import Limits
-from labthings_fastapi.server.web.sockets import bind, listen_address
-from labthings_fastapi.server.web.tls import Tls, load_tls
+from labthings_fastapi.server.address import ListenAddress, bind, listen_address
+from labthings_fastapi.server.web.connection_limits import Limits
+from labthings_fastapi.server.web.tls import Tls, load_tls, own_certificate
 from labthings_fastapi.server.web.uvicorn_server import UvicornServer
 from servers import run_in_thread
 

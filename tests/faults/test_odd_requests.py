@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 
-from labthings_fastapi.server.web.limits import Limits
+from labthings_fastapi.server.web.connection_limits import Limits
 
 HOST = b"Host: 127.0.0.1\r\n"
 

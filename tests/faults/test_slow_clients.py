@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from fastapi import FastAPI, Request, WebSocket
 
-from labthings_fastapi.server.web.limits import Limits
+from labthings_fastapi.server.web.connection_limits import Limits
 
 SHORT = Limits(header_seconds=0.6, body_seconds=0.6, keep_alive_seconds=1)
 HEAD = b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n"

@@ -14,7 +14,7 @@ import pytest
 from fastapi import FastAPI, Request, WebSocket
 from websockets.sync.client import connect
 
-from labthings_fastapi.server.web.limits import Limits
+from labthings_fastapi.server.web.connection_limits import Limits
 from labthings_fastapi.server.web.tls import Tls
 
 SHORT = Limits(header_seconds=0.6, body_seconds=0.6)

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from labthings_fastapi.server.web.certificates import own_certificate
+from labthings_fastapi.server.web.tls import own_certificate
 
 PROGRAM = """
 import sys

@@ -16,7 +16,7 @@ from fastapi import FastAPI, Response, WebSocket, WebSocketDisconnect
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
-from labthings_fastapi.server.web.limits import Limits
+from labthings_fastapi.server.web.connection_limits import Limits
 from labthings_fastapi.server.web.tls import Tls
 
 SHORT = Limits(connections=1, closing_seconds=0.4, ping_seconds=0.4)

@@ -101,7 +101,7 @@ def server(tmp_path):
 def announced(server, port):
     """Announce a server that uvicorn runs elsewhere in this process."""
     address = ListenAddress(HERE, port, addresses=(HERE,))
-    server._announcing.begin(address, server.api_prefix, server)
+    server._announcing.begin(address, server.api_prefix, lambda: server.things)
     try:
         yield
     finally:

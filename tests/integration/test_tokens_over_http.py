@@ -20,7 +20,7 @@ from labthings_fastapi.server.access.authenticated_connections import (
     REASON,
     AuthenticatedConnections,
 )
-from labthings_fastapi.server.access.exposure import check_listen_host, warn_of_exposure
+from labthings_fastapi.server.access.checks import check_listen_host, warn_of_exposure
 
 FORM = "multipart/form-data; boundary=x"
 READ = json.dumps({"messageType": "request", "operation": "readproperty", "name": "speed"})

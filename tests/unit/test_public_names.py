@@ -24,8 +24,8 @@ DOCUMENTED = {
 NOT_YET = {"ThingClient", "AsyncThingClient"}
 ONLY_SERVING_NEEDS = {
     *("uvicorn", "labthings_fastapi.server.web.run", "labthings_fastapi.server.web.uvicorn_server"),
-    *("labthings_fastapi.server.web.tls", "labthings_fastapi.server.web.certificates"),
-    *("labthings_fastapi.server.web.sockets", "labthings_fastapi.server.web.limits"),
+    *("labthings_fastapi.server.web.tls", "labthings_fastapi.server.web.tls"),
+    *("labthings_fastapi.server.address", "labthings_fastapi.server.web.connection_limits"),
 }
 SERVERS_ARE_BUILT_OF = {
     *("labthings_fastapi.bindings.http", "labthings_fastapi.bindings.websocket"),

@@ -1,4 +1,4 @@
-"""The house: wires Things, runs and bindings into one server."""
+"""Wires Things, invocations and bindings into one server."""
 
 from .server import ThingServer
 

@@ -5,17 +5,16 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from labthings_fastapi.exceptions import LabThingsError, UnprotectedError, describe_exception
 from labthings_fastapi.own_log import own_logger
 from labthings_fastapi.server.config.files import UsageError, load_config, make_modules_importable
-from labthings_fastapi.server.web.run import LOG_FORMAT
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
     from labthings_fastapi.server.web.tls import Tls
 
     from .fallback import LogTail
@@ -27,7 +26,6 @@ EXIT_OK = 0
 EXIT_USAGE = 1
 EXIT_NOT_STARTED = 3
 
-_DESCRIPTION = "Serve laboratory hardware on the network."
 _EPILOG = """\
 Access: see `labthings-server token --help` and `labthings-server user --help`.
 
@@ -42,13 +40,13 @@ is the same as without it.
 
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
+    raw = argparse.RawDescriptionHelpFormatter
+    about = "Serve laboratory hardware on the network."
     parser = argparse.ArgumentParser(
-        prog="labthings-server",
-        description=_DESCRIPTION,
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        "labthings-server", description=about, epilog=_EPILOG, formatter_class=raw
     )
     add = parser.add_argument
+    flag = partial(add, action="store_true")
     add(
         "command",
         nargs="?",
@@ -59,7 +57,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     add("-c", "--config", metavar="FILE", help="configuration file, JSON or TOML (*.toml)")
     add("-j", "--json", metavar="TEXT", help="configuration as JSON text")
-    add("--demo", action="store_true", help="serve the simulated demo bench")
+    flag("--demo", help="serve the simulated demo bench")
     add(
         "--host",
         action="append",
@@ -69,21 +67,13 @@ def make_parser() -> argparse.ArgumentParser:
         "for the certificate; may be repeated",
     )
     add("--port", type=_port, default=5000, help="port to listen on (%(default)s)")
-    add("--tls", action="store_true", help="serve HTTPS with a self-signed certificate")
+    flag("--tls", help="serve HTTPS with a self-signed certificate")
     add("--tls-cert", metavar="FILE", help="serve HTTPS with this certificate (PEM)")
     add("--tls-key", metavar="FILE", help="private key of --tls-cert (PEM, no password)")
-    add("--debug", action="store_true", help="show tracebacks, also in responses to clients")
-    add(
-        "--fallback",
-        action="store_true",
-        help="if the start fails, serve a page with the error and the log (status 503)",
-    )
-    add(
-        "--insecure",
-        action="store_true",
-        help="allow everyone on the network to control the instruments, without a token",
-    )
-    add("--tolerant", action="store_true", help="run without the Things that cannot start")
+    flag("--debug", help="show tracebacks, also in responses to clients")
+    flag("--fallback", help="if the start fails, serve a page with the error and the log (503)")
+    flag("--insecure", help="let everyone on the network control the instruments without a token")
+    flag("--tolerant", help="run without the Things that cannot start")
     return parser
 
 
@@ -119,51 +109,37 @@ def serve_from_cli(argv: Sequence[str] | None = None) -> int:
 
         return credentials_from_cli(arguments)
     args = parse_args(arguments)
-    logging.basicConfig(
-        level=logging.DEBUG if args.debug else logging.INFO,
-        format=LOG_FORMAT,
-    )
-    if args.command == "check":
-        return _check(args)
-    if args.command == "cert":
-        return _certificate(args)
-    return _serve_or_fall_back(args) if args.fallback else _serve(args)
+    from labthings_fastapi.server.web.run import LOG_FORMAT
 
-
-def _check(args: argparse.Namespace) -> int:
+    logging.basicConfig(level=logging.DEBUG if args.debug else logging.INFO, format=LOG_FORMAT)
+    if args.command == "serve" and args.fallback:
+        return _serve_or_fall_back(args)
+    run = {"check": _check, "cert": _certificate, "serve": _serve}[args.command]
     try:
-        from labthings_fastapi.server.config.dry_run import check
-
-        config = check(_configuration(args))
+        run(args)
     except Exception as error:  # noqa: BLE001 - printed for the user
         return _fail(error, args)
-    names = ", ".join(config.things) or "no Things"
-    print(f"The configuration is valid: {names}.")
     return EXIT_OK
 
 
-def _certificate(args: argparse.Namespace) -> int:
-    from labthings_fastapi.server.config.files import settings_folder
-    from labthings_fastapi.server.web.certificates import own_certificate
+def _check(args: argparse.Namespace) -> None:
+    from labthings_fastapi.server.config.build_things import check
 
-    try:
-        own = own_certificate(settings_folder(args), args.hosts, add_hosts=True)
-    except Exception as error:  # noqa: BLE001 - printed for the user
-        return _fail(error, args)
+    config = check(_configuration(args))
+    names = ", ".join(config.things) or "no Things"
+    print(f"The configuration is valid: {names}.")
+
+
+def _certificate(args: argparse.Namespace) -> None:
+    from labthings_fastapi.server.config.files import settings_folder
+    from labthings_fastapi.server.web.tls import own_certificate
+
+    own = own_certificate(settings_folder(args), args.hosts, add_hosts=True)
     print(f"Certificate: {own.certificate}")
     print(f"Private key: {own.key} (keep it on this computer)")
     print(f"Valid for:   {', '.join(own.names)}")
     print(f"Valid until: {own.expires:%Y-%m-%d}")
     print(f"Fingerprint: {own.fingerprint} (SHA-256)")
-    return EXIT_OK
-
-
-def _serve(args: argparse.Namespace) -> int:
-    try:
-        _run_server(args)
-    except Exception as error:  # noqa: BLE001 - printed for the user
-        return _fail(error, args)
-    return EXIT_OK
 
 
 def _serve_or_fall_back(args: argparse.Namespace) -> int:
@@ -172,7 +148,7 @@ def _serve_or_fall_back(args: argparse.Namespace) -> int:
     tail = LogTail()
     logging.getLogger().addHandler(tail)
     try:
-        _run_server(args)
+        _serve(args)
     except Exception as error:  # noqa: BLE001 - shown on the page
         code = _fail(error, args)
         _run_fallback(args, error, tail)
@@ -198,10 +174,9 @@ def _tls(args: argparse.Namespace, settings_folder: Path) -> Tls | None:
     return chosen_tls(choice, settings_folder, specific_hosts(args.host))
 
 
-def _run_server(args: argparse.Namespace) -> None:
-    from labthings_fastapi.server.access.exposure import check_listen_host
-    from labthings_fastapi.server.address import ListenAddress
-    from labthings_fastapi.server.web.sockets import check_address
+def _serve(args: argparse.Namespace) -> None:
+    from labthings_fastapi.server.access.checks import check_listen_host
+    from labthings_fastapi.server.address import ListenAddress, check_address
 
     from .server import ThingServer
 
@@ -230,7 +205,6 @@ def insecure(security: Any) -> Any:
 
 
 def _run_fallback(args: argparse.Namespace, error: Exception, tail: LogTail) -> None:
-    """Serve the error page until the process receives a signal."""
     from labthings_fastapi.server.address import AddressError, ListenAddress
     from labthings_fastapi.server.config.files import settings_folder
     from labthings_fastapi.server.web.run import ServerHooks, run_until_stopped
@@ -251,7 +225,6 @@ def _run_fallback(args: argparse.Namespace, error: Exception, tail: LogTail) -> 
 
 
 def _fail(error: Exception, args: argparse.Namespace) -> int:
-    """Print the error in one paragraph, and return the exit code."""
     if args.debug:
         own_logger("server").error("The command failed.", exc_info=error)
     expected = isinstance(error, (UsageError, LabThingsError))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import re
 from collections.abc import Iterable, Mapping
@@ -15,17 +16,48 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
-    field_validator,
 )
 
-from labthings_fastapi.exceptions import ServerConfigurationError
+from labthings_fastapi.exceptions import ServerConfigurationError, describe_exception
 from labthings_fastapi.journal.sqlite import KEEP_BYTES, KEEP_DAYS
 from labthings_fastapi.security.hosts import split_host
 from labthings_fastapi.security.origins import checked_origin
+from labthings_fastapi.thing import Thing
 from labthings_fastapi.thing_description.paths import RESERVED_THINGS, THING_NAME
 
-from .import_strings import import_thing_class
 from .mdns import can_announce
+
+
+class ImportStringError(ValueError):
+    """An import string leads to no class of Thing; the message says why."""
+
+
+def import_thing_class(source: Any) -> type[Thing]:
+    """Return the class itself, or the one that an import string names."""
+    cls: Any = _imported(source) if isinstance(source, str) else source
+    if not isinstance(cls, type) or not issubclass(cls, Thing):
+        raise ImportStringError(f"{source!r} is not a subclass of lt.Thing")
+    return cls
+
+
+def _imported(source: str) -> Any:
+    # pydantic's ImportString and pkgutil.resolve_name hide the error of a module that imports a
+    # missing library, and report that the module itself is missing.
+    separator = ":" if ":" in source else "."
+    module_name, _, class_name = source.strip().rpartition(separator)
+    if not module_name or not class_name:
+        raise ImportStringError(f"{source!r} must look like 'package.module:Class'")
+    try:
+        value: Any = importlib.import_module(module_name)
+    except (Exception, SystemExit) as error:  # a module may raise anything while it is imported
+        raise ImportStringError(
+            f"{module_name!r} cannot be imported: {describe_exception(error)}"
+        ) from error
+    for attribute in class_name.split("."):
+        value = getattr(value, attribute, None)
+    if value is None:
+        raise ImportStringError(f"module {module_name!r} has no class {class_name!r}")
+    return value
 
 
 def _check_slot_choice(value: Any) -> Any:
@@ -39,20 +71,22 @@ def _check_slot_choice(value: Any) -> Any:
 SlotChoice = Annotated[str | list[str] | None, BeforeValidator(_check_slot_choice)]
 
 
+OPTIONS = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+
 class ThingConfig(BaseModel):
     """One Thing: its class and the arguments of the class."""
 
-    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+    model_config = ConfigDict(**OPTIONS, arbitrary_types_allowed=True)
 
-    cls: Annotated[type | str, BeforeValidator(import_thing_class)] = Field(
-        description="The class, or an import string: `package.module:Class`."
-    )
-    args: list[Any] = Field(default_factory=list, description="Positional arguments.")
-    kwargs: dict[str, Any] = Field(default_factory=dict, description="Keyword arguments.")
-    thing_slots: dict[str, SlotChoice] = Field(
-        default_factory=dict,
-        description="Slot name → name of the Thing, or a list of names, or null.",
-    )
+    cls: Annotated[type | str, BeforeValidator(import_thing_class)]
+    """The class, or an import string: `package.module:Class`."""
+    args: list[Any] = []
+    """Positional arguments."""
+    kwargs: dict[str, Any] = {}
+    """Keyword arguments."""
+    thing_slots: dict[str, SlotChoice] = {}
+    """Slot name → name of the Thing, or a list of names, or null."""
 
     @property
     def arguments_key(self) -> str:
@@ -76,26 +110,18 @@ def _thing_name(name: str) -> str:
 class JournalConfig(BaseModel):
     """Where invocations are recorded, and for how long."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = OPTIONS
 
-    kind: Literal["sqlite", "memory"] = Field(
-        default="sqlite", description="`memory`: all records are lost when the server stops."
-    )
-    path: Path | None = Field(
-        default=None, description="The file; by default `journal.sqlite` in the settings folder."
-    )
-    keep_days: float = Field(
-        default=KEEP_DAYS, gt=0, description="Days to keep an invocation after its end."
-    )
-    keep_bytes: int = Field(
-        default=KEEP_BYTES,
-        ge=1,
-        description="Largest size of the journal; the oldest invocations are deleted first.",
-    )
-    synchronous: Literal["NORMAL", "FULL"] = Field(
-        default="NORMAL",
-        description="SQLite's setting. FULL: what was acknowledged also survives a power cut.",
-    )
+    kind: Literal["sqlite", "memory"] = "sqlite"
+    """`memory`: all records are lost when the server stops."""
+    path: Path | None = None
+    """The file; by default `journal.sqlite` in the settings folder."""
+    keep_days: float = Field(KEEP_DAYS, gt=0)
+    """Days to keep an invocation after its end."""
+    keep_bytes: int = Field(KEEP_BYTES, ge=1)
+    """Largest size of the journal; the oldest invocations are deleted first."""
+    synchronous: Literal["NORMAL", "FULL"] = "NORMAL"
+    """SQLite's setting. FULL: what was acknowledged also survives a power cut."""
 
 
 def _short_journal(value: Any) -> Any:
@@ -113,21 +139,14 @@ def _short_journal(value: Any) -> Any:
 class SecurityConfig(BaseModel):
     """Who must authenticate, and where the credentials are."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = OPTIONS
 
-    authentication: Literal["auto", "required", "off"] = Field(
-        default="auto",
-        description="Whether clients must authenticate. 'auto': if there are credentials.",
-    )
-    credentials: Path | None = Field(
-        default=None,
-        description="The file of credentials; by default `credentials.json` in the settings "
-        "folder.",
-    )
-    insecure: bool = Field(
-        default=False,
-        description="Allow everybody on the network to use the server without authentication.",
-    )
+    authentication: Literal["auto", "required", "off"] = "auto"
+    """Whether clients must authenticate. 'auto': if there are credentials."""
+    credentials: Path | None = None
+    """The file of credentials; by default `credentials.json` in the settings folder."""
+    insecure: bool = False
+    """Allow everybody on the network to use the server without authentication."""
 
 
 def _short_security(value: Any) -> Any:
@@ -156,108 +175,73 @@ def _log_level(value: Any) -> Any:
     return value
 
 
-_PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)*")
+def _prefix(prefix: str) -> str:
+    if not re.fullmatch(r"(/[A-Za-z0-9._~-]+)*", prefix):
+        raise ValueError(
+            f"{prefix!r} must begin with a slash and not end with one, as '/api' or '/lab/api'"
+        )
+    return prefix
+
+
+def _possible(discovery: bool | None) -> bool | None:
+    if discovery and not can_announce():
+        raise ValueError(
+            "to announce the Things by mDNS, the library zeroconf must be installed. Install the "
+            "extra 'discovery' (in the checkout: pip install '.[discovery]')"
+        )
+    return discovery
 
 
 class ThingServerConfig(BaseModel):
     """The configuration of a server; an unknown key is an error."""
 
-    model_config = ConfigDict(extra="forbid", validate_default=True)
+    model_config = ConfigDict(**OPTIONS, validate_default=True)
 
     things: dict[
         Annotated[str, AfterValidator(_thing_name)],
         Annotated[ThingConfig, BeforeValidator(_short_thing)],
-    ] = Field(default_factory=dict, description="Name → Thing; the names are part of URLs.")
-    settings_folder: Path = Field(
-        default=Path("./settings"), description="The folder in which settings are saved."
-    )
-    api_prefix: str = Field(
-        default="", description="The beginning of every path, for example `/api`."
-    )
-    enable_global_lock: bool = Field(
-        default=False, description="Let only one task at a time run actions and set properties."
-    )
-    global_lock_log_level: Annotated[int, BeforeValidator(_log_level)] = Field(
-        default=logging.WARNING,
-        description="Level, of `logging`, of the record when the global lock refuses something.",
-    )
-    application_config: dict[str, Any] | None = Field(
-        default=None, description="Free for the laboratory's own code."
-    )
-    shutdown_timeout: float = Field(
-        default=5.0,
-        ge=0,
-        description="Seconds that invocations have for stopping when the server stops.",
-    )
-    max_retained_runs: int = Field(
-        default=10_000, ge=1, description="Largest number of finished invocations in memory."
-    )
-    max_concurrent_runs: int = Field(
-        default=100, ge=1, description="Largest number of invocations that run at once."
-    )
-    max_queued_runs: int = Field(
-        default=1000,
-        ge=0,
-        description="Largest number of invocations that wait; further ones are answered 503.",
-    )
-    journal: Annotated[JournalConfig, BeforeValidator(_short_journal)] = Field(
-        default_factory=JournalConfig, description="'sqlite', 'memory', or an object of options."
-    )
-    max_reads_per_thing: int = Field(
-        default=8, ge=1, description="Largest number of reads that run one Thing's code at once."
-    )
-    security: Annotated[SecurityConfig, BeforeValidator(_short_security)] = Field(
-        default_factory=SecurityConfig,
-        description="'auto', 'required' or 'off', or an object of options.",
-    )
-    allowed_hosts: list[Annotated[str, AfterValidator(_host_name)]] = Field(
-        default_factory=list,
-        description="Further host names that clients may use for this computer.",
-    )
-    cors_origins: list[Annotated[str, AfterValidator(checked_origin)]] = Field(
-        default_factory=list,
-        description="Origins of web pages, besides the server's own, that may use the server.",
-    )
-    max_body_bytes: int = Field(
-        default=16 * 1024 * 1024, ge=1, description="Largest body of a request, in bytes."
-    )
-    max_upload_bytes: int = Field(
-        default=1024 * 1024 * 1024,
-        ge=1,
-        description="Largest form with files, in bytes; it is written to the disk as it arrives.",
-    )
-    discovery: bool | None = Field(
-        default=None,
-        description="Announce the Things by mDNS: always, never, or (null) if the server is bound "
-        "to more than loopback and the extra 'discovery' is installed.",
-    )
-    max_connections: int = Field(
-        default=2000, ge=1, description="Largest number of open client connections."
-    )
-    capture_loggers: list[str] = Field(
-        default_factory=list,
-        description="Names of further loggers, for example of driver libraries, whose records "
-        "belong to the log of an invocation.",
-    )
-
-    @field_validator("discovery")
-    @classmethod
-    def _check_can_announce(cls, choice: bool | None) -> bool | None:
-        if choice and not can_announce():
-            raise ValueError(
-                "to announce the Things by mDNS, the library zeroconf must be installed. Install "
-                "the extra 'discovery' (in the checkout: pip install '.[discovery]')"
-            )
-        return choice
-
-    @field_validator("api_prefix")
-    @classmethod
-    def _check_prefix(cls, prefix: str) -> str:
-        if not _PREFIX.fullmatch(prefix):
-            raise ValueError(
-                f"{prefix!r} must begin with a slash and not end with one, as '/api' or '/lab/api'"
-            )
-        return prefix
+    ] = {}
+    """Name → Thing; the names are part of URLs."""
+    settings_folder: Path = Path("./settings")
+    """The folder in which settings are saved."""
+    api_prefix: Annotated[str, AfterValidator(_prefix)] = ""
+    """The beginning of every path, for example `/api`."""
+    enable_global_lock: bool = False
+    """Let only one task at a time run actions and set properties."""
+    global_lock_log_level: Annotated[int, BeforeValidator(_log_level)] = logging.WARNING
+    """Level, of `logging`, of the record when the global lock refuses something."""
+    application_config: dict[str, Any] | None = None
+    """Free for the laboratory's own code."""
+    shutdown_timeout: float = Field(5.0, ge=0)
+    """Seconds that invocations have for stopping when the server stops."""
+    max_retained_runs: int = Field(10_000, ge=1)
+    """Largest number of finished invocations in memory."""
+    max_concurrent_runs: int = Field(100, ge=1)
+    """Largest number of invocations that run at once."""
+    max_queued_runs: int = Field(1000, ge=0)
+    """Largest number of invocations that wait; further ones are answered 503."""
+    journal: Annotated[JournalConfig, BeforeValidator(_short_journal)] = JournalConfig()
+    """'sqlite', 'memory', or an object of options."""
+    max_reads_per_thing: int = Field(8, ge=1)
+    """Largest number of reads that run one Thing's code at once."""
+    security: Annotated[SecurityConfig, BeforeValidator(_short_security)] = SecurityConfig()
+    """'auto', 'required' or 'off', or an object of options."""
+    allowed_hosts: list[Annotated[str, AfterValidator(_host_name)]] = []
+    """Further host names that clients may use for this computer."""
+    cors_origins: list[Annotated[str, AfterValidator(checked_origin)]] = []
+    """Origins of web pages, besides the server's own, that may use the server."""
+    max_body_bytes: int = Field(16 * 1024 * 1024, ge=1)
+    """Largest body of a request, in bytes."""
+    max_upload_bytes: int = Field(1024 * 1024 * 1024, ge=1)
+    """Largest form with files, in bytes; it is written to the disk as it arrives."""
+    discovery: Annotated[bool | None, AfterValidator(_possible)] = None
+    """Announce the Things by mDNS: always, never, or (null) if the server is bound to more than
+    loopback and the extra 'discovery' is installed."""
+    max_connections: int = Field(2000, ge=1)
+    """Largest number of open client connections."""
+    capture_loggers: list[str] = []
+    """Names of further loggers, for example of driver libraries, whose records belong to the log
+    of an invocation."""
 
 
 def schema_errors(error: ValidationError) -> list[str]:

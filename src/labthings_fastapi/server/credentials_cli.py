@@ -5,18 +5,16 @@ from __future__ import annotations
 import argparse
 import getpass
 import sys
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from labthings_fastapi.exceptions import CredentialError, LabThingsError
 from labthings_fastapi.security.credential_file import FILE_NAME, CredentialFile
 from labthings_fastapi.security.credentials import NAME, new_password, new_token
 from labthings_fastapi.security.roles import ROLES
 from labthings_fastapi.server.config.files import UsageError, load_config
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
 
 _EPILOG = """\
 Roles: a viewer reads and observes; an operator also writes properties and invokes actions; an admin
@@ -26,55 +24,46 @@ was created. Later changes need no restart. A token is shown once, and stored as
 
 
 def credentials_from_cli(argv: Sequence[str]) -> int:
-    """Run a `token` or `user` command; return the exit code."""
     args = _make_parser().parse_args(argv)
     try:
         run: Callable[[argparse.Namespace, CredentialFile], None] = args.run
         run(args, CredentialFile(_file(args)))
-    except UsageError as error:
-        return _fail(error, 1)
-    except LabThingsError as error:
-        return _fail(error, 3)
+    except (UsageError, LabThingsError) as error:
+        print(f"labthings-server: {error}", file=sys.stderr)
+        return 1 if isinstance(error, UsageError) else 3
     return 0
 
 
-def _fail(error: Exception, code: int) -> int:
-    print(f"labthings-server: {error}", file=sys.stderr)
-    return code
-
-
 def _make_parser() -> argparse.ArgumentParser:
+    raw = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(
-        prog="labthings-server",
+        "labthings-server",
         description="Manage access to a server.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=raw,
     )
     kinds = parser.add_subparsers(required=True, metavar="token | user")
-    token = kinds.add_parser("token", help="tokens for programs and people").add_subparsers(
-        required=True, metavar="create | list | revoke"
-    )
-    create = token.add_parser("create", help="create a token and print it")
+
+    def group(name: str, commands: str, about: str) -> Callable[..., argparse.ArgumentParser]:
+        parsers = kinds.add_parser(name, help=about)
+        return parsers.add_subparsers(required=True, metavar=commands).add_parser
+
+    token = group("token", "create | list | revoke", "tokens for programs and people")
+    create = token("create", help="create a token and print it")
     create.add_argument("--name", help="name in the journal; by default role and number")
     create.add_argument("--expires-days", type=float, metavar="N", help="days until it expires")
-    create.set_defaults(run=_create_token)
-    _add_role(create)
-    _add_location(create)
-    listing = token.add_parser("list", help="list tokens and users")
-    listing.set_defaults(run=_list)
-    _add_location(listing)
-    revoke = token.add_parser("revoke", help="revoke a token or a user")
+    listing = token("list", help="list tokens and users")
+    revoke = token("revoke", help="revoke a token or a user")
     revoke.add_argument("name")
-    revoke.set_defaults(run=_revoke)
-    _add_location(revoke)
-    user = kinds.add_parser("user", help="users with a password, for HTTP Basic").add_subparsers(
-        required=True, metavar="create"
-    )
-    create_user = user.add_parser("create", help="create a user with a name and a password")
+    user = group("user", "create", "users with a password, for HTTP Basic")
+    create_user = user("create", help="create a user with a name and a password")
     create_user.add_argument("name")
-    create_user.set_defaults(run=_create_user)
-    _add_role(create_user)
-    _add_location(create_user)
+    runs = {create: _create_token, listing: _list, revoke: _revoke, create_user: _create_user}
+    for command, run in runs.items():
+        command.set_defaults(run=run)
+        if command in (create, create_user):
+            _add_role(command)
+        _add_location(command)
     return parser
 
 
@@ -98,7 +87,6 @@ def _add_location(parser: argparse.ArgumentParser) -> None:
 
 
 def _file(args: argparse.Namespace) -> Path:
-    """Return the credential file of the server that the options name."""
     if args.config is None and args.json is None and not args.demo:
         return Path(args.settings_folder or "settings") / FILE_NAME
     if args.settings_folder is not None:

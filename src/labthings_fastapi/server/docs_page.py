@@ -11,17 +11,13 @@ import posixpath
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from fastapi import APIRouter
+from fastapi import APIRouter, FastAPI
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, HTMLResponse, Response
 
 from labthings_fastapi.routes import ProblemRoute
-
-if TYPE_CHECKING:
-    from fastapi import FastAPI
 
 DOCS_PATH = "/docs"
 _START_SCRIPT = "docs_page.js"
@@ -34,17 +30,9 @@ _MEDIA_TYPES = {
 _METHODS = ["GET", "HEAD"]
 
 # The style sheet has icons as `data:`. The page shows pictures that actions return as `blob:`.
-_POLICY = "; ".join(
-    (
-        "default-src 'none'",
-        "script-src 'self'",
-        "style-src 'self'",
-        "img-src 'self' data: blob:",
-        "connect-src 'self'",
-        "base-uri 'none'",
-        "form-action 'none'",
-        "frame-ancestors 'none'",
-    )
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 _PAGE_HEADERS = {
     "Content-Security-Policy": _POLICY,
@@ -60,24 +48,7 @@ _FILE_HEADERS = {
 }
 
 # URLs are relative, so the page works in a mounted app, and behind proxies that shorten paths.
-_PAGE = """\
-<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>LabThings</title>
-<link rel="icon" href="{files}/favicon-32x32.png">
-<link rel="stylesheet" href="{files}/swagger-ui.css">
-</head>
-<body>
-<div id="swagger-ui" data-openapi="{openapi}"><noscript>This page needs JavaScript. The same
-information is in <a href="{openapi}">openapi.json</a>.</noscript></div>
-<script src="{files}/swagger-ui-bundle.js"></script>
-<script src="{files}/docs_page.js"></script>
-</body>
-</html>
-"""
+_PAGE = Path(__file__).with_name("docs_page.html").read_text("utf-8")
 
 
 class MissingFilesError(FileNotFoundError):
@@ -86,27 +57,17 @@ class MissingFilesError(FileNotFoundError):
 
 @cache
 def files_of_the_page() -> tuple[str, dict[str, Path]]:
-    """Return a digest of the files that the page loads, and the path of each; reads the disk.
-
-    Raises:
-        MissingFilesError: naming the file.
-    """
+    """Return a digest of the files that the page loads, and the path of each; reads the disk."""
     digest = hashlib.sha256()
     paths: dict[str, Path] = {}
     for name in _MEDIA_TYPES:
         try:
-            path = _path_of(name)
-            digest.update(path.read_bytes())
+            bundle = Path(str(resources.files("fastapi_swagger") / "resources" / name))
+            paths[name] = bundle if name != _START_SCRIPT else Path(__file__).with_name(name)
+            digest.update(paths[name].read_bytes())
         except (ImportError, OSError) as error:
             raise MissingFilesError(name) from error
-        paths[name] = path
     return digest.hexdigest()[:16], paths
-
-
-def _path_of(name: str) -> Path:
-    if name == _START_SCRIPT:
-        return Path(__file__).with_name(name)
-    return Path(str(resources.files("fastapi_swagger") / "resources" / name))
 
 
 async def _files() -> tuple[str, dict[str, Path]]:
@@ -122,7 +83,6 @@ async def _files() -> tuple[str, dict[str, Path]]:
 
 
 def attach(app: FastAPI, prefix: str = "") -> None:
-    """Add the page and its files to an app."""
     router = APIRouter(route_class=ProblemRoute, include_in_schema=False)
     openapi = posixpath.relpath(app.openapi_url or "/", prefix or "/")
 

@@ -2,39 +2,35 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
-from fastapi import Request, Response
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse
 from starlette.routing import Match
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from labthings_fastapi.problems import problem_for_status
+from labthings_fastapi.bindings.http.router import Router
+from labthings_fastapi.problems import message_problem, problem_for_status
 from labthings_fastapi.request_location import base_url, request_path
 from labthings_fastapi.routes import problem_of, problem_response
-from labthings_fastapi.server.access.responses import send_refusal
-
-if TYPE_CHECKING:
-    from fastapi import FastAPI
-    from starlette.types import Receive, Scope, Send
-
-    from labthings_fastapi.bindings.http.router import Router
+from labthings_fastapi.server.access.refusals import send_refusal
 
 METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
 
 
 def use_problem_details(app: FastAPI, things: Router, prefix: str) -> None:
-    """Let an app send every error as problem details; `things` has the paths of Things."""
-
     async def send_error(request: Request, error: Exception) -> Response:
         if isinstance(error, HTTPException) and error.status_code == 404:
             return _not_found(things, request, error)
-        if isinstance(error, HTTPException) and error.status_code == 405:
-            allowed = _allowed(app, request)
-            if allowed:
-                return _not_allowed(request, allowed)
-        return problem_response(problem_of(error, request.url.path))
+        path = request.url.path
+        is_refused = isinstance(error, HTTPException) and error.status_code == 405
+        if is_refused and (allowed := ", ".join(sorted(_allowed(app, request)))):
+            text = f"{path!r} does not support {request.method}. It supports: {allowed}."
+            headers = {"Allow": allowed}
+            return problem_response(problem_for_status(405, text, instance=path, headers=headers))
+        return problem_response(problem_of(error, path))
 
     async def send_failure(request: Request, _error: Exception) -> Response:
         detail = "The server failed to answer this request. The reason is in the server's log."
@@ -60,7 +56,6 @@ def use_problem_details(app: FastAPI, things: Router, prefix: str) -> None:
 
 
 def _not_found(things: Router, request: Request, error: HTTPException) -> Response:
-    """List the names that exist near the path; redirect to a Thing if its last slash is missing."""
     detail: str = error.detail
     if detail == "Not Found":  # from Starlette's routing, and not from an endpoint
         path = request_path(request.scope)
@@ -83,9 +78,20 @@ def _allowed(app: FastAPI, request: Request) -> set[str]:
     return allowed | {"HEAD"} if "GET" in allowed else allowed
 
 
-def _not_allowed(request: Request, allowed: set[str]) -> Response:
-    listed = ", ".join(sorted(allowed))
-    path = request.url.path
-    detail = f"{path!r} does not support {request.method}. It supports: {listed}."
-    headers = {"Allow": listed}
-    return problem_response(problem_for_status(405, detail, instance=path, headers=headers))
+class UnavailableThings:
+    """ASGI middleware: 503 below the path of a Thing that was not started, except for its TD."""
+
+    def __init__(self, app: ASGIApp, unavailable: Mapping[str, str]) -> None:
+        self._app = app
+        self._unavailable = unavailable  # path → reason; it may change
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._unavailable and scope["type"] in ("http", "websocket"):
+            path = request_path(scope)
+            for base, detail in self._unavailable.items():
+                if path.startswith(base) and path != base:
+                    title = "The Thing was not started"
+                    problem = message_problem("not-started", title, 503, detail).at(path)
+                    await send_refusal(scope, receive, send, problem, close_code=1013)
+                    return
+        await self._app(scope, receive, send)

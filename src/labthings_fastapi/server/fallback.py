@@ -8,6 +8,7 @@ import socket
 import traceback
 from collections import deque
 from collections.abc import Mapping
+from pathlib import Path
 from string import Template
 from typing import Any
 
@@ -21,25 +22,6 @@ from labthings_fastapi.routes import problem_response
 from labthings_fastapi.security.hosts import HostRule, own_names
 from labthings_fastapi.server.access.client_address import ClientAddresses
 from labthings_fastapi.server.access.refusals import unknown_host
-
-DEFAULT_TEMPLATE = """<!DOCTYPE html>
-<html lang="en">
-<head><meta charset="utf-8"><title>LabThings: not started</title>
-<style>
-  body { font-family: sans-serif; max-width: 50em; margin: 2em auto; padding: 0 1em; }
-  pre:empty { display: none; }
-  pre { background: #f3f3f3; padding: 1em; overflow: auto; white-space: pre-wrap; }
-</style></head>
-<body>
-<h1>The server could not start</h1>
-<p>Correct the error below, then start the server again. No Thing is open.</p>
-<h2>Error</h2>
-<pre>$error</pre>
-<pre>$traceback</pre>
-<h2>Log</h2>
-<pre>$log</pre>
-</body></html>
-"""
 
 
 class LogTail(logging.Handler):
@@ -75,7 +57,7 @@ class FallbackApp(FastAPI):
         self._peers = ClientAddresses()
         # `allowed_hosts` is not available: the configuration may be what is wrong.
         self._hosts = HostRule(own_names(socket.gethostname()))
-        self._template = Template(DEFAULT_TEMPLATE)
+        self._template = Template(Path(__file__).with_name("fallback.html").read_text("utf-8"))
         self._context = {"error": "Unknown error.", "log": "", "traceback": ""}
         self.add_api_route("/{path:path}", self._page, methods=_METHODS, response_model=None)
 
@@ -96,15 +78,9 @@ class FallbackApp(FastAPI):
         shown = {name: html.escape(well_formed(value)) for name, value in self._context.items()}
         if not peer.is_local:
             shown |= {"log": "The log is shown only on the server's own computer.", "traceback": ""}
-        return HTMLResponse(
-            self._template.safe_substitute(shown),
-            status_code=503,
-            headers={
-                "Retry-After": "5",
-                "Cache-Control": "no-store",
-                "Content-Security-Policy": "frame-ancestors 'none'",
-            },
-        )
+        policy = {"Content-Security-Policy": "frame-ancestors 'none'"}
+        headers = {"Retry-After": "5", "Cache-Control": "no-store", **policy}
+        return HTMLResponse(self._template.safe_substitute(shown), 503, headers)
 
 
 app = FallbackApp()

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from pathlib import Path
 
+from labthings_fastapi.actions.manager import ActionManager
 from labthings_fastapi.journal.sqlite import SqliteJournal
 from labthings_fastapi.own_log import own_logger
 from labthings_fastapi.thing_host.folder_lock import FolderLock
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from labthings_fastapi.actions.manager import ActionManager
-
-    from .config_model import JournalConfig
+from .config_model import JournalConfig
 
 LOGGER = own_logger("server")
 JOURNAL_FILE = "journal.sqlite"
@@ -30,7 +26,6 @@ class JournalLifecycle:
     """
 
     def __init__(self, manager: ActionManager, config: JournalConfig, folder: Path) -> None:
-        """Use the memory journal until `begin`; `folder` is the settings folder."""
         self._manager = manager
         self._config = config
         self._folder = folder
@@ -39,14 +34,6 @@ class JournalLifecycle:
         self._ending = threading.Lock()  # held while the journal is closed
 
     def begin(self) -> None:
-        """Lock the settings folder, open the journal, and end invocations that were interrupted.
-
-        Waits for the disk. Without an earlier journal, no file is created before the first record.
-
-        Raises:
-            FolderInUseError: another process uses the settings folder.
-            ServerConfigurationError: the journal cannot be written at its path.
-        """
         if not self._lock.claim():
             LOGGER.warning(
                 "Another server of this process uses the settings folder %s: the runs of this "
@@ -70,11 +57,6 @@ class JournalLifecycle:
         self._manager.journal = journal
 
     def claim_folder(self) -> None:
-        """Lock the settings folder against other processes, before the first file is created in it.
-
-        Raises:
-            FolderInUseError: another process uses the folder.
-        """
         self._lock.secure_if_claimed()
 
     def _open(self) -> SqliteJournal:
@@ -89,10 +71,7 @@ class JournalLifecycle:
         )
 
     def end(self, timeout: float) -> None:
-        """Write pending records for at most `timeout` seconds, and unlock the folder; idempotent.
-
-        Waits for the disk.
-        """
+        """Write pending records within `timeout` seconds, and unlock the folder; idempotent."""
         with self._ending:
             journal, self._manager.journal = self._manager.journal, self._memory
             if journal is not self._memory:

@@ -4,39 +4,30 @@ from __future__ import annotations
 
 import socket
 import threading
+from collections.abc import Callable, Iterable, Mapping
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 from labthings_fastapi.discovery.addresses import announced_addresses
 from labthings_fastapi.discovery.advertiser import Advertiser, Reach
 from labthings_fastapi.discovery.services import Origin
 from labthings_fastapi.exceptions import describe_exception
 from labthings_fastapi.own_log import own_logger
+from labthings_fastapi.thing import Thing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-    from uuid import UUID
-
     from labthings_fastapi.server.address import ListenAddress
-    from labthings_fastapi.thing import Thing
-
-    from .registry import ThingRegistry
 
 LOGGER = own_logger("discovery")
 GOODBYE_SECONDS = 1.5
 
 
 def can_announce() -> bool:
-    """Return True if the libraries of the extra `discovery` are installed."""
     return find_spec("zeroconf") is not None and find_spec("ifaddr") is not None
 
 
 class MdnsAnnouncement:
-    """The mDNS announcement of one server. Any thread may call its methods.
-
-    Only a server that `serve()` runs has one: under another ASGI server the address is not known.
-    """
-
     def __init__(self, enabled: bool | None, server_id: Callable[[], UUID | None]) -> None:
         """Announce always (True), never (False), or if other computers can connect (None)."""
         self._enabled = enabled
@@ -47,12 +38,9 @@ class MdnsAnnouncement:
         self._names: set[str] = set()
         self._announced: set[str] = set()  # names of Things
 
-    def begin(self, address: ListenAddress, prefix: str, registry: ThingRegistry) -> None:
-        """Announce the directory and all Things of a server; may wait for the disk.
-
-        A Thing must be in the registry before `add` announces it, so that none is missed. Failures
-        are logged as a warning: the server works without an announcement.
-        """
+    def begin(
+        self, address: ListenAddress, prefix: str, things: Callable[[], Mapping[str, Thing]]
+    ) -> None:
         if self._enabled is False or not can_announce():
             return
         try:
@@ -60,24 +48,23 @@ class MdnsAnnouncement:
             if addresses:
                 reach = Reach(tuple(addresses), address.port, address.scheme)
                 origin = Origin(socket.gethostname(), self._server_id())
+                # A Thing is in `things` before `add` announces it, so that none is missed.
                 with self._lock:
-                    self._start(origin, reach, prefix, registry.things.values())
-        except Exception as error:  # noqa: BLE001 - networks differ: logged
+                    self._start(origin, reach, prefix, things().values())
+        except Exception as error:  # noqa: BLE001 - networks differ, and the server works without
             LOGGER.warning("The server could not be announced: %s.", describe_exception(error))
 
     def _start(self, origin: Origin, reach: Reach, prefix: str, things: Iterable[Thing]) -> None:
         self._origin = origin
-        self._names, self._announced = set(), set()
-        self._advertiser = Advertiser(origin, reach)
         directory = origin.directory(prefix)
-        self._names.add(directory.name)
+        self._names, self._announced = {directory.name}, set()
+        self._advertiser = Advertiser(origin, reach)
         self._advertiser.add(directory)
         for thing in things:
             self._add(self._advertiser, thing)
         LOGGER.info("Announced by mDNS (_wot._tcp) at %s.", ", ".join(reach.addresses))
 
     def add(self, thing: Thing) -> None:
-        """Announce a Thing if the server is announced; idempotent."""
         with self._lock:
             if self._advertiser is not None and thing.name not in self._announced:
                 self._add(self._advertiser, thing)
@@ -89,7 +76,6 @@ class MdnsAnnouncement:
         advertiser.add(service)
 
     def withdraw(self) -> None:
-        """Begin to withdraw the announcement, without waiting; idempotent."""
         advertiser = self._advertiser
         if advertiser is not None:
             advertiser.withdraw()

@@ -3,46 +3,35 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
 
 from labthings_fastapi.actions.logs import thing_log
-from labthings_fastapi.concurrency.bounded_executor import BoundedExecutor
+from labthings_fastapi.concurrency.bounded_executor import BoundedExecutor, Workers
+from labthings_fastapi.descriptors.property import BaseProperty
 from labthings_fastapi.exceptions import describe_exception
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
-
-    from labthings_fastapi.concurrency.bounded_executor import Workers
-    from labthings_fastapi.descriptors.property import BaseProperty
-    from labthings_fastapi.thing import Thing
+from labthings_fastapi.thing import Thing
 
 
 class Poller:
-    """Polls each such property in its own interval, while a server runs.
-
-    Getters run on worker threads, one at a time for each Thing, so a stuck getter delays no other
-    Thing. Used on the server's event loop, except for `add`.
-    """
+    """Polls each such property in its own interval, while a server runs."""
 
     def __init__(
         self, workers: Workers, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     ) -> None:
-        """Run getters on threads of `workers`; `sleep` waits between two polls."""
         self._workers = workers
         self._sleep = sleep
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self, things: Iterable[Thing]) -> None:
-        """Begin to poll the properties of these Things."""
         self._loop = asyncio.get_running_loop()
         for thing in things:
             self._begin(thing)
 
     def add(self, thing: Thing) -> None:
         """Poll the properties of one more Thing, if the server runs; any thread."""
-        loop = self._loop
-        if loop is not None:
+        if (loop := self._loop) is not None:
             loop.call_soon_threadsafe(self._begin, thing)
 
     def _begin(self, thing: Thing) -> None:
@@ -64,7 +53,6 @@ class Poller:
             await self._sleep(interval)
 
     async def stop(self) -> None:
-        """Stop polling; a getter that is running ends by itself."""
         self._loop = None
         tasks, self._tasks = self._tasks, set()
         for task in tasks:
@@ -73,10 +61,7 @@ class Poller:
 
 
 class Poll:
-    """Reads one property, and publishes the value if it has changed since the last call.
-
-    The first call publishes nothing. Called from one worker thread at a time.
-    """
+    """Reads one property, and publishes the value if it has changed since the last call."""
 
     def __init__(self, thing: Thing, descriptor: BaseProperty[Any]) -> None:
         self._thing = thing
@@ -91,11 +76,9 @@ class Poll:
             payload = self._descriptor.to_json(value)
         except BaseException as error:  # noqa: BLE001 - getters are user code
             if not self._failing:
-                thing_log(self._thing.name).error(
-                    "Property %r cannot be read for observers: %s",
-                    self._descriptor.name,
-                    describe_exception(error),
-                )
+                text = "Property %r cannot be read for observers: %s"
+                reason = describe_exception(error)
+                thing_log(self._thing.name).error(text, self._descriptor.name, reason)
             self._failing = True
             return
         self._failing = False

@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 from pydantic_core import to_json
 from starlette.responses import RedirectResponse
 
-from labthings_fastapi.bindings.http.descriptions import rendering
+from labthings_fastapi.bindings.http.descriptions import Descriptions, rendering
 from labthings_fastapi.request_location import base_url
 from labthings_fastapi.routes import ProblemRoute
+from labthings_fastapi.thing import Thing
 
 from .docs_page import DOCS_PATH
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from fastapi import FastAPI
-
-    from labthings_fastapi.bindings.http.descriptions import Descriptions
-    from labthings_fastapi.thing import Thing
 
 VERSION = version("labthings-fastapi")
 _NOT_READY: dict[int | str, dict[str, Any]] = {
@@ -30,14 +24,28 @@ _NOT_READY: dict[int | str, dict[str, Any]] = {
 }
 
 
-def attach_lists(
-    things: Callable[[], Mapping[str, Thing]],
-    descriptions: Descriptions,
+def attach(
     app: FastAPI,
     prefix: str,
+    things: Callable[[], Mapping[str, Thing]],
+    descriptions: Descriptions,
+    get_health: Callable[[], dict[str, Any]],
 ) -> None:
-    """Add the index and the lists of Things to an app."""
+    """Add these routes; `get_health` returns `status`, `things` and `security`."""
     router = APIRouter(route_class=ProblemRoute, tags=["server"])
+    start = time.monotonic()
+
+    def things_by_url(url: str) -> dict[str, str]:
+        return {name: f"{url}{thing.path}" for name, thing in things().items()}
+
+    @router.get("/health", name="health", responses=_NOT_READY)
+    async def health(response: Response) -> dict[str, Any]:
+        """Send the state of the server and of each Thing; 503 while the server is not ready."""
+        current = get_health()
+        if current["status"] != "running":
+            response.status_code = 503
+            response.headers["Retry-After"] = "1"
+        return {"version": VERSION, "uptime": round(time.monotonic() - start, 3), **current}
 
     @router.get("/", name="index")
     async def index(request: Request) -> dict[str, Any]:
@@ -52,18 +60,13 @@ def attach_lists(
             "invocations": f"{url}{prefix}/action_invocations",
         }
 
-    def things_by_url(url: str) -> dict[str, str]:
-        return {name: f"{url}{thing.path}" for name, thing in things().items()}
-
     @router.get("/things/", name="things")
     async def list_things(request: Request) -> dict[str, str]:
         """List the Things: name → absolute URL."""
         return things_by_url(base_url(request.scope))
 
     @router.get(
-        "/thing_descriptions/",
-        name="thing_descriptions",
-        response_model=dict[str, dict[str, Any]],
+        "/thing_descriptions/", name="thing_descriptions", response_model=dict[str, dict[str, Any]]
     )
     async def list_descriptions(request: Request) -> Response:
         """Send all Thing Descriptions: name → description."""
@@ -79,30 +82,8 @@ def attach_lists(
         return Response(body, media_type="application/json", headers=headers)
 
     app.include_router(router, prefix=prefix)
-    if prefix:
-        _redirect_to_openapi(app)
+    if prefix:  # other FastAPI apps have their OpenAPI document there
 
-
-def attach_health(get_health: Callable[[], dict[str, Any]], app: FastAPI, prefix: str) -> None:
-    """Add `/health` to an app; `get_health` returns `status`, `things` and `security`."""
-    router = APIRouter(route_class=ProblemRoute, tags=["server"])
-    start = time.monotonic()
-
-    @router.get("/health", name="health", responses=_NOT_READY)
-    async def health(response: Response) -> dict[str, Any]:
-        """Send the state of the server and of each Thing; 503 while the server is not ready."""
-        current = get_health()
-        if current["status"] != "running":
-            response.status_code = 503
-            response.headers["Retry-After"] = "1"
-        return {"version": VERSION, "uptime": round(time.monotonic() - start, 3), **current}
-
-    app.include_router(router, prefix=prefix)
-
-
-def _redirect_to_openapi(app: FastAPI) -> None:
-    """Redirect from the path where other FastAPI apps have their OpenAPI document."""
-
-    @app.get("/openapi.json", include_in_schema=False)
-    async def redirect() -> Response:
-        return RedirectResponse(f".{app.openapi_url}")
+        @app.get("/openapi.json", include_in_schema=False)
+        async def redirect() -> Response:
+            return RedirectResponse(f".{app.openapi_url}")

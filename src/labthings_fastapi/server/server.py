@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from labthings_fastapi.actions.logs import capture
 from labthings_fastapi.actions.manager import ActionManager
 from labthings_fastapi.concurrency.bounded_executor import BoundedExecutor, Workers
 from labthings_fastapi.descriptors.slot import UNSET
-from labthings_fastapi.exceptions import ThingNameError
+from labthings_fastapi.exceptions import ThingNameError, ThingNotFoundError
 from labthings_fastapi.messages.broker import Broker
 from labthings_fastapi.outputs.store import BlobStore
 from labthings_fastapi.own_log import own_logger
@@ -24,21 +25,19 @@ from labthings_fastapi.thing_host.lock import GlobalLock
 from labthings_fastapi.thing_host.server_id import ServerId
 
 from .polling import Poller
-from .registry import ThingRegistry
 
 # The other parts of a server, with the web framework, take long to import. They are imported where
 # a server is built, so that `import labthings_fastapi` stays fast.
-from .thing_lifecycle import ThingLifecycle, cancel_invocations
-from .thing_services import ThingServices
+from .thing_lifecycle import ThingLifecycle, cancel_invocations, close_now, open_now
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from uuid import UUID
 
     from fastapi import FastAPI
     from starlette.testclient import TestClient
 
     from labthings_fastapi.bindings.binding import Binding
-    from labthings_fastapi.server.access.audit import Audit
     from labthings_fastapi.server.address import ListenAddress
     from labthings_fastapi.server.openapi.document import ThingsAPI
     from labthings_fastapi.server.web.tls import TlsChoice
@@ -49,7 +48,30 @@ T = TypeVar("T", bound=Thing)
 LOGGER = own_logger("server")
 
 
-class ThingServer(ThingRegistry):
+class _ThingServices:
+    """`ServerServices` of a `ThingServer`; every member is safe from any thread."""
+
+    def __init__(self, server: ThingServer) -> None:
+        config = server.config
+        self.broker = server._broker
+        self.application_config = config.application_config
+        self.settings_folder = config.settings_folder
+        lock = GlobalLock(log_level=config.global_lock_log_level)
+        self.global_lock = lock if config.enable_global_lock else None
+        self.claim_folder = server._recording.claim_folder
+        self.thing_states = server.thing_states
+        self._server = server
+
+    @property
+    def server_id(self) -> UUID | None:
+        return self._server._server_id.get()
+
+    @property
+    def security_schemes(self) -> Sequence[str]:
+        return self._server._access.authentication.schemes
+
+
+class ThingServer:
     """Builds Things, opens and closes them, and serves them over HTTP and WebSockets.
 
     `app` is a FastAPI app: extend it, run it with `serve()` or any ASGI server, or mount it.
@@ -75,27 +97,37 @@ class ThingServer(ThingRegistry):
         """
         from labthings_fastapi.server.config.validation import validated
 
+        from .access.audit import Audit
         from .access.checks import AccessChecks
         from .journal_lifecycle import JournalLifecycle
         from .mdns import MdnsAnnouncement
 
         self.config = validated(config if config is not None else {})
-        self.debug = debug
-        self.tolerant = tolerant
+        self.debug, self.tolerant = debug, tolerant
         self._broker = Broker()
         self._server_id = ServerId(self.settings_folder)
         self._announcing = MdnsAnnouncement(self.config.discovery, self._server_id.get)
-        self._blobs = BlobStore(self.api_prefix)
-        self.action_manager = self._make_manager()
+        self.action_manager = ActionManager(
+            broker=self._broker,
+            blobs=BlobStore(self.api_prefix),
+            max_retained_runs=self.config.max_retained_runs,
+            max_concurrent_runs=self.config.max_concurrent_runs,
+            max_queued_runs=self.config.max_queued_runs,
+        )
         self._targets = RequestTargets(self.action_manager, self.api_prefix)
-        self._audit = self._make_audit()
+        self._audit = Audit(lambda: self.action_manager.journal, self._broker.boot_id)
+        self.action_manager.records.before = self._audit.write
         self._access = AccessChecks(self.config)
         self._recording = JournalLifecycle(
             self.action_manager, self.config.journal, self.settings_folder
         )
         self._lock = threading.RLock()  # held while a Thing is added, also while it is opened
-        super().__init__()
-        self._services = self._make_services()
+        self._state: Literal["stopped", "starting", "running", "stopping"] = "stopped"
+        self._things: dict[str, Thing] = {}  # of a running server: replaced, never changed
+        # Guards the two above, because all Things of a running server must be open. The event loop
+        # takes it too, so it is never held while user code runs.
+        self._agreeing = threading.Lock()
+        self._services = _ThingServices(self)
         self._workers = Workers("labthings-worker")
         self._executor = BoundedExecutor(self._workers, "the server", limit=1)
         self._thing_lifecycle = ThingLifecycle(self._workers)
@@ -128,59 +160,24 @@ class ThingServer(ThingRegistry):
             self._things[name] = thing
             self._expose(thing)
 
-    def _make_manager(self) -> ActionManager:
-        return ActionManager(
-            broker=self._broker,
-            blobs=self._blobs,
-            max_retained_runs=self.config.max_retained_runs,
-            max_concurrent_runs=self.config.max_concurrent_runs,
-            max_queued_runs=self.config.max_queued_runs,
-        )
-
-    def _make_services(self) -> ThingServices:
-        config = self.config
-        return ThingServices(
-            config,
-            self._broker,
-            GlobalLock(log_level=config.global_lock_log_level)
-            if config.enable_global_lock
-            else None,
-            self._server_id,
-            lambda: self._access.authentication.schemes,
-            self._recording,
-            self.thing_states,
-        )
-
-    def _make_audit(self) -> Audit:
-        from labthings_fastapi.server.access.audit import Audit
-
-        audit = Audit(lambda: self.action_manager.journal, self._broker.boot_id)
-        self.action_manager.records.before = audit.write
-        return audit
-
     def _make_app(self) -> ThingsAPI:
         from labthings_fastapi.dependencies.server import STATE_NAME
         from labthings_fastapi.server.access.middleware import with_access
         from labthings_fastapi.server.openapi.document import ThingsAPI
 
-        app = ThingsAPI(
-            lambda: self.things,
-            self._access.authentication,
-            self.api_prefix,
-            lifespan=self._lifespan,
-        )
-        setattr(app.state, STATE_NAME, self)
         checks, origins = self._access, self.config.cors_origins
+        prefix, lifespan = self.api_prefix, self._lifespan
+        app = ThingsAPI(lambda: self.things, checks.authentication, prefix, lifespan=lifespan)
+        setattr(app.state, STATE_NAME, self)
         app.wrap(lambda inner: with_access(inner, checks, self._targets, self._audit, origins))
         return app
 
     def _bind(self) -> None:
-        """Make the bindings, each of which serves Things in one protocol."""
         from labthings_fastapi.bindings.http.http_binding import HttpBinding
         from labthings_fastapi.bindings.interaction.things import Interactions
         from labthings_fastapi.bindings.websocket.websocket_binding import WebSocketBinding
 
-        from .unavailable_things import UnavailableThings
+        from .errors import UnavailableThings
 
         unavailable = self._thing_lifecycle.unavailable
         interactions = Interactions(
@@ -198,7 +195,6 @@ class ThingServer(ThingRegistry):
             self.app.add_middleware(UnavailableThings, unavailable=unavailable)
 
     def _attach(self) -> None:
-        """Add the server's own resources to the app."""
         from . import docs_page, routes
         from .access import session_routes
         from .errors import use_problem_details
@@ -207,17 +203,15 @@ class ThingServer(ThingRegistry):
         self._http.directory.server_id = self._server_id.get
         self._http.directory.schemes = lambda: self._access.authentication.schemes
         use_problem_details(self.app, self._http.router, self.api_prefix)
-        routes.attach_health(self._health, self.app, self.api_prefix)
-        routes.attach_lists(lambda: self.things, self._http.descriptions, self.app, self.api_prefix)
+        descriptions = self._http.descriptions
+        routes.attach(self.app, self.api_prefix, lambda: self.things, descriptions, self._health)
         session_routes.attach(self._access.authentication, self.app, self.api_prefix)
         docs_page.attach(self.app, self.api_prefix)
         self.action_manager.attach_to_app(self.app, self.api_prefix)
         self.action_manager.records.attach_to_app(self.app, self.api_prefix)
 
     def _interface(self, name: str, path: str | None = None) -> ThingServerInterface:
-        if path is None:
-            path = thing_path(name, self.api_prefix)
-        return ThingServerInterface(self._services, name, path)
+        return ThingServerInterface(self._services, name, path or thing_path(name, self.api_prefix))
 
     def _expose(self, thing: Thing) -> None:
         for binding in self._bindings:
@@ -244,6 +238,44 @@ class ThingServer(ThingRegistry):
     def api_prefix(self) -> str:
         """The beginning of every path of the server, as in `/api`; empty by default."""
         return self.config.api_prefix
+
+    @property
+    def things(self) -> Mapping[str, Thing]:
+        """The Things by name."""
+        return MappingProxyType(self._things)
+
+    def things_by_class(self, cls: type[T]) -> list[T]:
+        """Return the Things of a class, or of one derived from it."""
+        return [thing for thing in self._things.values() if isinstance(thing, cls)]
+
+    def thing_by_class(self, cls: type[T]) -> T:
+        """Return the only Thing of a class.
+
+        Raises:
+            ThingNotFoundError: there is none, or there are several.
+        """
+        things = self.things_by_class(cls)
+        if len(things) != 1:
+            names = ", ".join(thing.name for thing in things) or "none"
+            raise ThingNotFoundError(
+                f"There must be exactly one {cls.__name__}, but there are {len(things)}: {names}."
+            )
+        return things[0]
+
+    def path_for_thing(self, name: str) -> str:
+        """Return the path of a Thing, as in `/api/stage/`.
+
+        Raises:
+            ThingNotFoundError: there is no Thing with this name.
+        """
+        if name not in self._things:
+            names = ", ".join(self._things) or "none"
+            raise ThingNotFoundError(f"There is no Thing {name!r}. The Things are: {names}.")
+        return self._things[name].path
+
+    def thing_states(self) -> Mapping[str, Mapping[str, Any]]:
+        """Return the metadata of every Thing, by name."""
+        return {name: thing.thing_state for name, thing in self._things.items()}
 
     def _health(self) -> dict[str, Any]:
         schemes = self._access.authentication.schemes
@@ -273,7 +305,7 @@ class ThingServer(ThingRegistry):
             for slot in slots_of(type(thing)).values():
                 slot.fill(thing, {**self._things, name: thing}, UNSET)
             thing.load_settings()
-            opened = self._add_and_open(name, thing, self._thing_lifecycle)
+            opened = self._add_and_open(name, thing)
             self._expose(thing)
             if opened:
                 self._poller.add(thing)
@@ -281,6 +313,20 @@ class ThingServer(ThingRegistry):
             self._http.directory.announce(thing)
             self._announcing.add(thing)
         return thing
+
+    def _add_and_open(self, name: str, thing: Thing) -> bool:
+        """Add a Thing and, if the server runs, open it; return True if it is open."""
+        opened = False
+        while True:
+            if opened != (self._state == "running"):
+                (close_now if opened else open_now)(thing)
+                opened = not opened
+            with self._agreeing:
+                if opened == (self._state == "running"):
+                    self._things = {**self._things, name: thing}
+                    if opened:
+                        self._thing_lifecycle.take_over(thing)
+                    return opened
 
     @asynccontextmanager
     async def _lifespan(self, _app: FastAPI) -> AsyncIterator[None]:
@@ -317,15 +363,13 @@ class ThingServer(ThingRegistry):
         return True
 
     async def _announce(self, address: ListenAddress) -> None:
-        """Announce the Things on the network, if they can be reached at this address."""
-        await self._executor.run(self._announcing.begin, address, self.api_prefix, self)
+        begin, prefix = self._announcing.begin, self.api_prefix
+        await self._executor.run(begin, address, prefix, lambda: self.things)
 
     async def _stop(self, timeout: float | None = None) -> bool:
-        """Refuse work, cancel invocations, end streams and close the Things, once in each run.
+        """Stop once in each run; the first caller gets True.
 
-        The first caller does it and gets True: `serve` when it receives a signal, otherwise the
-        end of the lifespan. With a timeout (seconds) no Thing holds up the others; without one
-        each Thing is waited for.
+        With a timeout (seconds) no Thing holds up the others.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         with self._agreeing:
@@ -363,8 +407,8 @@ class ThingServer(ThingRegistry):
             UnprotectedError: the host can be reached from the network, and the server has no
                 authentication.
         """
-        from labthings_fastapi.server.access.exposure import check_listen_host, warn_of_exposure
-        from labthings_fastapi.server.web.limits import limits_of
+        from labthings_fastapi.server.access.checks import check_listen_host, warn_of_exposure
+        from labthings_fastapi.server.web.connection_limits import limits_of
         from labthings_fastapi.server.web.run import ServerHooks, run_until_stopped
         from labthings_fastapi.server.web.tls import chosen_tls, specific_hosts
 
@@ -374,9 +418,7 @@ class ThingServer(ThingRegistry):
         self._scheme = "https" if tls else "http"
         try:
             run_until_stopped(
-                hooks,
-                host,
-                port,
+                *(hooks, host, port),
                 grace=self.config.shutdown_timeout,
                 tls=chosen_tls(tls, self.settings_folder, specific_hosts(host)),
                 limits=limits_of(self.config),

@@ -5,20 +5,16 @@ from __future__ import annotations
 import asyncio
 import inspect
 import time
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import Literal
 
 from labthings_fastapi.actions.logs import thing_log
+from labthings_fastapi.actions.manager import ActionManager
 from labthings_fastapi.concurrency.bounded_executor import BoundedExecutor, UserCodeExit, Workers
 from labthings_fastapi.concurrency.things_loop import things_loop
 from labthings_fastapi.exceptions import ThingStartError, describe_exception
 from labthings_fastapi.own_log import own_logger
-from labthings_fastapi.thing import slots_of
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from labthings_fastapi.actions.manager import ActionManager
-    from labthings_fastapi.thing import Thing
+from labthings_fastapi.thing import Thing, slots_of
 
 LOGGER = own_logger("server")
 ThingState = Literal["closed", "opening", "open", "closing", "failed"]
@@ -28,26 +24,17 @@ class ThingLifecycle:
     """Opens and closes the Things of a server; used on the server's event loop."""
 
     def __init__(self, workers: Workers) -> None:
-        """Run `__enter__` and `__exit__` of Things on threads of `workers`."""
         self._workers = workers
         self._executor = BoundedExecutor(workers, "the server", limit=1, waiting=1000)
         self._entered: list[Thing] = []
         self._closing = False  # set by `close`, reset by `open`
         self.states: dict[str, ThingState] = {}
+        # The Things that a tolerant server runs without: name → reason, and path → message for
+        # clients. The second is always the same object.
         self.failures: dict[str, str] = {}
-        """The Things that a tolerant server runs without: name → reason."""
         self.unavailable: dict[str, str] = {}
-        """The same Things: path → message for clients. The dictionary object stays the same."""
 
     async def open(self, things: Sequence[Thing], *, tolerant: bool = False) -> None:
-        """Call each `__enter__`, in order; if one fails, close the Things that are open.
-
-        With `tolerant`, go on without the Thing that failed and the Things that need it; `failures`
-        has the reasons. After `close` has been called, no further Thing is opened.
-
-        Raises:
-            ThingStartError: naming the Thing that failed.
-        """
         self._closing = False
         for thing in things:
             self.failures.pop(thing.name, None)
@@ -88,18 +75,15 @@ class ThingLifecycle:
         self.take_over(thing)
 
     def health(self, things: Mapping[str, Thing]) -> dict[str, dict[str, str]]:
-        """Return the class and the state of each Thing, by name, with the error if it failed."""
-        return {
-            name: {
-                "class": type(thing).__name__,
-                "state": self.states.get(name, "closed"),
-                **({"error": self.failures[name]} if name in self.failures else {}),
-            }
-            for name, thing in things.items()
-        }
+        health = {}
+        for name, thing in things.items():
+            state = self.states.get(name, "closed")
+            health[name] = {"class": type(thing).__name__, "state": state}
+            if name in self.failures:
+                health[name]["error"] = self.failures[name]
+        return health
 
     def is_open(self, thing: Thing) -> bool:
-        """Return True if a Thing is open now."""
         return self.states.get(thing.name) == "open"
 
     def take_over(self, thing: Thing) -> None:
@@ -108,15 +92,18 @@ class ThingLifecycle:
         self._entered.append(thing)
 
     async def close(self, timeout: float | None = None) -> None:
-        """Call each `__exit__`, in reverse order, also if some fail.
-
-        With a timeout (seconds), each Thing gets an equal share of the time that is left. A stuck
-        Thing is logged, and the next one is closed. A Thing that is being opened is waited for.
-        """
+        """Call each `__exit__`, in reverse order, also if some fail."""
         self._closing = True
         deadline = None if timeout is None else time.monotonic() + timeout
         for name in [name for name, state in self.states.items() if state == "opening"]:
-            await self._wait_for_opening(name, _share(deadline, len(self._entered) + 1))
+            share = _share(deadline, len(self._entered) + 1)
+            try:
+                async with asyncio.timeout(share):
+                    await self._executor.run(lambda: None)  # behind its `__enter__`
+            except TimeoutError:
+                thing_log(name).error(
+                    "It did not open within %.1f s. The other Things are closed now.", share
+                )
         while self._entered:
             share = _share(deadline, len(self._entered))
             thing = self._entered.pop()
@@ -136,24 +123,12 @@ class ThingLifecycle:
                 _log_failed_closing(thing, reason)
             self.states[thing.name] = "closed"
 
-    async def _wait_for_opening(self, name: str, timeout: float | None) -> None:
-        try:
-            async with asyncio.timeout(timeout):
-                await self._executor.run(lambda: None)  # behind its `__enter__`
-        except TimeoutError:
-            thing_log(name).error(
-                "It did not open within %.1f s. The other Things are closed now.", timeout
-            )
-
 
 def _share(deadline: float | None, of: int) -> float | None:
-    if deadline is None:
-        return None
-    return max((deadline - time.monotonic()) / of, 0.05)
+    return None if deadline is None else max((deadline - time.monotonic()) / of, 0.05)
 
 
 def needs_of(thing: Thing) -> list[str]:
-    """Return the names of the Things in slots that are not optional."""
     return [
         target.name
         for slot in slots_of(type(thing)).values()
@@ -163,27 +138,23 @@ def needs_of(thing: Thing) -> list[str]:
 
 
 def enter(thing: Thing) -> None:
-    """Call `__aenter__` or `__enter__`, if the Thing has one."""
-    if hasattr(thing, "__aenter__"):
-        things_loop().call(thing.__aenter__)
-    elif hasattr(thing, "__enter__"):
-        _finish(thing.__enter__())
+    _call(thing, "enter")
 
 
 def leave(thing: Thing) -> None:
-    """Call `__aexit__` or `__exit__`, if the Thing has one."""
-    if hasattr(thing, "__aexit__"):
-        things_loop().call(thing.__aexit__, None, None, None)
-    elif hasattr(thing, "__exit__"):
-        _finish(thing.__exit__(None, None, None))
+    _call(thing, "exit", None, None, None)
+
+
+def _call(thing: Thing, name: str, *arguments: None) -> None:
+    if hasattr(thing, f"__a{name}__"):
+        things_loop().call(getattr(thing, f"__a{name}__"), *arguments)
+    elif hasattr(thing, f"__{name}__"):
+        result = getattr(thing, f"__{name}__")(*arguments)
+        if inspect.iscoroutine(result):
+            things_loop().submit(result).result()
 
 
 def open_now(thing: Thing) -> None:
-    """Open a Thing that was added while the server runs, in the calling thread.
-
-    Raises:
-        ThingStartError: its `__enter__` failed.
-    """
     try:
         enter(thing)
     except BaseException as error:
@@ -202,11 +173,6 @@ def _log_failed_closing(thing: Thing, error: BaseException) -> None:
     thing_log(thing.name).error(
         "It failed while it was closed: %s", describe_exception(error), exc_info=error
     )
-
-
-def _finish(result: Any) -> None:
-    if inspect.iscoroutine(result):
-        things_loop().submit(result).result()
 
 
 async def cancel_invocations(manager: ActionManager, timeout: float) -> None:

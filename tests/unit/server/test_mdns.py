@@ -41,7 +41,7 @@ def recorder(monkeypatch):
 def listen(server):
     """Announce the server, as when it begins to listen."""
     address = ListenAddress("127.0.0.1", 5000, addresses=("127.0.0.1",))
-    server._announcing.begin(address, server.api_prefix, server)
+    server._announcing.begin(address, server.api_prefix, lambda: server.things)
 
 
 def test_a_thing_that_is_added_while_the_announcement_begins_is_announced(recorder, monkeypatch):

@@ -23,8 +23,7 @@ MAX_DISTINCT: Final = 1000
 """With this many different requests the records are written at once."""
 MAX_REFUSED: Final = 20
 """With more different refused requests within `GATHER_SECONDS`, the rest become one record."""
-MAX_TEXT: Final = 200
-"""Longest path or name in a record, in characters; clients choose both."""
+MAX_TEXT: Final = 200  # longest path or name in a record, in characters; clients choose both
 
 
 class Mutation(NamedTuple):
@@ -52,7 +51,6 @@ class Audit:
     """
 
     def __init__(self, journal: Callable[[], Journal], boot_id: str) -> None:
-        """Write to the journal that `journal` returns at the time of writing."""
         self._journal = journal
         self._boot_id = boot_id
         self._lock = threading.Lock()  # guards the two below
@@ -92,7 +90,6 @@ class Audit:
         self.write()
 
     def write(self) -> list[Future[None]]:
-        """Pass the counted requests to the journal; each future is done when it is committed."""
         with self._lock:
             counted, self._counted = self._counted, {}
             self._refused = 0

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+from starlette.types import Message, Receive, Send
 
 from labthings_fastapi.bindings.http.request_response import ClientGoneError
 from labthings_fastapi.own_log import own_logger
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
-    from starlette.types import Message, Receive, Send
-
-    from labthings_fastapi.security.roles import Actor
+from labthings_fastapi.security.roles import Actor
 
 LOGGER = own_logger("security")
 REASON = "The token is not valid any more"
@@ -29,10 +26,8 @@ class AuthenticatedConnection:
     __slots__ = ("_kind", "_receive", "_send", "_unfinished", "actor", "over")
 
     def __init__(self, actor: Actor, kind: str, receive: Receive, send: Send) -> None:
-        """Wrap the `receive` and `send` of a client; `kind` is the type of the ASGI scope."""
         self.actor = actor
-        self.over = asyncio.Event()
-        """Set when the credential of the actor is not valid any more."""
+        self.over = asyncio.Event()  # set when the credential of the actor is not valid any more
         self._kind = kind
         self._receive = receive
         self._send = send
@@ -56,11 +51,6 @@ class AuthenticatedConnection:
                 receiving.cancel()
 
     async def send(self, message: Message) -> None:
-        """Send a message to the client.
-
-        Raises:
-            CredentialRevokedError: the credential is not valid any more.
-        """
         if self.over.is_set():
             raise CredentialRevokedError("The token of this client is not valid any more.")
         kind: str = message["type"]
@@ -77,10 +67,8 @@ class AuthenticatedConnection:
         if self._kind == "http":
             await self._send({"type": "http.response.body", "body": b""})
             return
-        try:
+        with suppress(OSError, RuntimeError):  # what ASGI servers raise if the client has gone
             await self._disconnect()
-        except (OSError, RuntimeError):
-            return  # the client has gone; ASGI servers raise different errors for that
 
     async def _disconnect(self) -> Message:
         if self._kind == "http":
@@ -91,18 +79,12 @@ class AuthenticatedConnection:
 
 
 class AuthenticatedConnections:
-    """All authenticated connections of a server; used on its event loop.
-
-    While there are any, their credentials are checked every few seconds.
-    """
-
     def __init__(
         self,
         refresh: Callable[[], Awaitable[None]],
         is_valid: Callable[[Actor], bool],
         seconds: float,
     ) -> None:
-        """Every `seconds`, call `refresh`, and then `is_valid` for each actor."""
         self._refresh = refresh
         self._is_valid = is_valid
         self._seconds = seconds
@@ -110,19 +92,16 @@ class AuthenticatedConnections:
         self._checking: asyncio.Task[None] | None = None
 
     def begin(self, connection: AuthenticatedConnection) -> None:
-        """Check this connection from now on."""
         self._connections.add(connection)
         if self._checking is None or self._checking.done():
             self._checking = asyncio.ensure_future(self._check_repeatedly())
 
     def still_holds(self, connection: AuthenticatedConnection) -> bool:
-        """Check one connection now: before a change is made, for example."""
         if not self._is_valid(connection.actor):
             connection.over.set()
         return not connection.over.is_set()
 
     def end(self, connection: AuthenticatedConnection) -> None:
-        """Check this connection no more."""
         self._connections.discard(connection)
         if not self._connections and self._checking is not None:
             self._checking.cancel()
@@ -133,17 +112,14 @@ class AuthenticatedConnections:
         while True:
             await asyncio.sleep(self._seconds)
             try:
-                await self._check()
+                try:
+                    await self._refresh()
+                finally:  # tokens expire, also while the file of credentials cannot be read
+                    for connection in self._connections:
+                        self.still_holds(connection)
             except Exception:
                 LOGGER.exception(
                     "The tokens of open streams and sockets could not be checked. "
                     "The next check is in %g s.",
                     self._seconds,
                 )
-
-    async def _check(self) -> None:
-        try:
-            await self._refresh()
-        finally:  # tokens expire, also while the file of credentials cannot be read
-            for connection in self._connections:
-                self.still_holds(connection)

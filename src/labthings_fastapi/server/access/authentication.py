@@ -6,47 +6,28 @@ import asyncio
 import hashlib
 import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import Final
 
 from labthings_fastapi.concurrency.bounded_executor import BoundedExecutor, Workers
 from labthings_fastapi.exceptions import CredentialError, ServerConfigurationError
 from labthings_fastapi.own_log import own_logger
-from labthings_fastapi.security.authentication import (
-    Authenticator,
-    NamePassword,
-    basic_pair,
-)
+from labthings_fastapi.security.authentication import Authenticator, NamePassword, basic_pair
 from labthings_fastapi.security.credential_file import FILE_NAME, CredentialFile
+from labthings_fastapi.security.credentials import Credential
+from labthings_fastapi.security.roles import Actor
+from labthings_fastapi.server.config_model import SecurityConfig
 
 from .authenticated_connections import AuthenticatedConnections
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from labthings_fastapi.security.credentials import Credential
-    from labthings_fastapi.security.roles import Actor
-    from labthings_fastapi.server.config_model import SecurityConfig
-
 LOGGER = own_logger("security")
-REFRESH_SECONDS: Final = 2.0
-"""The file of credentials is read again after this time."""
+REFRESH_SECONDS: Final = 2.0  # the file of credentials is read again after this time
 READ_TIMEOUT_SECONDS: Final = 2.0
 """A request waits for the file at most this long, because a network share may hang."""
 
 
 class Authentication:
-    """Finds the actor of a request; used on the server's event loop.
-
-    Whether authentication is required is decided once, when the server is made.
-    """
-
     def __init__(self, security: SecurityConfig, settings_folder: Path, workers: Workers) -> None:
-        """Read the file of credentials.
-
-        Raises:
-            CredentialError: it cannot be read.
-            ServerConfigurationError: authentication is required, and there are no credentials.
-        """
         self._file = CredentialFile(security.credentials or settings_folder / FILE_NAME)
         if security.authentication != "off":
             self._file.refresh()
@@ -72,22 +53,13 @@ class Authentication:
 
     @property
     def passwords(self) -> bool:
-        """True if there are credentials with a password."""
         return any(each.kind == "password" for each in self._file.credentials)
 
     @property
     def schemes(self) -> list[str]:
-        """The schemes of HTTP authentication that clients may use; empty if none is required."""
-        if not self.required:
-            return []
-        return ["bearer", "basic"] if self.passwords else ["bearer"]
+        return ["bearer", *(["basic"] if self.passwords else [])] if self.required else []
 
     async def actor(self, authorization: str | None, cookies: str | None) -> Actor | None:
-        """Return the actor of a request, by its headers.
-
-        Raises:
-            TooBusyError: too many passwords are being checked.
-        """
         await self._refresh_if_old()
         actor = self.authenticator.actor(authorization, cookies)
         if actor is None and authorization is not None:
@@ -96,11 +68,6 @@ class Authentication:
         return actor
 
     async def check(self, authorization: str) -> Credential | None:
-        """Return the credential of an `Authorization` header.
-
-        Raises:
-            TooBusyError: too many passwords are being checked.
-        """
         await self._refresh_if_old()
         credential = self.authenticator.by_bearer(authorization)
         pair = basic_pair(authorization)
@@ -109,11 +76,7 @@ class Authentication:
         return await self.check_password(pair)
 
     async def check_password(self, pair: NamePassword) -> Credential | None:
-        """Return the credential of a name and a password; takes 0.1 s, the first time.
-
-        Raises:
-            TooBusyError: too many passwords are being checked.
-        """
+        """Return the credential of a name and a password; takes 0.1 s, the first time."""
         await self._refresh_if_old()
         if not self.passwords:
             return None
@@ -124,18 +87,15 @@ class Authentication:
                 self.authenticator.remember(pair, credential)
         return credential
 
+    def _is_old(self) -> bool:
+        return time.monotonic() - self._refreshed > REFRESH_SECONDS
+
     async def _refresh_if_old(self) -> None:
         if self._is_old():
             await self._refresh()
 
-    def _is_old(self) -> bool:
-        return time.monotonic() - self._refreshed > REFRESH_SECONDS
-
     def _is_valid(self, actor: Actor) -> bool:
-        """Return True if the credential of an actor is still valid; does not wait.
-
-        If the file was read some time ago, it is read again in the background.
-        """
+        """Return True if the credential of an actor is still valid; does not wait."""
         if self._is_old():
             self._start_reading()
         now = datetime.now(UTC)
@@ -145,12 +105,10 @@ class Authentication:
         )
 
     async def _refresh(self) -> None:
-        """Read the file again if it has changed, for a limited time."""
         await asyncio.wait({self._start_reading()}, timeout=READ_TIMEOUT_SECONDS)
         self._refreshed = time.monotonic()
 
     def _start_reading(self) -> asyncio.Task[None]:
-        """Return the task that reads the file; start one if there is none."""
         task, loop = self._refreshing, asyncio.get_running_loop()
         if task is None or task.done() or task.get_loop() is not loop:
             task = self._refreshing = loop.create_task(self._read())

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 from starlette.exceptions import HTTPException
+from starlette.types import Message, Receive
 
 from labthings_fastapi.exceptions import BodyTooLargeError
-from labthings_fastapi.problems import problem_from
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from starlette.types import Message, Receive
-
-    from labthings_fastapi.problems import Problem
-
+from labthings_fastapi.problems import Problem, problem_from
 
 _REMEDY = "see `max_body_bytes` and `max_upload_bytes` in the server's configuration"
 
@@ -24,7 +17,6 @@ class BodyLimit:
     """Two limits in bytes: one for bodies in memory, one for forms, whose files go to the disk."""
 
     def __init__(self, max_bytes: int, max_upload_bytes: int, remedy: str = _REMEDY) -> None:
-        """`remedy` ends the message for a client that sends more."""
         self.max_bytes = max_bytes
         self._max_upload_bytes = max_upload_bytes
         self._remedy = remedy
@@ -34,18 +26,13 @@ class BodyLimit:
         return self._max_upload_bytes if form else self.max_bytes
 
     def check_length(self, headers: Mapping[bytes, bytes]) -> Problem | None:
-        """Refuse a body by its `Content-Length`, before it is read."""
         length = headers.get(b"content-length", b"")
         if length.isdigit() and int(length) > (limit := self._limit_for(headers)):
             return problem_from(BodyTooLargeError(self._text(limit)))
         return None
 
     def apply(self, receive: Receive, headers: Mapping[bytes, bytes], http_version: str) -> Receive:
-        """Return a `receive` that stops a body without `Content-Length` when it is too large.
-
-        A body with `Content-Length` needs no count: the web server keeps to that length. In HTTP/1,
-        a request without that and `Transfer-Encoding` has no body (RFC 9112, section 6.3).
-        """
+        """Return a `receive` that stops a body without `Content-Length` when it is too large."""
         if b"content-length" in headers:
             return receive
         if b"transfer-encoding" not in headers and http_version.startswith("1"):

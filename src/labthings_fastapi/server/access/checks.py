@@ -17,10 +17,11 @@ import socket
 from typing import TYPE_CHECKING, Final
 
 from labthings_fastapi.concurrency.bounded_executor import BoundedExecutor, Workers
-from labthings_fastapi.exceptions import NotAllowedError, TooBusyError
+from labthings_fastapi.exceptions import NotAllowedError, TooBusyError, UnprotectedError
 from labthings_fastapi.own_log import own_logger
 from labthings_fastapi.problems import problem_from
 from labthings_fastapi.request_location import request_path
+from labthings_fastapi.security.addresses import is_loopback
 from labthings_fastapi.security.hosts import HostRule, own_names, split_host
 from labthings_fastapi.security.origins import OriginRule
 from labthings_fastapi.security.roles import required_role
@@ -60,18 +61,15 @@ class AccessRequest:
         self.actor: Actor | None = None
 
     def text(self, name: bytes) -> str | None:
-        """Return a header as text."""
         value = self.headers.get(name)
         return value.decode("latin-1") if value is not None else None
 
     @property
     def scheme(self) -> str:
-        """`https` or `http`, for a WebSocket as well."""
         return "https" if self.scope.get("scheme") in ("https", "wss") else "http"
 
 
 def check_repeated_headers(request: AccessRequest) -> Problem | None:
-    """Refuse repeated headers."""
     if len(request.headers) == len(request.scope["headers"]):
         return None
     seen: set[bytes] = set()
@@ -83,7 +81,6 @@ def check_repeated_headers(request: AccessRequest) -> Problem | None:
 
 
 def check_role(request: AccessRequest, thing: str | None) -> Problem | None:
-    """Refuse a change that the role of the actor does not allow on this Thing."""
     actor = request.actor
     required = required_role(request.method)
     if actor is None or actor.may(thing, required):
@@ -92,15 +89,7 @@ def check_role(request: AccessRequest, thing: str | None) -> Problem | None:
 
 
 class AccessChecks:
-    """The checks that need the configuration; used on the server's event loop."""
-
     def __init__(self, config: ThingServerConfig) -> None:
-        """Read the configuration and the file of credentials.
-
-        Raises:
-            CredentialError: the file of credentials cannot be read.
-            ServerConfigurationError: authentication is required, and there are no credentials.
-        """
         workers = Workers("labthings-access")
         self.insecure = config.security.insecure
         self.authentication = Authentication(config.security, config.settings_folder, workers)
@@ -134,7 +123,6 @@ class AccessChecks:
         )
 
     async def first_problem(self, request: AccessRequest) -> Problem | None:
-        """Walk through the checks, and return the first problem."""
         try:
             return (
                 check_repeated_headers(request)
@@ -148,11 +136,6 @@ class AccessChecks:
             return problem_from(error)
 
     async def check_host(self, request: AccessRequest) -> Problem | None:
-        """Refuse host names that are not names of this server.
-
-        Raises:
-            TooBusyError: too many requests wait for the full name of this computer.
-        """
         if request.client.address is None:  # a client in this process may use any name
             return None
         host = request.headers.get(b"host")
@@ -175,38 +158,28 @@ class AccessChecks:
         return self._hosts.allows(host)
 
     def check_origin(self, request: AccessRequest) -> Problem | None:
-        """Refuse changes and streams of web pages of other origins, and their preflights."""
         kind = request.scope["type"]
         if self._origins.refuses(kind, request.method, request.headers, request.scheme):
             return refusals.foreign_page(request.headers.get(b"origin"))
         return None
 
     def check_exposure(self, request: AccessRequest) -> Problem | None:
-        """Refuse clients of the network while the server has no authentication."""
         if self.authentication.required or self.insecure or request.client.is_local:
             return None
         return refusals.unprotected(request.client.address or "")
 
     def check_body_size(self, request: AccessRequest) -> Problem | None:
-        """Refuse a body whose `Content-Length` is too large."""
         return self.limit_for(request).check_length(request.headers)
 
     def limit_for(self, request: AccessRequest) -> BodyLimit:
-        """Return the limit for the body of a request."""
         return self._login_limit if self.is_login(request) else self.body_limit
 
     def is_login(self, request: AccessRequest) -> bool:
-        """Return True for POST and DELETE of `/session`, which need no authentication."""
         if request.method not in ("POST", "DELETE"):
             return False
         return request_path(request.scope) == self.session_path
 
     async def authenticate(self, request: AccessRequest) -> Problem | None:
-        """Find the actor of a request, if the server has authentication.
-
-        Raises:
-            TooBusyError: too many passwords are being checked.
-        """
         if not self.authentication.required or self.is_login(request):
             return None
         authorization, cookies = request.text(b"authorization"), request.text(b"cookie")
@@ -219,3 +192,26 @@ class AccessChecks:
         if invalid:
             LOGGER.warning("A token or password from %s was refused.", request.client.address)
         return refusals.unauthenticated(invalid=invalid, passwords=self.authentication.passwords)
+
+
+def check_listen_host(access: AccessChecks, host: str) -> None:
+    if not (access.authentication.required or access.insecure or is_loopback(host)):
+        raise UnprotectedError(host)
+
+
+def warn_of_exposure(access: AccessChecks, host: str, *, tls: bool) -> None:
+    if is_loopback(host):
+        return
+    if not access.authentication.required:
+        LOGGER.warning(
+            "INSECURE: every client that reaches %r over the network may use the instruments of "
+            "this server. Make a token with `labthings-server token create`: then the server "
+            "requires authentication.",
+            host,
+        )
+    elif not tls:
+        LOGGER.warning(
+            "Tokens and passwords are sent to %r without encryption, and others on the network "
+            "can read them: serve with --tls, or behind a proxy that uses TLS.",
+            host,
+        )

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import ipaddress
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
+
+from starlette.types import Scope
 
 from labthings_fastapi.security.addresses import is_loopback
-
-if TYPE_CHECKING:
-    from starlette.types import Scope
 
 MAX_KEPT: Final = 1000
 FORWARDED_HEADERS: Final = frozenset({b"x-forwarded-for", b"forwarded", b"x-real-ip"})
@@ -26,17 +25,10 @@ UNKNOWN: Final = ClientAddress("unknown", False)  # the word of RFC 7239, sectio
 
 
 class ClientAddresses:
-    """Finds the address of a client in the scope of its request; used on one event loop."""
-
     def __init__(self) -> None:
         self._parsed: dict[str, ClientAddress] = {}
 
     def find(self, scope: Scope) -> ClientAddress:
-        """Return the address of a client.
-
-        ASGI servers replace the address by the content of `X-Forwarded-For`, even if that is no
-        address. A client that sends such a header is treated as a client on another computer.
-        """
         client = scope.get("client")
         name = client[0] if client else ""
         address = self._parsed.get(name)

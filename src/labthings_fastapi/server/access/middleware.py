@@ -17,7 +17,7 @@ from .authenticated_connections import AuthenticatedConnection, CredentialRevoke
 from .checks import AccessRequest, check_role
 from .client_address import ClientAddresses
 from .login_page import login_page, wants_page
-from .responses import SecuredResponse, send_refusal, send_response
+from .refusals import SecuredResponse, send_refusal, send_response
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,10 +49,6 @@ def with_access(
     audit: Audit,
     cors_origins: Sequence[str],
 ) -> ASGIApp:
-    """Return an app that checks every request before `app`.
-
-    Pages of `cors_origins` can read the responses, also those of the checks.
-    """
     checked = AccessMiddleware(app, checks, targets, audit)
     if not cors_origins:
         return checked
@@ -66,10 +62,7 @@ def with_access(
 
 
 class AccessMiddleware:
-    """Refuses requests that a check does not allow, and records those that change something.
-
-    Runs on the server's event loop, and never waits for user code before `app`.
-    """
+    """Refuses requests that a check does not allow, and records those that change something."""
 
     def __init__(
         self, app: ASGIApp, checks: AccessChecks, targets: RequestTargets, audit: Audit
@@ -82,7 +75,6 @@ class AccessMiddleware:
         self._connections = checks.authentication.connections
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one connection."""
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
@@ -154,7 +146,6 @@ class AccessMiddleware:
     async def _serve_change(
         self, request: AccessRequest, receive: Receive, response: SecuredResponse
     ) -> None:
-        """Serve a request that may change something, and record it."""
         scope = request.scope
         scope["labthings.max_body"] = self._checks.body_limit.max_bytes
         path = request_path(scope)  # before the call, because a mount changes the scope
@@ -190,7 +181,6 @@ class AccessMiddleware:
     def _record_socket_change(
         self, requester: Requester, thing: str, affordance: str, operation: str, status: int
     ) -> None:
-        """Record a change that a client has made with a WebSocket."""
         self._audit.note(
             Mutation(
                 *(requester.name, requester.address, thing, affordance),

@@ -1,17 +1,27 @@
-"""The reasons to refuse a request, as problems; pure."""
+"""Refusals as problems, how they are sent, and the security headers of every response."""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Mapping
+
+from starlette.types import Message, Receive, Scope, Send
+
 from labthings_fastapi.problems import (
+    PROBLEM_MEDIA_TYPE,
     Problem,
     message_problem,
     not_authenticated,
     problem_for_status,
 )
 
+Headers = list[tuple[bytes, bytes]]
+_NOSNIFF = (b"x-content-type-options", b"nosniff")
+_SAME_ORIGIN = (b"cross-origin-resource-policy", b"same-origin")
+_NO_FRAMES = (b"content-security-policy", b"frame-ancestors 'none'")
+
 
 def repeated_header(name: bytes) -> Problem:
-    """Refuse a header that comes twice; two parts of a server could read different values."""
+    # Two parts of a server could read different values.
     text = name.decode("latin-1")
     return problem_for_status(400, f"The header {text!r} is sent more than once: send it once.")
 
@@ -22,56 +32,116 @@ def no_host() -> Problem:
 
 
 def unknown_host(host: bytes) -> Problem:
-    """Refuse a host name that is not a name of this server."""
-    name = host.decode("latin-1")
-    return message_problem(
-        "unknown-host",
-        "Unknown host name",
-        421,
-        f"{name!r} is not a name of this server. Add it to `allowed_hosts` in the configuration, "
-        "or use an IP address.",
+    detail = (
+        f"{host.decode('latin-1')!r} is not a name of this server. Add it to `allowed_hosts` in "
+        "the configuration, or use an IP address."
     )
+    return message_problem("unknown-host", "Unknown host name", 421, detail)
 
 
 def foreign_page(origin: bytes | None) -> Problem:
-    """Refuse a request from a web page of another origin."""
     page = f"A page of {origin.decode('latin-1')!r}" if origin else "A page of another site"
-    return message_problem(
-        "cross-site",
-        "Web pages of other origins may not do this",
-        403,
+    detail = (
         f"{page} sent this request. To allow it, add the page's origin to `cors_origins` in the "
-        "configuration.",
+        "configuration."
     )
+    return message_problem("cross-site", "Web pages of other origins may not do this", 403, detail)
 
 
 def unprotected(address: str) -> Problem:
-    """Refuse clients of the network while the server has no authentication."""
-    return message_problem(
-        "unprotected",
-        "The server has no authentication, so it serves its own computer only",
-        403,
+    title = "The server has no authentication, so it serves its own computer only"
+    detail = (
         f"The request came from {address}, and the server has no authentication. Make a token with "
         "`labthings-server token create --role operator` and restart the server, or set "
-        "`security.insecure` in its configuration to let every client use its instruments.",
+        "`security.insecure` in its configuration to let every client use its instruments."
     )
+    return message_problem("unprotected", title, 403, detail)
 
 
 def unauthenticated(*, invalid: bool, passwords: bool) -> Problem:
     """Ask for a token or password (RFC 9110, section 15.5.2); `invalid`: it was not accepted."""
     challenge = 'Bearer realm="LabThings"'
+    reason = "This server requires authentication. "
     if invalid:
         challenge += ', error="invalid_token"'
+        reason = "The token or password is not valid, has expired or was revoked. "
     if passwords:
         challenge += ', Basic realm="LabThings", charset="UTF-8"'
-    reason = (
-        "The token or password is not valid, has expired or was revoked. "
-        if invalid
-        else "This server requires authentication. "
-    )
     problem = not_authenticated(
         reason + "Send the header `Authorization: Bearer <token>`; make a token on the server's "
-        "computer with `labthings-server token create`.",
+        "computer with `labthings-server token create`."
     )
     problem.headers["WWW-Authenticate"] = challenge
     return problem
+
+
+class SecuredResponse:
+    """Adds the security headers to a response of HTTP, and keeps its status; used by one task."""
+
+    __slots__ = ("_send", "status")
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.status = 500  # without a response, the app has failed
+
+    def send(self, message: Message) -> Awaitable[None]:
+        """Send a part of the response."""
+        # No coroutine of its own, because each part of each response passes here.
+        if message["type"] != "http.response.start":
+            return self._send(message)
+        self.status = message["status"]
+        headers: Headers = list(message.get("headers", ()))
+        is_page = has_policy = has_nosniff = False
+        for name, value in headers:
+            if name == b"content-type":
+                is_page = value.startswith(b"text/html")
+            elif name == b"content-security-policy":
+                has_policy = True
+            elif name == b"x-content-type-options":
+                has_nosniff = True
+        if is_page and not has_policy:
+            headers.append(_NO_FRAMES)
+        if not has_nosniff:
+            headers.append(_NOSNIFF)
+        headers.append(_SAME_ORIGIN)
+        return self._send({**message, "headers": headers})
+
+
+async def send_refusal(
+    scope: Scope, receive: Receive, send: Send, problem: Problem, close_code: int = 1008
+) -> None:
+    """Send a problem; a WebSocket is refused before it is opened."""
+    problem = problem.at(scope["path"])
+    if scope["type"] == "http":
+        await send_response(send, problem, problem.body(), PROBLEM_MEDIA_TYPE)
+        return
+    await receive()  # websocket.connect
+    if "websocket.http.response" in scope.get("extensions", {}):
+        body = problem.body()
+        await send_response(send, problem, body, PROBLEM_MEDIA_TYPE, kind="websocket.http")
+    else:
+        close = {"type": "websocket.close", "code": close_code, "reason": problem.title[:120]}
+        await send(close)
+
+
+async def send_response(
+    send: Send,
+    problem: Problem,
+    body: bytes,
+    media_type: str,
+    extra_headers: Mapping[str, str] | None = None,
+    *,
+    kind: str = "http",
+) -> None:
+    """Send a body with the status and headers of a problem; `kind` begins the ASGI messages."""
+    named = {
+        "Content-Type": media_type,
+        "Content-Length": str(len(body)),
+        "Cache-Control": "no-store",
+        **problem.headers,
+        **(extra_headers or {}),
+    }
+    headers = [(name.lower().encode(), value.encode()) for name, value in named.items()]
+    start = {"type": f"{kind}.response.start", "status": problem.status, "headers": headers}
+    await send(start)
+    await send({"type": f"{kind}.response.body", "body": body})

@@ -2,38 +2,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
 from labthings_fastapi.actions.invocation_model import ACTION_INVOCATIONS_PATH
+from labthings_fastapi.actions.manager import ActionManager
 from labthings_fastapi.exceptions import InvocationNotFoundError
-
-if TYPE_CHECKING:
-    from labthings_fastapi.actions.manager import ActionManager
-    from labthings_fastapi.thing import Thing
+from labthings_fastapi.thing import Thing
 
 
 class RequestTarget(NamedTuple):
-    """The name of a Thing, or None, and the rest of the path below it."""
-
     thing: str | None
     part: str
 
 
 class RequestTargets:
-    """Finds the Thing for a path; any thread may add Things and look them up."""
-
     def __init__(self, manager: ActionManager, prefix: str) -> None:
         self._manager = manager
         self._invocations = f"{prefix}{ACTION_INVOCATIONS_PATH}/"
         self._names: dict[str, str] = {}  # path → name; replaced, never changed
 
     def add(self, thing: Thing) -> None:
-        """Add a Thing with its path."""
         self._names = {**self._names, thing.path: thing.name}
 
     def find(self, path: str) -> RequestTarget:
-        """Return the target of a path without the root path."""
         end = len(path)
         while (end := path.rfind("/", 0, end)) >= 0:
             name = self._names.get(path[: end + 1])

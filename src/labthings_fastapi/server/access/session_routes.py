@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from labthings_fastapi.problems import message_problem
 from labthings_fastapi.request_location import root_path
 from labthings_fastapi.routes import ProblemRoute, problem_response
 from labthings_fastapi.security.authentication import NamePassword
+from labthings_fastapi.security.credentials import Credential
+from labthings_fastapi.security.roles import Actor
 from labthings_fastapi.security.sessions import SESSION_SECONDS
 
+from .authentication import Authentication
 from .refusals import unauthenticated
-
-if TYPE_CHECKING:
-    from fastapi import FastAPI
-
-    from labthings_fastapi.security.credentials import Credential
-    from labthings_fastapi.security.roles import Actor
-
-    from .authentication import Authentication
 
 
 class Login(BaseModel):
@@ -51,7 +46,6 @@ _REFUSED: dict[int | str, dict[str, Any]] = {
 
 
 def attach(authentication: Authentication, app: FastAPI, prefix: str) -> None:
-    """Add `/session` to the server's app."""
     router = APIRouter(route_class=ProblemRoute, tags=["server"])
     authenticator = authentication.authenticator
 
@@ -64,7 +58,10 @@ def attach(authentication: Authentication, app: FastAPI, prefix: str) -> None:
     async def begin_session(request: Request, login: Login | None = None) -> Response:
         """Sign in with a token or password, in the body or in `Authorization`; sets a cookie."""
         if not authentication.required:
-            return problem_response(_NO_AUTHENTICATION.at(request.url.path))
+            title = "The server has no authentication"
+            detail = "This server has no authentication, so clients need no session."
+            refusal = message_problem("no-authentication", title, 409, detail)
+            return problem_response(refusal.at(request.url.path))
         credential = await _credential(authentication, request, login)
         if credential is None:
             refusal = unauthenticated(invalid=True, passwords=authentication.passwords)
@@ -98,14 +95,6 @@ def attach(authentication: Authentication, app: FastAPI, prefix: str) -> None:
         return WhoAmI(name=actor.name, role=actor.role, things=dict(actor.things))
 
     app.include_router(router, prefix=prefix)
-
-
-_NO_AUTHENTICATION = message_problem(
-    "no-authentication",
-    "The server has no authentication",
-    409,
-    "This server has no authentication, so clients need no session.",
-)
 
 
 async def _credential(

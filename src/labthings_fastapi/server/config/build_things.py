@@ -1,25 +1,26 @@
-"""Make the Things of a configuration, connect their slots, and order them for the start."""
+"""Make the Things of a configuration, connect their slots, order them; or try all that."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
 
 from labthings_fastapi.descriptors.slot import UNSET
 from labthings_fastapi.exceptions import describe_exception
-from labthings_fastapi.server.config_model import configuration_error
-from labthings_fastapi.server.import_strings import import_thing_class
-from labthings_fastapi.thing import slots_of
+from labthings_fastapi.server.config_model import (
+    ThingServerConfig,
+    configuration_error,
+    import_thing_class,
+)
+from labthings_fastapi.thing import Thing, slots_of
+from labthings_fastapi.thing_description.paths import thing_path
+from labthings_fastapi.thing_host.interface import StandaloneServices, ThingServerInterface
+from labthings_fastapi.thing_host.lock import GlobalLock
 
-from .init_arguments import INTERFACE, accepts_interface, argument_error
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from labthings_fastapi.server.config_model import ThingServerConfig
-    from labthings_fastapi.thing import Thing
-    from labthings_fastapi.thing_host.interface import ThingServerInterface
+from .validation import INTERFACE, accepts_interface, argument_error, validated
 
 T = TypeVar("T", bound="Thing")
 
@@ -34,11 +35,7 @@ def make_thing(
     args: list[Any] | None = None,
     kwargs: Mapping[str, Any] | None = None,
 ) -> T:
-    """Make a Thing that has its server interface before `__init__` runs.
-
-    Raises:
-        InitArgumentsError: a TypeError; `__init__` does not accept the arguments.
-    """
+    """Make a Thing that has its server interface before `__init__` runs."""
     thing = cls.__new__(cls)
     thing._thing_server_interface = interface
     positional, named = args or [], dict(kwargs or {})
@@ -54,22 +51,13 @@ def make_thing(
 def build_things(
     config: ThingServerConfig, interface_for: Callable[[str], ThingServerInterface]
 ) -> dict[str, Thing]:
-    """Make every Thing of a configuration.
-
-    Raises:
-        ServerConfigurationError: listing every Thing that cannot be made, and why.
-    """
     things: dict[str, Thing] = {}
     errors: list[str] = []
     causes: list[BaseException] = []
     for name, thing_config in config.things.items():
         try:
-            things[name] = make_thing(
-                import_thing_class(thing_config.cls),
-                interface_for(name),
-                thing_config.args,
-                thing_config.kwargs,
-            )
+            cls, interface = import_thing_class(thing_config.cls), interface_for(name)
+            things[name] = make_thing(cls, interface, thing_config.args, thing_config.kwargs)
         except InitArgumentsError as error:
             errors.append(f"things.{name}.{thing_config.arguments_key}: {error}")
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a laboratory's class raises anything
@@ -81,11 +69,6 @@ def build_things(
 
 
 def connect_slots(things: Mapping[str, Thing], config: ThingServerConfig) -> None:
-    """Fill every slot; `validation.validated` has reported all errors beforehand.
-
-    Raises:
-        ThingSlotError: naming `<thing>.<slot>` and the reason.
-    """
     for name, thing in things.items():
         chosen = config.things[name].thing_slots
         for slot_name, slot in slots_of(type(thing)).items():
@@ -96,16 +79,37 @@ def start_order(things: Mapping[str, Thing]) -> list[Thing]:
     """Return each Thing after the Things in its slots; a circle is cut at an arbitrary place."""
     ordered: list[Thing] = []
     visited: set[int] = set()
+
+    def visit(thing: Thing) -> None:
+        if id(thing) not in visited:
+            visited.add(id(thing))
+            for slot in slots_of(type(thing)).values():
+                for target in slot.targets(thing):
+                    visit(target)
+            ordered.append(thing)
+
     for thing in things.values():
-        ordered.extend(_with_dependencies(thing, visited))
+        visit(thing)
     return ordered
 
 
-def _with_dependencies(thing: Thing, visited: set[int]) -> Iterator[Thing]:
-    if id(thing) in visited:
-        return
-    visited.add(id(thing))
-    for slot in slots_of(type(thing)).values():
-        for target in slot.targets(thing):
-            yield from _with_dependencies(target, visited)
-    yield thing
+class DryRunServices(StandaloneServices):
+    """The services for Things that are made and never entered, with a temporary folder."""
+
+    def __init__(self, config: ThingServerConfig, settings_folder: Path) -> None:
+        super().__init__()
+        self.application_config = config.application_config
+        self.settings_folder = settings_folder
+        self.global_lock = GlobalLock() if config.enable_global_lock else None
+
+
+def check(document: Any) -> ThingServerConfig:
+    """Return the configuration if its Things can be made and connected; this makes them."""
+    config = validated(document)
+    with tempfile.TemporaryDirectory(prefix="labthings-check-") as folder:
+        services = DryRunServices(config, Path(folder))
+        prefix = config.api_prefix
+        build_things(
+            config, lambda name: ThingServerInterface(services, name, thing_path(name, prefix))
+        )
+    return config

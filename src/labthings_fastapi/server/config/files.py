@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib.resources
 import json
 import sys
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from labthings_fastapi.exceptions import ServerConfigurationError
-
-if TYPE_CHECKING:
-    import argparse
 
 
 class UsageError(Exception):
@@ -20,12 +18,6 @@ class UsageError(Exception):
 
 
 def load_config(args: argparse.Namespace) -> dict[str, Any]:
-    """Return the configuration that the options name.
-
-    Raises:
-        UsageError: the options name no source or several, or a file is missing.
-        ServerConfigurationError: the text is neither JSON nor TOML.
-    """
     sources = [args.config is not None, args.json is not None, args.demo]
     if sum(sources) != 1:
         raise UsageError("give one of -c FILE, -j TEXT or --demo")
@@ -47,14 +39,6 @@ def load_config(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def settings_folder(args: argparse.Namespace) -> Path:
-    """Return the settings folder of the configuration that the options name, or the default.
-
-    The rest of the configuration is not checked.
-
-    Raises:
-        UsageError: the configuration is missing.
-        ServerConfigurationError: the text is neither JSON nor TOML.
-    """
     from labthings_fastapi.server.config_model import ThingServerConfig
 
     has_source = args.config is not None or args.json is not None or args.demo
@@ -66,9 +50,10 @@ def settings_folder(args: argparse.Namespace) -> Path:
 
 def _parsed(text: str, source: str, *, toml: bool) -> dict[str, Any]:
     try:
-        document = (
-            tomllib.loads(text) if toml else json.loads(text, object_pairs_hook=_without_duplicates)
-        )
+        if toml:
+            document = tomllib.loads(text)
+        else:
+            document = json.loads(text, object_pairs_hook=_without_duplicates)
     except (ValueError, RecursionError) as error:
         syntax = "TOML" if toml else "JSON"
         raise ServerConfigurationError(f"{source} is not valid {syntax}: {error}") from error
@@ -88,10 +73,6 @@ def _without_duplicates(members: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def make_modules_importable(args: argparse.Namespace) -> None:
-    """Let a configuration name modules in its own folder and in the current folder.
-
-    The current folder comes first, as with `python -m`.
-    """
     folders = [Path.cwd()]
     if args.config is not None:
         folders.append(Path(args.config).resolve().parent)

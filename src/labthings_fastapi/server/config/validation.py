@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import ast
+import inspect
+import textwrap
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import ValidationError
 
+from labthings_fastapi.descriptors.slot import UNSET, ThingSlot
 from labthings_fastapi.exceptions import (
     LabThingsError,
     ServerConfigurationError,
@@ -22,20 +27,78 @@ from labthings_fastapi.server.config_model import (
 )
 from labthings_fastapi.thing import Thing, slots_of
 
-from .init_arguments import argument_error
-from .stand_ins import fill_with_stand_ins, stand_in
+INTERFACE = "thing_server_interface"
+_NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
-    from labthings_fastapi.descriptors.slot import ThingSlot
+def accepts_interface(signature: inspect.Signature) -> bool:
+    return any(
+        parameter.name == INTERFACE or parameter.kind is inspect.Parameter.VAR_KEYWORD
+        for parameter in signature.parameters.values()
+    )
+
+
+def argument_error(cls: type[Thing], args: Sequence[Any], kwargs: Mapping[str, Any]) -> str | None:
+    signature = inspect.signature(cls.__init__)
+    visible = [p for p in signature.parameters.values() if p.name != INTERFACE]
+    interface = {INTERFACE: None} if accepts_interface(signature) else {}
+    try:
+        # First without the interface, which users do not pass and should not read about.
+        signature.replace(parameters=visible).bind(None, *args, **kwargs)
+        signature.bind(None, *args, **{**kwargs, **interface})
+    except TypeError as error:
+        return _message(cls, signature, str(error))
+    unexpected = next((name for name in kwargs if not _is_accepted(cls, name)), None)
+    if unexpected is not None:
+        return _message(cls, signature, f"got an unexpected keyword argument {unexpected!r}")
+    return None
+
+
+def _message(cls: type[Thing], signature: inspect.Signature, reason: str) -> str:
+    parameters = [
+        str(parameter.replace(annotation=inspect.Parameter.empty))
+        for parameter in list(signature.parameters.values())[1:]
+        if parameter.name != INTERFACE
+    ]
+    expected = ", ".join(parameters) or "none"
+    return f"{cls.__name__}(): {reason}; parameters: {expected}"
+
+
+def _is_accepted(cls: type[Thing], name: str) -> bool:
+    """Follow a keyword through the `super().__init__(**kwargs)` of a class and its bases."""
+    for init in [vars(base)["__init__"] for base in cls.__mro__[:-1] if "__init__" in vars(base)]:
+        parameters = inspect.signature(init).parameters
+        if name in parameters and parameters[name].kind in _NAMED:
+            return True
+        rest = [p for p in parameters.values() if p.kind is inspect.Parameter.VAR_KEYWORD]
+        if not rest:
+            return False
+        if not _is_only_passed_on(init, rest[0].name):
+            return True
+    return False
+
+
+def _is_only_passed_on(init: Callable[..., None], rest: str) -> bool:
+    """Return whether `**rest` of an `__init__` is only used for `super().__init__(**rest)`."""
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(init)))
+    except (OSError, TypeError, SyntaxError):  # made at run time, or without its source
+        return False
+    passed = [
+        keyword.value
+        for call in ast.walk(tree)
+        if isinstance(call, ast.Call) and ast.unparse(call.func) == "super().__init__"
+        for keyword in call.keywords
+        if keyword.arg is None
+    ]
+    uses = [node for node in ast.walk(tree) if isinstance(node, ast.Name) and node.id == rest]
+    return bool(uses) and all(use in passed for use in uses)
 
 
 class SlotConfigurationError(ServerConfigurationError, ThingSlotError):
     """A configuration has errors, and at least one is a slot that cannot be filled."""
 
     def __init__(self, message: str) -> None:
-        """Take the message of `configuration_error`."""
         LabThingsError.__init__(self, message)
 
 
@@ -44,17 +107,12 @@ class _ReadableThings:
     """The part of `things` that can be checked although the schema is violated elsewhere."""
 
     known: dict[str, ThingConfig] = field(default_factory=dict)
-    unknown: set[str] = field(default_factory=set)
-    """Names of Things whose class could not be imported."""
-    without_arguments: set[str] = field(default_factory=set)
-    """Names of Things whose arguments violate the schema."""
+    unknown: set[str] = field(default_factory=set)  # the class could not be imported
+    without_arguments: set[str] = field(default_factory=set)  # these violate the schema
 
 
 def validated(document: Any) -> ThingServerConfig:
     """Return a configuration after checking that its Things can be made and connected.
-
-    Classes are imported and not called. Unknown options, failing imports, arguments that do not
-    fit and slots that cannot be filled are all reported at once.
 
     Raises:
         ServerConfigurationError: listing every error with its path, as `things.stage.kwargs`; also
@@ -102,30 +160,23 @@ def _readable_things(document: Any, error: ValidationError) -> _ReadableThings:
 
 
 def _without(value: Any, invalid: set[str]) -> ThingConfig:
-    """Read the configuration of a Thing without its invalid keys."""
     if isinstance(value, ThingConfig):
         return value
     members = value if isinstance(value, Mapping) else {"cls": value}
-    return ThingConfig.model_validate(
-        {
-            key: member
-            for key, member in members.items()
-            if key in ThingConfig.model_fields and key not in invalid
-        }
-    )
+    keys = ThingConfig.model_fields.keys() - invalid
+    return ThingConfig.model_validate({key: members[key] for key in keys & members.keys()})
 
 
 def _argument_errors(things: _ReadableThings) -> Iterator[str]:
     for name, config in things.known.items():
-        if name in things.without_arguments:
-            continue
-        reason = argument_error(_class_of(config), config.args, config.kwargs)
-        if reason is not None:
-            yield f"things.{name}.{config.arguments_key}: {reason}"
+        if name not in things.without_arguments:
+            reason = argument_error(_class_of(config), config.args, config.kwargs)
+            if reason is not None:
+                yield f"things.{name}.{config.arguments_key}: {reason}"
 
 
 def _slot_errors(things: _ReadableThings) -> Iterator[str]:
-    stand_ins = {name: stand_in(config.cls, name) for name, config in things.known.items()}
+    stand_ins = {name: _stand_in(config.cls, name) for name, config in things.known.items()}
     for name, config in things.known.items():
         path = f"things.{name}.thing_slots"
         slots = slots_of(_class_of(config))
@@ -133,28 +184,47 @@ def _slot_errors(things: _ReadableThings) -> Iterator[str]:
             existing = ", ".join(slots) or "none"
             yield f"{path}: {name}.{unknown}: there is no such slot; slots are: {existing}"
         for slot in slots.values():
-            reason = _slot_error(slot, name, config, stand_ins, things.unknown)
-            if reason is not None:
-                yield f"{path}: {reason}"
-
-
-def _slot_error(
-    slot: ThingSlot[Any],
-    owner: str,
-    config: ThingConfig,
-    stand_ins: Mapping[str, Any],
-    unknown: set[str],
-) -> str | None:
-    try:
-        fill_with_stand_ins(slot, owner, stand_ins, unknown, config.thing_slots)
-    except ThingSlotError as error:
-        return str(error)
-    except Exception as error:  # noqa: BLE001 - reading a type hint may run the laboratory's code
-        reason = str(error) if isinstance(error, LabThingsError) else describe_exception(error)
-        return f"{owner}.{slot.name}: {reason}"
-    return None
+            try:
+                _fill(slot, stand_ins[name], stand_ins, things.unknown, config.thing_slots)
+            except ThingSlotError as error:
+                yield f"{path}: {error}"
+            except Exception as error:  # noqa: BLE001 - a type hint may run the laboratory's code
+                is_own = isinstance(error, LabThingsError)
+                reason = str(error) if is_own else describe_exception(error)
+                yield f"{path}: {name}.{slot.name}: {reason}"
 
 
 def _class_of(config: ThingConfig) -> type[Thing]:
     assert isinstance(config.cls, type)  # noqa: S101 - for type checkers: it was imported
     return config.cls
+
+
+def _stand_in(cls: Any, name: str) -> Any:
+    """Return an object that is an instance of `cls` to `isinstance`, without calling `cls`."""
+    # It is no real instance, whose `__del__` would run without its `__init__`.
+    members = {"__class__": property(lambda _self: cls), "name": name}
+    return type(cls.__name__, (), members)()
+
+
+def _fill(
+    slot: ThingSlot[Any],
+    owner: Any,
+    known: Mapping[str, Any],
+    unknown: Iterable[str],
+    chosen: Mapping[str, Any],
+) -> None:
+    """Fill a slot of the stand-in `owner`; a Thing of an unknown class may fit any slot."""
+    names = chosen.get(slot.name, UNSET)
+    wanted = slot.wanted()[0][0]
+    wildcards = {name: _stand_in(wanted, name) for name in unknown}
+    if names is not UNSET or slot.default is not UNSET:
+        slot.fill(owner, {**known, **wildcards}, names)
+        return
+    try:
+        slot.fill(owner, known, names)
+    except ThingSlotError:
+        for name, wildcard in list(wildcards.items())[:1]:  # they all have the same class
+            with suppress(ThingSlotError):
+                slot.fill(owner, {**known, name: wildcard}, UNSET)
+                return
+        raise

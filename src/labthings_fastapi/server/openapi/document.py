@@ -4,33 +4,29 @@ from __future__ import annotations
 
 import copy
 import threading
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from fastapi import FastAPI
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from labthings_fastapi.server.access.authentication import Authentication
 from labthings_fastapi.server.routes import VERSION
+from labthings_fastapi.thing import Thing
 
-from .directory import directory_paths
-from .responses import PROBLEM_SCHEMA, Components, add_problems
-from .things import ACTION_STATUS, thing_paths
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from starlette.types import ASGIApp, Receive, Scope, Send
-
-    from labthings_fastapi.server.access.authentication import Authentication
-    from labthings_fastapi.thing import Thing
+from .things import (
+    ACTION_STATUS,
+    PROBLEM_SCHEMA,
+    Components,
+    add_problems,
+    directory_paths,
+    thing_paths,
+)
 
 Json = dict[str, Any]
 
 
 class ThingsAPI(FastAPI):
-    """A FastAPI app whose OpenAPI document also describes Things.
-
-    Call `discard_document` when a Thing is added. Any thread may read the document.
-    """
-
     def __init__(
         self,
         things: Callable[[], Mapping[str, Thing]],
@@ -38,16 +34,9 @@ class ThingsAPI(FastAPI):
         prefix: str,
         **options: Any,
     ) -> None:
-        """Describe the Things that `things` returns; `prefix` is the server's `api_prefix`."""
         # FastAPI's own page would load scripts from another host: see `docs_page`.
-        super().__init__(
-            title="LabThings",
-            version=VERSION,
-            docs_url=None,
-            redoc_url=None,
-            openapi_url=f"{prefix}/openapi.json",
-            **options,
-        )
+        pages: Json = {"docs_url": None, "redoc_url": None, "openapi_url": f"{prefix}/openapi.json"}
+        super().__init__(title="LabThings", version=VERSION, **pages, **options)
         self._things = things
         self._authentication = authentication
         self._prefix = prefix
@@ -60,17 +49,14 @@ class ThingsAPI(FastAPI):
         self._wrapped = middleware(self._wrapped)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one connection."""
         await self._wrapped(scope, receive, send)
 
     def discard_document(self) -> None:
-        """Write the document anew when it is read next; any thread."""
         with self._lock:
             self._discarded += 1
             self.openapi_schema = None
 
     def openapi(self) -> Json:
-        """Return the document, which is kept until `openapi_schema` is None."""
         document = self.openapi_schema
         if document is None:
             discarded = self._discarded
@@ -99,10 +85,8 @@ class ThingsAPI(FastAPI):
 
 
 def _add_security_schemes(document: Json, authentication: Authentication, prefix: str) -> None:
-    """Describe how clients authenticate; POST and DELETE of `/session` need no authentication."""
-    schemes: Json = {
-        scheme: {"type": "http", "scheme": scheme} for scheme in authentication.schemes
-    }
+    names = authentication.schemes
+    schemes: Json = {scheme: {"type": "http", "scheme": scheme} for scheme in names}
     schemes["session"] = {
         "type": "apiKey",
         "in": "cookie",

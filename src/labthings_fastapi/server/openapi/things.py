@@ -1,40 +1,164 @@
-"""Things in the OpenAPI document, described from their descriptors."""
+"""Things, their directory and what operations share, in the OpenAPI document."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from .responses import NOT_MODIFIED, PROBLEM_REF, WRITING, answers, content, with_following
-
-if TYPE_CHECKING:
-    from labthings_fastapi.descriptors.action import ActionDescriptor
-    from labthings_fastapi.descriptors.event import EventDescriptor
-    from labthings_fastapi.descriptors.property import BaseProperty
-    from labthings_fastapi.thing import Thing
-
-    from .responses import Components
+from labthings_fastapi.descriptors.action import ActionDescriptor
+from labthings_fastapi.descriptors.event import EventDescriptor
+from labthings_fastapi.descriptors.property import BaseProperty
+from labthings_fastapi.problems import PROBLEM_MEDIA_TYPE
+from labthings_fastapi.schemas.values import ValueSchema
+from labthings_fastapi.thing import Thing
 
 Json = dict[str, Any]
-_INVOCATION_ID = {
-    "name": "id",
-    "in": "path",
-    "required": True,
-    "schema": {"type": "string", "format": "uuid"},
+METHODS = frozenset({"get", "put", "post", "delete", "patch", "head", "options"})
+_SCHEMAS = "#/components/schemas/"
+PROBLEM_REF = {"$ref": "#/components/schemas/Problem"}
+_HTTP_ERROR = "HTTPValidationError"  # FastAPI's form of a 422, which this server does not send
+
+_TEXTS = {
+    "400": "The request is malformed",
+    "401": "Not authenticated",
+    "403": "Forbidden by the role, or sent by a web page of another origin",
+    "404": "Not found",
+    "405": "The method is not allowed: a read-only property, for example",
+    "406": "The property is not observable",
+    "409": "Busy, locked, or already finished",
+    "413": "The body is too large",
+    "415": "Content-Type must be application/json",
+    "421": "The host name is not a name of this server",
+    "422": "A value is not valid; `errors` has the reason and location of each error",
+    "431": "The headers are too large",
+    "500": "The code of the Thing failed",
+    "503": "Overloaded, not ready, or not connected",
+    "507": "No space is left to store this",
 }
-_KEY = {
-    "name": "Idempotency-Key",
-    "in": "header",
-    "description": "The same key and input within 24 hours return the same invocation.",
-    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+_HEADERS = {
+    "401": ("WWW-Authenticate", {"type": "string"}),
+    "405": ("Allow", {"type": "string"}),
+    "503": ("Retry-After", {"type": "integer", "minimum": 0}),
 }
-_PREFER = {
-    "name": "Prefer",
-    "in": "header",
-    "description": "`wait=N`: wait N seconds (60 at most) for the invocation to end.",
-    "schema": {"type": "string"},
+_ANY = ("400", "401", "403", "413", "421", "431", "500", "503")
+"""Problems of every operation: of the access checks, of overload, and of code of the Thing."""
+WRITING = ("409", "415", "422", "507")
+"""Further problems of operations that take a value or an input."""
+
+NOT_MODIFIED: Json = {"description": "Not modified: `If-None-Match` has the current ETag"}
+PROBLEM_SCHEMA: Json = {
+    "type": "object",
+    "description": "Problem details (RFC 9457).",
+    "properties": {
+        **{key: {"type": "string"} for key in ("type", "title", "detail", "instance")},
+        "status": {"type": "integer"},
+        "errors": {"type": "array", "items": {"type": "object"}},
+    },
+    "required": ["type", "title", "status", "detail"],
 }
+
+
+def content(text: str, schema: Json, media_type: str = "application/json") -> Json:
+    return {"description": text, "content": {media_type: {"schema": schema}}}
+
+
+def _ref(code: str) -> Json:
+    return {"$ref": f"#/components/responses/Problem{code}"}
+
+
+def answers(good: Json, *codes: str) -> Json:
+    return good | {code: _ref(code) for code in codes}
+
+
+def add_problems(document: Json) -> None:
+    """Describe every problem once, and refer to those of every operation at each operation."""
+    problems = document["components"].setdefault("responses", {})
+    for code in _TEXTS:
+        problems[f"Problem{code}"] = _problem(code)
+    for item in document["paths"].values():
+        for method in METHODS & item.keys():
+            responses: Json = item[method]["responses"]
+            for code, answer in responses.items():
+                if code >= "400" and "$ref" not in answer and _is_fastapis(answer):
+                    answer["content"] = {PROBLEM_MEDIA_TYPE: {"schema": PROBLEM_REF}}
+            for code in _ANY:
+                responses.setdefault(code, _ref(code))
+            item[method]["responses"] = dict(sorted(responses.items()))
+    for unused in (_HTTP_ERROR, "ValidationError"):
+        document["components"]["schemas"].pop(unused, None)
+
+
+def _problem(code: str) -> Json:
+    answer = content(_TEXTS[code], PROBLEM_REF, PROBLEM_MEDIA_TYPE)
+    if code in _HEADERS:
+        name, schema = _HEADERS[code]
+        answer["headers"] = {name: {"schema": schema}}
+    return answer
+
+
+def _is_fastapis(answer: Json) -> bool:
+    """Return True if an error has no body described, or the form of FastAPI, which is not sent."""
+    return _HTTP_ERROR in str(answer.get("content", _HTTP_ERROR))
+
+
+def parameter(name: str, place: str, schema: Json, **more: Any) -> Json:
+    return {"name": name, "in": place, "schema": schema, **more}
+
+
+LAST_EVENT_ID = parameter(
+    "Last-Event-ID", "header", {"type": "string"}, description="Begin after this event."
+)
+_OBSERVE = parameter(
+    "observe",
+    "query",
+    {"type": "string", "enum": ["longpoll"]},
+    description="Wait for the next value, a minute at most.",
+)
+
+
+def with_following(operation: Json) -> Json:
+    operation["parameters"] = [*operation.get("parameters", ()), _OBSERVE, LAST_EVENT_ID]
+    content_types = operation["responses"]["200"]["content"]
+    content_types["text/event-stream"] = {"schema": {"type": "string"}}
+    operation["responses"]["204"] = {"description": "Nothing happened while the request waited"}
+    return operation
+
+
+class Components:
+    """The named schemas of the document; a name that is taken gets a number."""
+
+    def __init__(self, schemas: Json) -> None:
+        self._schemas = schemas
+
+    def schema(self, values: ValueSchema[Any], mode: Any) -> Json:
+        suffix = ""
+        number = 1
+        while True:
+            schema, definitions = values.json_schema(mode, f"{_SCHEMAS}{{model}}{suffix}")
+            named = {f"{name}{suffix}": each for name, each in definitions.items()}
+            if all(self._schemas.get(name, each) == each for name, each in named.items()):
+                self._schemas.update(named)
+                return schema
+            number += 1
+            suffix = f"_{number}"
+
+
+_OBJECT: Json = {"type": "object"}
+_INVOCATION_ID = parameter("id", "path", {"type": "string", "format": "uuid"}, required=True)
+_KEY = parameter(
+    "Idempotency-Key",
+    "header",
+    {"type": "string", "minLength": 1, "maxLength": 255},
+    description="The same key and input within 24 hours return the same invocation.",
+)
+_PREFER = parameter(
+    "Prefer",
+    "header",
+    {"type": "string"},
+    description="`wait=N`: wait N seconds (60 at most) for the invocation to end.",
+)
 _STATUS = {"$ref": "#/components/schemas/ActionStatus"}
 _LOCATION = {"Location": {"description": "The URL of the invocation", "schema": {"type": "string"}}}
+_TIME = {"type": "string", "format": "date-time"}
 ACTION_STATUS: Json = {
     "type": "object",
     "description": "One invocation of an action (WoT Profiles).",
@@ -42,9 +166,7 @@ ACTION_STATUS: Json = {
         "status": {"enum": ["pending", "running", "completed", "failed"]},
         "href": {"type": "string"},
         "id": {"type": "string", "format": "uuid"},
-        "timeRequested": {"type": "string", "format": "date-time"},
-        "timeStarted": {"type": "string", "format": "date-time"},
-        "timeEnded": {"type": "string", "format": "date-time"},
+        **dict.fromkeys(("timeRequested", "timeStarted", "timeEnded"), _TIME),
         "progress": {"type": "number", "minimum": 0, "maximum": 100},
         "output": {},
         "error": PROBLEM_REF,
@@ -54,126 +176,85 @@ ACTION_STATUS: Json = {
 
 
 def thing_paths(thing: Thing, components: Components) -> Json:
-    """Describe all URLs of a Thing."""
-    paths: Json = {thing.path: {"get": _description(thing)}}
+    td = content("The Thing Description", _OBJECT, "application/td+json")
+    describe = _operation("describe", f"Describe {thing.title}", {"200": td, "304": NOT_MODIFIED})
+    paths: Json = {"": {"get": describe}}
     for name, info in thing.properties.items():
-        paths[f"{thing.path}{name}"] = _property(thing, info.descriptor, components)
-        if info.descriptor.is_resettable:
-            paths[f"{thing.path}{name}/reset"] = {"post": _reset(thing, info.descriptor)}
+        paths |= _property(name, info.descriptor, components)
     for name, event in thing.event_descriptors.items():
-        paths[f"{thing.path}{name}"] = _event(thing, event, components)
+        paths[name] = {"get": _event(event, components)}
     for name, action in thing.actions.items():
-        paths[f"{thing.path}{name}"] = _action(thing, action, components)
-        paths[f"{thing.path}{name}/{{id}}"] = _invocation(thing, action)
+        paths |= _action(name, action, components)
     paths |= _all_of(thing, components)
     for item in paths.values():
         for operation in item.values():
             operation["tags"] = [thing.name]
-    return paths
+            operation["operationId"] = f"{thing.name}.{operation['operationId']}"
+    return {f"{thing.path}{path}": item for path, item in paths.items()}
 
 
-def _texts(descriptor: Any) -> Json:
-    texts = {"summary": descriptor.title}
-    if descriptor.description and descriptor.description != descriptor.title:
-        texts["description"] = descriptor.description
-    return texts
+def _operation(id: str, about: Any, good: Json, *problems: str, **more: Any) -> Json:
+    """Describe an operation; `about` is its summary, or the descriptor with title and text."""
+    texts: Json = {"summary": about if isinstance(about, str) else about.title}
+    if not isinstance(about, str) and about.description and about.description != about.title:
+        texts["description"] = about.description
+    return {**texts, "operationId": id, "responses": answers(good, *problems), **more}
 
 
 def _body(schema: Json, *, required: bool = True) -> Json:
     return {"required": required, "content": {"application/json": {"schema": schema}}}
 
 
-def _description(thing: Thing) -> Json:
-    described = content("The Thing Description", {"type": "object"}, "application/td+json")
-    return {
-        "summary": f"Describe {thing.title}",
-        "operationId": f"{thing.name}.describe",
-        "responses": answers({"200": described, "304": NOT_MODIFIED}),
-    }
-
-
-def _property(thing: Thing, descriptor: BaseProperty[Any], components: Components) -> Json:
-    read = content("The value", components.schema(descriptor.schema, "serialization"))
-    get: Json = {
-        **_texts(descriptor),
-        "operationId": f"{thing.name}.{descriptor.name}.read",
-        "responses": answers({"200": read}, *(() if descriptor.is_observable else ("406",))),
-    }
+def _property(name: str, descriptor: BaseProperty[Any], components: Components) -> Json:
+    read = {"200": content("The value", components.schema(descriptor.schema, "serialization"))}
     if descriptor.is_observable:
-        with_following(get)
-    if descriptor.readonly:
-        return {"get": get}
-    put = {
-        **_texts(descriptor),
-        "operationId": f"{thing.name}.{descriptor.name}.write",
-        "requestBody": _body(components.schema(descriptor.schema, "validation")),
-        "responses": answers({"204": {"description": "The value is set"}}, *WRITING),
-    }
-    return {"get": get, "put": put}
+        item = {"get": with_following(_operation(f"{name}.read", descriptor, read))}
+    else:
+        item = {"get": _operation(f"{name}.read", descriptor, read, "406")}
+    if not descriptor.readonly:
+        done = {"204": {"description": "The value is set"}}
+        body = _body(components.schema(descriptor.schema, "validation"))
+        item["put"] = _operation(f"{name}.write", descriptor, done, *WRITING, requestBody=body)
+    if not descriptor.is_resettable:
+        return {name: item}
+    done = {"204": {"description": "The value is the default"}}
+    reset = _operation(f"{name}.reset", f"Reset {name} to its default", done, *WRITING)
+    return {name: item, f"{name}/reset": {"post": reset}}
 
 
-def _reset(thing: Thing, descriptor: BaseProperty[Any]) -> Json:
-    return {
-        "summary": f"Reset {descriptor.name} to its default",
-        "operationId": f"{thing.name}.{descriptor.name}.reset",
-        "responses": answers({"204": {"description": "The value is the default"}}, *WRITING),
-    }
-
-
-def _event(thing: Thing, event: EventDescriptor, components: Components) -> Json:
+def _event(event: EventDescriptor, components: Components) -> Json:
     data = components.schema(event.schema, "serialization")
-    operation: Json = {
-        **_texts(event),
-        "operationId": f"{thing.name}.{event.name}.subscribe",
-        "responses": answers({"200": content("The event's data, by long polling", data)}),
-    }
-    return {"get": with_following(operation)}
+    good = {"200": content("The event's data, by long polling", data)}
+    return with_following(_operation(f"{event.name}.subscribe", event, good))
 
 
-def _action(thing: Thing, action: ActionDescriptor[Any, Any, Any], components: Components) -> Json:
+def _action(name: str, action: ActionDescriptor[Any, Any, Any], components: Components) -> Json:
+    good: Json = {"201": {**content("The invocation has been started", _STATUS)}}
+    good["201"]["headers"] = _LOCATION
     if action.synchronous:
         output = components.schema(action.output_schema, "serialization")
-        good: Json = {
-            "200": content("The output", output),
-            "204": {"description": "Done, without an output"},
-        }
-    else:
-        good = {
-            "201": {**content("The invocation has been started", _STATUS), "headers": _LOCATION}
-        }
-    post: Json = {
-        **_texts(action),
-        "operationId": f"{thing.name}.{action.name}.invoke",
-        # An emergency stop does not wait for the journal, which keeps the keys.
-        "parameters": ([] if action.stop else [_KEY]) + ([] if action.synchronous else [_PREFER]),
-        "responses": answers(good, *WRITING),
-    }
+        done = {"description": "Done, without an output"}
+        good = {"200": content("The output", output), "204": done}
+    # An emergency stop does not wait for the journal, which keeps the keys.
+    parameters = ([] if action.stop else [_KEY]) + ([] if action.synchronous else [_PREFER])
+    post = _operation(f"{name}.invoke", action, good, *WRITING, parameters=parameters)
     if action.takes_input:
         schema = components.schema(action.input_schema, "validation")
         post["requestBody"] = _body(schema, required=action.requires_input)
-    runs = {"type": "array", "items": {"type": "object"}}
-    listing = {
-        "summary": f"List the invocations of {action.name}",
-        "operationId": f"{thing.name}.{action.name}.runs",
-        "responses": answers({"200": content("Summaries, newest last", runs)}),
-    }
-    return {"post": post, "get": listing}
-
-
-def _invocation(thing: Thing, action: ActionDescriptor[Any, Any, Any]) -> Json:
+    runs = {"200": content("Summaries, newest last", {"type": "array", "items": _OBJECT})}
     cancelled = {"204": {"description": "Cancellation is requested"}}
+    one = f"one invocation of {name}"
+    both = [_INVOCATION_ID, _PREFER]
+    got = {"200": content("The invocation", _STATUS)}
+    cancel = _operation(f"{name}.cancel", f"Cancel {one}", cancelled, "404", "409")
     return {
-        "get": {
-            "summary": f"Get one invocation of {action.name}",
-            "operationId": f"{thing.name}.{action.name}.query",
-            "parameters": [_INVOCATION_ID, _PREFER],
-            "responses": answers({"200": content("The invocation", _STATUS)}, "404"),
+        name: {
+            "post": post,
+            "get": _operation(f"{name}.runs", f"List the invocations of {name}", runs),
         },
-        "delete": {
-            "summary": f"Cancel one invocation of {action.name}",
-            "operationId": f"{thing.name}.{action.name}.cancel",
-            "parameters": [_INVOCATION_ID],
-            "responses": answers(cancelled, "404", "409"),
+        f"{name}/{{id}}": {
+            "get": _operation(f"{name}.query", f"Get {one}", got, "404", parameters=both),
+            "delete": {**cancel, "parameters": [_INVOCATION_ID]},
         },
     }
 
@@ -186,33 +267,51 @@ def _all_of(thing: Thing, components: Components) -> Json:
         for name, each in descriptors
         if not each.readonly
     }
-    values = content("Name → value", {"type": "object", "properties": read})
-    some = {"type": "object", "properties": written, "additionalProperties": False}
-    runs = content("Action → its invocations, newest first", {"type": "object"})
-    event = content("Event → its data, by long polling", {"type": "object"})
-    get = {
-        "summary": "Read all properties",
-        "operationId": f"{thing.name}.properties.read",
-        "responses": answers({"200": values}),
-    }
-    put = {
-        "summary": "Write several properties: all of them or none",
-        "operationId": f"{thing.name}.properties.write",
-        "requestBody": _body(some),
-        "responses": answers({"204": {"description": "All are set"}}, "404", "405", *WRITING),
-    }
-    query = {
-        "summary": "List the invocations of all actions",
-        "operationId": f"{thing.name}.actions.query",
-        "responses": answers({"200": runs}),
-    }
-    subscribe = {
-        "summary": "Subscribe to all events",
-        "operationId": f"{thing.name}.events.subscribe",
-        "responses": answers({"200": event}),
-    }
+    values = {"200": content("Name → value", {"type": "object", "properties": read})}
+    body = _body({"type": "object", "properties": written, "additionalProperties": False})
+    all_set = {"204": {"description": "All are set"}}
+    runs = {"200": content("Action → its invocations, newest first", _OBJECT)}
+    event = {"200": content("Event → its data, by long polling", _OBJECT)}
+    get = _operation("properties.read", "Read all properties", values)
+    summary = "Write several properties: all of them or none"
+    put = _operation("properties.write", summary, all_set, "404", "405", *WRITING, requestBody=body)
+    query = _operation("actions.query", "List the invocations of all actions", runs)
+    subscribe = _operation("events.subscribe", "Subscribe to all events", event)
     return {
-        f"{thing.path}properties": {"get": with_following(get), "put": put},
-        f"{thing.path}actions": {"get": query},
-        f"{thing.path}events": {"get": with_following(subscribe)},
+        "properties": {"get": with_following(get), "put": put},
+        "actions": {"get": query},
+        "events": {"get": with_following(subscribe)},
     }
+
+
+def directory_paths(prefix: str) -> Json:
+    base = f"{prefix}/directory"
+    array = {"type": "array", "items": _OBJECT}
+    description = content("The directory's Thing Description", _OBJECT, "application/td+json")
+    things = content("Thing Descriptions", array, "application/ld+json")
+    one = content("The Thing Description", _OBJECT, "application/td+json")
+    number = {"type": "integer", "maximum": 999_999_999}
+    pages = [
+        parameter(name, "query", {**number, "minimum": least})
+        for name, least in (("offset", 0), ("limit", 1))
+    ]
+    id = parameter("id", "path", {"type": "string"}, required=True)
+    return {
+        "/.well-known/wot": _get("Describe the directory", "describe", description),
+        f"{base}/things": _get("List all Thing Descriptions", "things", things, pages),
+        f"{base}/things/{{id}}": _get("Get one Thing Description", "thing", one, [id], "404"),
+        f"{base}/events": _stream("Follow additions of Things", "directory.events", "directory"),
+        f"{prefix}/events": _stream("Follow everything", "server.events", "server"),
+    }
+
+
+def _get(summary: str, name: str, answer: Json, parameters: Any = (), *problems: str) -> Json:
+    good = {"200": answer, "304": NOT_MODIFIED}
+    get = _operation(f"directory.{name}", summary, good, *problems, parameters=list(parameters))
+    return {"get": {**get, "tags": ["directory"]}}
+
+
+def _stream(summary: str, name: str, tag: str) -> Json:
+    events = {"200": content("Server-sent events", {"type": "string"}, "text/event-stream")}
+    stream = _operation(name, summary, events, parameters=[LAST_EVENT_ID], tags=[tag])
+    return {"get": stream}

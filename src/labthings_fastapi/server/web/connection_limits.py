@@ -1,43 +1,78 @@
-"""How many connections there may be, and how a connection is closed in bounded time."""
+"""Limits on connections and requests, and how a connection is closed in bounded time."""
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
+import logging
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from email.utils import formatdate
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from uvicorn.protocols.utils import get_remote_addr
 
 from labthings_fastapi.own_log import own_logger
 from labthings_fastapi.problems import PROBLEM_MEDIA_TYPE, Problem, message_problem
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
-
-    from .limits import Limits
+from labthings_fastapi.server.config_model import ThingServerConfig
+from labthings_fastapi.thing_host.operating_system import open_files_limit
 
 LOGGER = own_logger("server")
+RESERVED_FILES: Final = 200
+"""Open files that are left for settings, the journal, drivers and what drivers open."""
 LINGER_SECONDS: Final = 2.0
 MAX_LINGERING: Final = 100
 LOG_SECONDS: Final = 60.0
 
 
-class ConnectionLimits:
-    """Decides whether the server accepts one more connection. Used on its event loop only."""
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Limits on the time and the memory that clients can cost the server."""
 
+    connections: int = 2000  # open connections of all clients together
+    header_bytes: int = 64 * 1024  # bytes of the request line and the headers together
+    header_seconds: float = 10.0
+    """Seconds for the TLS handshake, and from the first byte of a request to the last header."""
+    body_seconds: float = 30.0  # seconds without a byte of a body that is not complete
+    keep_alive_seconds: int = 5  # seconds between two requests on one connection
+    closing_seconds: float = 10.0
+    """Seconds in which the client of a closed connection takes none of the remaining bytes."""
+    frame_bytes: int = 1 << 20  # bytes of one WebSocket message
+    ping_seconds: float = 20.0  # seconds between two WebSocket pings, and for the answer to one
+
+    @property
+    def per_address(self) -> int:
+        """Connections of one address, so that a script that leaks them does not stop others."""
+        return max(1, self.connections * 3 // 4)
+
+    def within_open_files(self, level: int = logging.WARNING) -> Limits:
+        allowed = open_files_limit()
+        if allowed is None or allowed >= self.connections + RESERVED_FILES:
+            return self
+        connections = max(allowed - RESERVED_FILES, allowed // 2)
+        LOGGER.log(
+            level,
+            "max_connections is reduced from %d to %d, because this process may open only %d "
+            "files. Raise that limit to %d (`ulimit -n`, or LimitNOFILE= of systemd).",
+            *(self.connections, connections, allowed, self.connections + RESERVED_FILES),
+        )
+        return replace(self, connections=connections)
+
+
+def limits_of(config: ThingServerConfig) -> Limits:
+    # Many systems allow fewer files than our default needs: a warning only for a chosen number.
+    chosen = "max_connections" in config.model_fields_set
+    limits = Limits(connections=config.max_connections)
+    return limits.within_open_files(logging.WARNING if chosen else logging.INFO)
+
+
+class ConnectionLimits:
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
-        self.lingering = 0
-        """Refused connections that are not closed yet; they are not counted as connections."""
+        self.lingering = 0  # refused connections, not counted as connections, that are still open
         self._logged_at = float("-inf")
 
     def accepts(self, transport: asyncio.Transport, connections: Collection[Any]) -> bool:
-        """Return True if there is room for one more connection.
-
-        `connections` are the protocols of the others; their `client` is address and port, or None.
-        """
         limits = self.limits
         if len(connections) >= limits.connections:
             self._log_refusal(f"all {limits.connections} connections are in use")
@@ -48,14 +83,12 @@ class ConnectionLimits:
             address = client[0] if client else None
             same = sum(address == (each.client and each.client[0]) for each in connections)
             if same >= limits.per_address:
-                self._log_refusal(
-                    f"{address or 'a client'} has {same} connections, the most for one address"
-                )
+                name = address or "a client"
+                self._log_refusal(f"{name} has {same} connections, the most for one address")
                 return False
         return True
 
     def _log_refusal(self, reason: str) -> None:
-        """Log a refusal, at most once a minute."""
         now = asyncio.get_running_loop().time()
         if now - self._logged_at >= LOG_SECONDS:
             self._logged_at = now
@@ -80,7 +113,6 @@ class WriteStall:
         self._since = 0.0
 
     def lasts(self, transport: asyncio.Transport, now: float, seconds: float) -> bool:
-        """Return True if the transport is closing and has sent nothing for that many seconds."""
         if not transport.is_closing():
             return False
         left = transport.get_write_buffer_size()
@@ -107,7 +139,6 @@ def close_after(transport: asyncio.Transport, data: bytes) -> asyncio.TimerHandl
 
 
 def render_response(problem: Problem) -> bytes:
-    """Return a problem as a complete HTTP/1.1 response, the last one of its connection."""
     body = problem.body()
     lines = [
         f"HTTP/1.1 {problem.status} {HTTPStatus(problem.status).phrase}",
@@ -121,7 +152,6 @@ def render_response(problem: Problem) -> bytes:
 
 
 def too_many_connections() -> Problem:
-    """Return the problem for a client whose connection is refused."""
     detail = "The server has too many open connections. Close some, or try again later."
     problem = message_problem("too-many-connections", "Too many connections", 503, detail)
     return replace(problem, headers={"Retry-After": "5"})

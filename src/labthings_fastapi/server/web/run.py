@@ -7,51 +7,39 @@ import gc
 import logging
 import os
 import signal
+import socket
 import sys
 import threading
 import time
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from concurrent.futures import wait
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from labthings_fastapi.own_log import own_logger
+from labthings_fastapi.server.address import ListenAddress, bind, close_all, listen_address
 
-from .limits import Limits
-from .sockets import bind, close_all, listen_address
-
-if TYPE_CHECKING:
-    import socket
-    from collections.abc import Awaitable, Callable, Coroutine, Iterator
-
-    from starlette.types import ASGIApp, Message, Receive, Scope, Send
-
-    from labthings_fastapi.server.address import ListenAddress
-
-    from .tls import Tls
-    from .uvicorn_server import UvicornServer
+from .connection_limits import Limits
+from .tls import Tls
+from .uvicorn_server import UvicornServer
 
 LOGGER = own_logger("server")
 LOG_FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
 UVICORN_LOGGERS = ("uvicorn.error", "uvicorn.access", "uvicorn.asgi")
-SWITCH_SECONDS = 0.001
-"""How long a thread of user code may keep the interpreter while the server waits for it."""
+SWITCH_SECONDS = 0.001  # user code may keep the interpreter so long while the server waits for it
 FULL_COLLECTION_FACTOR = 5
 """How much rarer full collections are: with thousands of retained invocations, each stops all
 threads for some 50 ms, and together they took a quarter of the processor time of an invocation."""
-POLL_SECONDS = 0.2
-"""After how long at the latest the main thread handles a signal that did not wake it."""
-CLOSING_SECONDS = 0.7
-"""What is left for closing Things if the invocations used all their time to stop."""
+POLL_SECONDS = 0.2  # the main thread handles a signal that did not wake it after this time
+CLOSING_SECONDS = 0.7  # for closing Things if invocations used all their time to stop
 EXIT_INTERRUPTED = 130
 
 
-async def _no_announcement(_address: ListenAddress) -> None:
-    """Do nothing."""
-
-
-async def _nothing_to_stop(_timeout: float) -> None:
-    """Do nothing."""
+async def _nothing(_argument: object) -> None:
+    return
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +47,9 @@ class ServerHooks:
     """What running a server needs of it. The defaults are for an app without Things."""
 
     app: ASGIApp
-    listening: Callable[[ListenAddress], Awaitable[None]] = _no_announcement
+    listening: Callable[[ListenAddress], Awaitable[None]] = _nothing
     """Awaited on the event loop, once clients can connect; must not raise."""
-    stop: Callable[[float], Coroutine[Any, Any, object]] = _nothing_to_stop
+    stop: Callable[[float], Coroutine[Any, Any, object]] = _nothing
     """Awaited on the event loop: refuse work, cancel invocations, end streams, close Things, all
     within that many seconds."""
     finish: Callable[[], object] = lambda: None
@@ -87,38 +75,30 @@ def run_until_stopped(
         AddressError: the port is taken, or the address is not ours; nothing was started.
         Exception: what kept the app from starting.
     """
-    from .uvicorn_server import UvicornServer
-
     with ExitStack() as stack:
         sockets = bind(host, port)
         stack.callback(close_all, sockets)
         stack.enter_context(_logging())
-        start = _Start(hooks.app)
         address = listen_address(sockets, host, tls=tls is not None)
-        server = UvicornServer(start.app, address, limits or Limits(), tls, hooks.listening)
-        thread = _ServerThread(server, sockets, start)
+        thread = _ServerThread(hooks, sockets, address, limits or Limits(), tls)
         if threading.current_thread() is threading.main_thread():
-            _run_in_a_thread(hooks, server, thread, grace)
+            _run_in_a_thread(hooks, thread, grace)
         else:
             thread.run()
         if thread.error is not None:
             raise thread.error
 
 
-def _run_in_a_thread(
-    hooks: ServerHooks, server: UvicornServer, thread: _ServerThread, grace: float
-) -> None:
-    """Run uvicorn in a thread, and keep this one for signals and the deadline.
-
-    uvicorn waits for stuck requests, and skips the closing of hardware when it is forced to end.
-    """
+def _run_in_a_thread(hooks: ServerHooks, thread: _ServerThread, grace: float) -> None:
+    """Run uvicorn in a thread, and keep this one for signals and the deadline."""
+    # uvicorn waits for stuck requests, and skips the closing of hardware when it must end.
     threads_before = set(threading.enumerate())
     with ExitStack() as changes:
         stop_requested = changes.enter_context(_signals())
         changes.callback(sys.setswitchinterval, sys.getswitchinterval())
         sys.setswitchinterval(SWITCH_SECONDS)
         thread.start()
-        while thread.is_alive() and not server.started and not stop_requested.wait(0.02):
+        while thread.is_alive() and not thread.server.started and not stop_requested.wait(0.02):
             pass
         if gc.get_freeze_count() == 0:
             # What exists now stays: full collections, which stop all threads, need not look at it.
@@ -132,15 +112,14 @@ def _run_in_a_thread(
         while thread.is_alive() and not stop_requested.wait(POLL_SECONDS):
             pass
         if stop_requested.is_set():
-            _stop(hooks, server, thread, grace)
+            _stop(hooks, thread, grace)
             thread.error = None  # after a signal, the way in which uvicorn ends is no failure
         if thread.error is None:
             _leave_stuck_threads_behind(threads_before)
 
 
-def _stop(hooks: ServerHooks, server: UvicornServer, thread: _ServerThread, grace: float) -> None:
-    """Go through the steps of a shutdown, and past any step that is stuck."""
-    limit = grace + CLOSING_SECONDS
+def _stop(hooks: ServerHooks, thread: _ServerThread, grace: float) -> None:
+    server, limit = thread.server, grace + CLOSING_SECONDS
     if server.loop is not None and thread.is_alive():
         stopping = asyncio.run_coroutine_threadsafe(hooks.stop(limit), server.loop)
         deadline = time.monotonic() + limit + 0.2
@@ -163,31 +142,31 @@ def _stop(hooks: ServerHooks, server: UvicornServer, thread: _ServerThread, grac
 class _ServerThread(threading.Thread):
     """Runs uvicorn, and keeps what ended it: `error` is read after the thread has ended."""
 
-    def __init__(self, server: UvicornServer, sockets: list[socket.socket], start: _Start) -> None:
+    def __init__(
+        self,
+        hooks: ServerHooks,
+        sockets: list[socket.socket],
+        address: ListenAddress,
+        limits: Limits,
+        tls: Tls | None,
+    ) -> None:
         super().__init__(name="labthings-http", daemon=True)
+        self.server = UvicornServer(self._serve, address, limits, tls, hooks.listening)
         self.error: BaseException | None = None
-        self._server = server
+        self._start_error: BaseException | None = None
+        self._app = hooks.app
         self._sockets = sockets
-        self._start = start
 
     def run(self) -> None:
         try:
-            self._server.run(self._sockets)
+            self.server.run(self._sockets)
         except SystemExit as error:  # uvicorn's way to say that the app could not start
-            self.error = self._start.error or error
+            self.error = self._start_error or error
         except BaseException as error:  # noqa: BLE001 - raised in the thread that called `serve`
             self.error = error
 
-
-class _Start:
-    """Keeps the exception of an app that cannot start, which uvicorn would log and drop."""
-
-    error: BaseException | None = None
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Call the app, and keep the error of its start, which uvicorn would log and drop."""
         if scope["type"] != "lifespan":
             await self._app(scope, receive, send)
             return
@@ -200,7 +179,7 @@ class _Start:
         try:
             await self._app(scope, receive, send_without_traceback)
         except BaseException as error:
-            self.error = error
+            self._start_error = error
             raise
 
 
@@ -250,19 +229,15 @@ def _logging() -> Iterator[None]:
 
 
 def _leave_stuck_threads_behind(known: set[threading.Thread]) -> None:
-    """End the process although threads of drivers do not end.
-
-    At once if a thread is stuck that began while the server ran. With the main thread if only older
-    threads (`known`) are stuck: they may belong to the program, which may go on after `serve`.
-    """
+    """End the process although threads of drivers do not end."""
     _exit_without(each for each in _other_threads() if each not in known)
+
+    def end_with_main_thread() -> None:
+        threading.main_thread().join()
+        _exit_without(_other_threads())
+
     if any(_other_threads()):
-        threading.Thread(target=_end_with_main_thread, name="labthings-exit", daemon=True).start()
-
-
-def _end_with_main_thread() -> None:
-    threading.main_thread().join()
-    _exit_without(_other_threads())
+        threading.Thread(target=end_with_main_thread, name="labthings-exit", daemon=True).start()
 
 
 def _other_threads() -> Iterator[threading.Thread]:
@@ -273,7 +248,6 @@ def _other_threads() -> Iterator[threading.Thread]:
 
 
 def _exit_without(threads: Iterator[threading.Thread]) -> None:
-    """End the process if one of the threads does not end."""
     for thread in threads:
         thread.join(0.1)
         if thread.is_alive():

@@ -5,42 +5,30 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
+import socket
 import sys
-from typing import TYPE_CHECKING, cast
+from collections.abc import Awaitable, Callable
+from typing import Any, cast
 
 import uvicorn
+from starlette.types import ASGIApp
 from uvicorn.config import STARTUP_FAILURE
 
 from labthings_fastapi.own_log import own_logger
-from labthings_fastapi.server.address import AddressError
+from labthings_fastapi.server.address import AddressError, ListenAddress
 
-from .connection_limits import ConnectionLimits
-from .http_protocol import HttpProtocol
-from .websocket_protocol import WebSocketProtocol
-
-if TYPE_CHECKING:
-    import socket
-    from collections.abc import Awaitable, Callable
-
-    from starlette.types import ASGIApp
-
-    from labthings_fastapi.server.address import ListenAddress
-
-    from .limits import Limits
-    from .tls import Tls
+from .connection_limits import ConnectionLimits, Limits
+from .protocols import HttpProtocol, WebSocketProtocol
+from .tls import Tls
 
 LOGGER = own_logger("server")
 UVICORN_LOGGER = logging.getLogger("uvicorn.error")
 TLS_CLOSING_SECONDS = 5.0
-TICKS = 10
-"""How many ticks of uvicorn's main loop make one second."""
+TICKS = 10  # how many ticks of uvicorn's main loop make one second
 
 
 class UvicornServer(uvicorn.Server):
-    """uvicorn on sockets that are bound already.
-
-    Other threads may read `loop` and `started`, and set `should_exit` and `force_exit`.
-    """
+    """uvicorn on sockets that are bound already."""
 
     loop: asyncio.AbstractEventLoop | None = None
     """The event loop; None before the app is started. May be read from any thread."""
@@ -53,11 +41,6 @@ class UvicornServer(uvicorn.Server):
         tls: Tls | None,
         listening: Callable[[ListenAddress], Awaitable[None]],
     ) -> None:
-        """Prepare to serve `app` at `address`; `run` and `serve` are given the sockets.
-
-        `listening` is awaited once, on the event loop, as soon as clients can connect. It must not
-        raise.
-        """
         super().__init__(_config(app, limits))
         self._address = address
         self._limits = limits
@@ -65,15 +48,6 @@ class UvicornServer(uvicorn.Server):
         self._listening = listening
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start the app, then listen.
-
-        In place of uvicorn's own, which has no limit on the time for TLS handshakes, and leaves
-        the app open if it cannot listen.
-
-        Raises:
-            SystemExit: the app could not start.
-            AddressError: another server has taken the port meanwhile; the app was shut down.
-        """
         self.loop = asyncio.get_running_loop()
         await self.lifespan.startup()
         if self.lifespan.should_exit:
@@ -96,21 +70,20 @@ class UvicornServer(uvicorn.Server):
             self.lifespan.state,
             limits=ConnectionLimits(self._limits),
         )
-        tls = self._tls is not None
+        tls: dict[str, Any] = {}
+        if self._tls is not None:
+            tls = {
+                "ssl": self._tls.context,
+                "ssl_handshake_timeout": self._limits.header_seconds,
+                "ssl_shutdown_timeout": TLS_CLOSING_SECONDS,
+            }
+        loop = asyncio.get_running_loop()
         self.servers = [
-            await asyncio.get_running_loop().create_server(
-                make_protocol,
-                sock=each,
-                backlog=self.config.backlog,
-                ssl=self._tls.context if self._tls is not None else None,
-                ssl_handshake_timeout=self._limits.header_seconds if tls else None,
-                ssl_shutdown_timeout=TLS_CLOSING_SECONDS if tls else None,
-            )
+            await loop.create_server(make_protocol, sock=each, backlog=self.config.backlog, **tls)
             for each in sockets
         ]
 
     async def on_tick(self, counter: int) -> bool:
-        """Look at every connection once a second; called by uvicorn's main loop."""
         if counter % TICKS == 0:
             self._check_connections()
         return await super().on_tick(counter)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import labthings_fastapi as lt
-from labthings_fastapi.server.config.init_arguments import argument_error
+from labthings_fastapi.server.config.validation import argument_error
 
 
 class Motor(lt.Thing):

@@ -13,7 +13,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from labthings_fastapi.server.web.certificates import (
+from labthings_fastapi.server.web.tls import (
     CertificateError,
     checked_name,
     own_certificate,

@@ -10,12 +10,14 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives import serialization
 
-from labthings_fastapi.server.web.certificates import (
+from labthings_fastapi.server.web.tls import (
     CertificateError,
     OwnCertificate,
+    chosen_tls,
+    load_tls,
     own_certificate,
+    specific_hosts,
 )
-from labthings_fastapi.server.web.tls import chosen_tls, load_tls, specific_hosts
 
 NOW = datetime.now(UTC)
 

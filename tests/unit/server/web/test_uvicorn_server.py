@@ -12,9 +12,14 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 
-from labthings_fastapi.server.address import AddressError, ListenAddress
-from labthings_fastapi.server.web.limits import Limits
-from labthings_fastapi.server.web.sockets import bind, close_all, listen_address
+from labthings_fastapi.server.address import (
+    AddressError,
+    ListenAddress,
+    bind,
+    close_all,
+    listen_address,
+)
+from labthings_fastapi.server.web.connection_limits import Limits
 from labthings_fastapi.server.web.uvicorn_server import UvicornServer
 
 

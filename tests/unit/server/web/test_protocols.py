@@ -10,9 +10,8 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from labthings_fastapi.server.web.connection_limits import ConnectionLimits
-from labthings_fastapi.server.web.http_protocol import HttpProtocol
-from labthings_fastapi.server.web.limits import Limits
+from labthings_fastapi.server.web.connection_limits import ConnectionLimits, Limits
+from labthings_fastapi.server.web.protocols import HttpProtocol
 
 LIMITS = Limits()
 BEGIN = b"GET / HTTP/1.1\r\nHost: a\r\n"

@@ -6,8 +6,14 @@ import socket
 
 import pytest
 
-from labthings_fastapi.server.address import AddressError, ListenAddress
-from labthings_fastapi.server.web.sockets import bind, check_address, close_all, listen_address
+from labthings_fastapi.server.address import (
+    AddressError,
+    ListenAddress,
+    bind,
+    check_address,
+    close_all,
+    listen_address,
+)
 
 
 def test_a_free_port_is_left_free():

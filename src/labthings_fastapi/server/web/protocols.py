@@ -1,15 +1,16 @@
-"""uvicorn's HTTP/1.1 protocol with limits on the size and the time of requests.
-
-It builds on the httptools protocol, which `uvicorn[standard]` always installs: the parser's
-callbacks show how far the client has come with a request.
-"""
+"""uvicorn's protocols for HTTP/1.1 and WebSockets, with limits on size and time."""
 
 from __future__ import annotations
 
+import asyncio
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any
+from typing import Any, cast
 
+from starlette.types import Message
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.exceptions import InvalidState
+from websockets.frames import Frame
 from websockets.http11 import MAX_LINE_LENGTH, MAX_NUM_HEADERS
 
 from labthings_fastapi.problems import Problem, message_problem
@@ -17,38 +18,24 @@ from labthings_fastapi.problems import Problem, message_problem
 from .connection_limits import (
     LOGGER,
     MAX_LINGERING,
+    ConnectionLimits,
+    Limits,
     WriteStall,
     close_after,
     render_response,
     too_many_connections,
 )
 
-if TYPE_CHECKING:
-    import asyncio
-
-    from .connection_limits import ConnectionLimits
-    from .limits import Limits
-
 
 class Stage(IntEnum):
-    """What the server waits for on a connection."""
-
-    CONNECTED = 0
-    """The first byte of a request."""
+    CONNECTED = 0  # the first byte of a request
     HEADERS = 1
     BODY = 2
-    RESPONSE = 3
-    """The app's response; then the next request."""
-    REFUSED = 4
-    """The client's end of the connection; what it still sends is dropped."""
+    RESPONSE = 3  # the app's response; then the next request
+    REFUSED = 4  # the client's end of the connection; what it still sends is dropped
 
 
 class HttpProtocol(HttpToolsProtocol):
-    """Keeps the limits of one connection. Used on the server's event loop only.
-
-    A request that breaks a limit is answered with problem details, then the connection is closed.
-    """
-
     def __init__(self, *args: Any, limits: ConnectionLimits, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._shared = limits
@@ -61,10 +48,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._refusal: Problem | None = None
         self._write_stall = WriteStall()
 
-    # --- called by the transport ----------------------------------------------------------
-
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
-        """Accept the connection, or refuse it if there are too many."""
         accepted = self._shared.accepts(transport, self.connections)
         super().connection_made(transport)
         self._stage_began = self._last_data = self.loop.time()
@@ -72,13 +56,11 @@ class HttpProtocol(HttpToolsProtocol):
             self._refuse(too_many_connections())
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell the app that the client has gone."""
         if self._stage is Stage.REFUSED:
             self._shared.lingering -= 1
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Parse a chunk of bytes; those of a refused connection are dropped."""
         if self._stage is Stage.REFUSED:
             return
         self._last_data = self.loop.time()
@@ -92,31 +74,27 @@ class HttpProtocol(HttpToolsProtocol):
             self._begin_stage(Stage.CONNECTED)
 
     def handle_websocket_upgrade(self) -> None:
-        """Hand the connection over to the WebSocket protocol, if that can read the handshake."""
         # The parser of `websockets` has smaller limits than ours, and uvicorn has no answer when
         # the parser fails. A browser sends the cookies of every server on the same host.
         request_line = len("GET  HTTP/1.1\r\n") + len(self.url)
         lines = [request_line, *(len(name) + len(value) + 4 for name, value in self.headers)]
         if len(self.headers) > MAX_NUM_HEADERS or max(lines) > MAX_LINE_LENGTH:
-            self._refuse(_handshake_too_large())
-            return
-        super().handle_websocket_upgrade()
-
-    # --- called by the parser -------------------------------------------------------------
+            detail = (
+                f"A WebSocket handshake has at most {MAX_NUM_HEADERS} headers, and lines of at "
+                f"most {MAX_LINE_LENGTH} bytes. Send fewer and shorter headers, or delete large "
+                "cookies."
+            )
+            title = "The handshake was refused"
+            self._refuse(message_problem("handshake-refused", title, 431, detail))
+        else:
+            super().handle_websocket_upgrade()
 
     def on_message_begin(self) -> None:
-        """Begin a request."""
         self._begin_stage(Stage.HEADERS)
         self._header_bytes = 0
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        """Start the app, unless the headers are too large.
-
-        Raises:
-            ValueError: they are; the parser stops, and uvicorn calls `send_400_response`.
-            HttpParserInvalidURLError: the target has no path, as that of CONNECT; the same.
-        """
         size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
         if size > self._limits.header_bytes:
             self._refusal = self._headers_too_large()
@@ -125,7 +103,6 @@ class HttpProtocol(HttpToolsProtocol):
         self._begin_stage(Stage.BODY)
 
     def on_message_complete(self) -> None:
-        """Wait for the app."""
         self._begin_stage(Stage.RESPONSE)
         super().on_message_complete()
 
@@ -134,10 +111,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._stage_began = self._last_data
         self._was_overdue = False
 
-    # --- limits of time -------------------------------------------------------------------
-
     def check(self, now: float, limits: Limits) -> None:
-        """End the connection if the client is too slow; called about once a second."""
         if self._write_stall.lasts(self.transport, now, limits.closing_seconds):
             self.transport.abort()
             return
@@ -160,22 +134,18 @@ class HttpProtocol(HttpToolsProtocol):
         limits = self._limits
         if self._stage is Stage.CONNECTED:
             self.transport.close()  # browsers open connections in reserve: this is no error
-        elif self._stage is Stage.HEADERS:
-            self._refuse(_too_slow(f"headers did not arrive within {limits.header_seconds:g} s"))
-        else:
-            self._refuse(
-                _too_slow(f"body did not arrive: nothing came for {limits.body_seconds:g} s")
-            )
-
-    # --- refusals -------------------------------------------------------------------------
+            return
+        reason = f"body did not arrive: nothing came for {limits.body_seconds:g} s"
+        if self._stage is Stage.HEADERS:
+            reason = f"headers did not arrive within {limits.header_seconds:g} s"
+        detail = f"The request's {reason}. Send it again, faster or in one piece."
+        self._refuse(message_problem("too-slow", "The request came too slowly", 408, detail))
 
     def send_400_response(self, msg: str) -> None:
-        """Answer bytes that are not HTTP, or that a parser callback refused; called by uvicorn."""
         detail = f"{msg} This server speaks HTTP/1.1."
         self._refuse(self._refusal or message_problem("not-http", "Not HTTP", 400, detail))
 
     def _refuse(self, problem: Problem) -> None:
-        """Answer with a problem if possible, tell the app, and close the connection."""
         LOGGER.info("Refused a request of %s: %s", self.client or "a client", problem.detail)
         response = render_response(problem) if self._may_respond() else b""
         self._stage = Stage.REFUSED
@@ -209,14 +179,52 @@ class HttpProtocol(HttpToolsProtocol):
         return message_problem("headers-too-large", "The headers are too large", 431, detail)
 
 
-def _handshake_too_large() -> Problem:
-    detail = (
-        f"A WebSocket handshake has at most {MAX_NUM_HEADERS} headers, and lines of at most "
-        f"{MAX_LINE_LENGTH} bytes. Send fewer and shorter headers, or delete large cookies."
-    )
-    return message_problem("handshake-refused", "The handshake was refused", 431, detail)
+class WebSocketProtocol(WebSocketsSansIOProtocol):
+    """Sends a close frame for a bad frame so that the client receives it (RFC 6455, 7.1.7).
 
+    uvicorn closes the socket at once. What the client is still sending then makes the system reset
+    the connection, and the client loses the close frame. Used on the server's event loop only.
+    """
 
-def _too_slow(reason: str) -> Problem:
-    detail = f"The request's {reason}. Send it again, faster or in one piece."
-    return message_problem("too-slow", "The request came too slowly", 408, detail)
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._failed = False
+        self._write_stall = WriteStall()
+
+    def check(self, now: float, limits: Limits) -> None:
+        if self._write_stall.lasts(self.transport, now, limits.closing_seconds):
+            self.transport.abort()
+
+    async def send(self, message: Message) -> None:  # type: ignore[override] # the usual type
+        await super().send(cast("Any", message))
+        if message["type"] == "websocket.http.response.body" and not message.get("more_body"):
+            # Otherwise uvicorn logs an error for each handshake that the app refuses with a body.
+            self.handshake_complete = True
+
+    def data_received(self, data: bytes) -> None:
+        if self._failed:
+            return
+        try:
+            super().data_received(data)
+        except InvalidState:  # a close frame behind text that is not UTF-8
+            self.handle_parser_exception()
+
+    def handle_parser_exception(self) -> None:
+        self._failed = True
+        frame = self.conn.close_sent  # None before the handshake is answered: nothing can be sent
+        code, reason = (frame.code, frame.reason) if frame is not None else (1006, "")
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
+        self.stop_keepalive()
+        self.close_sent = True
+        self.disconnected = True  # what the app still sends ends with ClientDisconnected
+        self.writable.set()
+        data = b"".join(self.conn.data_to_send()) if frame is not None else b""
+        self.close_timer = close_after(self.transport, data)
+
+    def handle_ping(self) -> None:
+        if not self._failed:
+            super().handle_ping()
+
+    def handle_close(self, event: Frame) -> None:
+        if not self._failed:
+            super().handle_close(event)
