@@ -427,8 +427,6 @@ class Invocation(threading.Thread):
         live = self._live
         if live is None:
             return False
-        if not live.record.is_open:
-            return False
         if live.record.status is InvocationStatus.PENDING and live.finish(
             cancelled_ending(), only_pending=True
         ):

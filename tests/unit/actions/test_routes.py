@@ -7,16 +7,29 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from labthings_fastapi.actions.routes import _events_of, honour_prefer, wait_seconds
+from labthings_fastapi.actions.routes import _InvocationStream, honour_prefer, wait_seconds
 from labthings_fastapi.messages.message import Message
 from labthings_fastapi.messages.sse import encode
+from labthings_fastapi.messages.stream import MessageStream
+from labthings_fastapi.messages.topic import Topic
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
 
     from labthings_fastapi.actions import ActionManager, Invocation
 
     from .conftest import Bench
+
+
+async def events_of(
+    invocation: Invocation, manager: ActionManager, after: str | None
+) -> AsyncIterator[bytes]:
+    """Yield what the response streams."""
+    response = _InvocationStream(invocation, manager, after)
+    with MessageStream(manager.broker, Topic(invocation=invocation.id), after) as messages:
+        async for event in response._events(messages):
+            yield event
+
 
 # --- `Prefer: wait` as clients write it (RFC 7240) ------------------------------------------
 
@@ -98,7 +111,7 @@ def test_a_stream_that_is_ended_while_its_client_is_slow_gives_what_waits(
     message = Message("result", "Bench", "hold", b"{}", invocation=holding.id)
 
     async def given() -> list[bytes]:
-        stream = _events_of(holding, manager, None)
+        stream = events_of(holding, manager, None)
         assert b"event: status" in await anext(stream)
         # Meanwhile the client reads, and the server stops.
         manager.broker.publish(message)
@@ -112,7 +125,7 @@ def test_the_stream_of_an_ended_invocation_is_its_last_status(
     manager: ActionManager, run: Callable[..., Invocation]
 ) -> None:
     async def given() -> list[bytes]:
-        return [event async for event in _events_of(run(lambda: 5), manager, None)]
+        return [event async for event in events_of(run(lambda: 5), manager, None)]
 
     (event,) = asyncio.run(given())
     assert event.startswith(b"event: status\n")
@@ -123,7 +136,7 @@ def test_a_stream_goes_on_until_the_final_status(
     manager: ActionManager, holding: Invocation, thing: Bench
 ) -> None:
     async def given() -> list[bytes]:
-        stream = _events_of(holding, manager, None)
+        stream = events_of(holding, manager, None)
         first = await anext(stream)
         thing.gate.set()
         return [first, *[event async for event in stream]]
@@ -140,7 +153,7 @@ def test_a_client_that_comes_back_gets_what_it_missed_and_no_more(
     invocation = run(lambda: 5)
 
     async def given() -> list[bytes]:
-        return [event async for event in _events_of(invocation, manager, position)]
+        return [event async for event in events_of(invocation, manager, position)]
 
     events = asyncio.run(given())
     assert [event.startswith(b"event: status\nid: ") for event in events] == [True] * 4
