@@ -150,7 +150,7 @@ class WriteQueue:
         self._capacity = capacity
         self._changed = threading.Condition()  # guards the two below
         self._waiting = Batch()
-        self._closed = threading.Event()  # an Event, so that `wait_for_more` can wait for it
+        self._closed = False
 
     def put_invocation(self, record: InvocationRecord) -> Future[None]:
         """Add a record, or replace the waiting one of the same invocation."""
@@ -159,7 +159,7 @@ class WriteQueue:
             waiting = self._waiting.invocations
             job = waiting.get(record.id)
             limit = self._capacity if record.is_open else 2 * self._capacity
-            if self._closed.is_set():
+            if self._closed:
                 error: Exception = closed_error(f"run {record.id} was not recorded")
             elif job is not None:
                 job.record = record
@@ -191,7 +191,7 @@ class WriteQueue:
         """Have the writer call a function after it has written what waits now."""
         task = WriterTask(function)
         with self._changed:
-            if not self._closed.is_set():
+            if not self._closed:
                 self._waiting.tasks.append(task)
                 self._changed.notify()
                 return task.future
@@ -203,7 +203,7 @@ class WriteQueue:
         future = new_future()
         with self._changed:
             jobs = waiting()
-            if self._closed.is_set():
+            if self._closed:
                 error: Exception = closed_error(loss)
             elif len(jobs) >= self._capacity:
                 error = TooBusyError(f"The journal has too much to write: {loss}.")
@@ -217,17 +217,11 @@ class WriteQueue:
     def take(self, timeout: float | None) -> Batch | None:
         """Wait and take everything; empty after `timeout` seconds, None if closed and empty."""
         with self._changed:
-            self._changed.wait_for(
-                lambda: self._closed.is_set() or not self._waiting.is_empty, timeout
-            )
-            if self._closed.is_set() and self._waiting.is_empty:
+            self._changed.wait_for(lambda: self._closed or not self._waiting.is_empty, timeout)
+            if self._closed and self._waiting.is_empty:
                 return None
             batch, self._waiting = self._waiting, Batch()
             return batch
-
-    def wait_for_more(self, seconds: float) -> None:
-        """Wait, or return when the queue is closed; records that are added end no wait."""
-        self._closed.wait(seconds)
 
     @property
     def is_empty(self) -> bool:
@@ -238,12 +232,12 @@ class WriteQueue:
     @property
     def is_closed(self) -> bool:
         """Whether nothing more is accepted."""
-        return self._closed.is_set()
+        return self._closed
 
     def close(self) -> None:
         """Accept nothing more; what waits can still be taken."""
         with self._changed:
-            self._closed.set()
+            self._closed = True
             self._changed.notify_all()
 
     def abort(self, error: Exception) -> None:

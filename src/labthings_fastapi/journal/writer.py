@@ -31,9 +31,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 SWEEP_SECONDS: Final = 60.0
-GATHER_SECONDS: Final = 0.002
-"""Wait after a batch of several records. Where many invocations begin and end at the same time,
-larger transactions halve the cost of each; a single invocation is written without delay."""
 PAUSE: Final = 1.0
 """Minimum of seconds between two attempts of an operation that fails."""
 
@@ -163,8 +160,6 @@ class Writer:
                 self._batches.retry()
             if self._monotonic() >= self._next_sweep:
                 self._regular_sweep()
-            if len(batch.invocations) > 1:
-                self._write_queue.wait_for_more(GATHER_SECONDS)
         except BaseException as error:  # noqa: BLE001 - the thread lasts as long as the server
             self._log_unexpected_error()
             batch.fail(error)

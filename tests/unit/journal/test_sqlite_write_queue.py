@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from concurrent.futures import Future
 from datetime import UTC, datetime
-from threading import Thread
 from typing import Any
 from uuid import UUID
 
@@ -121,12 +120,3 @@ def test_a_callback_that_fails_does_not_harm_others(
     job.resolve()
     assert all(future.done() for future in futures)
     assert caplog.records
-
-
-def test_closing_ends_the_wait_for_more() -> None:
-    write_queue = WriteQueue()
-    waiter = Thread(target=write_queue.wait_for_more, args=(600,), daemon=True)
-    waiter.start()
-    write_queue.close()
-    waiter.join(60)
-    assert not waiter.is_alive()

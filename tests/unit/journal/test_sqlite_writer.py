@@ -154,19 +154,6 @@ def test_a_reader_cannot_write(writer: Writer, database: Database) -> None:
     assert stored(database, 1) == run(1)
 
 
-def test_records_that_are_put_while_the_writer_gathers_are_written(
-    together: Together, database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("labthings_fastapi.journal.writer.GATHER_SECONDS", 600.0)
-    writer = Writer(database, Retention(1e5, 1 << 30, utc_now), utc_now, time.monotonic)
-    for future in together(writer, run(1), run(2)):
-        future.result(TIMEOUT)
-    late = [writer.put(run(number)) for number in (3, 4)]  # the writer gathers until it is closed
-    assert writer.close(TIMEOUT)
-    assert all(future.done() and future.exception() is None for future in late)
-    assert stored(database, 4) == run(4)
-
-
 def mutation(number: int, **changes: Any) -> MutationRecord:
     texts = {"thing": "stage", "affordance": "speed", "method": "PUT", "path": "/stage/speed"}
     record = MutationRecord(

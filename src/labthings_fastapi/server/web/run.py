@@ -31,9 +31,9 @@ LOG_FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
 UVICORN_LOGGERS = ("uvicorn.error", "uvicorn.access", "uvicorn.asgi")
 SWITCH_SECONDS = 0.001  # user code may keep the interpreter so long while the server waits for it
 FROZEN_BY_PROGRAM = 1000  # Python 3.12 itself begins with some hundred frozen objects
-FULL_COLLECTION_FACTOR = 5
-"""How much rarer full collections are: with thousands of retained invocations, each stops all
-threads for some 50 ms, and together they took a quarter of the processor time of an invocation."""
+COLLECTION_THRESHOLDS = 2000, 10, 50
+"""Of garbage: with thousands of retained invocations, each full collection stops all threads for
+some 50 ms, and Python's usual thresholds take a quarter of the processor time of an invocation."""
 POLL_SECONDS = 0.2  # the main thread handles a signal that did not wake it after this time
 CLOSING_SECONDS = 0.7  # for closing Things if invocations used all their time to stop
 EXIT_INTERRUPTED = 130
@@ -107,8 +107,7 @@ def _run_in_a_thread(hooks: ServerHooks, thread: _ServerThread, grace: float) ->
             gc.freeze()
             changes.callback(gc.unfreeze)
         changes.callback(gc.set_threshold, *gc.get_threshold())
-        young, middle, full = gc.get_threshold()
-        gc.set_threshold(young, middle, full * FULL_COLLECTION_FACTOR)
+        gc.set_threshold(*COLLECTION_THRESHOLDS)
         # With a timeout, because on Windows a wait without one handles no signals.
         while thread.is_alive() and not stop_requested.wait(POLL_SECONDS):
             pass
