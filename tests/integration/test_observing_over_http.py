@@ -110,9 +110,9 @@ def test_a_client_that_takes_both_gets_the_value(port, accept):
 
 
 def test_a_quiet_stream_is_kept_open_by_comments(server, subscribe, monkeypatch):
-    from labthings_fastapi.bindings.http import streams
+    from labthings_fastapi.messages import stream as module
 
-    monkeypatch.setattr(streams, "KEEP_ALIVE_SECONDS", 0.01)
+    monkeypatch.setattr(module, "KEEP_ALIVE_SECONDS", 0.01)
     stream = subscribe("/stage/x", **SSE)
     assert stream.response.readline().startswith(b":")
 

@@ -63,23 +63,19 @@ def _set_error(future: Future[Any], error: BaseException) -> None:
 
 
 class Job(Generic[RecordT]):
-    """A record to be written, and the futures that wait for it."""
+    """A record to be written, and the future of its commit."""
 
-    __slots__ = ("futures", "record")
+    __slots__ = ("future", "record")
 
     def __init__(self, record: RecordT, future: Future[Any]) -> None:
         self.record: RecordT = record
-        self.futures = [future]
+        self.future = future
 
     def resolve(self, result: object = None) -> None:
-        """Complete the futures, in the order in which they were added."""
-        for future in self.futures:
-            _set_result(future, result)
+        _set_result(self.future, result)
 
     def fail(self, error: BaseException) -> None:
-        """Fail the futures that are not done."""
-        for future in self.futures:
-            _set_error(future, error)
+        _set_error(self.future, error)
 
 
 @dataclass(slots=True)
@@ -154,7 +150,6 @@ class WriteQueue:
 
     def put_invocation(self, record: InvocationRecord) -> Future[None]:
         """Add a record, or replace the waiting one of the same invocation."""
-        future = new_future()
         with self._changed:
             waiting = self._waiting.invocations
             job = waiting.get(record.id)
@@ -163,19 +158,17 @@ class WriteQueue:
                 error: Exception = closed_error(f"run {record.id} was not recorded")
             elif job is not None:
                 job.record = record
-                job.futures.append(future)
-                return future
+                return job.future
             elif len(waiting) < limit:
-                waiting[record.id] = Job(record, future)
+                job = waiting[record.id] = Job(record, new_future())
                 self._changed.notify()
-                return future
+                return job.future
             else:
                 error = TooBusyError(
                     f"Run {record.id} was not recorded, because {len(waiting)} other runs wait for "
                     "the disk of the journal: it is too slow, or does not answer."
                 )
-        future.set_exception(error)
-        return future
+        return failed_future(error)
 
     def put_mutation(self, record: MutationRecord) -> Future[None]:
         """Add a mutation."""

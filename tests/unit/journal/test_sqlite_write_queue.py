@@ -39,14 +39,13 @@ def taken(write_queue: WriteQueue) -> Batch:
     return batch
 
 
-def test_records_of_one_invocation_share_a_job_that_has_all_futures() -> None:
+def test_records_of_one_invocation_share_a_job_and_its_commit() -> None:
     write_queue = WriteQueue()
     futures = [
         write_queue.put_invocation(run(1)._replace(progress={"done": done})) for done in range(3)
     ]
     (job,) = taken(write_queue).invocations.values()
     assert job.record.progress == {"done": 2}
-    assert job.futures == futures
     job.resolve()
     assert all(future.done() for future in futures)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from labthings_fastapi.concurrency.threadsafe_event import ThreadsafeEvent
-from labthings_fastapi.messages.sse import COMMENT, KEEP_ALIVE_SECONDS, encode
+from labthings_fastapi.messages.sse import COMMENT, encode
+from labthings_fastapi.messages.stream import MessageStream
 from labthings_fastapi.own_log import own_logger
 
 from .request_response import ClientGoneError
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from labthings_fastapi.messages.broker import Broker
     from labthings_fastapi.messages.message import Message
-    from labthings_fastapi.messages.subscription import Subscription
     from labthings_fastapi.messages.topic import Topic
 
     from .request_response import HttpResponse
@@ -35,14 +34,12 @@ async def stream(
     A `Last-Event-ID` header replays the messages after it. A `gap` event stands for messages that
     are lost.
     """
-    published = ThreadsafeEvent()
-    last_id = response.header(b"last-event-id")
-    with broker.subscribe(topic, wake=published.set, after=last_id) as subscription:
+    with MessageStream(broker, topic, response.header(b"last-event-id")) as messages:
         await response.begin_stream("text/event-stream")
         if response.scope["method"] == "HEAD":
             await response.send_part(b"", more=False)
             return
-        sending = asyncio.create_task(_send(response, subscription, published, encode_message))
+        sending = asyncio.create_task(_send(response, messages, encode_message))
         leaving = asyncio.create_task(response.client_left())
         try:
             await asyncio.wait({sending, leaving}, return_when=asyncio.FIRST_COMPLETED)
@@ -61,15 +58,8 @@ def _log_failure(error: BaseException | None, path: str) -> None:
 
 
 async def _send(
-    response: HttpResponse,
-    subscription: Subscription,
-    published: ThreadsafeEvent,
-    encode_message: Callable[[Message], bytes],
+    response: HttpResponse, messages: MessageStream, encode_message: Callable[[Message], bytes]
 ) -> None:
-    while not subscription.over:
-        messages = subscription.take()
-        if messages:
-            await response.send_part(b"".join(map(encode_message, messages)))
-        elif not await published.wait(KEEP_ALIVE_SECONDS):
-            await response.send_part(COMMENT)
+    async for batch in messages:
+        await response.send_part(b"".join(map(encode_message, batch)) or COMMENT)
     await response.send_part(b"", more=False)
