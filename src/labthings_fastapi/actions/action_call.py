@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 
 def cancelled_ending(error: BaseException | None = None) -> Ending:
-    """Return the ending of a cancelled invocation."""
     error = error or InvocationCancelledError("The invocation was cancelled before it began.")
     if not str(error):
         error = InvocationCancelledError("The run was cancelled.")
@@ -71,7 +70,6 @@ _VALUE_TYPES = frozenset({bool, int, float, str, list, dict, tuple})
 
 
 def _is_cancel(error: BaseException) -> bool:
-    """Whether this is a delivered cancel, perhaps wrapped by a group of tasks."""
     if isinstance(error, BaseExceptionGroup):
         return error.split(InvocationCancelledError)[1] is None
     return isinstance(error, InvocationCancelledError)
@@ -81,7 +79,6 @@ class ActionCall:
     """One call of an action's function; used by the invocation's own thread only."""
 
     def __init__(self, action: Runnable, thing: Host, live: LiveInvocation, blobs: Any) -> None:
-        """Prepare the call; `blobs` is the store that serves binary values."""
         self._action = action
         self._thing = thing
         self._live = live
@@ -89,7 +86,6 @@ class ActionCall:
         self._name = f"{thing.name}.{action.name}"
 
     def ending(self, arguments: dict[str, Any]) -> Ending:
-        """Call the function and return how the invocation ended."""
         self._live.enter_thing(self._thing)
         try:
             return self._completed(arguments)

@@ -25,7 +25,6 @@ class CancelEvent(threading.Event):
     """The cancel request of one run; set by anybody, delivered once, from any thread."""
 
     def __init__(self, id: UUID | None = None) -> None:
-        """Belong to the run with this id."""
         super().__init__()
         self.id = id
         self._delivery = threading.Lock()
@@ -33,7 +32,6 @@ class CancelEvent(threading.Event):
         self._listeners: list[Callable[[], None]] = []
 
     def set(self) -> None:
-        """Ask the run to stop: wake its sleepers and tell its listeners."""
         super().set()
         self._tell()
 
@@ -66,7 +64,6 @@ class CancelEvent(threading.Event):
             return True
 
     def raise_if_set(self) -> None:
-        """Raise `InvocationCancelledError` if a request waits to be delivered."""
         if self.is_set() and self.take():
             raise InvocationCancelledError("The run was cancelled.")
 

@@ -9,7 +9,7 @@ import threading
 import time
 import uuid
 from contextlib import contextmanager, nullcontext
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from typing import TYPE_CHECKING, Any
 
 from labthings_fastapi.exceptions import LabThingsError
@@ -22,31 +22,25 @@ if TYPE_CHECKING:
     from pathlib import Path
     from uuid import UUID
 
-    from .protocols import Files, Log, Meter
-
 
 class NoInvocationContextError(LabThingsError, RuntimeError):
     """Something that belongs to an invocation was used outside any invocation."""
 
     def __init__(self, what: str) -> None:
-        """Name what was used."""
         super().__init__(f"There is no {what} here: this code does not run inside an action.")
 
 
 class InvocationContext:
-    """What code inside an invocation may reach: its id, cancel event, log, progress and files.
+    """What code inside an invocation may reach. Any thread may use it."""
 
-    Any thread may use it. The Things are those whose actions the invocation entered, in order.
-    """
-
-    log: Log | None = None
-    progress: Meter | None = None
-    files: Files | None = None
+    # The parts of a LiveInvocation: their modules import this one.
+    log: Any = None
+    progress: Any = None
+    files: Any = None
 
     def __init__(
         self, id: UUID, cancel: CancelEvent | None = None, lock: threading.RLock | None = None
     ) -> None:
-        """Begin; `cancel` is made on first use if it is not given, `lock` guards all parts."""
         self.id = id
         # Re-entrant, because the garbage collector may run a finaliser that logs or sets a
         # property while this thread holds it.
@@ -154,7 +148,8 @@ def get_invocation_directory() -> Path:
     invocation = CURRENT_INVOCATION.get()
     if invocation is None or invocation.files is None:
         raise NoInvocationContextError("folder for files")
-    return invocation.files.directory
+    directory: Path = invocation.files.directory
+    return directory
 
 
 @contextmanager
@@ -202,3 +197,43 @@ def shield() -> AbstractContextManager[None]:
     """Delay a cancel until the end of the `with` block, for a section that must not be torn."""
     invocation = CURRENT_INVOCATION.get()
     return nullcontext() if invocation is None else invocation.cancel.shielded()
+
+
+class Requester:
+    """The name and the network address of a client, for records of what it requested.
+
+    The requests of a WebSocket share one, in several threads. Only the mark changes, once.
+    """
+
+    __slots__ = ("address", "made_invocation", "name")
+
+    def __init__(self, name: str | None, address: str | None) -> None:
+        self.name = name
+        self.address = address
+        self.made_invocation = False
+        """Whether an invocation was made for it: that has its own record."""
+
+
+_REQUESTER: ContextVar[Requester | None] = ContextVar("labthings_requester", default=None)
+
+
+def current_requester() -> Requester | None:
+    """Return who requested what this code does over the network, or None."""
+    return _REQUESTER.get()
+
+
+class request_context:  # noqa: N801 - used like a function, in a `with`
+    """Run the block for a requester; a class, because it is fast: every request passes here."""
+
+    __slots__ = ("_requester", "_token")
+    _token: Token[Requester | None]
+
+    def __init__(self, requester: Requester) -> None:
+        self._requester = requester
+
+    def __enter__(self) -> Requester:
+        self._token = _REQUESTER.set(self._requester)
+        return self._requester
+
+    def __exit__(self, *_: object) -> None:
+        _REQUESTER.reset(self._token)

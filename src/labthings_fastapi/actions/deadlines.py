@@ -28,7 +28,6 @@ class Deadlines:
     """
 
     def __init__(self) -> None:
-        """Start nothing yet."""
         self._condition = threading.Condition()
         self._heap: list[tuple[float, int, Callable[[], None]]] = []
         self._order = itertools.count()
@@ -77,5 +76,4 @@ class Deadlines:
 
 @cache
 def deadlines() -> Deadlines:
-    """Return the process's deadlines, for runs that have no manager to keep theirs."""
     return Deadlines()

@@ -18,9 +18,9 @@ from labthings_fastapi.messages.message import InvocationStatus
 from labthings_fastapi.schemas.signature import arguments
 
 from .action_call import ActionCall, cancelled_ending, failed_ending
-from .context import INVOCATION_MEMBER, entered
+from .context import INVOCATION_MEMBER, current_requester, entered
 from .deadlines import deadlines
-from .group_lock import group_lock_for
+from .group_lock import StartGate, group_lock_for
 from .invocation_limits import NoLimits
 from .invocation_model import (
     ACTION_INVOCATIONS_PATH,
@@ -34,9 +34,7 @@ from .invocation_model import (
 from .live_invocation import LiveInvocation, release, release_in_turn
 from .logs import capture, thing_log
 from .protocols import BelongsToInvocation
-from .requester import current_requester
 from .results import InvocationFiles
-from .start_gate import StartGate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -138,8 +136,6 @@ class Invocation(threading.Thread):
             self._open_commit = commit
         self._live = None
         live.commit = None  # its callbacks refer to `live`, which must go with its invocation
-
-    # --- what it is -----------------------------------------------------------------------
 
     @property
     def id(self) -> UUID:
@@ -278,8 +274,6 @@ class Invocation(threading.Thread):
         found: InvocationModel = made
         return found
 
-    # --- before the start -----------------------------------------------------------------
-
     def report_to(self, publisher: InvocationPublisher, limit: StartLimit, blobs: Any) -> None:
         """Report every change from now on, and start only when `limit` allows; for a manager."""
         self._limit, self._blobs = limit, blobs
@@ -299,8 +293,6 @@ class Invocation(threading.Thread):
         """Done when the journal has this invocation; None if nothing is to be waited for."""
         live = self._live
         return self._open_commit if live is None else live.commit or self._open_commit
-
-    # --- starting -------------------------------------------------------------------------
 
     def start(self) -> None:
         """Begin in a thread of its own, as soon as the journal, its group and the limits allow.
@@ -385,8 +377,6 @@ class Invocation(threading.Thread):
         if error is not None:
             self._log_line(logging.ERROR, "%s is not in the journal: %s", self.name, error)
 
-    # --- running --------------------------------------------------------------------------
-
     def run(self) -> None:
         """Call the action's function with the fields of `input` and with `dependencies`."""
         live = self._live
@@ -420,8 +410,6 @@ class Invocation(threading.Thread):
             self._log_line(busy.log_level, "%s did not start: %s", path, busy)
             live.finish(failed_ending(busy))
 
-    # --- cancelling -----------------------------------------------------------------------
-
     def cancel(self) -> bool:
         """Ask the code to stop; return False if the invocation has ended. Idempotent."""
         live = self._live
@@ -451,11 +439,8 @@ class Invocation(threading.Thread):
             )
 
     def _log_line(self, level: int, message: str, *arguments: object) -> None:
-        """Log on the Thing's logger, as a part of this invocation."""
         extra = {INVOCATION_MEMBER: self._live}
         thing_log(self._record.thing).log(level, message, *arguments, extra=extra)
-
-    # --- waiting --------------------------------------------------------------------------
 
     def is_alive(self) -> bool:
         """Return whether it was started and has not ended; a queued one is alive."""
@@ -494,5 +479,4 @@ class Invocation(threading.Thread):
         return _nothing
 
 
-def _nothing() -> None:
-    """Remove no waiter: it was called."""
+def _nothing() -> None: ...

@@ -74,7 +74,6 @@ def line_of(record: logging.LogRecord) -> Line:
 
 
 def _others(record: logging.LogRecord) -> dict[str, Any]:
-    """Return the members that only an unusual record has."""
     others = {
         name: plain(value)
         for name, value in record.__dict__.items()
@@ -95,7 +94,6 @@ def _clipped(text: str) -> str:
 
 
 def plain(value: Any) -> Any:
-    """Return text, a number or None in Python's own types; the type's name of anything else."""
     if type(value) in _PLAIN_TYPES:
         return value
     for kind, as_kind in _PLAIN_KINDS:
@@ -105,7 +103,6 @@ def plain(value: Any) -> Any:
 
 
 def record_of(line: Line) -> logging.LogRecord:
-    """Return a new record of a line."""
     text, values, others = line
     members = dict(zip(_MEMBERS, values, strict=True))
     path = members["pathname"]
@@ -122,7 +119,6 @@ def record_of(line: Line) -> logging.LogRecord:
 
 
 def _json_members(line: Line) -> dict[str, Any]:
-    """Return a line as clients see it: a `LogRecordModel` as JSON members."""
     members = line_members(record_of(line))
     members["created"] = members["created"].isoformat().replace("+00:00", "Z")
     return members
@@ -145,7 +141,6 @@ class InvocationLog:
         publish: Callable[[Line], None] | None = None,
         deliver: Callable[[], None] | None = None,
     ) -> None:
-        """Keep at most `length` lines; `lock` is the invocation's."""
         self._lock = threading.RLock() if lock is None else lock
         self._publish = publish
         self._deliver = deliver
@@ -164,32 +159,26 @@ class InvocationLog:
             self._deliver()
 
     def detach(self) -> None:
-        """Publish nothing from now on."""
         self._publish = self._deliver = None
 
     def lines(self) -> list[Line]:
-        """Return a copy of what is kept, oldest first."""
         with self._lock:
             return list(self._lines)
 
     def members(self) -> tuple[dict[str, Any], ...]:
-        """Return what is kept as clients see it, oldest first."""
         return tuple(map(_json_members, self.lines()))
 
     @property
     def records(self) -> list[logging.LogRecord]:
-        """New log records of what is kept, oldest first."""
         return list(map(record_of, self.lines()))
 
     @property
     def dropped(self) -> int:
-        """How many lines were dropped to stay within the length."""
         with self._lock:
             return self._count - len(self._lines)
 
 
 def line_time(line: Line) -> datetime | None:
-    """Return when a line was logged, aware UTC; None if a filter has replaced the time."""
     try:
         return datetime.fromtimestamp(line[1][_CREATED], UTC)
     except (TypeError, ValueError, OverflowError, OSError):
@@ -197,7 +186,6 @@ def line_time(line: Line) -> datetime | None:
 
 
 def line_payload(line: Line) -> Callable[[], bytes]:
-    """Return what renders a line for subscribers."""
     return partial(_line_json, line)
 
 

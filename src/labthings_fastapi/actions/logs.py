@@ -51,7 +51,6 @@ class DequeLogHandler(logging.Handler):
     """Appends each record to a sequence that the caller owns, bounds and keeps thread-safe."""
 
     def __init__(self, dest: MutableSequence[logging.LogRecord], level: int = logging.INFO) -> None:
-        """Write to `dest`."""
         super().__init__(level)
         self.dest = dest
 
@@ -171,7 +170,6 @@ class InvocationLogHandler(logging.Handler):
         self.handle(record)
 
     def _show_if_nobody_else_does(self, record: logging.LogRecord, last: logging.Handler) -> None:
-        """Print a warning that no other handler sees: as Python does where there is no handler."""
         logger: logging.Logger | None = logging.getLogger(record.name)
         while logger is not None:
             if any(handler is not self for handler in logger.handlers):

@@ -54,7 +54,6 @@ class ActionManager:
         max_queued_runs: int = MAX_QUEUED_RUNS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Manage invocations in memory, unless a server passes its journal, broker and blobs."""
         self.journal = journal if journal is not None else MemoryJournal()
         """Where invocations are recorded; a server sets another one when it starts and stops."""
         self.records = JournalReader(lambda: self.journal)
@@ -177,7 +176,6 @@ class ActionManager:
         as_responses: Literal[True],
         request: UrlSource | None = None,
     ) -> list[InvocationModel]: ...
-
     def list_invocations(
         self,
         action: Runnable | None = None,

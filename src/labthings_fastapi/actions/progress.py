@@ -26,7 +26,6 @@ PUBLISH_SECONDS = 0.05
 
 
 def _number(value: float, what: str) -> float:
-    """Return a plain number; users count with numpy's, which have no JSON form."""
     if type(value) is int or type(value) is float:
         return value
     try:
@@ -84,50 +83,30 @@ class Step:
     __slots__ = ("done", "message", "part", "total")
 
     def __init__(self, total: float | None, message: str | None) -> None:
-        """Begin at the first of `total` steps."""
         self.done = 0
         self.part = 0.0
         self.total = total
         self.message = message
 
 
-def _nowhere(_progress: Progress) -> None:
-    """Publish nothing: an invocation without a manager has no subscribers."""
-
-
-def _nothing() -> None:
-    """Deliver nothing."""
+def _ignore(*_: object) -> None: ...
 
 
 class ProgressMeter:
     """Keeps the newest report of one invocation; any thread may report.
 
-    `publish` accepts at most 20 reports a second, under the lock and in order; it must not block.
-    `deliver` is called after it, without the lock.
+    `publish` is called at most 20 times a second, under the lock, and must not block; `deliver`
+    is called after it, without the lock.
     """
-
-    __slots__ = (
-        "_clock",
-        "_deliver",
-        "_latest",
-        "_lock",
-        "_next",
-        "_publish",
-        "_published",
-        "_started",
-        "_steps",
-    )
 
     def __init__(
         self,
-        publish: Callable[[Progress], None] = _nowhere,
-        *,
-        deliver: Callable[[], None] = _nothing,
+        publish: Callable[[Progress], None] = _ignore,
+        deliver: Callable[[], None] = _ignore,
         lock: threading.RLock | None = None,
         started: float | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Measure from `started`, a time of `clock`; `lock` is the invocation's."""
         self._publish = publish
         self._deliver = deliver
         self._clock = clock
@@ -179,7 +158,7 @@ class ProgressMeter:
 
     def detach(self) -> None:
         """Publish nothing from now on."""
-        self._publish, self._deliver = _nowhere, _nothing
+        self._publish, self._deliver = _ignore, _ignore
 
     def finish(self) -> None:
         """Publish the last report, if it was not: the last one always arrives."""

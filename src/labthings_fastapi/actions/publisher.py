@@ -64,7 +64,6 @@ class InvocationPublisher:
             return failed
 
     def status(self, record: InvocationRecord) -> None:
-        """Report a change of status."""
         # Subscribers see no output; a large one must not stay in the replay buffer.
         shown = record if record.output is None else record._replace(output=None)
         self._put(
@@ -77,7 +76,6 @@ class InvocationPublisher:
         )
 
     def line(self, record: InvocationRecord, line: Line) -> None:
-        """Report a line of the log."""
         self._put(
             Message(
                 *("log", record.thing, record.action, line_payload(line)),
@@ -88,13 +86,11 @@ class InvocationPublisher:
         )
 
     def progress(self, record: InvocationRecord, progress: Progress) -> None:
-        """Report how far the invocation is."""
         members = {"progress": progress.percent, "progressDetail": progress.detail()}
         payload = to_json(members, inf_nan_mode="strings")
         self._put(Message("progress", record.thing, record.action, payload, invocation=record.id))
 
     def result(self, record: InvocationRecord, number: int, value: Any, json: bytes) -> None:
-        """Report a value that a generator yielded."""
         payload = b'{"number":%d,"value":%b}' % (number, json)
         self._put(
             Message("result", record.thing, record.action, payload, value, invocation=record.id)

@@ -36,7 +36,6 @@ class _Delivered:
         """Superseded messages; their last reference may run a finaliser of a user's object."""
 
     def notify(self) -> None:
-        """Release the discarded messages and wake the subscribers."""
         self.discarded.clear()
         for subscription in self.woken:
             subscription.notify()
@@ -65,7 +64,6 @@ class Broker:
         *,
         replay_bytes: int = 64 * 1024 * 1024,
     ) -> None:
-        """Make a broker that keeps at most `replay` messages and `replay_bytes` of JSON."""
         boot_id = uuid4().hex[:12] if boot_id is None else boot_id
         if not _BOOT_ID.fullmatch(boot_id):
             raise ValueError(
@@ -206,7 +204,6 @@ class Broker:
                     break
 
     def _number_of(self, seq: str) -> int | None:
-        """Return the number in a sequence number, or None if this broker never gave it."""
         found = _SEQ.fullmatch(seq)
         if found is None or found[1] != self.boot_id:
             return None
@@ -218,17 +215,13 @@ class Broker:
         self._subscriptions.discard(subscription)
         self._index.remove(subscription.topic, subscription)
 
-    # --- for subscriptions ----------------------------------------------------------------
-
     def take_mailbox(self, subscription: Subscription) -> Mailbox:
-        """Return the mailbox of a subscription, and put an empty one in its place."""
         with self._lock:
             full, subscription.mailbox = subscription.mailbox, subscription.mailbox.emptied()
         self.deliver()
         return full
 
     def remove(self, subscription: Subscription) -> bool:
-        """Close a subscription; return whether its subscriber must be woken to see that."""
         with self._lock:
             if subscription.closed:
                 return False

@@ -26,7 +26,6 @@ _HARD_FACTOR = 10
 
 
 def coalescing_key(message: Message) -> Hashable:
-    """Say what a message is the newest of: messages with the same key supersede one another."""
     if message.kind == "property":
         return message.thing, message.affordance
     if message.kind == "progress" and message.invocation is not None:
@@ -63,7 +62,6 @@ class Mailbox:
         return bool(self._pending) or self.gap is not None
 
     def emptied(self) -> Mailbox:
-        """Return an empty mailbox of the same capacity."""
         return Mailbox(self._capacity)
 
     def offer(self, message: Message, key: Hashable, discarded: list[Message]) -> bool:
@@ -88,7 +86,6 @@ class Mailbox:
         self.missed_up_to = up_to
 
     def shed(self, discarded: list[Message]) -> None:
-        """Drop what may be dropped until no more than the capacity waits."""
         excess = len(self._pending) - self._capacity
         for kinds in _DROPPABLE if excess > 0 else ():
             keys = [key for key, message in self._pending.items() if message.kind in kinds]
@@ -111,5 +108,4 @@ class Mailbox:
             self.missed += 1
 
     def contents(self) -> list[Message]:
-        """Return the waiting messages, oldest first."""
         return list(self._pending.values())

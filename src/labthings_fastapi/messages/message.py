@@ -28,14 +28,6 @@ class InvocationStatus(Enum):
     """Stopped by an error, or rejected before it began."""
 
 
-_PENDING, _RUNNING = InvocationStatus.PENDING, InvocationStatus.RUNNING
-
-
-def is_final(status: InvocationStatus) -> bool:
-    """Return whether an invocation with this status has ended."""
-    return status is not _PENDING and status is not _RUNNING
-
-
 class Message:
     """A change of an invocation, a property or an event, or (kind `gap`) a notice of a loss.
 

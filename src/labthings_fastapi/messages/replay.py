@@ -37,5 +37,4 @@ class ReplayBuffer:
             self._bytes -= messages.popleft().size
 
     def since(self, number: int) -> list[Message]:
-        """Return the kept messages after that number, oldest first."""
         return list(islice(self._messages, max(number - self.forgotten, 0), None))

@@ -29,7 +29,6 @@ class MessageStream:
     def __init__(
         self, broker: Broker, topic: Topic, after: str | None = None, capacity: int = 1000
     ) -> None:
-        """Subscribe; `after` is the sequence number of the last message seen."""
         self._event = ThreadsafeEvent()
         self.subscription = broker.subscribe(
             topic, wake=self._event.set, after=after, capacity=capacity

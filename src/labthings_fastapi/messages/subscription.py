@@ -27,11 +27,8 @@ class MailboxOwner(Protocol):
 
     boot_id: str
 
-    def take_mailbox(self, subscription: Subscription) -> Mailbox:
-        """Return the mailbox, and put an empty one in its place."""
-
-    def remove(self, subscription: Subscription) -> bool:
-        """Close a subscription; return whether its subscriber must be woken to see that."""
+    def take_mailbox(self, subscription: Subscription) -> Mailbox: ...
+    def remove(self, subscription: Subscription) -> bool: ...
 
 
 class Subscription:
