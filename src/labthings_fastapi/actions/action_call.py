@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -18,16 +19,10 @@ from labthings_fastapi.exceptions import (
 from labthings_fastapi.messages.message import InvocationStatus
 from labthings_fastapi.problems import message_problem, problem_from
 
-from .context import raise_if_cancelled
-from .live_invocation import Ending
+from .context import InvocationContext, raise_if_cancelled
+from .live_invocation import Ending, LiveInvocation
 from .logs import thing_log
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
-
-    from .context import InvocationContext
-    from .live_invocation import LiveInvocation
-    from .protocols import Host, OutputSchema, Runnable
+from .protocols import Host, OutputSchema, Runnable
 
 
 def cancelled_ending(error: BaseException | None = None) -> Ending:

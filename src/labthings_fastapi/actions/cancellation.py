@@ -8,15 +8,11 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from uuid import UUID
 
 from labthings_fastapi.exceptions import InvocationCancelledError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from uuid import UUID
-
 
 _LONGEST_WAIT = 3600.0  # an infinite sleep is a way to wait for the cancel; locks refuse it
 

@@ -8,19 +8,16 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar, Token
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
+from uuid import UUID
 
 from labthings_fastapi.exceptions import LabThingsError
 
 from .cancellation import CancelEvent
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from contextlib import AbstractContextManager
-    from pathlib import Path
-    from uuid import UUID
 
 
 class NoInvocationContextError(LabThingsError, RuntimeError):

@@ -6,13 +6,10 @@ import heapq
 import itertools
 import threading
 import time
+from collections.abc import Callable
 from functools import cache
-from typing import TYPE_CHECKING
 
 from labthings_fastapi.own_log import own_logger
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 LOGGER = own_logger("actions")
 

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Callable, Hashable
+from typing import Any, Literal
 
 from labthings_fastapi.exceptions import ActionBusyError
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
-
-    from .invocation_limits import StartLimit
-    from .protocols import Policy, Runnable
+from .invocation_limits import StartLimit
+from .protocols import Policy, Runnable
 
 
 class LockRequest:

@@ -7,10 +7,14 @@ import sys
 import threading
 import time
 import weakref
+from collections.abc import Callable
+from concurrent.futures import Future
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import UUID
+
+from pydantic import BaseModel
 
 from labthings_fastapi.exceptions import GlobalLockBusyError, LabThingsError
 from labthings_fastapi.journal.record import InvocationRecord
@@ -18,10 +22,11 @@ from labthings_fastapi.messages.message import InvocationStatus
 from labthings_fastapi.schemas.signature import arguments
 
 from .action_call import ActionCall, cancelled_ending, failed_ending
+from .cancellation import CancelEvent
 from .context import INVOCATION_MEMBER, current_requester, entered
 from .deadlines import deadlines
 from .group_lock import StartGate, group_lock_for
-from .invocation_limits import NoLimits
+from .invocation_limits import NoLimits, StartLimit
 from .invocation_model import (
     ACTION_INVOCATIONS_PATH,
     NO_INPUT,
@@ -33,19 +38,9 @@ from .invocation_model import (
 )
 from .live_invocation import LiveInvocation, release, release_in_turn
 from .logs import capture, thing_log
-from .protocols import BelongsToInvocation
+from .protocols import BelongsToInvocation, Host, Runnable, UrlSource
+from .publisher import InvocationPublisher
 from .results import InvocationFiles
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from concurrent.futures import Future
-
-    from pydantic import BaseModel
-
-    from .cancellation import CancelEvent
-    from .invocation_limits import StartLimit
-    from .protocols import Host, Runnable, UrlSource
-    from .publisher import InvocationPublisher
 
 
 class Invocation(threading.Thread):

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from typing import TYPE_CHECKING, TypeAlias
+from collections.abc import Callable
+from typing import TypeAlias
 
 from labthings_fastapi.exceptions import TooBusyError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 MAX_CONCURRENT_RUNS = 100
 MAX_QUEUED_RUNS = 1000

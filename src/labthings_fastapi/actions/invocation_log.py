@@ -8,19 +8,17 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 from pydantic_core import to_json
 
 from labthings_fastapi.problems import well_formed
 
 from .logs import KEPT, exception_name, line_members, message_of, traceback_of
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 Line: TypeAlias = tuple[str, tuple[Any, ...], dict[str, Any] | None]
 """The message, the values of `_MEMBERS`, and the other members of an unusual record by name."""

@@ -11,29 +11,25 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
+from labthings_fastapi.journal.record import InvocationRecord
 from labthings_fastapi.messages.message import InvocationStatus
 from labthings_fastapi.outputs.blob import Blob
 from labthings_fastapi.own_log import own_logger
 
+from .cancellation import CancelEvent
 from .context import InvocationContext
+from .group_lock import StartGate
 from .invocation_log import InvocationLog
 from .progress import ProgressMeter
+from .publisher import InvocationPublisher
 from .results import InvocationFiles, InvocationResults
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from concurrent.futures import Future
-
-    from labthings_fastapi.journal.record import InvocationRecord
-
-    from .cancellation import CancelEvent
-    from .group_lock import StartGate
-    from .publisher import InvocationPublisher
 
 LOGGER = own_logger("actions")
 _PENDING, _RUNNING = InvocationStatus.PENDING, InvocationStatus.RUNNING

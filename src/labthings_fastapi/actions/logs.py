@@ -6,17 +6,15 @@ One handler and one context variable do it: a logger made for each run would nev
 from __future__ import annotations
 
 import logging
+from collections.abc import MutableSequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from labthings_fastapi.exceptions import describe_exception
 from labthings_fastapi.own_log import OwnLogger
 from labthings_fastapi.problems import well_formed
 
 from .context import CURRENT_INVOCATION, INVOCATION_MEMBER, current_invocation
-
-if TYPE_CHECKING:
-    from collections.abc import MutableSequence
 
 THINGS_LOGGER = "labthings_fastapi.things"
 INVOCATIONS_LOGGER = "labthings_fastapi.invocations"

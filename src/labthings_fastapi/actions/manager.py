@@ -5,32 +5,28 @@ from __future__ import annotations
 import heapq
 import threading
 import time
+from collections.abc import Callable, Iterator
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import Any, Literal, overload
+from uuid import UUID
+
+from pydantic import BaseModel
 
 from labthings_fastapi.exceptions import InvocationNotFoundError, ServerNotRunningError
 from labthings_fastapi.journal.journal import Journal, MemoryJournal
 from labthings_fastapi.journal.reader import JournalReader
+from labthings_fastapi.journal.record import InvocationRecord
 from labthings_fastapi.messages.broker import Broker
 from labthings_fastapi.outputs.store import BlobStore
 
+from .cancellation import CancelEvent
 from .deadlines import Deadlines
 from .invocation import Invocation
 from .invocation_limits import MAX_CONCURRENT_RUNS, MAX_QUEUED_RUNS, InvocationLimits
+from .invocation_model import InvocationModel
+from .protocols import App, Host, Runnable, UrlSource
 from .publisher import InvocationPublisher
 from .rendering import InvocationUrls
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from uuid import UUID
-
-    from pydantic import BaseModel
-
-    from labthings_fastapi.journal.record import InvocationRecord
-
-    from .cancellation import CancelEvent
-    from .invocation_model import InvocationModel
-    from .protocols import App, Host, Runnable, UrlSource
 
 MAX_RETAINED_RUNS = 10_000
 RELEASE_SECONDS = 0.1

@@ -9,17 +9,14 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Sized
+from collections.abc import Callable, Iterable, Iterator, Sized
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from labthings_fastapi.journal.record import percent_done
 from labthings_fastapi.problems import well_formed
 
 from .context import current_invocation, raise_if_cancelled
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
 
 T = TypeVar("T")
 PUBLISH_SECONDS = 0.05

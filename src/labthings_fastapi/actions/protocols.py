@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import AbstractContextManager
+from typing import Any, Literal, Protocol, runtime_checkable
+from uuid import UUID
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from concurrent.futures import Future
-    from contextlib import AbstractContextManager
-    from uuid import UUID
+from pydantic import BaseModel
 
-    from pydantic import BaseModel
+from labthings_fastapi.journal.record import InvocationRecord
 
-    from labthings_fastapi.journal.record import InvocationRecord
-
-    from .results import InvocationFiles
+from .results import InvocationFiles
 
 Policy = Literal["parallel", "queue", "reject", "replace"]
 """What an action does while the lock of its group is taken."""

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic_core import to_json
 
+from labthings_fastapi.journal.journal import Journal
+from labthings_fastapi.journal.record import InvocationRecord
+from labthings_fastapi.messages.broker import Broker
 from labthings_fastapi.messages.message import Message
 
-from .invocation_log import line_payload, line_time
+from .invocation_log import Line, line_payload, line_time
+from .progress import Progress
 from .rendering import InvocationUrls, status_json
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from labthings_fastapi.journal.journal import Journal
-    from labthings_fastapi.journal.record import InvocationRecord
-    from labthings_fastapi.messages.broker import Broker
-
-    from .invocation_log import Line
-    from .progress import Progress
 
 _STATUS_BYTES, _LINE_BYTES = 400, 200
 """About how many bytes of JSON a change of status, and a line of a log beside its text, take."""

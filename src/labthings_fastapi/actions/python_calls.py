@@ -7,22 +7,18 @@ if it is awaited, to the task.
 from __future__ import annotations
 
 import threading
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from labthings_fastapi.concurrency.threadsafe_event import ThreadsafeEvent
 
 from .cancellation import CancelEvent
-from .context import current_invocation
+from .context import InvocationContext, current_invocation
 from .group_lock import GroupLock, LockRequest, group_lock_for
+from .protocols import Runnable
 from .threads import outermost_id
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
-
-    from .context import InvocationContext
-    from .protocols import Runnable
 
 
 def needs_group_lock(action: Runnable) -> bool:

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable
+from typing import Any, Protocol
+from uuid import UUID
 
 from labthings_fastapi.exceptions import InvocationNotFoundError
+from labthings_fastapi.journal.reader import JournalReader
+from labthings_fastapi.journal.record import InvocationRecord
+from labthings_fastapi.messages.broker import Broker
 from labthings_fastapi.thing_description.paths import thing_path
 
+from .invocation import Invocation
+from .protocols import KnownInvocation
 from .results import InvocationFiles
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from uuid import UUID
-
-    from labthings_fastapi.journal.reader import JournalReader
-    from labthings_fastapi.journal.record import InvocationRecord
-    from labthings_fastapi.messages.broker import Broker
-
-    from .invocation import Invocation
-    from .protocols import KnownInvocation
 
 
 class Invocations(Protocol):

@@ -8,20 +8,17 @@ happen on an event loop.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from typing import Any
 from urllib.parse import quote
+from uuid import UUID
 
 from pydantic_core import to_json
 
+from labthings_fastapi.journal.record import InvocationRecord
 from labthings_fastapi.messages.message import InvocationStatus
 
 from .invocation_model import ACTION_INVOCATIONS_PATH
-
-if TYPE_CHECKING:
-    from datetime import datetime
-    from uuid import UUID
-
-    from labthings_fastapi.journal.record import InvocationRecord
 
 _W3C_STATUS = {
     InvocationStatus.PENDING: "pending",

@@ -7,13 +7,11 @@ import tempfile
 import threading
 import weakref
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from labthings_fastapi.problems import well_formed
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 KEPT_RESULTS = 10_000
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from collections.abc import AsyncIterator, Callable, Iterable
+from typing import Annotated, Any, Final
 from uuid import UUID
 
 from fastapi import APIRouter, Header, Query, Request, Response
@@ -22,6 +23,7 @@ from labthings_fastapi.exceptions import (
     OutputNotKeptError,
     OutputNotReadyError,
 )
+from labthings_fastapi.journal.record import InvocationRecord
 from labthings_fastapi.messages.message import InvocationStatus
 from labthings_fastapi.messages.sse import COMMENT, encode
 from labthings_fastapi.messages.stream import MessageStream
@@ -31,18 +33,11 @@ from labthings_fastapi.outputs.routes import blob_response, file_response
 from labthings_fastapi.request_location import base_url
 from labthings_fastapi.routes import ProblemRoute
 
+from .invocation import Invocation
 from .invocation_model import ACTION_INVOCATIONS_PATH, InvocationModel
-from .recorded_invocation import find_invocation
+from .protocols import App, KnownInvocation
+from .recorded_invocation import Invocations, find_invocation
 from .rendering import InvocationUrls, invocation_json, status_json, summary
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable
-
-    from labthings_fastapi.journal.record import InvocationRecord
-
-    from .invocation import Invocation
-    from .protocols import App, KnownInvocation
-    from .recorded_invocation import Invocations
 
 RENDERED_AT_ONCE: Final = 10
 """How many invocations a listing renders before other requests continue: some 0.2 ms."""

@@ -5,17 +5,15 @@ from __future__ import annotations
 import contextvars
 import threading
 import uuid
+from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any
+from typing import Any
+from uuid import UUID
 
 from labthings_fastapi.exceptions import InvocationCancelledError
 
 from .cancellation import CancelEvent
 from .context import CURRENT_INVOCATION, InvocationContext, current_invocation, raise_if_cancelled
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from uuid import UUID
 
 
 class InnerInvocation(InvocationContext):

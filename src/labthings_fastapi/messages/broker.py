@@ -4,21 +4,15 @@ from __future__ import annotations
 
 import re
 import threading
+from collections.abc import Callable
 from queue import SimpleQueue
-from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from .mailbox import coalescing_key
+from .mailbox import Mailbox, coalescing_key
+from .message import Message
 from .replay import ReplayBuffer
 from .subscription import Subscription
-from .topic import TopicIndex
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from .mailbox import Mailbox
-    from .message import Message
-    from .topic import Topic
+from .topic import Topic, TopicIndex
 
 _BOOT_ID = re.compile(r"[A-Za-z0-9._-]+")
 _SEQ = re.compile(r"(.+)-([0-9]{1,18})")

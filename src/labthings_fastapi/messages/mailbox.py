@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Hashable
+from typing import Literal
 
-if TYPE_CHECKING:
-    from collections.abc import Hashable
-
-    from .message import Message
+from .message import Message
 
 GapReason = Literal["slow", "expired", "unknown", "closed"]
 """Why messages were missed.

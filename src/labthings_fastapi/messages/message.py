@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Literal
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from uuid import UUID
+from typing import Any, Literal
+from uuid import UUID
 
 MessageKind = Literal["status", "progress", "log", "result", "property", "event", "gap"]
 

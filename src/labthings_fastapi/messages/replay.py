@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections import deque
 from itertools import islice
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from .message import Message
+from .message import Message
 
 
 class ReplayBuffer:

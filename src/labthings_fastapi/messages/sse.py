@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from .message import Message
+from .message import Message
 
 COMMENT = b": keep-alive\n\n"
 """Keeps proxies from closing a quiet connection."""

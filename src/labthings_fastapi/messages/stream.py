@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterator
+from types import TracebackType
+from typing import Self
 
 from labthings_fastapi.concurrency.threadsafe_event import ThreadsafeEvent
 
+from .broker import Broker
+from .message import Message
 from .sse import KEEP_ALIVE_SECONDS
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-    from types import TracebackType
-    from typing import Self
-
-    from .broker import Broker
-    from .message import Message
-    from .topic import Topic
+from .topic import Topic
 
 
 class MessageStream:

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import json
 import threading
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable
+from types import TracebackType
+from typing import Protocol, Self
 
 from labthings_fastapi.own_log import own_logger
 
-from .mailbox import Mailbox
+from .mailbox import GapReason, Mailbox
 from .message import Message
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from types import TracebackType
-    from typing import Self
-
-    from .mailbox import GapReason
-    from .topic import Topic
+from .topic import Topic
 
 _logger = own_logger("messages.subscription")
 

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, TypeVar, get_args
+from typing import Generic, TypeVar, get_args
+from uuid import UUID
 
-from .message import MessageKind
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from uuid import UUID
-
-    from .message import Message
+from .message import Message, MessageKind
 
 KINDS: frozenset[MessageKind] = frozenset(get_args(MessageKind))
 """Every kind of message."""
