@@ -44,30 +44,9 @@ from .results import InvocationFiles
 
 
 class Invocation(threading.Thread):
-    """One run of an action, in a thread of its own; keeps its output, log and progress.
-
-    Every property may be read from any thread at any time.
-    """
+    """One run of an action, in a thread of its own. Any thread may use it at any time."""
 
     # While it may change, `_live` holds its record; after that `_record` is final.
-
-    __slots__ = (
-        "_action",
-        "_asked",
-        "_blobs",
-        "_exception",
-        "_limit",
-        "_live",
-        "_open_commit",
-        "_output",
-        "_parts",
-        "_record",
-        "_thing",
-        "default_stop_timeout",
-        "input",
-        "response_timeout",
-        "retention_time",
-    )
 
     def __init__(
         self,
@@ -86,8 +65,7 @@ class Invocation(threading.Thread):
         seconds: a cancelled invocation that has not stopped after it is overdue. `log_len` is the
         number of log records kept. The action and the Thing are held weakly.
         """
-        # All invocations of an action share one name, as text and in memory.
-        name = sys.intern(f"{thing.name}.{action.name}")
+        name = sys.intern(f"{thing.name}.{action.name}")  # one in memory for all
         threading.Thread.__init__(self, name=name, daemon=True)
         self._action = weakref.ref(action)
         self._thing = weakref.ref(thing)
@@ -203,10 +181,7 @@ class Invocation(threading.Thread):
         return self.snapshot().progress
 
     def snapshot(self, *, log: bool = False) -> InvocationRecord:
-        """Return what clients may see now: a final status only once the journal has it.
-
-        `log` includes the log, which takes time for thousands of lines.
-        """
+        """Return what clients may see now: a final status only once the journal has it."""
         live = self._live
         record, kept = (self._record, self._parts[0]) if live is None else (live.shown, live._log)
         if live is not None and live._progress is not None and record.is_open:
@@ -245,11 +220,10 @@ class Invocation(threading.Thread):
         action = self._action()
         # An invocation that outlives its action must not break a listing.
         model = InvocationModel if action is None else action.invocation_model
+        href = f"{ACTION_INVOCATIONS_PATH}/{record.id}"
         if request is not None:
             href = str(request.url_for("action_invocation", id=record.id))
-        else:
-            href = f"{ACTION_INVOCATIONS_PATH}/{record.id}"
-        made: Any = model.model_construct(
+        found: InvocationModel = model.model_construct(  # type: ignore[assignment]
             status=record.status,
             id=record.id,
             action=record.action_path,
@@ -266,7 +240,6 @@ class Invocation(threading.Thread):
             progressDetail=self.progress_detail,
             phase=record.phase,
         )
-        found: InvocationModel = made
         return found
 
     def report_to(self, publisher: InvocationPublisher, limit: StartLimit, blobs: Any) -> None:
@@ -329,10 +302,7 @@ class Invocation(threading.Thread):
             live.change("queued", queue_position=position)
 
     def _launch(self) -> None:
-        """Start the thread; called on the thread that gave way to this invocation.
-
-        The journal's thread starts it if the record is not committed yet, so that nothing waits.
-        """
+        # On the thread that made room; the journal's thread starts ours once it has committed.
         live = self._live
         if live is None:
             return
@@ -349,12 +319,11 @@ class Invocation(threading.Thread):
             commit.add_done_callback(partial(self._start_committed, live))
 
     def _start_committed(self, live: LiveInvocation, commit: Future[None]) -> None:
-        error = commit.exception()
-        if error is None:
-            self._start_thread(live)
-        else:
+        if (error := commit.exception()) is not None:
             live.finish(failed_ending(error))
             release_in_turn(live)
+        else:
+            self._start_thread(live)
 
     def _start_thread(self, live: LiveInvocation) -> None:
         if not live.record.is_open:
@@ -368,8 +337,7 @@ class Invocation(threading.Thread):
             release_in_turn(live)
 
     def _warn_if_not_committed(self, commit: Future[None]) -> None:
-        error = commit.exception()
-        if error is not None:
+        if (error := commit.exception()) is not None:
             self._log_line(logging.ERROR, "%s is not in the journal: %s", self.name, error)
 
     def run(self) -> None:
@@ -408,9 +376,7 @@ class Invocation(threading.Thread):
     def cancel(self) -> bool:
         """Ask the code to stop; return False if the invocation has ended. Idempotent."""
         live = self._live
-        if live is None:
-            return False
-        if not live.record.is_open:
+        if live is None or not live.record.is_open:
             return False
         if live.record.status is InvocationStatus.PENDING and live.finish(
             cancelled_ending(), only_pending=True
@@ -451,11 +417,10 @@ class Invocation(threading.Thread):
             raise RuntimeError("cannot join thread before it is started")
         if threading.current_thread() is self:
             raise RuntimeError("cannot join current thread")
-        deadline = None if timeout is None else time.monotonic() + timeout
+        began = time.monotonic()
         if self.wait(timeout) and threading.Thread.is_alive(self):
-            threading.Thread.join(
-                self, None if deadline is None else max(deadline - time.monotonic(), 0)
-            )
+            left = None if timeout is None else max(began + timeout - time.monotonic(), 0)
+            threading.Thread.join(self, left)
 
     def wait(self, timeout: float | None = None) -> bool:
         """Block until the invocation has ended; return False after `timeout` seconds."""
@@ -463,15 +428,9 @@ class Invocation(threading.Thread):
         return live is None or live.wait(timeout)
 
     def on_end(self, waiter: Callable[[], None]) -> Callable[[], None]:
-        """Call `waiter` once clients may see the end, at once if they may now.
-
-        Returns a function that removes the waiter. It must not block.
-        """
+        """Call `waiter` once clients may see the end; return a function that removes it."""
         live = self._live
         if live is not None:
             return live.on_end(waiter)
         waiter()
-        return _nothing
-
-
-def _nothing() -> None: ...
+        return lambda: None

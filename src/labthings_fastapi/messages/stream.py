@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from types import TracebackType
 from typing import Self
 
 from labthings_fastapi.concurrency.threadsafe_event import ThreadsafeEvent
@@ -15,30 +14,22 @@ from .topic import Topic
 
 
 class MessageStream:
-    """The messages of a topic, in batches, as they come; for one coroutine.
+    """The messages of a topic, in batches, until the subscription is closed; for one coroutine.
 
-    A context manager, which subscribes from its creation on and closes at its end. Iterating gives
-    each time what has come, and an empty list after `KEEP_ALIVE_SECONDS` without a message. It ends
-    when the subscription is closed.
+    After `KEEP_ALIVE_SECONDS` without a message, iterating gives an empty list.
     """
 
     def __init__(
         self, broker: Broker, topic: Topic, after: str | None = None, capacity: int = 1000
     ) -> None:
         self._event = ThreadsafeEvent()
-        self.subscription = broker.subscribe(
-            topic, wake=self._event.set, after=after, capacity=capacity
-        )
+        wake = self._event.set
+        self.subscription = broker.subscribe(topic, wake=wake, after=after, capacity=capacity)
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.subscription.close()
 
     async def __aiter__(self) -> AsyncIterator[list[Message]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable
-from types import TracebackType
 from typing import Protocol, Self
 
 from labthings_fastapi.own_log import own_logger
@@ -27,19 +26,14 @@ class MailboxOwner(Protocol):
 
 
 class Subscription:
-    """The messages of a topic, waiting to be taken; made by `Broker.subscribe`.
-
-    All methods may be called from any thread.
-    """
+    """Messages of a topic that wait to be taken; made by `Broker.subscribe`, for any thread."""
 
     def __init__(
         self, broker: MailboxOwner, topic: Topic, capacity: int, wake: Callable[[], None] | None
     ) -> None:
         self.topic = topic
-        self.mailbox = Mailbox(capacity)
-        """Guarded by the broker's lock."""
-        self.closed = False
-        """Whether nothing more will come; what waits can still be taken."""
+        self.mailbox = Mailbox(capacity)  # guarded by the broker's lock
+        self.closed = False  # when it is, what waits can still be taken
         self._broker = broker
         self._wake = wake
         self._arrived: threading.Event | None = None  # made by the first thread that waits
@@ -52,9 +46,8 @@ class Subscription:
     def take(self) -> list[Message]:
         """Return what has come since the last take, in the order of its numbers.
 
-        A message of kind `gap` says that some were missed: its payload is the JSON object
-        `{"missed": <how many, or null>, "reason": <a GapReason>}`, and a later subscription may
-        resume from its number.
+        A message of kind `gap` says that some were missed: how many (or null), and a `GapReason`.
+        A later subscription may resume from its number.
         """
         # This thread alone has the mailbox from here on, so emptying it needs no lock.
         mailbox = self._broker.take_mailbox(self)
@@ -80,9 +73,9 @@ class Subscription:
         )
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until there is something to take, at most `timeout` seconds; say whether there is.
+        """Wait for messages or the close, at most `timeout` seconds; return whether messages wait.
 
-        Ends early, and usually with False, when the subscription is closed. For one thread.
+        For one thread.
         """
         if self._arrived is None:
             self._arrived = threading.Event()
@@ -111,10 +104,5 @@ class Subscription:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
