@@ -29,9 +29,8 @@ def cancelled_ending(error: BaseException | None = None) -> Ending:
     error = error or InvocationCancelledError("The invocation was cancelled before it began.")
     if not str(error):
         error = InvocationCancelledError("The run was cancelled.")
-    return Ending(
-        InvocationStatus.CANCELLED, problem=problem_from(error).members(), exception=error
-    )
+    problem = problem_from(error).members()
+    return Ending(InvocationStatus.CANCELLED, problem=problem, exception=error)
 
 
 def failed_ending(error: BaseException) -> Ending:
@@ -60,8 +59,8 @@ def release_tracebacks(error: BaseException) -> None:
             waiting += found.exceptions
 
 
+# Of outputs that are neither coroutines nor generators.
 _VALUE_TYPES = frozenset({bool, int, float, str, list, dict, tuple})
-"""Types of outputs that are neither coroutines nor generators."""
 
 
 def _is_cancel(error: BaseException) -> bool:
@@ -98,13 +97,8 @@ class ActionCall:
             logger.info("%s was cancelled.", self._name)
             release_tracebacks(error)
             return cancelled_ending(error)
-        expected = isinstance(error, InvocationError)
-        logger.error(
-            "%s failed: %s",
-            self._name,
-            describe_exception(error),
-            exc_info=None if expected else error,
-        )
+        exc_info = None if isinstance(error, InvocationError) else error
+        logger.error("%s failed: %s", self._name, describe_exception(error), exc_info=exc_info)
         return failed_ending(error)
 
     def _completed(self, arguments: dict[str, Any]) -> Ending:
@@ -120,17 +114,14 @@ class ActionCall:
             self._wait_for(self._drain_async(value))
             collected = True
         if collected:
-            return Ending(
-                InvocationStatus.COMPLETED,
-                output=self._live.results.values(),
-                output_json=self._live.results.json(),
-            )
+            results = self._live.results
+            return Ending(InvocationStatus.COMPLETED, results.values(), results.json())
         return self._returned(value)
 
     def _returned(self, value: Any) -> Ending:
         output = self._checked(self._action.output_schema, value, "returned")
         json = self._action.output_schema.to_json(output, self._json_context)
-        return Ending(InvocationStatus.COMPLETED, output=output, output_json=json)
+        return Ending(InvocationStatus.COMPLETED, output, json)
 
     def _checked(self, schema: OutputSchema, value: Any, verb: str) -> Any:
         try:
@@ -206,10 +197,9 @@ class ActionCall:
 
 
 def make_safe(action: Runnable, thing: Host, invocation: InvocationContext) -> None:
-    """Call the action's `on_cancel`, then `safe_state` of every Thing that the invocation entered.
+    """Call the action's `on_cancel`, then `safe_state` of every Thing entered, the latest first.
 
-    The latest entered comes first. Called in the invocation's thread, after its code has stopped
-    because of a cancel, an error or a shutdown. A failure is logged, and the next one is called.
+    Called in the invocation's thread, after a cancel, an error or a shutdown. Failures are logged.
     """
     if action.on_cancel is not None:
         _call_safely(thing, getattr(thing, action.on_cancel, None), action.on_cancel)
@@ -227,10 +217,5 @@ def _call_safely(thing: Any, method: Callable[[], Any] | None, name: str) -> Non
         if inspect.iscoroutine(result):
             things_loop().submit(result).result()
     except BaseException as error:
-        logger.error(
-            "%s of Thing %r failed: the hardware may not be at rest. %s",
-            name,
-            thing.name,
-            describe_exception(error),
-            exc_info=error,
-        )
+        text = "%s of Thing %r failed: the hardware may not be at rest. %s"
+        logger.error(text, name, thing.name, describe_exception(error), exc_info=error)

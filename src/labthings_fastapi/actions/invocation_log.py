@@ -10,7 +10,6 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import partial
 from operator import itemgetter
 from typing import Any, TypeAlias
 
@@ -21,7 +20,7 @@ from labthings_fastapi.problems import well_formed
 from .logs import KEPT, exception_name, line_members, message_of, traceback_of
 
 Line: TypeAlias = tuple[str, tuple[Any, ...], dict[str, Any] | None]
-"""The message, the values of `_MEMBERS`, and the other members of an unusual record by name."""
+"""The message, the values of `_MEMBERS`, and the other members of an unusual record."""
 LONGEST_LINE = 16 * 1024
 _LogRecord = logging.LogRecord
 _ALL = frozenset(vars(_LogRecord("", 0, "", 0, "", (), None)))
@@ -31,7 +30,6 @@ _MEMBERS = tuple(sorted(_ALL - _DERIVED - _DROPPED))
 _values_of = itemgetter(*_MEMBERS)
 _CREATED = _MEMBERS.index("created")
 _USUAL = _ALL | {KEPT}
-"""The members of an ordinary record: those of every record, and the mark `KEPT`."""
 _PLAIN_TYPES = frozenset({str, int, float, bool, type(None)})
 # By the type itself: `isinstance` and the methods of a user's class may run any code.
 _PLAIN_KINDS: tuple[tuple[type, Callable[[Any], Any]], ...] = (
@@ -42,11 +40,10 @@ _PLAIN_KINDS: tuple[tuple[type, Callable[[Any], Any]], ...] = (
 
 
 def line_of(record: logging.LogRecord) -> Line:
-    """Return what is kept of a record.
+    """Return what is kept of a record; objects of user classes are replaced by text.
 
-    Arguments are formatted here, in the thread that logs: later they may have changed, their
-    `__str__` may be slow or raise, and a traceback keeps local variables alive. Objects of user
-    classes are replaced by text.
+    Arguments are formatted in the thread that logs: later they may have changed, and a traceback
+    keeps local variables alive.
     """
     members = record.__dict__
     text, arguments = members["msg"], members["args"]
@@ -125,9 +122,8 @@ def _json_members(line: Line) -> dict[str, Any]:
 class InvocationLog:
     """The newest `length` lines of one invocation, and how many older ones were dropped.
 
-    Any thread may use it. `publish` accepts each line under the lock, in order, and must not
-    block; `deliver` is called after it, without the lock. The lock is re-entrant because the
-    garbage collector may run a finaliser that logs while this thread holds it.
+    Any thread may use it. `publish` is called under the lock and must not block; `deliver` without
+    it. The lock is re-entrant: a finaliser may log while this thread holds it.
     """
 
     __slots__ = ("_count", "_deliver", "_lines", "_lock", "_publish")
@@ -146,7 +142,6 @@ class InvocationLog:
         self._count = 0
 
     def keep(self, record: logging.LogRecord) -> None:
-        """Keep a record as text; the oldest line goes when the log is full."""
         line = line_of(record)
         with self._lock:
             self._lines.append(line)
@@ -184,8 +179,4 @@ def line_time(line: Line) -> datetime | None:
 
 
 def line_payload(line: Line) -> Callable[[], bytes]:
-    return partial(_line_json, line)
-
-
-def _line_json(line: Line) -> bytes:
-    return to_json(line_members(record_of(line)))
+    return lambda: to_json(line_members(record_of(line)))

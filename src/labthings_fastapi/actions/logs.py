@@ -1,7 +1,4 @@
-"""Log records that belong to a run.
-
-One handler and one context variable do it: a logger made for each run would never be freed.
-"""
+"""Log records that belong to a run, by one handler: a logger for each run would never be freed."""
 
 from __future__ import annotations
 
@@ -18,8 +15,7 @@ from .context import CURRENT_INVOCATION, INVOCATION_MEMBER, current_invocation
 
 THINGS_LOGGER = "labthings_fastapi.things"
 INVOCATIONS_LOGGER = "labthings_fastapi.invocations"
-KEPT = "labthings_kept"
-"""The mark of a record that a run has kept."""
+KEPT = "labthings_kept"  # the mark of a record that a run has kept
 
 
 def get_thing_logger(name: str) -> logging.Logger:
@@ -28,10 +24,7 @@ def get_thing_logger(name: str) -> logging.Logger:
 
 
 def thing_log(name: str) -> OwnLogger:
-    """Return the logger of a Thing for what the framework has to say: it never raises.
-
-    Between such lines a run brings its hardware to rest and ends.
-    """
+    """Return the logger of a Thing for the framework: it never raises."""
     return OwnLogger(get_thing_logger(name))
 
 
@@ -96,11 +89,7 @@ def exception_name(record: logging.LogRecord) -> str | None:
 
 
 def line_members(record: logging.LogRecord) -> dict[str, Any]:
-    """Return a record as clients see it: the members of a `LogRecordModel`.
-
-    A filter may have put anything in the place of a record's own. It must not end the stream of
-    somebody who reads the log, nor cost the run its record.
-    """
+    """Return the members of a `LogRecordModel`, whatever a filter has put in the record."""
     return {
         "message": message_of(record),
         "levelname": _text(record.levelname),
@@ -135,22 +124,16 @@ class InvocationLogHandler(logging.Handler):
     """Gives each record to the run in which it was logged; one instance serves all runs."""
 
     def handle(self, record: logging.LogRecord) -> bool | logging.LogRecord:  # type: ignore[override]
-        """Keep the record with its run, once, however many loggers lead here.
-
-        Without the handler's lock: runs must not wait for others.
-        """
+        """Keep the record with its run, once, without the handler's lock: runs must not wait."""
         if self.filters:
             kept: Any = self.filter(record)
             if not kept:
                 return False
             if isinstance(kept, logging.LogRecord):  # from Python 3.12 on, another one
                 record = kept
-        # A record may name its run (the injected logger does) or be logged inside one. The name is
-        # taken off: kept records must not keep their run alive.
+        # A record may name its run: the injected logger does. Kept ones must not keep it alive.
         members = record.__dict__
-        invocation = (
-            members.pop(INVOCATION_MEMBER) if INVOCATION_MEMBER in members else None
-        ) or CURRENT_INVOCATION.get()
+        invocation = members.pop(INVOCATION_MEMBER, None) or CURRENT_INVOCATION.get()
         last = logging.lastResort
         if last is not None and record.levelno >= last.level:
             self._show_if_nobody_else_does(record, last)
@@ -164,7 +147,7 @@ class InvocationLogHandler(logging.Handler):
         return True
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Do the same: whoever calls this passes over the filters, of which we have none."""
+        """Do the same."""
         self.handle(record)
 
     def _show_if_nobody_else_does(self, record: logging.LogRecord, last: logging.Handler) -> None:

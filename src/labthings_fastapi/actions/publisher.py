@@ -18,15 +18,14 @@ from .invocation_log import Line, line_payload, line_time
 from .progress import Progress
 from .rendering import InvocationUrls, status_json
 
-_STATUS_BYTES, _LINE_BYTES = 400, 200
-"""About how many bytes of JSON a change of status, and a line of a log beside its text, take."""
+_STATUS_BYTES, _LINE_BYTES = 400, 200  # about; of a line beside its text
 
 
 class InvocationPublisher:
     """Reports of all invocations of one manager. Any thread may use it; nothing here blocks.
 
-    The methods that take a record are called under the invocation's lock, so that messages have
-    the order of the changes; `deliver` is called after it.
+    What takes a record is called under the lock of its invocation, so that messages have the order
+    of the changes; `deliver` is called without it.
     """
 
     def __init__(
@@ -35,19 +34,12 @@ class InvocationPublisher:
         journal: Callable[[], Journal],
         ended: Callable[[InvocationRecord], None],
     ) -> None:
-        """Publish with `broker`; `journal` returns the journal in use at that moment.
-
-        `ended` is called once for each invocation, with its final record and without its lock.
-        """
         self._put = broker.put
-        self._journal = journal
+        self._journal = journal  # the one in use at the moment
         self.deliver = broker.deliver_soon
-        """Delivers what was reported; called without a lock."""
         self.boot_id = broker.boot_id
-        """Which start of the server runs the invocations."""
-        self.ended = ended
-        self.urls = InvocationUrls()
-        """The URLs in messages, which are relative references."""
+        self.ended = ended  # called once for each invocation, without its lock
+        self.urls = InvocationUrls()  # in messages: relative references
 
     def record(self, record: InvocationRecord) -> Future[None]:
         """Put a record in the journal; the future is done when it is committed."""
