@@ -1,7 +1,6 @@
-"""How a run is asked to stop, and how the request reaches the code.
+"""The cancel request of an invocation.
 
-One request is delivered once: to the first thread of the run that comes to a cancellation point
-outside a shielded section.
+It is delivered once: to its first thread at a cancellation point outside a shielded section.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ class CancelEvent(threading.Event):
 
     def set(self) -> None:
         super().set()
-        self._tell()
+        self._notify()
 
     def listen(self, listener: Callable[[], None]) -> Callable[[], None]:
         """Call `listener` at each request that can be delivered; returns the way to stop it."""
@@ -45,7 +44,7 @@ class CancelEvent(threading.Event):
 
         return forget
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         with self._delivery:
             listeners = () if self._shields else tuple(self._listeners)
         for listener in listeners:
@@ -86,5 +85,5 @@ class CancelEvent(threading.Event):
             with self._delivery:
                 self._shields -= 1
             if self.is_set():
-                self._tell()
+                self._notify()
         self.raise_if_set()

@@ -93,12 +93,10 @@ class InvocationContext:
         self.release_held()
 
 
-INVOCATION_MEMBER = "labthings_run"
-"""A log record may have a member of this name: the context of its invocation."""
+INVOCATION_MEMBER = "labthings_run"  # of a log record: the context of its invocation
 CURRENT_INVOCATION: ContextVar[InvocationContext | None] = ContextVar(
     INVOCATION_MEMBER, default=None
 )
-"""Read it by `current_invocation`."""
 
 
 def current_invocation() -> InvocationContext | None:
@@ -117,11 +115,7 @@ def entered(invocation: InvocationContext) -> Iterator[InvocationContext]:
 
 
 def get_invocation_id() -> UUID:
-    """Return the id of the invocation that this code belongs to.
-
-    Raises:
-        NoInvocationContextError: the code runs outside any invocation.
-    """
+    """Return the id of this invocation; outside one: `NoInvocationContextError`."""
     invocation = CURRENT_INVOCATION.get()
     if invocation is None:
         raise NoInvocationContextError("invocation id")
@@ -129,11 +123,7 @@ def get_invocation_id() -> UUID:
 
 
 def get_cancel_event() -> CancelEvent:
-    """Return the cancel event of the invocation that this code belongs to.
-
-    Raises:
-        NoInvocationContextError: the code runs outside any invocation.
-    """
+    """Return the cancel event of this invocation; outside one: `NoInvocationContextError`."""
     invocation = CURRENT_INVOCATION.get()
     if invocation is None:
         raise NoInvocationContextError("cancel event")

@@ -20,8 +20,7 @@ LONGEST_WAIT = 3600.0  # seconds; a run may be kept for ever, but no lock can wa
 class Deadlines:
     """Calls back at given times of a monotonic clock, in a daemon thread; any thread may add.
 
-    The thread exists only while something is due, so that a manager which nobody uses any more
-    holds nothing.
+    The thread exists only while something is due: an unused manager holds nothing.
     """
 
     def __init__(self) -> None:

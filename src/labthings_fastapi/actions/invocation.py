@@ -59,11 +59,10 @@ class Invocation(threading.Thread):
         id: UUID | None = None,
         cancel_hook: CancelEvent | None = None,
     ) -> None:
-        """Prepare an invocation; `start()` begins it.
+        """Prepare an invocation; `start()` begins it. The action and the Thing are held weakly.
 
-        `dependencies` are keyword arguments added to the call. `default_stop_timeout` is in
-        seconds: a cancelled invocation that has not stopped after it is overdue. `log_len` is the
-        number of log records kept. The action and the Thing are held weakly.
+        `dependencies` are keyword arguments added to the call. A cancelled invocation that has not
+        stopped after `default_stop_timeout` seconds is overdue. `log_len` log records are kept.
         """
         name = sys.intern(f"{thing.name}.{action.name}")  # one in memory for all
         threading.Thread.__init__(self, name=name, daemon=True)
@@ -378,9 +377,8 @@ class Invocation(threading.Thread):
         live = self._live
         if live is None or not live.record.is_open:
             return False
-        if live.record.status is InvocationStatus.PENDING and live.finish(
-            cancelled_ending(), only_pending=True
-        ):
+        pending = live.record.status is InvocationStatus.PENDING
+        if pending and live.finish(cancelled_ending(), only_pending=True):
             release(live)  # it will never begin
             return True
         requested = live.request_stop()
@@ -391,13 +389,9 @@ class Invocation(threading.Thread):
     def _check_overdue(self) -> None:
         live = self._live
         if live is not None and live.change("cancelling", overdue=True):
-            self._log_line(
-                logging.WARNING,
-                "%s was cancelled %g s ago and has not stopped. Threads are never killed: "
-                "look at the hardware.",
-                self._record.action_path,
-                self.default_stop_timeout,
-            )
+            path, seconds = self._record.action_path, self.default_stop_timeout
+            text = "%s was cancelled %g s ago and has not stopped. Threads are never killed: %s"
+            self._log_line(logging.WARNING, text, path, seconds, "look at the hardware.")
 
     def _log_line(self, level: int, message: str, *arguments: object) -> None:
         extra = {INVOCATION_MEMBER: self._live}
@@ -407,9 +401,8 @@ class Invocation(threading.Thread):
         """Return whether it was started and has not ended; a queued one is alive."""
         live = self._live
         # A thread that is being started has an ident and is not alive yet.
-        return threading.Thread.is_alive(self) or (
-            live is not None and self._asked and live.record.is_open
-        )
+        waits = live is not None and self._asked and live.record.is_open
+        return waits or threading.Thread.is_alive(self)
 
     def join(self, timeout: float | None = None) -> None:
         """Wait until it has ended, at most `timeout` seconds; also for a queued one."""

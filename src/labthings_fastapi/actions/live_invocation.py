@@ -218,10 +218,9 @@ class LiveInvocation(InvocationContext):
     def _for_journal(self) -> InvocationRecord:
         record, output = self.record, self.output
         if isinstance(output, Blob):  # its link leads nowhere once the server has ended
-            size: int | None = None
+            reference: dict[str, Any] = {"size": None, "media_type": output.media_type}
             with suppress(OSError):
-                size = output.size
-            reference = {"size": size, "media_type": output.media_type}
+                reference["size"] = output.size
             record = record._replace(output=None, output_reference=reference)
         return record if self._log is None else record._replace(log=self._log.members())
 

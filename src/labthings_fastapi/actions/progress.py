@@ -1,8 +1,4 @@
-"""The progress of an invocation.
-
-Reports are cheap enough for inner loops: between two published ones (20 a second) a report only
-replaces the one before.
-"""
+"""The progress of an invocation; reports are cheap enough for inner loops."""
 
 from __future__ import annotations
 
@@ -64,14 +60,8 @@ class Progress:
 
     def detail(self) -> dict[str, Any]:
         """Return the report as clients see it."""
-        return {
-            "done": self.done,
-            "total": self.total,
-            "unit": self.unit,
-            "message": self.message,
-            "elapsed": round(self.elapsed, 3),
-            "remaining": self.remaining,
-        }
+        members = {name: getattr(self, name) for name in ("done", "total", "unit", "message")}
+        return {**members, "elapsed": round(self.elapsed, 3), "remaining": self.remaining}
 
 
 class Step:
@@ -122,11 +112,7 @@ class ProgressMeter:
     def report(
         self, done: float, total: float | None, message: str | None, unit: str | None
     ) -> None:
-        """Keep a report; publish it if the last published one is old enough.
-
-        Inside a tracked loop it counts as part of that loop's step: an autofocus that moves a
-        stage shows the progress of the autofocus.
-        """
+        """Keep a report; inside a tracked loop it counts as part of that loop's step."""
         done = _number(done, "done")
         total = None if total is None else _number(total, "total")
         now = self._clock()
@@ -136,13 +122,9 @@ class ProgressMeter:
             step.part = max(step.part, min(part or 0.0, 1.0))
             done = step.done + step.part
             total, unit, message = step.total, None, step.message or message
-        report = Progress(
-            done,
-            total,
-            None if unit is None else well_formed(str(unit)),
-            None if message is None else well_formed(str(message)),
-            now - self._started,
-        )
+        unit = None if unit is None else well_formed(str(unit))
+        message = None if message is None else well_formed(str(message))
+        report = Progress(done, total, unit, message, now - self._started)
         with self._lock:
             self._latest = report
             due = now >= self._next

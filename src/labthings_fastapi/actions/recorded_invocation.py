@@ -33,7 +33,7 @@ class Invocations(Protocol):
 
 
 class RecordedInvocation:
-    """An invocation of which only the record is left. Immutable, so any thread may use it."""
+    """An invocation of which only the record is left; immutable."""
 
     response_timeout = 0.0
     commit = None

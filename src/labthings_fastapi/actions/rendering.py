@@ -1,9 +1,6 @@
-"""One invocation in two vocabularies, each a function of the same record.
+"""One invocation in two vocabularies: LabThings words and W3C words (WoT Profiles, ActionStatus).
 
-`/action_invocations/…` has the LabThings words, which existing clients poll; the affordances of
-a Thing have the W3C words (WoT Profiles, ActionStatus). Outputs and results were rendered as JSON
-once, when they were made, and are only inserted here. So rendering runs no user code, and may
-happen on an event loop.
+Outputs are JSON already, so rendering runs no user code and may happen on an event loop.
 """
 
 from __future__ import annotations
@@ -30,11 +27,7 @@ _W3C_STATUS = {
 
 
 class InvocationUrls:
-    """The URLs of invocations, as a client reaches the server.
-
-    `origin` is `http://host:port` with the root path, or empty for relative references; `prefix`
-    is the server's `api_prefix`. Immutable.
-    """
+    """The URLs of invocations; `origin` includes the root path, empty: relative references."""
 
     __slots__ = ("invocations", "origin")
 

@@ -80,12 +80,9 @@ class InvocationFiles:
         if directory is None:
             return []
         try:
+            names = [entry.name for entry in directory.iterdir() if entry.is_file()]
             # A name that is no Unicode text has no place in a URL.
-            return sorted(
-                entry.name
-                for entry in directory.iterdir()
-                if entry.is_file() and well_formed(entry.name) == entry.name
-            )
+            return sorted(name for name in names if well_formed(name) == name)
         except FileNotFoundError:
             return []  # the action has deleted the folder
 
