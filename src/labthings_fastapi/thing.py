@@ -256,7 +256,7 @@ class Thing:
         invocation = current_invocation()
         if invocation is None or invocation.log is None:
             return []
-        return invocation.log.records
+        return list(invocation.log.records)
 
 
 def _check_paths(cls: type[Thing]) -> None:

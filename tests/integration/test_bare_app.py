@@ -28,14 +28,14 @@ from labthings_fastapi.dependencies.invocation import (
     InvocationLogger,
 )
 from labthings_fastapi.exceptions import InvocationError
-from labthings_fastapi.messages.sse import EventParser
 from labthings_fastapi.outputs.blob import Blob
 from labthings_fastapi.thing import Thing
+from sse_events import EventParser
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from labthings_fastapi.messages.sse import ServerSentEvent
+    from sse_events import ServerSentEvent
 
 PROBLEM = "application/problem+json"
 PATH = "/action_invocations"

@@ -15,7 +15,7 @@ from PIL import Image
 
 import labthings_fastapi as lt
 from labthings_fastapi.demo.optics import focal_height
-from labthings_fastapi.messages.sse import parse
+from sse_events import parse
 
 FINISHED = {"completed", "cancelled", "error"}
 

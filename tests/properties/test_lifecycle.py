@@ -15,12 +15,12 @@ from labthings_fastapi.actions.publisher import InvocationPublisher
 from labthings_fastapi.journal.journal import MemoryJournal
 from labthings_fastapi.journal.record import InvocationRecord
 from labthings_fastapi.messages.broker import Broker
-from labthings_fastapi.messages.message import InvocationStatus, is_final
+from labthings_fastapi.messages.message import InvocationStatus
 
 PENDING, RUNNING = InvocationStatus.PENDING, InvocationStatus.RUNNING
 COMPLETED, ERROR = InvocationStatus.COMPLETED, InvocationStatus.ERROR
 CANCELLED = InvocationStatus.CANCELLED
-FINAL = {status for status in InvocationStatus if is_final(status)}
+FINAL = set(InvocationStatus) - {PENDING, RUNNING}
 # From each status, where an invocation may go; staying is always allowed.
 STEPS = {PENDING: {RUNNING, CANCELLED, ERROR}, RUNNING: FINAL}
 

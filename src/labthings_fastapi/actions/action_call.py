@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -18,26 +19,18 @@ from labthings_fastapi.exceptions import (
 from labthings_fastapi.messages.message import InvocationStatus
 from labthings_fastapi.problems import message_problem, problem_from
 
-from .context import raise_if_cancelled
-from .live_invocation import Ending
+from .context import InvocationContext, raise_if_cancelled
+from .live_invocation import Ending, LiveInvocation
 from .logs import thing_log
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
-
-    from .context import InvocationContext
-    from .live_invocation import LiveInvocation
-    from .protocols import Host, OutputSchema, Runnable
+from .protocols import Host, OutputSchema, Runnable
 
 
 def cancelled_ending(error: BaseException | None = None) -> Ending:
-    """Return the ending of a cancelled invocation."""
     error = error or InvocationCancelledError("The invocation was cancelled before it began.")
     if not str(error):
         error = InvocationCancelledError("The run was cancelled.")
-    return Ending(
-        InvocationStatus.CANCELLED, problem=problem_from(error).members(), exception=error
-    )
+    problem = problem_from(error).members()
+    return Ending(InvocationStatus.CANCELLED, problem=problem, exception=error)
 
 
 def failed_ending(error: BaseException) -> Ending:
@@ -68,12 +61,11 @@ def release_tracebacks(error: BaseException) -> None:
             waiting += found.exceptions
 
 
+# Of outputs that are neither coroutines nor generators.
 _VALUE_TYPES = frozenset({bool, int, float, str, list, dict, tuple})
-"""Types of outputs that are neither coroutines nor generators."""
 
 
 def _is_cancel(error: BaseException) -> bool:
-    """Whether this is a delivered cancel, perhaps wrapped by a group of tasks."""
     if isinstance(error, BaseExceptionGroup):
         return error.split(InvocationCancelledError)[1] is None
     return isinstance(error, InvocationCancelledError)
@@ -83,7 +75,6 @@ class ActionCall:
     """One call of an action's function; used by the invocation's own thread only."""
 
     def __init__(self, action: Runnable, thing: Host, live: LiveInvocation, blobs: Any) -> None:
-        """Prepare the call; `blobs` is the store that serves binary values."""
         self._action = action
         self._thing = thing
         self._live = live
@@ -91,7 +82,6 @@ class ActionCall:
         self._name = f"{thing.name}.{action.name}"
 
     def ending(self, arguments: dict[str, Any]) -> Ending:
-        """Call the function and return how the invocation ended."""
         self._live.enter_thing(self._thing)
         try:
             return self._completed(arguments)
@@ -109,13 +99,8 @@ class ActionCall:
             logger.info("%s was cancelled.", self._name)
             release_tracebacks(error)
             return cancelled_ending(error)
-        expected = isinstance(error, InvocationError)
-        logger.error(
-            "%s failed: %s",
-            self._name,
-            describe_exception(error),
-            exc_info=None if expected else error,
-        )
+        exc_info = None if isinstance(error, InvocationError) else error
+        logger.error("%s failed: %s", self._name, describe_exception(error), exc_info=exc_info)
         return failed_ending(error)
 
     def _completed(self, arguments: dict[str, Any]) -> Ending:
@@ -131,17 +116,14 @@ class ActionCall:
             self._wait_for(self._drain_async(value))
             collected = True
         if collected:
-            return Ending(
-                InvocationStatus.COMPLETED,
-                output=self._live.results.values(),
-                output_json=self._live.results.json(),
-            )
+            results = self._live.results
+            return Ending(InvocationStatus.COMPLETED, results.values(), results.json())
         return self._returned(value)
 
     def _returned(self, value: Any) -> Ending:
         output = self._checked(self._action.output_schema, value, "returned")
         json = self._action.output_schema.to_json(output, self._json_context)
-        return Ending(InvocationStatus.COMPLETED, output=output, output_json=json)
+        return Ending(InvocationStatus.COMPLETED, output, json)
 
     def _checked(self, schema: OutputSchema, value: Any, verb: str) -> Any:
         try:
@@ -217,10 +199,9 @@ class ActionCall:
 
 
 def make_safe(action: Runnable, thing: Host, invocation: InvocationContext) -> None:
-    """Call the action's `on_cancel`, then `safe_state` of every Thing that the invocation entered.
+    """Call the action's `on_cancel`, then `safe_state` of every Thing entered, the latest first.
 
-    The latest entered comes first. Called in the invocation's thread, after its code has stopped
-    because of a cancel, an error or a shutdown. A failure is logged, and the next one is called.
+    Called in the invocation's thread, after a cancel, an error or a shutdown. Failures are logged.
     """
     if action.on_cancel is not None:
         _call_safely(thing, getattr(thing, action.on_cancel, None), action.on_cancel)
@@ -238,10 +219,5 @@ def _call_safely(thing: Any, method: Callable[[], Any] | None, name: str) -> Non
         if inspect.iscoroutine(result):
             things_loop().submit(result).result()
     except BaseException as error:
-        logger.error(
-            "%s of Thing %r failed: the hardware may not be at rest. %s",
-            name,
-            thing.name,
-            describe_exception(error),
-            exc_info=error,
-        )
+        text = "%s of Thing %r failed: the hardware may not be at rest. %s"
+        logger.error(text, name, thing.name, describe_exception(error), exc_info=error)

@@ -1,22 +1,17 @@
-"""How a run is asked to stop, and how the request reaches the code.
+"""The cancel request of an invocation.
 
-One request is delivered once: to the first thread of the run that comes to a cancellation point
-outside a shielded section.
+It is delivered once: to its first thread at a cancellation point outside a shielded section.
 """
 
 from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from uuid import UUID
 
 from labthings_fastapi.exceptions import InvocationCancelledError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from uuid import UUID
-
 
 _LONGEST_WAIT = 3600.0  # an infinite sleep is a way to wait for the cancel; locks refuse it
 
@@ -25,7 +20,6 @@ class CancelEvent(threading.Event):
     """The cancel request of one run; set by anybody, delivered once, from any thread."""
 
     def __init__(self, id: UUID | None = None) -> None:
-        """Belong to the run with this id."""
         super().__init__()
         self.id = id
         self._delivery = threading.Lock()
@@ -33,9 +27,8 @@ class CancelEvent(threading.Event):
         self._listeners: list[Callable[[], None]] = []
 
     def set(self) -> None:
-        """Ask the run to stop: wake its sleepers and tell its listeners."""
         super().set()
-        self._tell()
+        self._notify()
 
     def listen(self, listener: Callable[[], None]) -> Callable[[], None]:
         """Call `listener` at each request that can be delivered; returns the way to stop it."""
@@ -51,7 +44,7 @@ class CancelEvent(threading.Event):
 
         return forget
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         with self._delivery:
             listeners = () if self._shields else tuple(self._listeners)
         for listener in listeners:
@@ -66,7 +59,6 @@ class CancelEvent(threading.Event):
             return True
 
     def raise_if_set(self) -> None:
-        """Raise `InvocationCancelledError` if a request waits to be delivered."""
         if self.is_set() and self.take():
             raise InvocationCancelledError("The run was cancelled.")
 
@@ -93,5 +85,5 @@ class CancelEvent(threading.Event):
             with self._delivery:
                 self._shields -= 1
             if self.is_set():
-                self._tell()
+                self._notify()
         self.raise_if_set()

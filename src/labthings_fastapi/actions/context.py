@@ -8,45 +8,36 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
+from uuid import UUID
 
 from labthings_fastapi.exceptions import LabThingsError
 
 from .cancellation import CancelEvent
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from contextlib import AbstractContextManager
-    from pathlib import Path
-    from uuid import UUID
-
-    from .protocols import Files, Log, Meter
 
 
 class NoInvocationContextError(LabThingsError, RuntimeError):
     """Something that belongs to an invocation was used outside any invocation."""
 
     def __init__(self, what: str) -> None:
-        """Name what was used."""
         super().__init__(f"There is no {what} here: this code does not run inside an action.")
 
 
 class InvocationContext:
-    """What code inside an invocation may reach: its id, cancel event, log, progress and files.
+    """What code inside an invocation may reach. Any thread may use it."""
 
-    Any thread may use it. The Things are those whose actions the invocation entered, in order.
-    """
-
-    log: Log | None = None
-    progress: Meter | None = None
-    files: Files | None = None
+    # The parts of a LiveInvocation: their modules import this one.
+    log: Any = None
+    progress: Any = None
+    files: Any = None
 
     def __init__(
         self, id: UUID, cancel: CancelEvent | None = None, lock: threading.RLock | None = None
     ) -> None:
-        """Begin; `cancel` is made on first use if it is not given, `lock` guards all parts."""
         self.id = id
         # Re-entrant, because the garbage collector may run a finaliser that logs or sets a
         # property while this thread holds it.
@@ -102,12 +93,10 @@ class InvocationContext:
         self.release_held()
 
 
-INVOCATION_MEMBER = "labthings_run"
-"""A log record may have a member of this name: the context of its invocation."""
+INVOCATION_MEMBER = "labthings_run"  # of a log record: the context of its invocation
 CURRENT_INVOCATION: ContextVar[InvocationContext | None] = ContextVar(
     INVOCATION_MEMBER, default=None
 )
-"""Read it by `current_invocation`."""
 
 
 def current_invocation() -> InvocationContext | None:
@@ -126,11 +115,7 @@ def entered(invocation: InvocationContext) -> Iterator[InvocationContext]:
 
 
 def get_invocation_id() -> UUID:
-    """Return the id of the invocation that this code belongs to.
-
-    Raises:
-        NoInvocationContextError: the code runs outside any invocation.
-    """
+    """Return the id of this invocation; outside one: `NoInvocationContextError`."""
     invocation = CURRENT_INVOCATION.get()
     if invocation is None:
         raise NoInvocationContextError("invocation id")
@@ -138,11 +123,7 @@ def get_invocation_id() -> UUID:
 
 
 def get_cancel_event() -> CancelEvent:
-    """Return the cancel event of the invocation that this code belongs to.
-
-    Raises:
-        NoInvocationContextError: the code runs outside any invocation.
-    """
+    """Return the cancel event of this invocation; outside one: `NoInvocationContextError`."""
     invocation = CURRENT_INVOCATION.get()
     if invocation is None:
         raise NoInvocationContextError("cancel event")
@@ -154,7 +135,8 @@ def get_invocation_directory() -> Path:
     invocation = CURRENT_INVOCATION.get()
     if invocation is None or invocation.files is None:
         raise NoInvocationContextError("folder for files")
-    return invocation.files.directory
+    directory: Path = invocation.files.directory
+    return directory
 
 
 @contextmanager
@@ -202,3 +184,22 @@ def shield() -> AbstractContextManager[None]:
     """Delay a cancel until the end of the `with` block, for a section that must not be torn."""
     invocation = CURRENT_INVOCATION.get()
     return nullcontext() if invocation is None else invocation.cancel.shielded()
+
+
+class Requester:
+    """The name and the network address of a client, for records of what it requested.
+
+    The requests of a WebSocket share one, in several threads. Only the mark changes, once.
+    """
+
+    __slots__ = ("address", "made_invocation", "name")
+
+    def __init__(self, name: str | None, address: str | None) -> None:
+        self.name = name
+        self.address = address
+        self.made_invocation = False
+        """Whether an invocation was made for it: that has its own record."""
+
+
+current_requester: ContextVar[Requester | None] = ContextVar("labthings_requester", default=None)
+"""The requester of what this code does; None if it was not requested over the network."""

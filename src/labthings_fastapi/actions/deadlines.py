@@ -6,13 +6,10 @@ import heapq
 import itertools
 import threading
 import time
+from collections.abc import Callable
 from functools import cache
-from typing import TYPE_CHECKING
 
 from labthings_fastapi.own_log import own_logger
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 LOGGER = own_logger("actions")
 
@@ -23,12 +20,10 @@ LONGEST_WAIT = 3600.0  # seconds; a run may be kept for ever, but no lock can wa
 class Deadlines:
     """Calls back at given times of a monotonic clock, in a daemon thread; any thread may add.
 
-    The thread exists only while something is due, so that a manager which nobody uses any more
-    holds nothing.
+    The thread exists only while something is due: an unused manager holds nothing.
     """
 
     def __init__(self) -> None:
-        """Start nothing yet."""
         self._condition = threading.Condition()
         self._heap: list[tuple[float, int, Callable[[], None]]] = []
         self._order = itertools.count()
@@ -77,5 +72,4 @@ class Deadlines:
 
 @cache
 def deadlines() -> Deadlines:
-    """Return the process's deadlines, for runs that have no manager to keep theirs."""
     return Deadlines()

@@ -1,25 +1,23 @@
-"""One thing at a time: invocations of a group on a Thing share one lock."""
+"""The locks that invocations of a group on a Thing share, and the way to a start past them."""
 
 from __future__ import annotations
 
 import threading
 from collections import deque
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from collections.abc import Callable, Hashable
+from typing import Any, Literal
 
 from labthings_fastapi.exceptions import ActionBusyError
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
-
-Policy = Literal["parallel", "queue", "reject", "replace"]
+from .invocation_limits import StartLimit
+from .protocols import Policy, Runnable
 
 
 class LockRequest:
-    """A request for a group lock, by an invocation or by a call from Python.
+    """A request for a group lock; `what` names its owner in errors.
 
     Requests with the same `owner` may hold the lock together. `granted` is called once, when the
-    lock is held after a wait; `moved` with each new position in the line; `cancel` cancels the
-    owner. None of them may block.
+    lock is held after a wait; `moved` with each new position in the line. None may block.
     """
 
     __slots__ = ("cancel", "granted", "moved", "owner", "policy", "what")
@@ -34,7 +32,6 @@ class LockRequest:
         moved: Callable[[int], None] = lambda _position: None,
         cancel: Callable[[], Any] = lambda: None,
     ) -> None:
-        """Describe a request; `what` names the owner in errors."""
         self.owner = owner
         self.what = what
         self.policy: Policy = policy
@@ -52,7 +49,6 @@ class GroupLock:
     __slots__ = ("_depth", "_holder", "_line", "_lock", "_name")
 
     def __init__(self, name: str) -> None:
-        """Start free; `name` is for errors."""
         self._name = name
         self._lock = threading.Lock()
         self._holder: LockRequest | None = None
@@ -60,13 +56,10 @@ class GroupLock:
         self._line: deque[LockRequest] = deque()
 
     def acquire(self, request: LockRequest) -> bool:
-        """Take the lock, or get in line for it; return whether it was taken at once.
+        """Take the lock, or get in line; return whether it was taken at once, without `granted`.
 
-        `granted` is called only after a wait. An owner that holds the lock takes it again, and
-        must release it as often.
-
-        Raises:
-            ActionBusyError: the policy is `reject`, and another owner holds the lock.
+        An owner that holds the lock takes it again, and must release it as often.
+        `ActionBusyError`: the policy is `reject`, and another owner holds the lock.
         """
         replaced: list[LockRequest] = []
         with self._lock:
@@ -94,7 +87,7 @@ class GroupLock:
     def release(self, owner: Hashable) -> None:
         """Release the lock, once for each time it was taken; the next in line gets it.
 
-        All other requests of that owner in the line get it as well: the owner may wait for them.
+        So do all requests of that next owner, which may wait for them.
         """
         with self._lock:
             if self._holder is None or self._holder.owner != owner:
@@ -103,7 +96,7 @@ class GroupLock:
             if self._depth:
                 return
             self._holder = self._line[0] if self._line else None
-            granted = [] if self._holder is None else self._of(self._holder.owner)
+            granted = [request for request in self._line if request.owner == self._line[0].owner]
             for request in granted:
                 self._line.remove(request)
             self._depth = len(granted)
@@ -111,9 +104,6 @@ class GroupLock:
             self._report_positions()
         for request in granted:
             request.granted()
-
-    def _of(self, owner: Hashable) -> list[LockRequest]:
-        return [request for request in self._line if request.owner == owner]
 
     def cancel(self, request: LockRequest) -> bool:
         """Leave the line; return False if the request is not in it."""
@@ -125,15 +115,11 @@ class GroupLock:
         return True
 
     def holder(self) -> str | None:
-        """Return the name of the holder, or None."""
         holder = self._holder
         return holder.what if holder is not None else None
 
     def _report_positions(self) -> None:
-        """Report the positions in the line, and again if the line has changed meanwhile.
-
-        Of two threads that do this at once, the one with the older line may be the last.
-        """
+        # Until the line stays: of two threads here, the one with the older line may be the last.
         reported: list[LockRequest] = []
         while True:
             with self._lock:
@@ -145,32 +131,11 @@ class GroupLock:
             reported = line
 
 
-class Grouped(Protocol):
-    """An action, as far as its group is concerned."""
-
-    @property
-    def name(self) -> str:
-        """The name of the action."""
-
-    @property
-    def concurrency(self) -> Policy:
-        """What happens while the lock is taken."""
-
-    @property
-    def group(self) -> str | None:
-        """The group whose lock it shares; its own if None."""
-
-    @property
-    def stop(self) -> bool:
-        """Whether it is an emergency stop, which passes locks."""
-
-
 _making = threading.Lock()
 _ATTRIBUTE = "_labthings_group_locks"
 
 
-def group_lock_for(action: Grouped, thing: Any) -> GroupLock | None:
-    """Return the lock that an invocation of `action` on `thing` needs; None if it needs none."""
+def group_lock_for(action: Runnable, thing: Any) -> GroupLock | None:
     if action.stop or action.concurrency == "parallel":
         return None
     name = action.group or action.name
@@ -181,3 +146,100 @@ def group_lock_for(action: Grouped, thing: Any) -> GroupLock | None:
             locks.setdefault(name, GroupLock(f"{thing.name}.{name}"))
     found: GroupLock = locks[name]
     return found
+
+
+class StartGate:
+    """Waits for the group lock, then for the limits; releases both. Any thread may use it.
+
+    `launch` is called once: on the thread that calls `take`, or of the invocation that made room.
+    """
+
+    __slots__ = ("_launch", "_limit", "_lock", "_owner", "_request", "_stage", "_state_lock")
+
+    def __init__(
+        self,
+        limit: StartLimit,
+        lock: GroupLock | None,
+        *,
+        owner: Hashable,
+        launch: Callable[[], None],
+    ) -> None:
+        self._limit = limit
+        self._lock = lock
+        self._owner = owner
+        self._launch = launch
+        # Taken before the locks of the group and the limits, which call back without holding them.
+        self._state_lock = threading.Lock()
+        self._request: LockRequest | None = None
+        self._stage: Literal["new", "group", "limits", "started", "over"] = "new"
+
+    def take(
+        self, name: str, policy: Policy, *, queued: Callable[[int], None], cancel: Callable[[], Any]
+    ) -> None:
+        """Wait in line or launch at once; do neither if `over` was called.
+
+        `name` is for errors, `queued` receives the position in the line, and `cancel` cancels the
+        invocation for one that replaces it. `TooBusyError` and `ActionBusyError` leave no trace.
+        """
+        self._limit.reserve()
+        with self._state_lock:
+            is_over = self._stage == "over"
+            if not is_over:
+                self._stage = "group"
+        if is_over:
+            self._limit.cancel_reservation()
+            return
+        if self._lock is not None:
+            self._request = LockRequest(
+                self._owner, name, policy, granted=self._granted, moved=queued, cancel=cancel
+            )
+            try:
+                if not self._lock.acquire(self._request):
+                    return
+            except ActionBusyError:
+                self._request = None
+                self.over()
+                raise
+        self._granted()
+
+    def _granted(self) -> None:
+        with self._state_lock:
+            is_over = self._stage == "over"
+            starts = False
+            if not is_over:
+                starts = self._limit.start_or_wait(self._start)
+                self._stage = "started" if starts else "limits"
+        if starts:
+            self._launch()
+        elif is_over:
+            self._release_lock()
+
+    def _start(self) -> None:
+        """Launch; called when another invocation has ended."""
+        with self._state_lock:
+            is_over = self._stage == "over"
+            if not is_over:
+                self._stage = "started"
+        if is_over:
+            self._limit.release()
+            self._release_lock()
+        else:
+            self._launch()
+
+    def over(self) -> None:
+        """Release what the invocation holds, or leave the lines in which it waits. Idempotent."""
+        with self._state_lock:
+            stage, self._stage = self._stage, "over"
+            if stage == "group":
+                self._limit.cancel_reservation()
+            elif stage == "limits":
+                self._limit.cancel_waiting(self._start)
+        if stage == "started":
+            self._limit.release()
+        if stage not in ("new", "over"):
+            self._release_lock()
+
+    def _release_lock(self) -> None:
+        lock, request = self._lock, self._request
+        if lock is not None and request is not None and not lock.cancel(request):
+            lock.release(self._owner)

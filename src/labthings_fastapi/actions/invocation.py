@@ -7,10 +7,14 @@ import sys
 import threading
 import time
 import weakref
+from collections.abc import Callable
+from concurrent.futures import Future
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import UUID
+
+from pydantic import BaseModel
 
 from labthings_fastapi.exceptions import GlobalLockBusyError, LabThingsError
 from labthings_fastapi.journal.record import InvocationRecord
@@ -18,10 +22,11 @@ from labthings_fastapi.messages.message import InvocationStatus
 from labthings_fastapi.schemas.signature import arguments
 
 from .action_call import ActionCall, cancelled_ending, failed_ending
-from .context import INVOCATION_MEMBER, entered
+from .cancellation import CancelEvent
+from .context import INVOCATION_MEMBER, current_requester, entered
 from .deadlines import deadlines
-from .group_lock import group_lock_for
-from .invocation_limits import NoLimits
+from .group_lock import StartGate, group_lock_for
+from .invocation_limits import NoLimits, StartLimit
 from .invocation_model import (
     ACTION_INVOCATIONS_PATH,
     NO_INPUT,
@@ -33,48 +38,15 @@ from .invocation_model import (
 )
 from .live_invocation import LiveInvocation, release, release_in_turn
 from .logs import capture, thing_log
-from .protocols import BelongsToInvocation
-from .requester import current_requester
+from .protocols import BelongsToInvocation, Host, Runnable, UrlSource
+from .publisher import InvocationPublisher
 from .results import InvocationFiles
-from .start_gate import StartGate
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from concurrent.futures import Future
-
-    from pydantic import BaseModel
-
-    from .cancellation import CancelEvent
-    from .invocation_limits import StartLimit
-    from .protocols import Host, Runnable, UrlSource
-    from .publisher import InvocationPublisher
 
 
 class Invocation(threading.Thread):
-    """One run of an action, in a thread of its own; keeps its output, log and progress.
-
-    Every property may be read from any thread at any time.
-    """
+    """One run of an action, in a thread of its own. Any thread may use it at any time."""
 
     # While it may change, `_live` holds its record; after that `_record` is final.
-
-    __slots__ = (
-        "_action",
-        "_asked",
-        "_blobs",
-        "_exception",
-        "_limit",
-        "_live",
-        "_open_commit",
-        "_output",
-        "_parts",
-        "_record",
-        "_thing",
-        "default_stop_timeout",
-        "input",
-        "response_timeout",
-        "retention_time",
-    )
 
     def __init__(
         self,
@@ -87,14 +59,12 @@ class Invocation(threading.Thread):
         id: UUID | None = None,
         cancel_hook: CancelEvent | None = None,
     ) -> None:
-        """Prepare an invocation; `start()` begins it.
+        """Prepare an invocation; `start()` begins it. The action and the Thing are held weakly.
 
-        `dependencies` are keyword arguments added to the call. `default_stop_timeout` is in
-        seconds: a cancelled invocation that has not stopped after it is overdue. `log_len` is the
-        number of log records kept. The action and the Thing are held weakly.
+        `dependencies` are keyword arguments added to the call. A cancelled invocation that has not
+        stopped after `default_stop_timeout` seconds is overdue. `log_len` log records are kept.
         """
-        # All invocations of an action share one name, as text and in memory.
-        name = sys.intern(f"{thing.name}.{action.name}")
+        name = sys.intern(f"{thing.name}.{action.name}")  # one in memory for all
         threading.Thread.__init__(self, name=name, daemon=True)
         self._action = weakref.ref(action)
         self._thing = weakref.ref(thing)
@@ -138,8 +108,6 @@ class Invocation(threading.Thread):
             self._open_commit = commit
         self._live = None
         live.commit = None  # its callbacks refer to `live`, which must go with its invocation
-
-    # --- what it is -----------------------------------------------------------------------
 
     @property
     def id(self) -> UUID:
@@ -212,10 +180,7 @@ class Invocation(threading.Thread):
         return self.snapshot().progress
 
     def snapshot(self, *, log: bool = False) -> InvocationRecord:
-        """Return what clients may see now: a final status only once the journal has it.
-
-        `log` includes the log, which takes time for thousands of lines.
-        """
+        """Return what clients may see now: a final status only once the journal has it."""
         live = self._live
         record, kept = (self._record, self._parts[0]) if live is None else (live.shown, live._log)
         if live is not None and live._progress is not None and record.is_open:
@@ -254,11 +219,10 @@ class Invocation(threading.Thread):
         action = self._action()
         # An invocation that outlives its action must not break a listing.
         model = InvocationModel if action is None else action.invocation_model
+        href = f"{ACTION_INVOCATIONS_PATH}/{record.id}"
         if request is not None:
             href = str(request.url_for("action_invocation", id=record.id))
-        else:
-            href = f"{ACTION_INVOCATIONS_PATH}/{record.id}"
-        made: Any = model.model_construct(
+        found: InvocationModel = model.model_construct(  # type: ignore[assignment]
             status=record.status,
             id=record.id,
             action=record.action_path,
@@ -275,10 +239,7 @@ class Invocation(threading.Thread):
             progressDetail=self.progress_detail,
             phase=record.phase,
         )
-        found: InvocationModel = made
         return found
-
-    # --- before the start -----------------------------------------------------------------
 
     def report_to(self, publisher: InvocationPublisher, limit: StartLimit, blobs: Any) -> None:
         """Report every change from now on, and start only when `limit` allows; for a manager."""
@@ -299,8 +260,6 @@ class Invocation(threading.Thread):
         """Done when the journal has this invocation; None if nothing is to be waited for."""
         live = self._live
         return self._open_commit if live is None else live.commit or self._open_commit
-
-    # --- starting -------------------------------------------------------------------------
 
     def start(self) -> None:
         """Begin in a thread of its own, as soon as the journal, its group and the limits allow.
@@ -342,10 +301,7 @@ class Invocation(threading.Thread):
             live.change("queued", queue_position=position)
 
     def _launch(self) -> None:
-        """Start the thread; called on the thread that gave way to this invocation.
-
-        The journal's thread starts it if the record is not committed yet, so that nothing waits.
-        """
+        # On the thread that made room; the journal's thread starts ours once it has committed.
         live = self._live
         if live is None:
             return
@@ -362,12 +318,11 @@ class Invocation(threading.Thread):
             commit.add_done_callback(partial(self._start_committed, live))
 
     def _start_committed(self, live: LiveInvocation, commit: Future[None]) -> None:
-        error = commit.exception()
-        if error is None:
-            self._start_thread(live)
-        else:
+        if (error := commit.exception()) is not None:
             live.finish(failed_ending(error))
             release_in_turn(live)
+        else:
+            self._start_thread(live)
 
     def _start_thread(self, live: LiveInvocation) -> None:
         if not live.record.is_open:
@@ -381,11 +336,8 @@ class Invocation(threading.Thread):
             release_in_turn(live)
 
     def _warn_if_not_committed(self, commit: Future[None]) -> None:
-        error = commit.exception()
-        if error is not None:
+        if (error := commit.exception()) is not None:
             self._log_line(logging.ERROR, "%s is not in the journal: %s", self.name, error)
-
-    # --- running --------------------------------------------------------------------------
 
     def run(self) -> None:
         """Call the action's function with the fields of `input` and with `dependencies`."""
@@ -420,16 +372,13 @@ class Invocation(threading.Thread):
             self._log_line(busy.log_level, "%s did not start: %s", path, busy)
             live.finish(failed_ending(busy))
 
-    # --- cancelling -----------------------------------------------------------------------
-
     def cancel(self) -> bool:
         """Ask the code to stop; return False if the invocation has ended. Idempotent."""
         live = self._live
         if live is None:
             return False
-        if live.record.status is InvocationStatus.PENDING and live.finish(
-            cancelled_ending(), only_pending=True
-        ):
+        pending = live.record.status is InvocationStatus.PENDING
+        if pending and live.finish(cancelled_ending(), only_pending=True):
             release(live)  # it will never begin
             return True
         requested = live.request_stop()
@@ -440,28 +389,20 @@ class Invocation(threading.Thread):
     def _check_overdue(self) -> None:
         live = self._live
         if live is not None and live.change("cancelling", overdue=True):
-            self._log_line(
-                logging.WARNING,
-                "%s was cancelled %g s ago and has not stopped. Threads are never killed: "
-                "look at the hardware.",
-                self._record.action_path,
-                self.default_stop_timeout,
-            )
+            path, seconds = self._record.action_path, self.default_stop_timeout
+            text = "%s was cancelled %g s ago and has not stopped. Threads are never killed: %s"
+            self._log_line(logging.WARNING, text, path, seconds, "look at the hardware.")
 
     def _log_line(self, level: int, message: str, *arguments: object) -> None:
-        """Log on the Thing's logger, as a part of this invocation."""
         extra = {INVOCATION_MEMBER: self._live}
         thing_log(self._record.thing).log(level, message, *arguments, extra=extra)
-
-    # --- waiting --------------------------------------------------------------------------
 
     def is_alive(self) -> bool:
         """Return whether it was started and has not ended; a queued one is alive."""
         live = self._live
         # A thread that is being started has an ident and is not alive yet.
-        return threading.Thread.is_alive(self) or (
-            live is not None and self._asked and live.record.is_open
-        )
+        waits = live is not None and self._asked and live.record.is_open
+        return waits or threading.Thread.is_alive(self)
 
     def join(self, timeout: float | None = None) -> None:
         """Wait until it has ended, at most `timeout` seconds; also for a queued one."""
@@ -469,11 +410,10 @@ class Invocation(threading.Thread):
             raise RuntimeError("cannot join thread before it is started")
         if threading.current_thread() is self:
             raise RuntimeError("cannot join current thread")
-        deadline = None if timeout is None else time.monotonic() + timeout
+        began = time.monotonic()
         if self.wait(timeout) and threading.Thread.is_alive(self):
-            threading.Thread.join(
-                self, None if deadline is None else max(deadline - time.monotonic(), 0)
-            )
+            left = None if timeout is None else max(began + timeout - time.monotonic(), 0)
+            threading.Thread.join(self, left)
 
     def wait(self, timeout: float | None = None) -> bool:
         """Block until the invocation has ended; return False after `timeout` seconds."""
@@ -481,16 +421,9 @@ class Invocation(threading.Thread):
         return live is None or live.wait(timeout)
 
     def on_end(self, waiter: Callable[[], None]) -> Callable[[], None]:
-        """Call `waiter` once clients may see the end, at once if they may now.
-
-        Returns a function that removes the waiter. It must not block.
-        """
+        """Call `waiter` once clients may see the end; return a function that removes it."""
         live = self._live
         if live is not None:
             return live.on_end(waiter)
         waiter()
-        return _nothing
-
-
-def _nothing() -> None:
-    """Remove no waiter: it was called."""
+        return lambda: None

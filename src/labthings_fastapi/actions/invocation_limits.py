@@ -4,40 +4,20 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable
+from typing import TypeAlias
 
 from labthings_fastapi.exceptions import TooBusyError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 MAX_CONCURRENT_RUNS = 100
 MAX_QUEUED_RUNS = 1000
 
 
-class StartLimit(Protocol):
-    """Limits how many invocations run at once; those of a server share one."""
-
-    def reserve(self) -> None:
-        """Count an invocation that is to start; raise `TooBusyError` if too many wait."""
-
-    def start_or_wait(self, start: Callable[[], None]) -> bool:
-        """Return True if a reserved invocation may start now; else call `start` when it may."""
-
-    def cancel_reservation(self) -> None:
-        """Discount a reserved invocation that does not wait."""
-
-    def cancel_waiting(self, start: Callable[[], None]) -> None:
-        """Discount a waiting invocation, unless `start` is being called for it."""
-
-    def release(self) -> None:
-        """Discount an invocation that had started, and start the next one."""
-
-
 class InvocationLimits:
-    """At most `at_once` invocations run, and at most `waiting` more wait. Any thread may use it.
+    """At most `at_once` invocations run, and at most `waiting` more wait; any thread may use it.
 
-    Callbacks are called after the lock is released.
+    An invocation is reserved, then started (at once, or by a call of its `start` without the
+    lock), then released; a reservation is cancelled, with its `start` if that waits.
     """
 
     def __init__(self, at_once: int = MAX_CONCURRENT_RUNS, waiting: int = MAX_QUEUED_RUNS) -> None:
@@ -91,12 +71,12 @@ class NoLimits:
     """No limits: for emergency stops, and for invocations without a manager."""
 
     def reserve(self) -> None: ...
-
     def start_or_wait(self, start: Callable[[], None]) -> bool:  # noqa: ARG002
         return True
 
     def cancel_reservation(self) -> None: ...
-
     def cancel_waiting(self, start: Callable[[], None]) -> None: ...
-
     def release(self) -> None: ...
+
+
+StartLimit: TypeAlias = InvocationLimits | NoLimits

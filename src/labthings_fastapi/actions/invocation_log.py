@@ -8,19 +8,16 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
+from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import partial
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 from pydantic_core import to_json
 
 from labthings_fastapi.problems import well_formed
 
 from .logs import KEPT, exception_name, line_members, message_of, traceback_of
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 Line: TypeAlias = tuple[Any, ...]
 """The message, the other members of an unusual record by name, and the values of `_MEMBERS`."""
@@ -34,7 +31,6 @@ _MEMBERS = tuple(sorted(_ALL - _DERIVED - _DROPPED))
 _values_of = itemgetter(*_MEMBERS)
 _CREATED = 2 + _MEMBERS.index("created")
 _USUAL = _ALL | {KEPT}
-"""The members of an ordinary record: those of every record, and the mark `KEPT`."""
 _PLAIN_TYPES = frozenset({str, int, float, bool, type(None)})
 # By the type itself: `isinstance` and the methods of a user's class may run any code.
 _PLAIN_KINDS: tuple[tuple[type, Callable[[Any], Any]], ...] = (
@@ -45,11 +41,10 @@ _PLAIN_KINDS: tuple[tuple[type, Callable[[Any], Any]], ...] = (
 
 
 def line_of(record: logging.LogRecord) -> Line:
-    """Return what is kept of a record.
+    """Return what is kept of a record; objects of user classes are replaced by text.
 
-    Arguments are formatted here, in the thread that logs: later they may have changed, their
-    `__str__` may be slow or raise, and a traceback keeps local variables alive. Objects of user
-    classes are replaced by text.
+    Arguments are formatted in the thread that logs: later they may have changed, and a traceback
+    keeps local variables alive.
     """
     members = record.__dict__
     text, arguments = members["msg"], members["args"]
@@ -75,7 +70,6 @@ def line_of(record: logging.LogRecord) -> Line:
 
 
 def _others(record: logging.LogRecord) -> dict[str, Any]:
-    """Return the members that only an unusual record has."""
     others = {
         name: plain(value)
         for name, value in record.__dict__.items()
@@ -96,7 +90,6 @@ def _clipped(text: str) -> str:
 
 
 def plain(value: Any) -> Any:
-    """Return text, a number or None in Python's own types; the type's name of anything else."""
     if type(value) in _PLAIN_TYPES:
         return value
     for kind, as_kind in _PLAIN_KINDS:
@@ -123,7 +116,6 @@ def record_of(line: Line) -> logging.LogRecord:
 
 
 def _json_members(line: Line) -> dict[str, Any]:
-    """Return a line as clients see it: a `LogRecordModel` as JSON members."""
     members = line_members(record_of(line))
     members["created"] = members["created"].isoformat().replace("+00:00", "Z")
     return members
@@ -132,9 +124,8 @@ def _json_members(line: Line) -> dict[str, Any]:
 class InvocationLog:
     """The newest `length` lines of one invocation, and how many older ones were dropped.
 
-    Any thread may use it. `publish` accepts each line under the lock, in order, and must not
-    block; `deliver` is called after it, without the lock. The lock is re-entrant because the
-    garbage collector may run a finaliser that logs while this thread holds it.
+    Any thread may use it. `publish` is called under the lock and must not block; `deliver` without
+    it. The lock is re-entrant: a finaliser may log while this thread holds it.
     """
 
     __slots__ = ("_count", "_deliver", "_lines", "_lock", "_publish")
@@ -146,7 +137,6 @@ class InvocationLog:
         publish: Callable[[Line], None] | None = None,
         deliver: Callable[[], None] | None = None,
     ) -> None:
-        """Keep at most `length` lines; `lock` is the invocation's."""
         self._lock = threading.RLock() if lock is None else lock
         self._publish = publish
         self._deliver = deliver
@@ -154,7 +144,6 @@ class InvocationLog:
         self._count = 0
 
     def keep(self, record: logging.LogRecord) -> None:
-        """Keep a record as text; the oldest line goes when the log is full."""
         line = line_of(record)
         with self._lock:
             self._lines.append(line)
@@ -165,32 +154,26 @@ class InvocationLog:
             self._deliver()
 
     def detach(self) -> None:
-        """Publish nothing from now on."""
         self._publish = self._deliver = None
 
     def lines(self) -> list[Line]:
-        """Return a copy of what is kept, oldest first."""
         with self._lock:
             return list(self._lines)
 
     def members(self) -> tuple[dict[str, Any], ...]:
-        """Return what is kept as clients see it, oldest first."""
         return tuple(map(_json_members, self.lines()))
 
     @property
     def records(self) -> list[logging.LogRecord]:
-        """New log records of what is kept, oldest first."""
         return list(map(record_of, self.lines()))
 
     @property
     def dropped(self) -> int:
-        """How many lines were dropped to stay within the length."""
         with self._lock:
             return self._count - len(self._lines)
 
 
 def line_time(line: Line) -> datetime | None:
-    """Return when a line was logged, aware UTC; None if a filter has replaced the time."""
     try:
         return datetime.fromtimestamp(line[_CREATED], UTC)
     except (TypeError, ValueError, OverflowError, OSError):
@@ -198,9 +181,4 @@ def line_time(line: Line) -> datetime | None:
 
 
 def line_payload(line: Line) -> Callable[[], bytes]:
-    """Return what renders a line for subscribers."""
-    return partial(_line_json, line)
-
-
-def _line_json(line: Line) -> bytes:
-    return to_json(line_members(record_of(line)))
+    return lambda: to_json(line_members(record_of(line)))

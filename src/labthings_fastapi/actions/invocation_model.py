@@ -1,7 +1,4 @@
-"""How a run looks on the wire, in the words that LabThings clients poll.
-
-Light: importing this module loads no web framework.
-"""
+"""An invocation on the wire, in the words that LabThings clients poll."""
 
 from __future__ import annotations
 
@@ -27,12 +24,8 @@ InputT = TypeVar("InputT")
 OutputT = TypeVar("OutputT")
 
 
-def _in_utc(value: datetime) -> datetime:
-    """Make a time aware and UTC; a naive one is this computer's local time."""
-    return value.astimezone(UTC)
-
-
-UtcTime = Annotated[datetime, AfterValidator(_in_utc)]
+# A naive time is this computer's local time.
+UtcTime = Annotated[datetime, AfterValidator(lambda value: value.astimezone(UTC))]
 
 
 class LogRecordModel(BaseModel):
@@ -112,15 +105,4 @@ def input_json(input: BaseModel) -> bytes:
         return to_json({"unserialisable": well_formed(describe_exception(error))})
 
 
-__all__ = [
-    "ACTION_INVOCATIONS_PATH",
-    "NO_INPUT",
-    "EmptyInput",
-    "GenericInvocationModel",
-    "InvocationModel",
-    "InvocationStatus",
-    "Link",
-    "LogRecordModel",
-    "input_json",
-    "new_id",
-]
+__all__ = ["GenericInvocationModel", "InvocationModel", "InvocationStatus", "LogRecordModel"]

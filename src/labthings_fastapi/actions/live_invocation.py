@@ -11,29 +11,25 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
+from labthings_fastapi.journal.record import InvocationRecord
 from labthings_fastapi.messages.message import InvocationStatus
 from labthings_fastapi.outputs.blob import Blob
 from labthings_fastapi.own_log import own_logger
 
+from .cancellation import CancelEvent
 from .context import InvocationContext
+from .group_lock import StartGate
 from .invocation_log import InvocationLog
 from .progress import ProgressMeter
+from .publisher import InvocationPublisher
 from .results import InvocationFiles, InvocationResults
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from concurrent.futures import Future
-
-    from labthings_fastapi.journal.record import InvocationRecord
-
-    from .cancellation import CancelEvent
-    from .publisher import InvocationPublisher
-    from .start_gate import StartGate
 
 LOGGER = own_logger("actions")
 _PENDING, _RUNNING = InvocationStatus.PENDING, InvocationStatus.RUNNING
@@ -49,26 +45,18 @@ class Ending(NamedTuple):
     exception: BaseException | None = None
 
 
-def _nothing() -> None:
-    """Deliver nothing: an invocation without a manager has no subscribers."""
-
-
 class Owner(Protocol):
     """The `Invocation` of a `LiveInvocation`."""
 
-    def cancel(self) -> bool:
-        """Ask the code to stop; return False if it has ended."""
-
-    def retire(self, live: LiveInvocation) -> None:
-        """Keep the final record and what the code left."""
+    def cancel(self) -> bool: ...
+    def retire(self, live: LiveInvocation) -> None: ...
 
 
 class LiveInvocation(InvocationContext):
     """One invocation until it has ended; any thread may use it.
 
-    One lock guards all of it. `record` is immutable and replaced as a whole, so it may be read
-    without the lock. Every change is reported once, and in order. The log, the progress, the
-    results and the files are made on first use: most invocations have none of them.
+    One lock guards all of it; `record`, which is replaced as a whole, may be read without it. The
+    log, the progress, the results and the files are made on first use: most invocations have none.
     """
 
     def __init__(
@@ -79,28 +67,21 @@ class LiveInvocation(InvocationContext):
         log_length: int,
         owner: Owner,
     ) -> None:
-        """Begin with a record; `owner` keeps what is left when all is over."""
         super().__init__(record.id, cancel)
         self.record = record
-        self.shown = record
-        """What clients may see: the final record only once the journal has it."""
+        self.shown = record  # for clients: the final record only once the journal has it
         self.output: Any = None
         self.exception: BaseException | None = None
         self.dependencies = dependencies
         self.publisher: InvocationPublisher | None = None
-        self.deliver: Callable[[], None] = _nothing
-        """Delivers what was reported; called without the lock."""
-        self.commit: Future[None] | None = None
-        """Done when the journal has the invocation; its code starts after that."""
-        self.no_thread: Exception | None = None
-        """Why no thread could be started."""
-        self.thread_over = False
-        """Whether the code has stopped, or will never start."""
+        self.deliver: Callable[[], None] = lambda: None  # called without the lock
+        self.commit: Future[None] | None = None  # by the journal; the code starts after it
+        self.no_thread: Exception | None = None  # why no thread could be started
+        self.thread_over = False  # the code has stopped, or will never start
         self.gate: StartGate | None = None
+        # The action and the Thing, which must live as long as the code runs.
         self.subjects: tuple[Any, Any] | None = None
-        """The action and the Thing, which must live as long as the code runs."""
-        self.started_at = 0.0
-        """When the code began, by the monotonic clock."""
+        self.started_at = 0.0  # when the code began, by the monotonic clock
         self._owner = owner
         self._on_end: tuple[Callable[[], None], ...] = ()
         self._on_shown_end: tuple[Callable[[], None], ...] = ()
@@ -111,44 +92,35 @@ class LiveInvocation(InvocationContext):
         self._files: InvocationFiles | None = None
 
     @property
-    def log(self) -> InvocationLog:  # type: ignore[override] # never None here
-        """The log."""
+    def log(self) -> InvocationLog:
         if self._log is None:
             with self.lock:
                 if self._log is None:
-                    self._log = InvocationLog(
-                        self._log_length, self.lock, partial(self._report, "line"), self.deliver
-                    )
+                    report = partial(self._report, "line")
+                    self._log = InvocationLog(self._log_length, self.lock, report, self.deliver)
         return self._log
 
     @property
-    def progress(self) -> ProgressMeter:  # type: ignore[override] # never None here
-        """The progress."""
+    def progress(self) -> ProgressMeter:
         if self._progress is None:
             with self.lock:
                 if self._progress is None:
-                    self._progress = ProgressMeter(
-                        partial(self._report, "progress"),
-                        deliver=self.deliver,
-                        lock=self.lock,
-                        started=self.started_at or time.monotonic(),
-                    )
+                    started = self.started_at or time.monotonic()
+                    report = partial(self._report, "progress")
+                    self._progress = ProgressMeter(report, self.deliver, self.lock, started)
         return self._progress
 
     @property
     def results(self) -> InvocationResults:
-        """The values that a generator has yielded."""
         if self._results is None:
             with self.lock:
                 if self._results is None:
-                    self._results = InvocationResults(
-                        self.lock, partial(self._report, "result"), self.deliver
-                    )
+                    report = partial(self._report, "result")
+                    self._results = InvocationResults(self.lock, report, self.deliver)
         return self._results
 
     @property
-    def files(self) -> InvocationFiles:  # type: ignore[override] # never None here
-        """The files, in a folder of this invocation alone."""
+    def files(self) -> InvocationFiles:
         if self._files is None:
             with self.lock:
                 if self._files is None:
@@ -161,21 +133,14 @@ class LiveInvocation(InvocationContext):
             getattr(publisher, what)(self.record, *content)
 
     def request_cancel(self) -> None:
-        """Ask the invocation to stop, as a client would."""
         self._owner.cancel()
 
-    def parts(
-        self,
-    ) -> tuple[InvocationLog | None, InvocationResults | None, InvocationFiles | None]:
-        """Return what was made of log, results and files."""
+    def parts(self) -> tuple[Any, Any, Any]:
         return self._log, self._results, self._files
 
     def progress_detail(self) -> dict[str, Any] | None:
-        """Return the newest progress report as clients see it; None if there was none."""
         latest = self._progress.latest if self._progress is not None else None
         return latest.detail() if latest is not None else None
-
-    # --- changes --------------------------------------------------------------------------
 
     def report_to(self, publisher: InvocationPublisher) -> None:
         """Report every change from now on, the present record first."""
@@ -218,10 +183,7 @@ class LiveInvocation(InvocationContext):
         return True
 
     def finish(self, ending: Ending, *, only_pending: bool = False) -> bool:
-        """Set status, output and end in one step; return False if it had ended before.
-
-        `only_pending`: do nothing, and return False, if its code has begun.
-        """
+        """End it once; return False if it had ended or, with `only_pending`, had begun."""
         with self.lock:
             record = self.record
             if not record.is_open or (only_pending and record.status is not _PENDING):
@@ -256,10 +218,9 @@ class LiveInvocation(InvocationContext):
     def _for_journal(self) -> InvocationRecord:
         record, output = self.record, self.output
         if isinstance(output, Blob):  # its link leads nowhere once the server has ended
-            size: int | None = None
+            reference: dict[str, Any] = {"size": None, "media_type": output.media_type}
             with suppress(OSError):
-                size = output.size
-            reference = {"size": size, "media_type": output.media_type}
+                reference["size"] = output.size
             record = record._replace(output=None, output_reference=reference)
         return record if self._log is None else record._replace(log=self._log.members())
 
@@ -277,10 +238,7 @@ class LiveInvocation(InvocationContext):
         _call_all(waiters)
 
     def stop_holding(self) -> StartGate | None:
-        """Forget what the code needed, which has stopped or will never start. Idempotent.
-
-        Returns what the caller must release, without the lock.
-        """
+        """Forget what the code needed; return what to release without the lock. Idempotent."""
         with self.lock:
             gate, self.gate = self.gate, None
             self.thread_over = True
@@ -297,10 +255,7 @@ class LiveInvocation(InvocationContext):
                     part.detach()
             self._owner.retire(self)
 
-    # --- waiting --------------------------------------------------------------------------
-
     def wait(self, timeout: float | None = None) -> bool:
-        """Block until the invocation has ended; return False after `timeout` seconds."""
         ended = threading.Event()
         with self.lock:
             if not self.record.is_open:
@@ -313,10 +268,6 @@ class LiveInvocation(InvocationContext):
                 self._on_end = tuple(each for each in self._on_end if each != ended.set)
 
     def on_end(self, waiter: Callable[[], None]) -> Callable[[], None]:
-        """Call `waiter` once clients may see the end, at once if they may now.
-
-        Returns a function that removes the waiter, which must not block.
-        """
         with self.lock:
             waits = self.shown.is_open
             if waits:
@@ -346,22 +297,12 @@ def release(live: LiveInvocation) -> None:
         gate.over()
 
 
-class _Releases(threading.local):
-    """Invocations that are released on this thread, one after the other."""
-
-    def __init__(self) -> None:
-        self.waiting: deque[LiveInvocation] = deque()
-
-
-_releases = _Releases()
+_releases = threading.local()
 
 
 def release_in_turn(live: LiveInvocation) -> None:
-    """Release an invocation without a thread, after those that are being released.
-
-    Each may launch the next in line, which fails as well: hundreds would be too deep a recursion.
-    """
-    waiting = _releases.waiting
+    # Each may launch the next in line, which fails as well: a recursion would become too deep.
+    waiting: deque[LiveInvocation] = _releases.__dict__.setdefault("waiting", deque())
     waiting.append(live)
     if len(waiting) > 1:
         return

@@ -1,13 +1,11 @@
-"""Log records that belong to a run.
-
-One handler and one context variable do it: a logger made for each run would never be freed.
-"""
+"""Log records that belong to a run, by one handler: a logger for each run would never be freed."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import MutableSequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from labthings_fastapi.exceptions import describe_exception
 from labthings_fastapi.own_log import OwnLogger
@@ -15,13 +13,9 @@ from labthings_fastapi.problems import well_formed
 
 from .context import CURRENT_INVOCATION, INVOCATION_MEMBER, current_invocation
 
-if TYPE_CHECKING:
-    from collections.abc import MutableSequence
-
 THINGS_LOGGER = "labthings_fastapi.things"
 INVOCATIONS_LOGGER = "labthings_fastapi.invocations"
-KEPT = "labthings_kept"
-"""The mark of a record that a run has kept."""
+KEPT = "labthings_kept"  # the mark of a record that a run has kept
 
 
 def get_thing_logger(name: str) -> logging.Logger:
@@ -30,10 +24,7 @@ def get_thing_logger(name: str) -> logging.Logger:
 
 
 def thing_log(name: str) -> OwnLogger:
-    """Return the logger of a Thing for what the framework has to say: it never raises.
-
-    Between such lines a run brings its hardware to rest and ends.
-    """
+    """Return the logger of a Thing for the framework: it never raises."""
     return OwnLogger(get_thing_logger(name))
 
 
@@ -51,7 +42,6 @@ class DequeLogHandler(logging.Handler):
     """Appends each record to a sequence that the caller owns, bounds and keeps thread-safe."""
 
     def __init__(self, dest: MutableSequence[logging.LogRecord], level: int = logging.INFO) -> None:
-        """Write to `dest`."""
         super().__init__(level)
         self.dest = dest
 
@@ -99,11 +89,7 @@ def exception_name(record: logging.LogRecord) -> str | None:
 
 
 def line_members(record: logging.LogRecord) -> dict[str, Any]:
-    """Return a record as clients see it: the members of a `LogRecordModel`.
-
-    A filter may have put anything in the place of a record's own. It must not end the stream of
-    somebody who reads the log, nor cost the run its record.
-    """
+    """Return the members of a `LogRecordModel`, whatever a filter has put in the record."""
     return {
         "message": message_of(record),
         "levelname": _text(record.levelname),
@@ -138,22 +124,16 @@ class InvocationLogHandler(logging.Handler):
     """Gives each record to the run in which it was logged; one instance serves all runs."""
 
     def handle(self, record: logging.LogRecord) -> bool | logging.LogRecord:  # type: ignore[override]
-        """Keep the record with its run, once, however many loggers lead here.
-
-        Without the handler's lock: runs must not wait for others.
-        """
+        """Keep the record with its run, once, without the handler's lock: runs must not wait."""
         if self.filters:
             kept: Any = self.filter(record)
             if not kept:
                 return False
             if isinstance(kept, logging.LogRecord):  # from Python 3.12 on, another one
                 record = kept
-        # A record may name its run (the injected logger does) or be logged inside one. The name is
-        # taken off: kept records must not keep their run alive.
+        # A record may name its run: the injected logger does. Kept ones must not keep it alive.
         members = record.__dict__
-        invocation = (
-            members.pop(INVOCATION_MEMBER) if INVOCATION_MEMBER in members else None
-        ) or CURRENT_INVOCATION.get()
+        invocation = members.pop(INVOCATION_MEMBER, None) or CURRENT_INVOCATION.get()
         last = logging.lastResort
         if last is not None and record.levelno >= last.level:
             self._show_if_nobody_else_does(record, last)
@@ -167,11 +147,10 @@ class InvocationLogHandler(logging.Handler):
         return True
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Do the same: whoever calls this passes over the filters, of which we have none."""
+        """Do the same."""
         self.handle(record)
 
     def _show_if_nobody_else_does(self, record: logging.LogRecord, last: logging.Handler) -> None:
-        """Print a warning that no other handler sees: as Python does where there is no handler."""
         logger: logging.Logger | None = logging.getLogger(record.name)
         while logger is not None:
             if any(handler is not self for handler in logger.handlers):

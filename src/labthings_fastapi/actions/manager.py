@@ -5,36 +5,31 @@ from __future__ import annotations
 import heapq
 import threading
 import time
+from collections.abc import Callable, Iterator
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import Any, Literal, overload
+from uuid import UUID
+
+from pydantic import BaseModel
 
 from labthings_fastapi.exceptions import InvocationNotFoundError, ServerNotRunningError
 from labthings_fastapi.journal.journal import Journal, MemoryJournal
 from labthings_fastapi.journal.reader import JournalReader
+from labthings_fastapi.journal.record import InvocationRecord
 from labthings_fastapi.messages.broker import Broker
 from labthings_fastapi.outputs.store import BlobStore
 
+from .cancellation import CancelEvent
 from .deadlines import Deadlines
 from .invocation import Invocation
 from .invocation_limits import MAX_CONCURRENT_RUNS, MAX_QUEUED_RUNS, InvocationLimits
+from .invocation_model import InvocationModel
+from .protocols import App, Host, Runnable, UrlSource
 from .publisher import InvocationPublisher
 from .rendering import InvocationUrls
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from uuid import UUID
-
-    from pydantic import BaseModel
-
-    from labthings_fastapi.journal.record import InvocationRecord
-
-    from .cancellation import CancelEvent
-    from .invocation_model import InvocationModel
-    from .protocols import App, Host, Runnable, UrlSource
-
 MAX_RETAINED_RUNS = 10_000
-RELEASE_SECONDS = 0.1
-"""How long dropped invocations wait, so that many are released at once."""
+RELEASE_SECONDS = 0.1  # dropped invocations wait for so long: many are released at once
 
 
 class ActionManager:
@@ -54,9 +49,8 @@ class ActionManager:
         max_queued_runs: int = MAX_QUEUED_RUNS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Manage invocations in memory, unless a server passes its journal, broker and blobs."""
+        # A server sets another one when it starts and stops.
         self.journal = journal if journal is not None else MemoryJournal()
-        """Where invocations are recorded; a server sets another one when it starts and stops."""
         self.records = JournalReader(lambda: self.journal)
         self.broker = broker if broker is not None else Broker()
         self.blobs = blobs if blobs is not None else BlobStore()
@@ -64,8 +58,7 @@ class ActionManager:
         self._limits = InvocationLimits(max_concurrent_runs, max_queued_runs)
         self._publisher = InvocationPublisher(self.broker, lambda: self.journal, self._note_end)
         self._refusal: str | None = None
-        self.prefix = ""
-        """The beginning of the paths of the endpoints."""
+        self.prefix = ""  # of the paths of the endpoints
         self._clock = clock
         self._lock = threading.RLock()  # guards what follows; finalisers may ask while it is held
         self._invocations: dict[UUID, Invocation] = {}
@@ -109,17 +102,9 @@ class ActionManager:
             ServerNotRunningError: no work is taken, and this is no emergency stop.
         """
         if self._refuses(action):
-            raise ServerNotRunningError(
-                f"{thing.path}{action.name} cannot be invoked: {self._refusal}"
-            )
-        invocation = Invocation(
-            action=action,
-            thing=thing,
-            input=input,
-            dependencies=dependencies,
-            id=id,
-            cancel_hook=cancel_hook,
-        )
+            path = f"{thing.path}{action.name}"
+            raise ServerNotRunningError(f"{path} cannot be invoked: {self._refusal}")
+        invocation = Invocation(action, thing, input, dependencies, id=id, cancel_hook=cancel_hook)
         self.append_invocation(invocation)
         if self._refuses(action):
             # The server may have begun to stop, and may have missed this one when it cancelled all.
@@ -177,7 +162,6 @@ class ActionManager:
         as_responses: Literal[True],
         request: UrlSource | None = None,
     ) -> list[InvocationModel]: ...
-
     def list_invocations(
         self,
         action: Runnable | None = None,
@@ -186,12 +170,8 @@ class ActionManager:
         request: UrlSource | None = None,
     ) -> list[Invocation] | list[InvocationModel]:
         """Return the invocations of an action, of a Thing, or all, oldest first."""
-        found = [
-            invocation for invocation in self.invocations if invocation.belongs_to(action, thing)
-        ]
-        if as_responses:
-            return [invocation.response(request) for invocation in found]
-        return found
+        found = [each for each in self.invocations if each.belongs_to(action, thing)]
+        return [each.response(request) for each in found] if as_responses else found
 
     def newest(
         self,
@@ -199,10 +179,7 @@ class ActionManager:
         limit: int | None = None,
         before: UUID | None = None,
     ) -> list[Invocation]:
-        """Return the newest `limit` invocations for which `wanted` is true, newest last.
-
-        With `before`, only those that were requested before that one; unknown: an error.
-        """
+        """Return the newest `limit` that are wanted and older than `before`, newest last."""
         with self._lock:
             if before is not None and before not in self._invocations:
                 raise InvocationNotFoundError(before)
@@ -224,11 +201,8 @@ class ActionManager:
             expires = self._clock() + invocation.retention_time
             heapq.heappush(self._expiries, (expires, self._ended, record.id))
             excess = len(self._expiries) - self._max_retained
-            # The heap's first is the next to expire, which with one retention time for all is the
-            # one that ended first.
             dropped = [self._drop_first() for _ in range(excess)]
-            # Released on the timer's thread: deleting files, and finalisers of user objects, may
-            # take their time.
+            # On the timer's thread: deleting files and finalisers of user objects may be slow.
             release = bool(dropped) and not self._dropped
             self._dropped += dropped
         if release:
@@ -241,7 +215,7 @@ class ActionManager:
         dropped.clear()
 
     def _drop_first(self) -> Invocation | None:
-        """Remove the next to expire and return it; release it when no lock is held."""
+        # To be released by the caller, when it holds no lock.
         _, _, id = heapq.heappop(self._expiries)
         return self._invocations.pop(id, None)
 

@@ -1,32 +1,24 @@
-"""The progress of an invocation.
-
-Reports are cheap enough for inner loops: between two published ones (20 a second) a report only
-replaces the one before.
-"""
+"""The progress of an invocation; reports are cheap enough for inner loops."""
 
 from __future__ import annotations
 
 import math
 import threading
 import time
-from collections.abc import Sized
+from collections.abc import Callable, Iterable, Iterator, Sized
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from labthings_fastapi.journal.record import percent_done
 from labthings_fastapi.problems import well_formed
 
 from .context import current_invocation, raise_if_cancelled
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-
 T = TypeVar("T")
 PUBLISH_SECONDS = 0.05
 
 
 def _number(value: float, what: str) -> float:
-    """Return a plain number; users count with numpy's, which have no JSON form."""
     if type(value) is int or type(value) is float:
         return value
     try:
@@ -68,14 +60,8 @@ class Progress:
 
     def detail(self) -> dict[str, Any]:
         """Return the report as clients see it."""
-        return {
-            "done": self.done,
-            "total": self.total,
-            "unit": self.unit,
-            "message": self.message,
-            "elapsed": round(self.elapsed, 3),
-            "remaining": self.remaining,
-        }
+        members = {name: getattr(self, name) for name in ("done", "total", "unit", "message")}
+        return {**members, "elapsed": round(self.elapsed, 3), "remaining": self.remaining}
 
 
 class Step:
@@ -84,50 +70,30 @@ class Step:
     __slots__ = ("done", "message", "part", "total")
 
     def __init__(self, total: float | None, message: str | None) -> None:
-        """Begin at the first of `total` steps."""
         self.done = 0
         self.part = 0.0
         self.total = total
         self.message = message
 
 
-def _nowhere(_progress: Progress) -> None:
-    """Publish nothing: an invocation without a manager has no subscribers."""
-
-
-def _nothing() -> None:
-    """Deliver nothing."""
+def _ignore(*_: object) -> None: ...
 
 
 class ProgressMeter:
     """Keeps the newest report of one invocation; any thread may report.
 
-    `publish` accepts at most 20 reports a second, under the lock and in order; it must not block.
-    `deliver` is called after it, without the lock.
+    `publish` is called at most 20 times a second, under the lock, and must not block; `deliver`
+    is called after it, without the lock.
     """
-
-    __slots__ = (
-        "_clock",
-        "_deliver",
-        "_latest",
-        "_lock",
-        "_next",
-        "_publish",
-        "_published",
-        "_started",
-        "_steps",
-    )
 
     def __init__(
         self,
-        publish: Callable[[Progress], None] = _nowhere,
-        *,
-        deliver: Callable[[], None] = _nothing,
+        publish: Callable[[Progress], None] = _ignore,
+        deliver: Callable[[], None] = _ignore,
         lock: threading.RLock | None = None,
         started: float | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Measure from `started`, a time of `clock`; `lock` is the invocation's."""
         self._publish = publish
         self._deliver = deliver
         self._clock = clock
@@ -146,11 +112,7 @@ class ProgressMeter:
     def report(
         self, done: float, total: float | None, message: str | None, unit: str | None
     ) -> None:
-        """Keep a report; publish it if the last published one is old enough.
-
-        Inside a tracked loop it counts as part of that loop's step: an autofocus that moves a
-        stage shows the progress of the autofocus.
-        """
+        """Keep a report; inside a tracked loop it counts as part of that loop's step."""
         done = _number(done, "done")
         total = None if total is None else _number(total, "total")
         now = self._clock()
@@ -160,13 +122,9 @@ class ProgressMeter:
             step.part = max(step.part, min(part or 0.0, 1.0))
             done = step.done + step.part
             total, unit, message = step.total, None, step.message or message
-        report = Progress(
-            done,
-            total,
-            None if unit is None else well_formed(str(unit)),
-            None if message is None else well_formed(str(message)),
-            now - self._started,
-        )
+        unit = None if unit is None else well_formed(str(unit))
+        message = None if message is None else well_formed(str(message))
+        report = Progress(done, total, unit, message, now - self._started)
         with self._lock:
             self._latest = report
             due = now >= self._next
@@ -179,7 +137,7 @@ class ProgressMeter:
 
     def detach(self) -> None:
         """Publish nothing from now on."""
-        self._publish, self._deliver = _nowhere, _nothing
+        self._publish, self._deliver = _ignore, _ignore
 
     def finish(self) -> None:
         """Publish the last report, if it was not: the last one always arrives."""

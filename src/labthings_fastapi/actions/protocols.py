@@ -2,76 +2,51 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import AbstractContextManager
+from typing import Any, Literal, Protocol, runtime_checkable
+from uuid import UUID
 
-if TYPE_CHECKING:
-    import logging
-    from collections.abc import Callable
-    from concurrent.futures import Future
-    from contextlib import AbstractContextManager
-    from pathlib import Path
-    from uuid import UUID
+from pydantic import BaseModel
 
-    from pydantic import BaseModel
+from labthings_fastapi.journal.record import InvocationRecord
 
-    from labthings_fastapi.journal.record import InvocationRecord
+from .results import InvocationFiles
 
-    from .results import InvocationFiles
+Policy = Literal["parallel", "queue", "reject", "replace"]
+"""What an action does while the lock of its group is taken."""
 
 
 class Runnable(Protocol):
-    """Something with a name, a retention time and a way to be called: an `ActionDescriptor`."""
+    """What can be invoked: an `ActionDescriptor`, whose options are explained there."""
 
     @property
-    def name(self) -> str:
-        """The name under which clients invoke it."""
-
+    def name(self) -> str: ...
     @property
-    def retention_time(self) -> float:
-        """Seconds for which a finished invocation is kept."""
-
+    def retention_time(self) -> float: ...
     @property
-    def response_timeout(self) -> float:
-        """Seconds that a client waits who sends a bare `Prefer: wait`."""
-
+    def response_timeout(self) -> float: ...
     @property
-    def func(self) -> Callable[..., Any]:
-        """The function: takes the Thing, then keyword arguments."""
-
+    def func(self) -> Callable[..., Any]: ...
     @property
-    def concurrency(self) -> Literal["parallel", "queue", "reject", "replace"]:
-        """What happens while the lock of its group is taken."""
-
+    def concurrency(self) -> Policy: ...
     @property
-    def group(self) -> str | None:
-        """The group whose lock it shares; its own if None."""
-
+    def group(self) -> str | None: ...
     @property
-    def stop(self) -> bool:
-        """Whether it is an emergency stop, which passes locks and limits."""
-
+    def stop(self) -> bool: ...
     @property
-    def on_cancel(self) -> str | None:
-        """The name of the Thing's method to call after a cancel, an error or a shutdown."""
-
+    def on_cancel(self) -> str | None: ...
+    @property
+    def invocation_model(self) -> type[BaseModel]: ...
+    @property
+    def output_schema(self) -> OutputSchema: ...
+    @property
+    def result_schema(self) -> OutputSchema | None: ...
+    @property
+    def collects_results(self) -> bool: ...
     def guard(self, thing: Any) -> AbstractContextManager[None]:
         """Hold the global lock while it runs; raise `GlobalLockBusyError` if that is taken."""
-
-    @property
-    def invocation_model(self) -> type[BaseModel]:
-        """The model of its invocations: a parametrised `GenericInvocationModel`."""
-
-    @property
-    def output_schema(self) -> OutputSchema:
-        """Checks what the function returns."""
-
-    @property
-    def result_schema(self) -> OutputSchema | None:
-        """Checks what a generator yields; None for other functions."""
-
-    @property
-    def collects_results(self) -> bool:
-        """Whether the output of a generator is the list of what it yielded."""
 
 
 class OutputSchema(Protocol):
@@ -85,22 +60,18 @@ class OutputSchema(Protocol):
 
 
 class Host(Protocol):
-    """Something with a name and a path: a `Thing`."""
+    """What has actions: a `Thing`. Its path in URLs has a slash at both ends."""
 
     @property
-    def name(self) -> str:
-        """The name on the server."""
-
+    def name(self) -> str: ...
     @property
-    def path(self) -> str:
-        """The path in URLs, with a slash at both ends."""
+    def path(self) -> str: ...
 
 
 class UrlSource(Protocol):
     """Builds absolute URLs: a Starlette request."""
 
-    def url_for(self, name: str, /, **path_params: Any) -> Any:
-        """Return the URL of a named route."""
+    def url_for(self, name: str, /, **path_params: Any) -> Any: ...
 
 
 @runtime_checkable
@@ -114,72 +85,22 @@ class BelongsToInvocation(Protocol):
 class App(Protocol):
     """A FastAPI app, for code that imports no web framework."""
 
-    def include_router(self, router: Any, *, prefix: str = "") -> None:
-        """Add routes."""
-
-
-class Log(Protocol):
-    """The log of an invocation: an `InvocationLog`."""
-
-    @property
-    def records(self) -> list[logging.LogRecord]:
-        """A copy of what is kept, oldest first."""
-
-    def keep(self, record: logging.LogRecord) -> None:
-        """Keep a record."""
-
-
-class Meter(Protocol):
-    """The progress of an invocation: a `ProgressMeter`."""
-
-    def report(
-        self, done: float, total: float | None, message: str | None, unit: str | None
-    ) -> None:
-        """Keep a report."""
-
-    def enter(self, step: Any) -> None:
-        """Begin to track a loop."""
-
-    def leave(self, step: Any) -> None:
-        """Stop tracking a loop."""
-
-
-class Files(Protocol):
-    """The files of an invocation: `InvocationFiles`."""
-
-    @property
-    def directory(self) -> Path:
-        """The folder, which exists."""
+    def include_router(self, router: Any, *, prefix: str = "") -> None: ...
 
 
 class KnownInvocation(Protocol):
-    """An invocation that a client knows: an `Invocation`, or its record in the journal."""
+    """An invocation that a client knows: an `Invocation` or a `RecordedInvocation`."""
 
     @property
-    def id(self) -> UUID:
-        """The id under which clients know it."""
-
+    def id(self) -> UUID: ...
     @property
-    def commit(self) -> Future[None] | None:
-        """Done when the journal has it; None without a journal, or after the end."""
-
+    def commit(self) -> Future[None] | None: ...
     @property
-    def response_timeout(self) -> float:
-        """Seconds that a client waits who sends a bare `Prefer: wait`."""
-
+    def response_timeout(self) -> float: ...
     @property
-    def output(self) -> Any:
-        """The return value of the action; None if there is none, or it is no longer in memory."""
-
+    def output(self) -> Any: ...
     @property
-    def files(self) -> InvocationFiles:
-        """The files of the invocation."""
-
-    def snapshot(self, *, log: bool = False) -> InvocationRecord:
-        """Return what clients may see now; `log` includes the log."""
-
-    def cancel(self) -> bool:
-        """Ask the code to stop; return False if it has ended."""
-
-    def on_end(self, waiter: Callable[[], None]) -> Callable[[], None]:
-        """Call `waiter` once clients may see the end; returns what removes the waiter."""
+    def files(self) -> InvocationFiles: ...
+    def snapshot(self, *, log: bool = False) -> InvocationRecord: ...
+    def cancel(self) -> bool: ...
+    def on_end(self, waiter: Callable[[], None]) -> Callable[[], None]: ...

@@ -2,36 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic_core import to_json
 
+from labthings_fastapi.journal.journal import Journal
+from labthings_fastapi.journal.record import InvocationRecord
+from labthings_fastapi.messages.broker import Broker
 from labthings_fastapi.messages.message import Message
 
-from .invocation_log import line_payload, line_time
+from .invocation_log import Line, line_payload, line_time
+from .progress import Progress
 from .rendering import InvocationUrls, status_json
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from labthings_fastapi.journal.journal import Journal
-    from labthings_fastapi.journal.record import InvocationRecord
-    from labthings_fastapi.messages.broker import Broker
-
-    from .invocation_log import Line
-    from .progress import Progress
-
-_STATUS_BYTES, _LINE_BYTES = 400, 200
-"""About how many bytes of JSON a change of status, and a line of a log beside its text, take."""
+_STATUS_BYTES, _LINE_BYTES = 400, 200  # about; of a line beside its text
 
 
 class InvocationPublisher:
     """Reports of all invocations of one manager. Any thread may use it; nothing here blocks.
 
-    The methods that take a record are called under the invocation's lock, so that messages have
-    the order of the changes; `deliver` is called after it.
+    What takes a record is called under the lock of its invocation, so that messages have the order
+    of the changes; `deliver` is called without it.
     """
 
     def __init__(
@@ -40,19 +34,12 @@ class InvocationPublisher:
         journal: Callable[[], Journal],
         ended: Callable[[InvocationRecord], None],
     ) -> None:
-        """Publish with `broker`; `journal` returns the journal in use at that moment.
-
-        `ended` is called once for each invocation, with its final record and without its lock.
-        """
         self._put = broker.put
-        self._journal = journal
+        self._journal = journal  # the one in use at the moment
         self.deliver = broker.deliver_soon
-        """Delivers what was reported; called without a lock."""
         self.boot_id = broker.boot_id
-        """Which start of the server runs the invocations."""
-        self.ended = ended
-        self.urls = InvocationUrls()
-        """The URLs in messages, which are relative references."""
+        self.ended = ended  # called once for each invocation, without its lock
+        self.urls = InvocationUrls()  # in messages: relative references
 
     def record(self, record: InvocationRecord) -> Future[None]:
         """Put a record in the journal; the future is done when it is committed."""
@@ -64,7 +51,6 @@ class InvocationPublisher:
             return failed
 
     def status(self, record: InvocationRecord) -> None:
-        """Report a change of status."""
         # Subscribers see no output; a large one must not stay in the replay buffer.
         shown = record if record.output is None else record._replace(output=None)
         self._put(
@@ -77,7 +63,6 @@ class InvocationPublisher:
         )
 
     def line(self, record: InvocationRecord, line: Line) -> None:
-        """Report a line of the log."""
         self._put(
             Message(
                 *("log", record.thing, record.action, line_payload(line)),
@@ -88,13 +73,11 @@ class InvocationPublisher:
         )
 
     def progress(self, record: InvocationRecord, progress: Progress) -> None:
-        """Report how far the invocation is."""
         members = {"progress": progress.percent, "progressDetail": progress.detail()}
         payload = to_json(members, inf_nan_mode="strings")
         self._put(Message("progress", record.thing, record.action, payload, invocation=record.id))
 
     def result(self, record: InvocationRecord, number: int, value: Any, json: bytes) -> None:
-        """Report a value that a generator yielded."""
         payload = b'{"number":%d,"value":%b}' % (number, json)
         self._put(
             Message("result", record.thing, record.action, payload, value, invocation=record.id)

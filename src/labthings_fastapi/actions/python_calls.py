@@ -1,32 +1,27 @@
 """Actions that Python code calls: plain method calls that hold the lock of their group.
 
-Inside an invocation the call belongs to it, and the invocation may hold the lock already; outside,
-the call belongs to the thread or, if it is awaited, to the task. So while an autofocus moves the
-stage, the move of another client waits.
+The call belongs to its invocation, which may hold the lock already; outside one, to the thread or,
+if it is awaited, to the task.
 """
 
 from __future__ import annotations
 
 import threading
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from labthings_fastapi.concurrency.threadsafe_event import ThreadsafeEvent
 
-from .context import current_invocation
+from .cancellation import CancelEvent
+from .context import InvocationContext, current_invocation
 from .group_lock import GroupLock, LockRequest, group_lock_for
+from .protocols import Runnable
 from .threads import outermost_id
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
 
-    from .context import InvocationContext
-    from .group_lock import Grouped
-
-
-def needs_group_lock(action: Grouped) -> bool:
-    """Return whether a call from Python must do more than to call the function."""
+def needs_group_lock(action: Runnable) -> bool:
     return current_invocation() is not None or (
         action.concurrency != "parallel" and not action.stop
     )
@@ -36,7 +31,7 @@ class _Call:
     """One call that needs a group lock. Any thread may grant it."""
 
     def __init__(
-        self, action: Grouped, thing: Any, lock: GroupLock, wake: Callable[[], None]
+        self, action: Runnable, thing: Any, lock: GroupLock, wake: Callable[[], None]
     ) -> None:
         self.invocation = current_invocation()
         self.has_lock = False
@@ -48,7 +43,8 @@ class _Call:
             f"a call of {thing.name}.{action.name}",
             action.concurrency,
             granted=self._granted,
-            cancel=self.invocation.request_cancel if self.invocation is not None else _nothing,
+            # A plain thread cannot be cancelled, so a call that replaces it waits.
+            cancel=(lambda: None) if self.invocation is None else self.invocation.request_cancel,
         )
 
     def _granted(self) -> None:
@@ -56,22 +52,17 @@ class _Call:
         self._wake()
 
     def acquire(self) -> bool:
-        """Take the lock, or get in line; return whether it was taken at once."""
         taken = self._lock.acquire(self._request)
         if taken:  # if not, it may be granted before the next line
             self.has_lock = True
         return taken
 
     def over(self) -> None:
-        """Release the lock, or leave the line."""
         if not self._lock.cancel(self._request):
             self._lock.release(self._owner)
 
     def over_once_safe(self) -> None:
-        """Release the lock when the invocation has brought its hardware to rest.
-
-        Until then no other may begin: the next in line would move what is being stopped.
-        """
+        # Not before the hardware is at rest: the next in line would move what is being stopped.
         if self.invocation is None or not self.has_lock:
             self.over()
         else:
@@ -79,13 +70,11 @@ class _Call:
 
 
 _CALLER: ContextVar[object | None] = ContextVar("labthings_caller", default=None)
-"""The caller outside of an invocation on an event loop, where all tasks share a thread: one task,
-and those that it begins inside the call."""
+"""On an event loop, where all tasks share a thread: a task and those that it begins in the call."""
 
 
 @contextmanager
 def _one_caller() -> Iterator[None]:
-    """Make this task, and those that it begins inside the block, one caller."""
     before = _CALLER.set(_CALLER.get() or object())
     try:
         yield
@@ -100,11 +89,7 @@ def _owner(invocation: InvocationContext | None) -> Any:
     return _CALLER.get() or ("thread", threading.get_ident())
 
 
-def _nothing() -> None:
-    """Do nothing: a plain thread cannot be cancelled, so a call that replaces it waits."""
-
-
-def _lock_needed(action: Grouped, thing: Any) -> GroupLock | None:
+def _lock_needed(action: Runnable, thing: Any) -> GroupLock | None:
     """Note that the invocation enters a Thing, and return the lock that this needs."""
     invocation = current_invocation()
     if invocation is not None:
@@ -114,13 +99,8 @@ def _lock_needed(action: Grouped, thing: Any) -> GroupLock | None:
 
 
 @contextmanager
-def group_lock_held(action: Grouped, thing: Any) -> Iterator[None]:
-    """Hold the lock that a call from Python needs; waiting for it is a cancellation point.
-
-    Raises:
-        ActionBusyError: the lock is taken, and the action's policy is `reject`.
-        InvocationCancelledError: the invocation was cancelled while it waited.
-    """
+def group_lock_held(action: Runnable, thing: Any) -> Iterator[None]:
+    """Hold the lock that a call from Python needs; waiting for it is a cancellation point."""
     lock = _lock_needed(action, thing)
     if lock is None:
         yield
@@ -139,19 +119,20 @@ def group_lock_held(action: Grouped, thing: Any) -> Iterator[None]:
 
 
 def _wait(call: _Call, awake: threading.Event) -> None:
-    forget = call.invocation.cancel.listen(awake.set) if call.invocation is not None else _nothing
+    # Outside an invocation nobody sets this one.
+    cancel = CancelEvent() if call.invocation is None else call.invocation.cancel
+    forget = cancel.listen(awake.set)
     try:
         while not call.has_lock:
             awake.wait()
             awake.clear()
-            if call.invocation is not None:
-                call.invocation.cancel.raise_if_set()
+            cancel.raise_if_set()
     finally:
         forget()
 
 
 @asynccontextmanager
-async def group_lock_held_async(action: Grouped, thing: Any) -> AsyncIterator[None]:
+async def group_lock_held_async(action: Runnable, thing: Any) -> AsyncIterator[None]:
     """Do the same without blocking the loop; a cancel of the invocation cancels the task."""
     lock = _lock_needed(action, thing)
     if lock is None:

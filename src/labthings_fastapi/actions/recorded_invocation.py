@@ -2,75 +2,55 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable
+from typing import Any, Protocol
+from uuid import UUID
 
 from labthings_fastapi.exceptions import InvocationNotFoundError
+from labthings_fastapi.journal.reader import JournalReader
+from labthings_fastapi.journal.record import InvocationRecord
+from labthings_fastapi.messages.broker import Broker
 from labthings_fastapi.thing_description.paths import thing_path
 
+from .invocation import Invocation
+from .protocols import KnownInvocation
 from .results import InvocationFiles
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from uuid import UUID
-
-    from labthings_fastapi.journal.reader import JournalReader
-    from labthings_fastapi.journal.record import InvocationRecord
-    from labthings_fastapi.messages.broker import Broker
-
-    from .invocation import Invocation
-    from .protocols import KnownInvocation
 
 
 class Invocations(Protocol):
     """All invocations of a server, as HTTP endpoints use them: an `ActionManager`."""
 
     @property
-    def prefix(self) -> str:
-        """The beginning of the paths of the endpoints."""
-
+    def prefix(self) -> str: ...
     @property
-    def broker(self) -> Broker:
-        """Where changes of invocations are published."""
-
+    def broker(self) -> Broker: ...
     @property
-    def records(self) -> JournalReader:
-        """The invocations in the journal, also of earlier starts of the server."""
-
-    def get_invocation(self, id: UUID) -> Invocation:
-        """Return the invocation with this id, or raise `InvocationNotFoundError`."""
-
+    def records(self) -> JournalReader: ...
+    def get_invocation(self, id: UUID) -> Invocation: ...
     def newest(
-        self,
-        wanted: Callable[[Invocation], bool],
-        limit: int | None = None,
-        before: UUID | None = None,
-    ) -> list[Invocation]:
-        """Return the newest invocations that are wanted, newest last."""
+        self, wanted: Callable[[Invocation], bool], limit: int | None, before: UUID | None
+    ) -> list[Invocation]: ...
 
 
 class RecordedInvocation:
-    """An invocation of which only the record is left. Immutable, so any thread may use it."""
+    """An invocation of which only the record is left; immutable."""
 
     response_timeout = 0.0
     commit = None
     output: Any = None
 
     def __init__(self, record: InvocationRecord) -> None:
-        """Show this record."""
         self.record = record
         self.id = record.id
         self.files = InvocationFiles()
 
     def snapshot(self, *, log: bool = False) -> InvocationRecord:  # noqa: ARG002
-        """Return the record."""
         return self.record
 
     def cancel(self) -> bool:
-        """Return False: it has ended."""
         return False
 
     def on_end(self, waiter: Callable[[], None]) -> Callable[[], None]:
-        """Call `waiter` at once: it has ended."""
         waiter()
         return lambda: None
 
@@ -81,9 +61,6 @@ async def find_invocation(
     """Return an invocation in memory or, from the journal, one of an earlier start of the server.
 
     With `expired`, also one of this start whose retention time has passed.
-
-    Raises:
-        InvocationNotFoundError: there is neither.
     """
     try:
         return manager.get_invocation(id)

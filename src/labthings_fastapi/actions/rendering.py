@@ -1,27 +1,21 @@
-"""One invocation in two vocabularies, each a function of the same record.
+"""One invocation in two vocabularies: LabThings words and W3C words (WoT Profiles, ActionStatus).
 
-`/action_invocations/…` has the LabThings words, which existing clients poll; the affordances of
-a Thing have the W3C words (WoT Profiles, ActionStatus). Outputs and results were rendered as JSON
-once, when they were made, and are only inserted here. So rendering runs no user code, and may
-happen on an event loop.
+Outputs are JSON already, so rendering runs no user code and may happen on an event loop.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from typing import Any
 from urllib.parse import quote
+from uuid import UUID
 
 from pydantic_core import to_json
 
+from labthings_fastapi.journal.record import InvocationRecord
 from labthings_fastapi.messages.message import InvocationStatus
 
 from .invocation_model import ACTION_INVOCATIONS_PATH
-
-if TYPE_CHECKING:
-    from datetime import datetime
-    from uuid import UUID
-
-    from labthings_fastapi.journal.record import InvocationRecord
 
 _W3C_STATUS = {
     InvocationStatus.PENDING: "pending",
@@ -33,25 +27,18 @@ _W3C_STATUS = {
 
 
 class InvocationUrls:
-    """The URLs of invocations, as a client reaches the server.
-
-    `origin` is `http://host:port` with the root path, or empty for relative references; `prefix`
-    is the server's `api_prefix`. Immutable.
-    """
+    """The URLs of invocations; `origin` includes the root path, empty: relative references."""
 
     __slots__ = ("invocations", "origin")
 
     def __init__(self, origin: str = "", prefix: str = "") -> None:
-        """Take the beginning of every URL."""
         self.origin = origin
         self.invocations = f"{origin}{prefix}{ACTION_INVOCATIONS_PATH}/"
 
     def of_invocation(self, id: UUID) -> str:
-        """Return the URL of an invocation in LabThings words."""
         return f"{self.invocations}{id}"
 
     def of_action_invocation(self, record: InvocationRecord) -> str:
-        """Return the URL of an invocation as a resource of its action, in W3C words."""
         path = record.action_path
         if not path.isascii():  # the name of a method holds any letter (RFC 3986, section 2.1)
             path = quote(path)
@@ -63,7 +50,6 @@ def _time(value: datetime | None) -> str | None:
 
 
 def _with_json(members: dict[str, Any], input: bytes, output: bytes | None) -> bytes:
-    """Render an object with the members `input` and `output`, which are JSON already."""
     text = to_json(members, inf_nan_mode="strings")[:-1] + b',"input":' + input
     return text + b"}" if output is None else text + b',"output":' + output + b"}"
 
@@ -78,7 +64,6 @@ def _links(href: str) -> list[dict[str, str]]:
 
 
 def _remarks(record: InvocationRecord) -> dict[str, Any]:
-    """Return the members that only an unusual invocation has."""
     found: dict[str, Any] = {}
     if record.queue_position is not None:
         found["queuePosition"] = record.queue_position
@@ -126,7 +111,6 @@ def invocation_json(record: InvocationRecord, urls: InvocationUrls) -> bytes:
 
 
 def w3c_word(record: InvocationRecord) -> str:
-    """Return the W3C's word for the status: pending, running, completed or failed."""
     return _W3C_STATUS[record.status]
 
 
@@ -160,7 +144,6 @@ def action_status(record: InvocationRecord, urls: InvocationUrls, *, short: bool
 
 
 def status_json(record: InvocationRecord, urls: InvocationUrls) -> bytes:
-    """Render a change of status for subscribers."""
     return to_json(
         {
             "id": str(record.id),

@@ -7,13 +7,11 @@ import tempfile
 import threading
 import weakref
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from labthings_fastapi.problems import well_formed
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 KEPT_RESULTS = 10_000
 
@@ -21,8 +19,7 @@ KEPT_RESULTS = 10_000
 class InvocationResults:
     """The newest results of a generator action, and how many there were. Any thread may read.
 
-    Guarded by the invocation's lock. `publish` accepts each result under the lock, in order, and
-    must not block; `deliver` is called after it, without the lock.
+    `publish` is called under the invocation's lock and must not block; `deliver` without the lock.
     """
 
     __slots__ = ("_deliver", "_items", "_lock", "_publish", "count")
@@ -34,7 +31,6 @@ class InvocationResults:
         deliver: Callable[[], None] | None = None,
         kept: int = KEPT_RESULTS,
     ) -> None:
-        """Keep at most `kept` results."""
         self._lock = threading.RLock() if lock is None else lock
         self._publish = publish
         self._deliver = deliver
@@ -42,7 +38,6 @@ class InvocationResults:
         self.count = 0
 
     def add(self, value: Any, json: bytes) -> None:
-        """Keep one result with its JSON."""
         with self._lock:
             self._items.append((value, json))
             self.count += 1
@@ -52,31 +47,26 @@ class InvocationResults:
             self._deliver()
 
     def detach(self) -> None:
-        """Publish nothing from now on."""
         self._publish = self._deliver = None
 
     def values(self) -> list[Any]:
-        """Return the values kept, oldest first."""
         with self._lock:
             return [value for value, _ in self._items]
 
     def json(self) -> bytes:
-        """Return the values kept, as one JSON array."""
         with self._lock:
             return b"[" + b",".join(json for _, json in self._items) + b"]"
 
 
 class InvocationFiles:
-    """The folder of an invocation: made on first use, deleted with it; any thread may use it."""
+    """The folder of an invocation, made on first use, deleted with it; any thread may use it."""
 
     def __init__(self) -> None:
-        """Make no folder yet: few invocations leave files."""
         self._lock = threading.Lock()
         self._directory: Path | None = None
 
     @property
     def directory(self) -> Path:
-        """The folder, which exists from the first use of this attribute on."""
         with self._lock:
             if self._directory is None:
                 made = tempfile.mkdtemp(prefix="labthings-run-")
@@ -85,18 +75,14 @@ class InvocationFiles:
             return self._directory
 
     def names(self) -> list[str]:
-        """Return the names of the files directly in the folder, sorted."""
         with self._lock:
             directory = self._directory
         if directory is None:
             return []
         try:
+            names = [entry.name for entry in directory.iterdir() if entry.is_file()]
             # A name that is no Unicode text has no place in a URL.
-            return sorted(
-                entry.name
-                for entry in directory.iterdir()
-                if entry.is_file() and well_formed(entry.name) == entry.name
-            )
+            return sorted(name for name in names if well_formed(name) == name)
         except FileNotFoundError:
             return []  # the action has deleted the folder
 

@@ -1,19 +1,20 @@
 """The HTTP endpoints of invocations, for any FastAPI app; the only web code of this package.
 
-Every endpoint answers from memory on the event loop: none needs a worker thread, so status, cancel
-and listing never wait for user code.
+They answer from memory on the event loop: status, cancel and listing never wait for user code.
 """
 
 from __future__ import annotations
 
 import asyncio
 import re
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from collections.abc import AsyncIterator, Callable, Iterable
+from typing import Annotated, Any, Final
 from uuid import UUID
 
 from fastapi import APIRouter, Header, Query, Request, Response
 from starlette.exceptions import HTTPException
 from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from labthings_fastapi.concurrency.threadsafe_event import ThreadsafeEvent
 from labthings_fastapi.exceptions import (
@@ -22,6 +23,7 @@ from labthings_fastapi.exceptions import (
     OutputNotKeptError,
     OutputNotReadyError,
 )
+from labthings_fastapi.journal.record import InvocationRecord
 from labthings_fastapi.messages.message import InvocationStatus
 from labthings_fastapi.messages.sse import COMMENT, encode
 from labthings_fastapi.messages.stream import MessageStream
@@ -31,25 +33,15 @@ from labthings_fastapi.outputs.routes import blob_response, file_response
 from labthings_fastapi.request_location import base_url
 from labthings_fastapi.routes import ProblemRoute
 
+from .invocation import Invocation
 from .invocation_model import ACTION_INVOCATIONS_PATH, InvocationModel
-from .recorded_invocation import find_invocation
+from .protocols import App, KnownInvocation
+from .recorded_invocation import Invocations, find_invocation
 from .rendering import InvocationUrls, invocation_json, status_json, summary
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable
-
-    from starlette.types import Receive, Scope, Send
-
-    from labthings_fastapi.journal.record import InvocationRecord
-
-    from .invocation import Invocation
-    from .protocols import App, KnownInvocation
-    from .recorded_invocation import Invocations
-
-RENDERED_AT_ONCE: Final = 10
-"""How many invocations a listing renders before other requests continue: some 0.2 ms."""
-LONGEST_WAIT: Final = 60.0
-"""Seconds that `Prefer: wait` may ask for."""
+RENDERED_AT_ONCE: Final = 10  # by a listing, before other requests continue: some 0.2 ms
+LONGEST_WAIT: Final = 60.0  # seconds that `Prefer: wait` may ask for
+_ID = f"{ACTION_INVOCATIONS_PATH}/{{id}}"
 _WAIT = re.compile(r"""(?:^|[,;])\s*wait\s*(?:=\s*"?(\d{1,9})"?)?\s*(?=$|[,;])""", re.IGNORECASE)
 
 Responses = dict[int | str, dict[str, Any]]
@@ -63,6 +55,7 @@ _OUTPUT: Responses = {
     **_NOT_FOUND,
 }
 _STREAM: Responses = {200: {"content": {"text/event-stream": {}}}, **_NOT_FOUND}
+_NO_FILE: Responses = {404: {"description": "No such invocation or file"}}
 _PREFER = Header(description="`wait=N`: wait up to N seconds (60 at most) for the run to end.")
 
 
@@ -84,10 +77,7 @@ def _json(body: bytes, headers: dict[str, str] | None = None) -> Response:
 async def render_each(
     invocations: Iterable[Invocation], render: Callable[[InvocationRecord], bytes]
 ) -> list[bytes]:
-    """Render many invocations, a few at a time, so that other requests need not wait.
-
-    An invocation that goes on meanwhile is rendered as it is then.
-    """
+    """Render many invocations, a few at a time, so that other requests need not wait."""
     rendered: list[bytes] = []
     for invocation in invocations:
         if len(rendered) % RENDERED_AT_ONCE == RENDERED_AT_ONCE - 1:
@@ -115,10 +105,7 @@ async def wait_for_end(invocation: KnownInvocation, seconds: float | None) -> No
 
 
 def wait_seconds(header: str | None, default: float) -> float | None:
-    """Return how long a `Prefer` header asks to wait (RFC 7240, 4.3), at most 60 s; None: not.
-
-    A bare `Prefer: wait` means `default` seconds.
-    """
+    """Return for how long a `Prefer` header requests to wait (RFC 7240, 4.3); None: it does not."""
     found = _WAIT.search(header) if header else None
     if found is None:
         return None
@@ -128,10 +115,7 @@ def wait_seconds(header: str | None, default: float) -> float | None:
 async def honour_prefer(
     invocation: KnownInvocation, prefer: str | None, default: float
 ) -> dict[str, str]:
-    """Wait for the end as a `Prefer` header asks; return the header `Preference-Applied`.
-
-    A bare `wait` means `default` seconds.
-    """
+    """Wait for the end as a `Prefer` header requests; a bare `wait` means `default` seconds."""
     seconds = wait_seconds(prefer, default)
     if seconds is None:
         return {}
@@ -145,9 +129,9 @@ def _selection(
     def wanted(invocation: Invocation) -> bool:
         record = invocation.snapshot()
         return (
-            (thing is None or record.thing == thing)
-            and (action is None or action in (record.action, record.action_path))
-            and (status is None or record.status is status)
+            thing in (None, record.thing)
+            and action in (None, record.action, record.action_path)
+            and status in (None, record.status)
         )
 
     return wanted
@@ -174,12 +158,7 @@ def _add_listing(router: APIRouter, manager: Invocations, prefix: str) -> None:
 
 
 def _add_invocation(router: APIRouter, manager: Invocations, prefix: str) -> None:
-    @router.get(
-        f"{ACTION_INVOCATIONS_PATH}/{{id}}",
-        name="action_invocation",
-        responses=_RUN,
-        response_model=None,
-    )
+    @router.get(_ID, name="action_invocation", responses=_RUN, response_model=None)
     async def get_invocation(
         request: Request, id: UUID, prefer: Annotated[str | None, _PREFER] = None
     ) -> Response:
@@ -193,7 +172,7 @@ def _add_invocation(router: APIRouter, manager: Invocations, prefix: str) -> Non
         return _json(invocation_json(invocation.snapshot(log=True), urls), headers)
 
     @router.delete(
-        f"{ACTION_INVOCATIONS_PATH}/{{id}}",
+        _ID,
         name="cancel_action_invocation",
         status_code=204,
         response_class=Response,
@@ -209,10 +188,7 @@ def _add_invocation(router: APIRouter, manager: Invocations, prefix: str) -> Non
 
 def _add_output(router: APIRouter, manager: Invocations) -> None:
     @router.get(
-        f"{ACTION_INVOCATIONS_PATH}/{{id}}/output",
-        name="action_invocation_output",
-        response_model=None,
-        responses=_OUTPUT,
+        _ID + "/output", name="action_invocation_output", response_model=None, responses=_OUTPUT
     )
     async def get_output(id: UUID) -> Response:
         """Give the bare output of a finished run, binary ones as their own media type."""
@@ -230,20 +206,16 @@ def _add_output(router: APIRouter, manager: Invocations) -> None:
 
 
 def _add_files(router: APIRouter, manager: Invocations) -> None:
-    @router.get(
-        f"{ACTION_INVOCATIONS_PATH}/{{id}}/files",
-        name="action_invocation_files",
-        responses=_NOT_FOUND,
-    )
+    @router.get(_ID + "/files", name="action_invocation_files", responses=_NOT_FOUND)
     async def list_files(id: UUID) -> list[str]:
         """List the names of the files that the run left behind."""
         return manager.get_invocation(id).files.names()
 
     @router.get(
-        f"{ACTION_INVOCATIONS_PATH}/{{id}}/files/{{filename}}",
+        _ID + "/files/{filename}",
         name="action_invocation_file",
         response_class=Response,
-        responses={404: {"description": "No such invocation or file"}},
+        responses=_NO_FILE,
     )
     async def get_file(id: UUID, filename: str) -> Response:
         """Download a file that the run left behind."""
@@ -255,10 +227,7 @@ def _add_files(router: APIRouter, manager: Invocations) -> None:
 
 def _add_events(router: APIRouter, manager: Invocations) -> None:
     @router.get(
-        f"{ACTION_INVOCATIONS_PATH}/{{id}}/events",
-        name="action_invocation_events",
-        response_class=Response,
-        responses=_STREAM,
+        _ID + "/events", name="action_invocation_events", response_class=Response, responses=_STREAM
     )
     async def stream_events(
         id: UUID, last_event_id: Annotated[str | None, Header()] = None

@@ -1,69 +1,53 @@
-"""A thread that is a small run of its own, to do two things at once inside an action."""
+"""A thread that is a small invocation, to do two things at once inside an action."""
 
 from __future__ import annotations
 
 import contextvars
 import threading
 import uuid
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter
+from typing import Any
+from uuid import UUID
 
 from labthings_fastapi.exceptions import InvocationCancelledError
 
 from .cancellation import CancelEvent
-from .context import InvocationContext, current_invocation, entered, raise_if_cancelled
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from uuid import UUID
-
-    from .protocols import Files, Log, Meter
+from .context import CURRENT_INVOCATION, InvocationContext, current_invocation, raise_if_cancelled
 
 
 class InnerInvocation(InvocationContext):
-    """A run inside another, which did the asking."""
+    """An invocation inside another, the outer one, whose log, progress and files it shares."""
 
     def __init__(self, id: UUID, cancel: CancelEvent, outer: InvocationContext) -> None:
-        """Share the log, the progress and the files of `outer`."""
         super().__init__(id, cancel)
         self.outer = outer
 
-    @property
-    def log(self) -> Log | None:  # type: ignore[override] # not the None of the class
-        """The log of the outer invocation."""
-        return self.outer.log
-
-    @property
-    def progress(self) -> Meter | None:  # type: ignore[override]
-        """The progress of the outer invocation."""
-        return self.outer.progress
-
-    @property
-    def files(self) -> Files | None:  # type: ignore[override]
-        """The files of the outer invocation."""
-        return self.outer.files
+    log = property(attrgetter("outer.log"))
+    progress = property(attrgetter("outer.progress"))
+    files = property(attrgetter("outer.files"))
 
     def enter_thing(self, thing: Any) -> None:
-        """Remember it with the run that clients know, which will make it safe."""
+        """Note it in the outer invocation, which will make it safe."""
         self.outer.enter_thing(thing)
 
     def hold_until_safe(self, release: Callable[[], None]) -> None:
-        """Keep it with the run that clients know."""
+        """Keep it in the outer invocation."""
         self.outer.hold_until_safe(release)
 
 
 def outermost_id(invocation: InvocationContext) -> UUID:
-    """Return the id of the run that clients know: what it holds, the runs inside it hold too."""
+    """Return the id of the invocation that clients know: those inside it hold what it holds."""
     while isinstance(invocation, InnerInvocation):
         invocation = invocation.outer
     return invocation.id
 
 
 class ThreadWithInvocationID(threading.Thread):
-    """A thread with an invocation id and a cancel event of its own.
+    """A thread with an invocation id and a cancel event of its own. Any thread may use it.
 
-    Code in it can use `lt.cancellable_sleep` and its like. Started inside a run, its log records
-    and its progress are that run's, and it shares the global lock that the run holds. Any thread
-    may use its methods.
+    Started inside an invocation, its log records and its progress are that invocation's, and it
+    shares the global lock that the invocation holds.
     """
 
     def __init__(
@@ -72,7 +56,6 @@ class ThreadWithInvocationID(threading.Thread):
         args: Sequence[Any] | None = None,
         kwargs: Mapping[str, Any] | None = None,
     ) -> None:
-        """Prepare to call `target(*args, **kwargs)`."""
         super().__init__(daemon=True)
         self._invocation_id = uuid.uuid4()
         self._work = (target, tuple(args or ()), dict(kwargs or {}))
@@ -84,7 +67,7 @@ class ThreadWithInvocationID(threading.Thread):
 
     @property
     def invocation_id(self) -> UUID:
-        """The id of this thread's own run."""
+        """The id of this thread's own invocation."""
         return self._invocation_id
 
     @property
@@ -105,30 +88,21 @@ class ThreadWithInvocationID(threading.Thread):
         """Call `target`; what it raises is kept as `exception`."""
         target, args, kwargs = self._work
         id, cancel = self._invocation_id, self._cancel_request
-        context = (
-            InvocationContext(id, cancel)
-            if self._outer is None
-            else InnerInvocation(id, cancel, self._outer)
-        )
-
-        def work() -> None:
-            with entered(context):
-                self._outcome = target(*args, **kwargs)
-
+        outer = self._outer
+        context = InnerInvocation(id, cancel, outer) if outer else InvocationContext(id, cancel)
         try:
-            self._surroundings.run(work)
-        except BaseException as error:  # noqa: BLE001 - kept for the one who asks
+            self._surroundings.run(CURRENT_INVOCATION.set, context)
+            self._outcome = self._surroundings.run(target, *args, **kwargs)
+        except BaseException as error:  # noqa: BLE001 - the caller looks at it
             self._raised = error
         finally:
-            context.come_to_rest()  # what an outer run holds, that one gives back
+            context.come_to_rest()
 
     def join_and_propagate_cancel(self, poll_interval: float = 0.2) -> None:
-        """Wait for the thread; if the run that waits is cancelled, cancel the thread too.
-
-        The cancel is raised here once the thread has ended.
+        """Wait for the thread; if the invocation that waits is cancelled, cancel the thread too.
 
         Raises:
-            InvocationCancelledError: the run that waits was cancelled meanwhile.
+            InvocationCancelledError: after the thread has ended, if there was a cancel.
         """
         cancelled: InvocationCancelledError | None = None
         while self.is_alive():

@@ -4,21 +4,14 @@ from __future__ import annotations
 
 import re
 import threading
+from collections.abc import Callable
 from queue import SimpleQueue
-from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from .mailbox import coalescing_key
-from .replay import ReplayBuffer
+from .mailbox import Mailbox, ReplayBuffer, coalescing_key
+from .message import Message
 from .subscription import Subscription
-from .topic import TopicIndex
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from .mailbox import Mailbox
-    from .message import Message
-    from .topic import Topic
+from .topic import Topic, TopicIndex
 
 _BOOT_ID = re.compile(r"[A-Za-z0-9._-]+")
 _SEQ = re.compile(r"(.+)-([0-9]{1,18})")
@@ -32,40 +25,30 @@ class _Delivered:
 
     def __init__(self) -> None:
         self.woken: list[Subscription] = []
+        # Superseded messages; their last reference may run a finaliser of a user's object.
         self.discarded: list[Message] = []
-        """Superseded messages; their last reference may run a finaliser of a user's object."""
 
     def notify(self) -> None:
-        """Release the discarded messages and wake the subscribers."""
         self.discarded.clear()
         for subscription in self.woken:
             subscription.notify()
 
 
 class Broker:
-    """Delivers messages to subscribers, in one order that is the same for all.
+    """Numbers messages and delivers them to all subscribers in the same order.
 
-    Every message gets the next number, is kept in a replay buffer, and is put in the mailbox of
-    each matching subscription. The broker starts no thread and needs no event loop. A subscriber
-    that never reads costs others nothing, and a bounded amount of memory.
-
-    All methods may be called from any thread, also from a finaliser or a signal handler that
+    It starts no thread and needs no event loop. A subscriber that never reads costs a bounded
+    amount of memory. Any thread may use it, also in a finaliser or a signal handler that
     interrupts a call of the same thread.
     """
 
-    # How a message gets from a publisher to the mailboxes:
-    # Publishers put it in the inbox, which never blocks and is re-entrant. Then they deliver what
-    # the inbox holds, one thread at a time: where the lock is taken, its holder looks at the inbox
-    # again after it has released the lock. So publishing never waits, and no message is left.
+    # Publishers put a message in the inbox, which never blocks and is re-entrant. Then they deliver
+    # what the inbox holds, one thread at a time: the holder of the lock looks at the inbox again
+    # after it has released the lock. So publishing never waits, and no message is left.
 
     def __init__(
-        self,
-        boot_id: str | None = None,
-        replay: int = 10_000,
-        *,
-        replay_bytes: int = 64 * 1024 * 1024,
+        self, boot_id: str | None = None, replay: int = 10_000, *, replay_bytes: int = 64 * 2**20
     ) -> None:
-        """Make a broker that keeps at most `replay` messages and `replay_bytes` of JSON."""
         boot_id = uuid4().hex[:12] if boot_id is None else boot_id
         if not _BOOT_ID.fullmatch(boot_id):
             raise ValueError(
@@ -99,11 +82,7 @@ class Broker:
             self.deliver()
 
     def put(self, message: Message) -> None:
-        """Accept a message in its place in the order; follow it by `deliver`, without a lock.
-
-        For publishers whose own lock decides the order: waking subscribers under it could
-        deadlock.
-        """
+        """Accept a message under a lock that decides the order; `deliver` it without that lock."""
         self._inbox.put(message)
 
     def deliver_soon(self) -> None:
@@ -154,18 +133,13 @@ class Broker:
         after: str | None = None,
         capacity: int = 1000,
     ) -> Subscription:
-        """Begin to collect the messages of a topic.
+        """Begin to collect the messages of a topic; if the broker is closed, only replayed ones.
 
-        `wake` is called once each time that there is something to take and there was nothing
-        before, and when the subscription is closed while nothing waits. It is called on the
-        publisher's thread (for replayed messages: on the caller's), so it must not block. If it is
-        called late, another `take` may have come first. Exceptions of it are logged.
+        `wake` is called when messages wait and none did before, and when the subscription is
+        closed. It is called on the publisher's thread, so it must not block.
 
         `after` is the sequence number of the last message seen (`Last-Event-ID`): later messages
-        are replayed. If it is not certain which are missing, the first message is a `gap`,
-        followed by those that are kept. `capacity` is how many messages may wait; see `Mailbox`.
-
-        Once the broker is closed the subscription is closed too, but still replays.
+        are replayed, after a `gap` if some may be missing. `capacity`: see `Mailbox`.
         """
         if capacity < 1:
             raise ValueError(f"capacity is {capacity}, but at least one message must fit.")
@@ -206,29 +180,22 @@ class Broker:
                     break
 
     def _number_of(self, seq: str) -> int | None:
-        """Return the number in a sequence number, or None if this broker never gave it."""
         found = _SEQ.fullmatch(seq)
-        if found is None or found[1] != self.boot_id:
-            return None
-        number = int(found[2])
-        return number if number <= self._number else None
+        known = found and found[1] == self.boot_id and int(found[2]) <= self._number
+        return int(found[2]) if found and known else None
 
     def _remove(self, subscription: Subscription) -> None:
         subscription.closed = True
         self._subscriptions.discard(subscription)
         self._index.remove(subscription.topic, subscription)
 
-    # --- for subscriptions ----------------------------------------------------------------
-
     def take_mailbox(self, subscription: Subscription) -> Mailbox:
-        """Return the mailbox of a subscription, and put an empty one in its place."""
         with self._lock:
             full, subscription.mailbox = subscription.mailbox, subscription.mailbox.emptied()
         self.deliver()
         return full
 
     def remove(self, subscription: Subscription) -> bool:
-        """Close a subscription; return whether its subscriber must be woken to see that."""
         with self._lock:
             if subscription.closed:
                 return False

@@ -1,22 +1,17 @@
-"""What one subscriber has not taken yet, kept within bounds."""
+"""Messages kept within bounds: what one subscriber has not taken, and the latest for replay."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from collections import deque
+from collections.abc import Hashable
+from itertools import islice
+from typing import Literal
 
-if TYPE_CHECKING:
-    from collections.abc import Hashable
-
-    from .message import Message
+from .message import Message
 
 GapReason = Literal["slow", "expired", "unknown", "closed"]
-"""Why messages were missed.
-
-- `slow`: the subscriber took fewer messages than came;
-- `expired`: the replay buffer no longer holds what came while the subscriber was disconnected;
-- `unknown`: the subscriber's last number was not given by this start of the server;
-- `closed`: too many messages waited, so the subscription was closed.
-"""
+"""Why messages were missed: the subscriber took too few, the replay buffer no longer has them, this
+start of the server never gave the number, or too many waited and it was closed."""
 
 # Dropped oldest first, one row after the other; status messages and events are not.
 _NEVER_DROPPED = ("status", "event")
@@ -26,7 +21,6 @@ _HARD_FACTOR = 10
 
 
 def coalescing_key(message: Message) -> Hashable:
-    """Say what a message is the newest of: messages with the same key supersede one another."""
     if message.kind == "property":
         return message.thing, message.affordance
     if message.kind == "progress" and message.invocation is not None:
@@ -35,15 +29,12 @@ def coalescing_key(message: Message) -> Hashable:
 
 
 class Mailbox:
-    """Message messages in order, superseded ones left out.
+    """Messages in order, superseded ones left out; guarded by the lock of the owner.
 
     More than `capacity` may wait for a moment: dropping is done in batches, so that it costs
     little per message. Status messages and events are never dropped, and the latest values of
     properties and progress only where they alone are more than the capacity. With more than ten
-    times the capacity of status messages and events the mailbox is `full`, and its owner must
-    close it.
-
-    Not thread-safe: the owner's lock guards it.
+    times the capacity of status messages and events the mailbox is `full`: its owner closes it.
     """
 
     __slots__ = ("_capacity", "_limit", "_pending", "full", "gap", "missed", "missed_up_to")
@@ -54,23 +45,20 @@ class Mailbox:
         self._pending: dict[Hashable, Message] = {}
         self.full = False
         self.gap: GapReason | None = None
-        self.missed: int | None = 0
-        """How many messages were lost; None if nobody knows."""
-        self.missed_up_to = 0
-        """The number of the newest message that was lost."""
+        self.missed: int | None = 0  # how many messages were lost; None if nobody knows
+        self.missed_up_to = 0  # the number of the newest message that was lost
 
     def __bool__(self) -> bool:
         return bool(self._pending) or self.gap is not None
 
     def emptied(self) -> Mailbox:
-        """Return an empty mailbox of the same capacity."""
         return Mailbox(self._capacity)
 
     def offer(self, message: Message, key: Hashable, discarded: list[Message]) -> bool:
         """Add a message; return whether the mailbox was empty.
 
-        What goes is added to `discarded`, so that the caller can let go of it outside its lock:
-        the last reference to a user's object may run the user's code.
+        Dropped ones are added to `discarded`, to be released outside the lock of the caller: the
+        last reference to a user's object may run the user's code.
         """
         pending = self._pending
         was_empty = not pending and self.gap is None
@@ -88,7 +76,6 @@ class Mailbox:
         self.missed_up_to = up_to
 
     def shed(self, discarded: list[Message]) -> None:
-        """Drop what may be dropped until no more than the capacity waits."""
         excess = len(self._pending) - self._capacity
         for kinds in _DROPPABLE if excess > 0 else ():
             keys = [key for key, message in self._pending.items() if message.kind in kinds]
@@ -111,5 +98,30 @@ class Mailbox:
             self.missed += 1
 
     def contents(self) -> list[Message]:
-        """Return the waiting messages, oldest first."""
         return list(self._pending.values())
+
+
+class ReplayBuffer:
+    """The newest published messages, without Python values; guarded by the lock of the owner."""
+
+    __slots__ = ("_bytes", "_max_bytes", "_max_messages", "_messages", "forgotten")
+
+    def __init__(self, max_messages: int, max_bytes: int) -> None:
+        self._max_messages = max_messages
+        self._max_bytes = max_bytes
+        self._messages: deque[Message] = deque()  # numbered without holes
+        self._bytes = 0  # of payload
+        self.forgotten = 0  # the number of the newest message that is no longer here
+
+    def append(self, message: Message) -> None:
+        """Keep a message, whose number must follow the one before; drop the oldest."""
+        message = message.without_value()
+        messages = self._messages
+        messages.append(message)
+        self._bytes += message.size
+        while len(messages) > self._max_messages or self._bytes > self._max_bytes:
+            self.forgotten += 1
+            self._bytes -= messages.popleft().size
+
+    def since(self, number: int) -> list[Message]:
+        return list(islice(self._messages, max(number - self.forgotten, 0), None))

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Literal
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from uuid import UUID
+from typing import Any, Literal
+from uuid import UUID
 
 MessageKind = Literal["status", "progress", "log", "result", "property", "event", "gap"]
 
@@ -28,40 +26,21 @@ class InvocationStatus(Enum):
     """Stopped by an error, or rejected before it began."""
 
 
-_PENDING, _RUNNING = InvocationStatus.PENDING, InvocationStatus.RUNNING
-
-
-def is_final(status: InvocationStatus) -> bool:
-    """Return whether an invocation with this status has ended."""
-    return status is not _PENDING and status is not _RUNNING
-
-
 class Message:
     """A change of an invocation, a property or an event, or (kind `gap`) a notice of a loss.
 
-    `payload` is the JSON form. The publisher gives it as bytes, or as a function that renders it
-    when a subscriber first reads it; then `size` estimates its length in bytes. A function must
-    refer to immutable values only, and must not run code of a Thing.
+    `payload` is the JSON form: bytes, or a function that renders it when a subscriber first reads
+    it, from immutable values only and without code of a Thing; `size` estimates its length.
 
-    `value` is the Python value, for observers in the same process only. It takes no part in
-    comparison, and a replayed message has none: the replay buffer must not keep user objects
-    alive.
+    `value` is the Python value, for observers in the same process only. A replayed message has
+    none: the replay buffer must not keep user objects alive.
 
     Any thread may read a message. `number` and `boot_id` are set once, by the broker.
     """
 
     __slots__ = (
-        "_payload",
-        "affordance",
-        "boot_id",
-        "final",
-        "invocation",
-        "kind",
-        "number",
-        "size",
-        "thing",
-        "time",
-        "value",
+        *("kind", "thing", "affordance", "_payload", "value", "invocation", "final", "time"),
+        *("number", "boot_id", "size"),
     )
 
     def __init__(
@@ -78,22 +57,16 @@ class Message:
         boot_id: str = "",
         size: int | None = None,
     ) -> None:
-        """Describe what happened to an affordance of a Thing.
-
-        `final` marks the last status of an invocation. `time` is aware UTC, by default now.
-        """
         self.kind: MessageKind = kind
         self.thing = thing
         self.affordance = affordance
         self._payload = payload
         self.value = value
         self.invocation = invocation
-        self.final = final
+        self.final = final  # the last status of an invocation
         self.time = datetime.now(UTC) if time is None else time
         self.number = number
-        """The rising number that the broker gives; 0 before."""
         self.boot_id = boot_id
-        """Which start of the server gave the number; empty before."""
         self.size = len(payload) if size is None and isinstance(payload, bytes) else size or 0
 
     @property

@@ -1,52 +1,33 @@
-"""Messages as `text/event-stream`: writing and reading, without I/O.
-
-The clauses are those of the HTML standard, section 9.2, "Server-sent events".
-"""
+"""Messages as `text/event-stream` (HTML standard, section 9.2)."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from .message import Message
+from .message import Message
 
 COMMENT = b": keep-alive\n\n"
-"""Says nothing, but keeps proxies from closing a quiet connection."""
-
+"""Keeps proxies from closing a quiet connection."""
 KEEP_ALIVE_SECONDS = 15.0
-"""After how much silence the comment is sent."""
-
+"""How long a stream is silent before the comment is sent."""
 _SHORT = 4096
-"""Up to how many bytes of payload an event is kept for the subscribers that come to it next."""
-
+"""Up to how many bytes of payload the rendered event is cached for other subscribers."""
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 
 
 def encode(message: Message, event: str | None = None) -> bytes:
-    """Write a message as one event, ready to be sent.
-
-    The event's name is `event`, or by default the affordance's name for properties and events and
-    the message's kind for everything else.
-    """
+    """Write a message as one event, by default named after its affordance or its kind."""
     if event is None:
         event = message.affordance if message.kind in ("property", "event") else message.kind
     if len(message.payload) > _SHORT:
-        return _written(event, message.seq, message.payload)
-    return _written_before(event, message.seq, message.payload)
+        return _render(event, message.seq, message.payload)
+    return _render_cached(event, message.seq, message.payload)
 
 
-def _written(event: str, id: str, payload: bytes) -> bytes:
+def _render(event: str, id: str, payload: bytes) -> bytes:
     data = _LINE_END.sub(b"\ndata: ", payload)
     return b"event: %b\nid: %b\ndata: %b\n\n" % (_one_line(event), _one_line(id), data)
-
-
-# Many subscribers get the same events at about the same time.
-_written_before = lru_cache(maxsize=256)(_written)
 
 
 def _one_line(text: str) -> bytes:
@@ -54,87 +35,4 @@ def _one_line(text: str) -> bytes:
     return _LINE_END.sub(b" ", text.encode("utf-8", "replace"))
 
 
-@dataclass(frozen=True, slots=True)
-class ServerSentEvent:
-    """One event as a client sees it; `id` is what a `Last-Event-ID` header would say after it."""
-
-    event: str = "message"
-    data: str = ""
-    id: str = ""
-
-
-class EventParser:
-    """Turns the bytes of a stream into events, however they are cut into chunks.
-
-    Only CR, LF and CRLF end a line; `str.splitlines` would also cut at characters that JSON may
-    contain. For one thread at a time.
-    """
-
-    def __init__(self) -> None:
-        self.last_event_id = ""
-        """What to send as `Last-Event-ID` on reconnecting; empty: send none."""
-        self.retry: int | None = None
-        """The milliseconds to wait before reconnecting, if the server named them."""
-        self._pieces: list[bytes] = []  # the beginning of a line that has not ended yet
-        self._after_cr = False  # the next chunk may begin with the LF of a CRLF
-        self._at_start = True
-        self._id = ""
-        self._event = ""
-        self._data: list[str] = []
-
-    def feed(self, chunk: bytes) -> list[ServerSentEvent]:
-        """Take the next bytes of the stream; return the events that they complete."""
-        if not chunk:
-            return []
-        if self._after_cr:
-            chunk = chunk.removeprefix(b"\n")
-        self._after_cr = chunk.endswith(b"\r")
-        first, *others = _LINE_END.split(chunk)
-        self._pieces.append(first)
-        events: list[ServerSentEvent] = []
-        for piece in others:
-            line = b"".join(self._pieces).decode("utf-8", "replace")
-            self._pieces = [piece]
-            event = self.feed_line(line)
-            if event is not None:
-                events.append(event)
-        return events
-
-    def feed_line(self, line: str) -> ServerSentEvent | None:
-        """Take one line without its end; return the event that it completes."""
-        if self._at_start:
-            self._at_start = False
-            line = line.removeprefix("\ufeff")
-        if not line:
-            return self._dispatch()
-        field, _, value = line.partition(":")
-        self._set(field, value.removeprefix(" "))
-        return None
-
-    def _set(self, field: str, value: str) -> None:
-        match field:
-            case "event":
-                self._event = value
-            case "data":
-                self._data.append(value)
-            case "id" if "\0" not in value:
-                self._id = value
-            case "retry" if re.fullmatch("[0-9]{1,9}", value):
-                self.retry = int(value)
-            case _:
-                pass  # a comment (no name), or a field of a later standard
-
-    def _dispatch(self) -> ServerSentEvent | None:
-        self.last_event_id = self._id
-        event, data = self._event or "message", self._data
-        self._event, self._data = "", []
-        return ServerSentEvent(event, "\n".join(data), self._id) if data else None
-
-
-def parse(lines: Iterable[str]) -> Iterator[ServerSentEvent]:
-    """Yield the events of a stream that was already cut into lines; see `EventParser`."""
-    parser = EventParser()
-    for line in lines:
-        event = parser.feed_line(line)
-        if event is not None:
-            yield event
+_render_cached = lru_cache(maxsize=256)(_render)

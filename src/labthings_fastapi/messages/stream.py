@@ -2,48 +2,34 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterator
+from typing import Self
 
 from labthings_fastapi.concurrency.threadsafe_event import ThreadsafeEvent
 
+from .broker import Broker
+from .message import Message
 from .sse import KEEP_ALIVE_SECONDS
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-    from types import TracebackType
-    from typing import Self
-
-    from .broker import Broker
-    from .message import Message
-    from .topic import Topic
+from .topic import Topic
 
 
 class MessageStream:
-    """The messages of a topic, in batches, as they come; for one coroutine.
+    """The messages of a topic, in batches, until the subscription is closed; for one coroutine.
 
-    A context manager, which subscribes from its creation on and closes at its end. Iterating gives
-    each time what has come, and an empty list after `KEEP_ALIVE_SECONDS` without a message. It ends
-    when the subscription is closed.
+    After `KEEP_ALIVE_SECONDS` without a message, iterating gives an empty list.
     """
 
     def __init__(
         self, broker: Broker, topic: Topic, after: str | None = None, capacity: int = 1000
     ) -> None:
-        """Subscribe; `after` is the sequence number of the last message seen."""
         self._event = ThreadsafeEvent()
-        self.subscription = broker.subscribe(
-            topic, wake=self._event.set, after=after, capacity=capacity
-        )
+        wake = self._event.set
+        self.subscription = broker.subscribe(topic, wake=wake, after=after, capacity=capacity)
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.subscription.close()
 
     async def __aiter__(self) -> AsyncIterator[list[Message]]:

@@ -4,20 +4,14 @@ from __future__ import annotations
 
 import json
 import threading
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable
+from typing import Protocol, Self
 
 from labthings_fastapi.own_log import own_logger
 
-from .mailbox import Mailbox
+from .mailbox import GapReason, Mailbox
 from .message import Message
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from types import TracebackType
-    from typing import Self
-
-    from .mailbox import GapReason
-    from .topic import Topic
+from .topic import Topic
 
 _logger = own_logger("messages.subscription")
 
@@ -27,27 +21,19 @@ class MailboxOwner(Protocol):
 
     boot_id: str
 
-    def take_mailbox(self, subscription: Subscription) -> Mailbox:
-        """Return the mailbox, and put an empty one in its place."""
-
-    def remove(self, subscription: Subscription) -> bool:
-        """Close a subscription; return whether its subscriber must be woken to see that."""
+    def take_mailbox(self, subscription: Subscription) -> Mailbox: ...
+    def remove(self, subscription: Subscription) -> bool: ...
 
 
 class Subscription:
-    """The messages of a topic, waiting to be taken; made by `Broker.subscribe`.
-
-    All methods may be called from any thread.
-    """
+    """Messages of a topic that wait to be taken; made by `Broker.subscribe`, for any thread."""
 
     def __init__(
         self, broker: MailboxOwner, topic: Topic, capacity: int, wake: Callable[[], None] | None
     ) -> None:
         self.topic = topic
-        self.mailbox = Mailbox(capacity)
-        """Guarded by the broker's lock."""
-        self.closed = False
-        """Whether nothing more will come; what waits can still be taken."""
+        self.mailbox = Mailbox(capacity)  # guarded by the broker's lock
+        self.closed = False  # when it is, what waits can still be taken
         self._broker = broker
         self._wake = wake
         self._arrived: threading.Event | None = None  # made by the first thread that waits
@@ -60,9 +46,8 @@ class Subscription:
     def take(self) -> list[Message]:
         """Return what has come since the last take, in the order of its numbers.
 
-        A message of kind `gap` says that some were missed: its payload is the JSON object
-        `{"missed": <how many, or null>, "reason": <a GapReason>}`, and a later subscription may
-        resume from its number.
+        A message of kind `gap` says that some were missed: how many (or null), and a `GapReason`.
+        A later subscription may resume from its number.
         """
         # This thread alone has the mailbox from here on, so emptying it needs no lock.
         mailbox = self._broker.take_mailbox(self)
@@ -88,9 +73,9 @@ class Subscription:
         )
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until there is something to take, at most `timeout` seconds; say whether there is.
+        """Wait for messages or the close, at most `timeout` seconds; return whether messages wait.
 
-        Ends early, and usually with False, when the subscription is closed. For one thread.
+        For one thread.
         """
         if self._arrived is None:
             self._arrived = threading.Event()
@@ -119,10 +104,5 @@ class Subscription:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()

@@ -1,15 +1,13 @@
-"""What a subscriber wants to hear of, and who wants to hear of a message."""
+"""Topics: which messages a subscriber receives."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, get_args
+from typing import Generic, TypeVar, get_args
+from uuid import UUID
 
-from .message import MessageKind
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from uuid import UUID
+from .message import Message, MessageKind
 
 KINDS: frozenset[MessageKind] = frozenset(get_args(MessageKind))
 """Every kind of message."""
@@ -17,26 +15,6 @@ KINDS: frozenset[MessageKind] = frozenset(get_args(MessageKind))
 _Subscriber = TypeVar("_Subscriber")
 _Pattern = tuple[MessageKind, "str | None", "str | None", "UUID | None"]
 _Shape = tuple[bool, bool, bool]
-
-
-class Subject(Protocol):
-    """What a message is about: a `Message` itself, or what stands for one that is not written."""
-
-    @property
-    def kind(self) -> MessageKind:
-        """What happened."""
-
-    @property
-    def thing(self) -> str:
-        """The Thing to which it happened."""
-
-    @property
-    def affordance(self) -> str:
-        """The affordance to which it happened."""
-
-    @property
-    def invocation(self) -> UUID | None:
-        """The run to which it happened, if it did to one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +29,7 @@ class Topic:
     invocation: UUID | None = None
     kinds: frozenset[MessageKind] | None = None
 
-    def matches(self, message: Subject) -> bool:
-        """Whether the message is part of this selection."""
+    def matches(self, message: Message) -> bool:
         return (
             self.thing in (None, message.thing)
             and self.affordance in (None, message.affordance)
@@ -62,11 +39,9 @@ class Topic:
 
     @property
     def shape(self) -> _Shape:
-        """Whether it names a Thing, an affordance and a run."""
         return self.thing is not None, self.affordance is not None, self.invocation is not None
 
     def patterns(self) -> Iterator[_Pattern]:
-        """Yield the keys under which an index files this topic."""
         for kind in KINDS if self.kinds is None else self.kinds:
             yield kind, self.thing, self.affordance, self.invocation
 
@@ -82,12 +57,10 @@ class TopicIndex(Generic[_Subscriber]):
     def __init__(self) -> None:
         # Tuples that are replaced, never changed: an iteration survives a change meanwhile.
         self._subscribers: dict[_Pattern, tuple[_Subscriber, ...]] = {}
-        # Which members the filed patterns name. A message is looked up once for each such shape;
-        # of the eight that are possible, usually one or two are in use.
+        # Which members the patterns name: a message is looked up once for each such shape.
         self._shapes: tuple[_Shape, ...] = ()
 
     def add(self, topic: Topic, subscriber: _Subscriber) -> None:
-        """File a subscriber under a topic."""
         for pattern in topic.patterns():
             self._subscribers[pattern] = (*self._subscribers.get(pattern, ()), subscriber)
         shape = topic.shape
@@ -105,20 +78,13 @@ class TopicIndex(Generic[_Subscriber]):
         if not self._subscribers:
             self._shapes = ()
 
-    def matching(self, message: Subject) -> list[_Subscriber]:
-        """Return those whose topic matches the message."""
+    def matching(self, message: Message) -> list[_Subscriber]:
         found: list[_Subscriber] = []
         for names_thing, names_affordance, names_invocation in self._shapes:
             if names_invocation and message.invocation is None:
                 continue
-            subscribers = self._subscribers.get(
-                (
-                    message.kind,
-                    message.thing if names_thing else None,
-                    message.affordance if names_affordance else None,
-                    message.invocation if names_invocation else None,
-                )
-            )
-            if subscribers:
-                found.extend(subscribers)
+            thing = message.thing if names_thing else None
+            affordance = message.affordance if names_affordance else None
+            invocation = message.invocation if names_invocation else None
+            found += self._subscribers.get((message.kind, thing, affordance, invocation), ())
         return found

@@ -10,8 +10,7 @@ import pytest
 
 import labthings_fastapi as lt
 from labthings_fastapi.actions import ActionManager, Invocation, InvocationStatus
-from labthings_fastapi.actions.group_lock import GroupLock, LockRequest
-from labthings_fastapi.actions.start_gate import StartGate
+from labthings_fastapi.actions.group_lock import GroupLock, LockRequest, StartGate
 from labthings_fastapi.exceptions import (
     ActionBusyError,
     InvocationCancelledError,

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
 
-from labthings_fastapi.messages.message import InvocationStatus, Message, is_final
+from labthings_fastapi.journal.record import InvocationRecord
+from labthings_fastapi.messages.message import InvocationStatus, Message
 
 
 def test_statuses_have_the_five_words_of_the_wire() -> None:
@@ -14,7 +15,11 @@ def test_statuses_have_the_five_words_of_the_wire() -> None:
 
 
 def test_an_invocation_can_still_change_in_pending_and_running_only() -> None:
-    still_open = {status for status in InvocationStatus if not is_final(status)}
+    records = [
+        InvocationRecord(uuid4(), "stage", "move", status, None, b"{}", datetime.now(UTC))
+        for status in InvocationStatus
+    ]
+    still_open = {record.status for record in records if record.is_open}
     assert still_open == {InvocationStatus.PENDING, InvocationStatus.RUNNING}
 
 

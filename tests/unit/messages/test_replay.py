@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from labthings_fastapi.messages.mailbox import ReplayBuffer
 from labthings_fastapi.messages.message import Message
-from labthings_fastapi.messages.replay import ReplayBuffer
 
 
 def filled(buffer: ReplayBuffer, count: int, payload: bytes = b"1") -> ReplayBuffer:

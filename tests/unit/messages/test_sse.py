@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labthings_fastapi.messages.message import Message
-from labthings_fastapi.messages.sse import COMMENT, EventParser, ServerSentEvent, encode, parse
+from labthings_fastapi.messages.sse import COMMENT, encode
+from sse_events import EventParser, ServerSentEvent, parse
 
 
 def message(payload: bytes = b"1", affordance: str = "x") -> Message:

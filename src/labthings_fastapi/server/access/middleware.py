@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from starlette.middleware.cors import CORSMiddleware
 
-from labthings_fastapi.actions.requester import Requester, current_requester
+from labthings_fastapi.actions.context import Requester, current_requester
 from labthings_fastapi.problems import well_formed
 from labthings_fastapi.request_location import request_path, root_path
 from labthings_fastapi.security.origins import SAFE_METHODS
