@@ -12,8 +12,6 @@ from functools import cache
 from labthings_fastapi.own_log import own_logger
 
 LOGGER = own_logger("actions")
-
-
 LONGEST_WAIT = 3600.0  # seconds; a run may be kept for ever, but no lock can wait that long
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Hashable
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, Literal
 
 from labthings_fastapi.exceptions import ActionBusyError
@@ -13,6 +14,7 @@ from .invocation_limits import StartLimit
 from .protocols import Policy, Runnable
 
 
+@dataclass(eq=False, slots=True)
 class LockRequest:
     """A request for a group lock; `what` names its owner in errors.
 
@@ -20,24 +22,13 @@ class LockRequest:
     lock is held after a wait; `moved` with each new position in the line. None may block.
     """
 
-    __slots__ = ("cancel", "granted", "moved", "owner", "policy", "what")
-
-    def __init__(
-        self,
-        owner: Hashable,
-        what: str,
-        policy: Policy,
-        *,
-        granted: Callable[[], None],
-        moved: Callable[[int], None] = lambda _position: None,
-        cancel: Callable[[], Any] = lambda: None,
-    ) -> None:
-        self.owner = owner
-        self.what = what
-        self.policy: Policy = policy
-        self.granted = granted
-        self.moved = moved
-        self.cancel = cancel
+    owner: Hashable
+    what: str
+    policy: Policy
+    _: KW_ONLY
+    granted: Callable[[], None]
+    moved: Callable[[int], None] = lambda _position: None
+    cancel: Callable[[], Any] = lambda: None
 
 
 class GroupLock:
@@ -115,8 +106,7 @@ class GroupLock:
         return True
 
     def holder(self) -> str | None:
-        holder = self._holder
-        return holder.what if holder is not None else None
+        return holder.what if (holder := self._holder) is not None else None
 
     def _report_positions(self) -> None:
         # Until the line stays: of two threads here, the one with the older line may be the last.

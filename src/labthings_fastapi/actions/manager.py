@@ -33,10 +33,7 @@ RELEASE_SECONDS = 0.1  # dropped invocations wait for so long: many are released
 
 
 class ActionManager:
-    """A collection of invocations: starts them, finds them, drops them when they expire.
-
-    Every method may be called from any thread.
-    """
+    """Starts, finds and expires the invocations of a server. Any thread may use it."""
 
     def __init__(
         self,
@@ -75,11 +72,7 @@ class ActionManager:
             return list(self._invocations.values())
 
     def append_invocation(self, invocation: Invocation) -> None:
-        """Manage an invocation; its changes are recorded and published from now on.
-
-        Raises:
-            ValueError: another invocation has its id.
-        """
+        """Record and publish an invocation from now on; `ValueError`: another has its id."""
         with self._lock:
             if self._invocations.setdefault(invocation.id, invocation) is not invocation:
                 raise ValueError(f"There is an invocation with id {invocation.id} already.")
@@ -124,11 +117,7 @@ class ActionManager:
         self._refusal = None
 
     def get_invocation(self, id: UUID) -> Invocation:
-        """Return the invocation with this id.
-
-        Raises:
-            InvocationNotFoundError: a KeyError; there is none, or it has expired.
-        """
+        """Return the invocation with this id; `InvocationNotFoundError` is a KeyError."""
         with self._lock:
             found = self._invocations.get(id)
         if found is None:

@@ -51,7 +51,7 @@ class InvocationPublisher:
             return failed
 
     def status(self, record: InvocationRecord) -> None:
-        # Subscribers see no output; a large one must not stay in the replay buffer.
+        # A large output must not stay in the replay buffer.
         shown = record if record.output is None else record._replace(output=None)
         self._put(
             Message(

@@ -138,12 +138,9 @@ def _selection(
 
 
 def _add_listing(router: APIRouter, manager: Invocations, prefix: str) -> None:
-    @router.get(
-        ACTION_INVOCATIONS_PATH,
-        name="action_invocations",
-        responses=_SUMMARIES,
-        response_model=None,
-    )
+    name, path = "action_invocations", ACTION_INVOCATIONS_PATH
+
+    @router.get(path, name=name, responses=_SUMMARIES, response_model=None)
     async def list_invocations(
         request: Request,
         thing: Annotated[str | None, Query(description="Only runs on this Thing.")] = None,
