@@ -9,6 +9,7 @@ import time
 import weakref
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -270,9 +271,10 @@ class Invocation(threading.Thread):
             RuntimeError: it was started before, or no thread can be made.
         """
         live = self._live
-        if self._asked or self.ident is not None:
-            raise RuntimeError("threads can only be started once")
-        self._asked = True
+        with nullcontext() if live is None else live.lock:
+            if self._asked or self.ident is not None:
+                raise RuntimeError("threads can only be started once")
+            self._asked = True
         if live is None:
             return  # it was cancelled
         with live.lock:
