@@ -16,6 +16,8 @@ from .topic import Topic, TopicIndex
 _BOOT_ID = re.compile(r"[A-Za-z0-9._-]+")
 _SEQ = re.compile(r"(.+)-([0-9]{1,18})")
 _MAX_UNNUMBERED = 256
+_MAX_INBOX = 1000  # above it, publishers wait for the thread that delivers
+_MAX_WAIT = 0.1  # seconds; the holder of the lock may be in a finaliser that needs the publisher
 
 
 class _Delivered:
@@ -44,7 +46,8 @@ class Broker:
 
     # Publishers put a message in the inbox, which never blocks and is re-entrant. Then they deliver
     # what the inbox holds, one thread at a time: the holder of the lock looks at the inbox again
-    # after it has released the lock. So publishing never waits, and no message is left.
+    # after it has released the lock. So no message is left, and publishing waits only if messages
+    # come faster than they are delivered: else the inbox would grow, and the deliverer never end.
 
     def __init__(
         self, boot_id: str | None = None, replay: int = 10_000, *, replay_bytes: int = 64 * 2**20
@@ -74,7 +77,7 @@ class Broker:
         return f"{self.boot_id}-{self._number}"
 
     def publish(self, message: Message) -> None:
-        """Deliver a message to every matching subscription; never blocks."""
+        """Deliver a message to every matching subscription; never waits for a subscriber."""
         self._inbox.put(message)
         if message.value is None:
             self.deliver_soon()
@@ -94,7 +97,10 @@ class Broker:
         """Number and deliver what was put; returns at once if another thread does it now."""
         while not self._inbox.empty():
             if not self._lock.acquire(blocking=False):
-                return  # the holder delivers these messages after it has released the lock
+                # The holder delivers these messages after it has released the lock.
+                crowded = self._inbox.qsize() > _MAX_INBOX
+                if not crowded or not self._lock.acquire(timeout=_MAX_WAIT):
+                    return
             delivered = _Delivered()
             try:
                 if self._delivering:  # a finaliser interrupted this thread's own delivery
