@@ -48,10 +48,11 @@ class Event(BoundAffordance["EventDescriptor"], Generic[V]):
         except ValidationError as error:
             error.add_note(f"The data is for event {self.name!r} of Thing {self._thing.name!r}.")
             raise
-        self._thing._thing_server_interface.publish(
+        interface = self._thing._thing_server_interface
+        interface.publish(
             Message(
                 kind="event",
-                thing=self._thing.name,
+                thing=interface.name,
                 affordance=self.name,
                 payload=schema.to_json(value),
                 value=value,

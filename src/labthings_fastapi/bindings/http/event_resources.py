@@ -61,7 +61,7 @@ class EventResource:
     def __init__(self, thing: Thing, descriptor: EventDescriptor | None, broker: Broker) -> None:
         """Serve one event of a Thing; without a descriptor, all of its events."""
         name = descriptor.name if descriptor is not None else None
-        self._observed = Observed(broker, thing.name, "event", name)
+        self._observed = Observed(broker, thing._thing_server_interface.name, "event", name)
         subject = f"Event {name!r}" if name else "The events"
         self.label = f"{subject} of Thing {thing.name!r}"
         self.handlers = {"GET": self.get}

@@ -34,7 +34,7 @@ class PropertyResource:
         self.label = interaction.label
         broker = thing._thing_server_interface.broker
         self._observed = (
-            Observed(broker, thing.name, "property", descriptor.name)
+            Observed(broker, thing._thing_server_interface.name, "property", descriptor.name)
             if descriptor.is_observable
             else None
         )
@@ -84,7 +84,9 @@ class PropertiesResource:
     def __init__(self, thing: Thing, interaction: PropertiesInteraction) -> None:
         self._properties = interaction
         self.label = interaction.label
-        self._observed = Observed(thing._thing_server_interface.broker, thing.name, "property")
+        # Not `thing.name`, which a Thing may declare as a property.
+        interface = thing._thing_server_interface
+        self._observed = Observed(interface.broker, interface.name, "property")
         self.handlers = {"GET": self.get, "PUT": self.put}
 
     async def get(self, response: HttpResponse) -> None:
