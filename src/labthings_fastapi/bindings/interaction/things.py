@@ -27,7 +27,7 @@ class ThingInteraction:
     def __init__(self, thing: Thing, executor: BoundedExecutor, manager: ActionManager) -> None:
         """Prepare every affordance."""
         self.thing = thing
-        self.name = thing.name
+        self.name = thing._thing_server_interface.name
         self.executor = executor
         self.each_property = {
             name: PropertyInteraction(thing, descriptor, executor, manager.blobs)

@@ -66,7 +66,7 @@ def subscription_key(request: Request) -> tuple[str, ...]:
     if selection.names == "invocation":
         return operation, str(request.invocation_id)
     if selection.names is not None:
-        return operation, request.thing._thing_server_interface.name, request.name
+        return operation, request.thing.name, request.name
     return operation, _thing_name(request, selection) or ""
 
 
@@ -107,7 +107,7 @@ def _require_affordance(thing: ThingInteraction, kind: str, name: str) -> None:
 def _thing_name(request: Request, selection: Selection) -> str | None:
     if selection.thing_is_optional and request.target is None:
         return None
-    return request.thing._thing_server_interface.name
+    return request.thing.name
 
 
 def _kinds(request: Request, selection: Selection) -> frozenset[MessageKind]:
