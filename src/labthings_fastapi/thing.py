@@ -19,7 +19,7 @@ from labthings_fastapi.descriptors.slot import ThingSlot
 from labthings_fastapi.exceptions import AffordanceDefinitionError, describe_exception
 from labthings_fastapi.schemas.docstrings import summary
 from labthings_fastapi.thing_description.describe import describe
-from labthings_fastapi.thing_description.paths import RESERVED_AFFORDANCES
+from labthings_fastapi.thing_description.paths import RESERVED_AFFORDANCES, name_of
 from labthings_fastapi.thing_host.interface import ThingServerInterface, interface_without_server
 from labthings_fastapi.thing_host.settings import SettingsFile
 
@@ -141,7 +141,7 @@ class Thing:
 
         Records that are logged in an invocation belong to its log, which clients can read.
         """
-        return logging.getLogger(f"{THINGS_LOGGER}.{self.name}")
+        return logging.getLogger(f"{THINGS_LOGGER}.{name_of(self)}")
 
     @property
     def _settings_file(self) -> SettingsFile | None:

@@ -18,6 +18,7 @@ from labthings_fastapi.exceptions import (
 )
 from labthings_fastapi.messages.message import InvocationStatus
 from labthings_fastapi.problems import message_problem, problem_from
+from labthings_fastapi.thing_description.paths import name_of
 
 from .context import InvocationContext, raise_if_cancelled
 from .live_invocation import Ending, LiveInvocation
@@ -79,7 +80,7 @@ class ActionCall:
         self._thing = thing
         self._live = live
         self._json_context = {"blobs": blobs}
-        self._name = f"{thing.name}.{action.name}"
+        self._name = f"{name_of(thing)}.{action.name}"
 
     def ending(self, arguments: dict[str, Any]) -> Ending:
         self._live.enter_thing(self._thing)
@@ -94,7 +95,7 @@ class ActionCall:
             self._live.come_to_rest()
 
     def _failed(self, error: BaseException) -> Ending:
-        logger = thing_log(self._thing.name)
+        logger = thing_log(name_of(self._thing))
         if _is_cancel(error):
             logger.info("%s was cancelled.", self._name)
             release_tracebacks(error)
@@ -211,7 +212,7 @@ def make_safe(action: Runnable, thing: Host, invocation: InvocationContext) -> N
 
 
 def _call_safely(thing: Any, method: Callable[[], Any] | None, name: str) -> None:
-    logger = thing_log(thing.name)
+    logger = thing_log(name_of(thing))
     try:
         if method is None:
             raise AttributeError(f"{type(thing).__name__} has no method {name!r}")
@@ -220,4 +221,4 @@ def _call_safely(thing: Any, method: Callable[[], Any] | None, name: str) -> Non
             things_loop().submit(result).result()
     except BaseException as error:
         text = "%s of Thing %r failed: the hardware may not be at rest. %s"
-        logger.error(text, name, thing.name, describe_exception(error), exc_info=error)
+        logger.error(text, name, name_of(thing), describe_exception(error), exc_info=error)

@@ -9,6 +9,7 @@ from dataclasses import KW_ONLY, dataclass
 from typing import Any, Literal
 
 from labthings_fastapi.exceptions import ActionBusyError
+from labthings_fastapi.thing_description.paths import name_of
 
 from .invocation_limits import StartLimit
 from .protocols import Policy, Runnable
@@ -133,7 +134,7 @@ def group_lock_for(action: Runnable, thing: Any) -> GroupLock | None:
     if locks is None or name not in locks:
         with _making:
             locks = thing.__dict__.setdefault(_ATTRIBUTE, {})
-            locks.setdefault(name, GroupLock(f"{thing.name}.{name}"))
+            locks.setdefault(name, GroupLock(f"{name_of(thing)}.{name}"))
     found: GroupLock = locks[name]
     return found
 

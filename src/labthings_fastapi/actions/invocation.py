@@ -21,6 +21,7 @@ from labthings_fastapi.exceptions import GlobalLockBusyError, LabThingsError
 from labthings_fastapi.journal.record import InvocationRecord
 from labthings_fastapi.messages.message import InvocationStatus
 from labthings_fastapi.schemas.signature import arguments
+from labthings_fastapi.thing_description.paths import name_of, path_of
 
 from .action_call import ActionCall, cancelled_ending, failed_ending
 from .cancellation import CancelEvent
@@ -65,7 +66,7 @@ class Invocation(threading.Thread):
         `dependencies` are keyword arguments added to the call. A cancelled invocation that has not
         stopped after `default_stop_timeout` seconds is overdue. `log_len` log records are kept.
         """
-        name = sys.intern(f"{thing.name}.{action.name}")  # one in memory for all
+        name = sys.intern(f"{name_of(thing)}.{action.name}")  # one in memory for all
         threading.Thread.__init__(self, name=name, daemon=True)
         self._action = weakref.ref(action)
         self._thing = weakref.ref(thing)
@@ -79,14 +80,14 @@ class Invocation(threading.Thread):
         requester = current_requester.get()
         self._record = InvocationRecord(
             id=new_id() if id is None else id,
-            thing=thing.name,
+            thing=name_of(thing),
             action=action.name,
             status=InvocationStatus.PENDING,
             requested_by=None if requester is None else requester.name,
             input=input_json(self.input),
             time_requested=datetime.now(UTC),
             address=None if requester is None else requester.address,
-            action_path=sys.intern(f"{thing.path}{action.name}"),
+            action_path=sys.intern(f"{path_of(thing)}{action.name}"),
             phase="queued",
         )
         if requester is not None:

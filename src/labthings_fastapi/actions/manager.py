@@ -18,6 +18,7 @@ from labthings_fastapi.journal.reader import JournalReader
 from labthings_fastapi.journal.record import InvocationRecord
 from labthings_fastapi.messages.broker import Broker
 from labthings_fastapi.outputs.store import BlobStore
+from labthings_fastapi.thing_description.paths import path_of
 
 from .cancellation import CancelEvent
 from .deadlines import Deadlines
@@ -95,7 +96,7 @@ class ActionManager:
             ServerNotRunningError: no work is taken, and this is no emergency stop.
         """
         if self._refuses(action):
-            path = f"{thing.path}{action.name}"
+            path = f"{path_of(thing)}{action.name}"
             raise ServerNotRunningError(f"{path} cannot be invoked: {self._refusal}")
         invocation = Invocation(action, thing, input, dependencies, id=id, cancel_hook=cancel_hook)
         self.append_invocation(invocation)

@@ -60,12 +60,10 @@ class OutputSchema(Protocol):
 
 
 class Host(Protocol):
-    """What has actions: a `Thing`. Its path in URLs has a slash at both ends."""
+    """What has actions: a `Thing`. For its name and path see `name_of` and `path_of`."""
 
     @property
-    def name(self) -> str: ...
-    @property
-    def path(self) -> str: ...
+    def _thing_server_interface(self) -> Any: ...
 
 
 class UrlSource(Protocol):

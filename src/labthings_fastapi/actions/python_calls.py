@@ -13,6 +13,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from labthings_fastapi.concurrency.threadsafe_event import ThreadsafeEvent
+from labthings_fastapi.thing_description.paths import name_of
 
 from .cancellation import CancelEvent
 from .context import InvocationContext, current_invocation
@@ -40,7 +41,7 @@ class _Call:
         self._owner = _owner(self.invocation)
         self._request = LockRequest(
             self._owner,
-            f"a call of {thing.name}.{action.name}",
+            f"a call of {name_of(thing)}.{action.name}",
             action.concurrency,
             granted=self._granted,
             # A plain thread cannot be cancelled, so a call that replaces it waits.

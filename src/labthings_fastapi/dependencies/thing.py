@@ -10,6 +10,7 @@ from fastapi import Depends, Request
 
 from labthings_fastapi.actions.protocols import BelongsToInvocation
 from labthings_fastapi.exceptions import AffordanceNotFoundError, ThingNotFoundError
+from labthings_fastapi.thing_description.paths import path_of
 
 from .server import find_thing_server
 
@@ -109,14 +110,14 @@ def _thing_at(request: Request, path: str, thing_class: type[Thing]) -> Thing:
     things = find_thing_server(request).things
     name_or_path = path.strip("/")
     for name, thing in things.items():
-        if name_or_path in (name, thing.path.strip("/")):
+        if name_or_path in (name, path_of(thing).strip("/")):
             if isinstance(thing, thing_class):
                 return thing
             raise ThingNotFoundError(
                 f"The Thing at {path!r} is a {type(thing).__name__}, but a {thing_class.__name__} "
                 "is needed there."
             )
-    known = ", ".join(thing.path for thing in things.values()) or "none"
+    known = ", ".join(path_of(thing) for thing in things.values()) or "none"
     raise ThingNotFoundError(f"There is no Thing at {path!r}; there are: {known}.")
 
 

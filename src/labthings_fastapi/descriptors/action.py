@@ -36,6 +36,7 @@ from labthings_fastapi.schemas.signature import (
     return_hints,
 )
 from labthings_fastapi.schemas.values import ValueSchema
+from labthings_fastapi.thing_description.paths import name_of
 
 from .base import BaseDescriptor, function_doc
 from .injection import injected_parameters
@@ -193,7 +194,7 @@ class ActionDescriptor(BaseDescriptor, Generic[OwnerT, P, R]):
             passed: AbstractContextManager[None] = lock.passed()
             return passed
         held: AbstractContextManager[None] = lock.held(
-            f"Action {self.name!r} of Thing {thing.name!r}"
+            f"Action {self.name!r} of Thing {name_of(thing)!r}"
         )
         return held
 

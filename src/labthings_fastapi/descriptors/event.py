@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from labthings_fastapi.messages.message import Message
 from labthings_fastapi.schemas.values import ValueSchema
+from labthings_fastapi.thing_description.paths import name_of
 
 from .base import BaseDescriptor
 from .bound import BoundAffordance
@@ -46,13 +47,14 @@ class Event(BoundAffordance["EventDescriptor"], Generic[V]):
         try:
             value = schema.validate(data)
         except ValidationError as error:
-            error.add_note(f"The data is for event {self.name!r} of Thing {self._thing.name!r}.")
+            error.add_note(
+                f"The data is for event {self.name!r} of Thing {name_of(self._thing)!r}."
+            )
             raise
-        interface = self._thing._thing_server_interface
-        interface.publish(
+        self._thing._thing_server_interface.publish(
             Message(
                 kind="event",
-                thing=interface.name,
+                thing=name_of(self._thing),
                 affordance=self.name,
                 payload=schema.to_json(value),
                 value=value,
@@ -115,6 +117,6 @@ class EventDescriptor(BaseDescriptor):
 
     def __set__(self, obj: Any, value: Any) -> None:
         raise AttributeError(
-            f"{obj.name}.{self.name} is an event and cannot be assigned. "
+            f"{name_of(obj)}.{self.name} is an event and cannot be assigned. "
             f"To emit it, call self.{self.name}.emit(data)."
         )

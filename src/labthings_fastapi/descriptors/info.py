@@ -9,6 +9,7 @@ from pydantic import RootModel
 
 from labthings_fastapi.exceptions import AffordanceDefinitionError, AffordanceNotFoundError
 from labthings_fastapi.schemas.constraints import constrained
+from labthings_fastapi.thing_description.paths import name_of
 
 from .bound import BoundAffordance
 from .property import BaseProperty
@@ -37,7 +38,7 @@ class AffordanceMap:
         if obj is None or self._bound_class is None:
             return Affordances(owner.__name__, kind, descriptors)
         bound = {name: self._bound_class(found, obj) for name, found in descriptors.items()}
-        return Affordances(obj.name, kind, bound)
+        return Affordances(name_of(obj), kind, bound)
 
 
 class Affordances(Mapping[str, Any]):
@@ -109,7 +110,7 @@ class PropertyInfo(BoundAffordance[BaseProperty[Any]]):
         """The default value, a fresh copy; `AttributeError` if there is none."""
         if not self.descriptor.has_default:
             raise AttributeError(
-                f"Property {self.name!r} of Thing {self._thing.name!r} has no default."
+                f"Property {self.name!r} of Thing {name_of(self._thing)!r} has no default."
             )
         return self.descriptor.make_default()
 
@@ -147,8 +148,8 @@ class PropertyInfo(BoundAffordance[BaseProperty[Any]]):
         """
         if not self.is_observable:
             raise AffordanceDefinitionError(
-                f"Property {self.name!r} of Thing {self._thing.name!r} is not observable. Declare "
-                "it with `observable=True`, and publish its changes."
+                f"Property {self.name!r} of Thing {name_of(self._thing)!r} is not observable. "
+                "Declare it with `observable=True`, and publish its changes."
             )
         observation: Observation = self._thing._thing_server_interface.observe(
             "property", self.name, callback

@@ -16,6 +16,7 @@ from labthings_fastapi.exceptions import (
 )
 from labthings_fastapi.messages.message import Message
 from labthings_fastapi.schemas.values import ValueSchema
+from labthings_fastapi.thing_description.paths import name_of
 
 from .base import BaseDescriptor
 from .property_messages import OrderedPublish
@@ -126,7 +127,7 @@ class BaseProperty(BaseDescriptor, Generic[V]):
         try:
             return self.schema.validate(value)
         except ValidationError as error:
-            error.add_note(f"The value is for property {self.name!r} of Thing {thing.name!r}.")
+            error.add_note(f"The value is for property {self.name!r} of Thing {name_of(thing)!r}.")
             raise
 
     def guard(self, thing: Any) -> AbstractContextManager[None]:
@@ -135,7 +136,7 @@ class BaseProperty(BaseDescriptor, Generic[V]):
         if self.use_global_lock is False or lock is None:
             return nullcontext()
         held: AbstractContextManager[None] = lock.held(
-            f"Setting property {self.name!r} of Thing {thing.name!r}"
+            f"Setting property {self.name!r} of Thing {name_of(thing)!r}"
         )
         return held
 
@@ -151,8 +152,8 @@ class BaseProperty(BaseDescriptor, Generic[V]):
             ReadOnlyPropertyError: there is neither a resetter nor a default that can be set.
         """
         raise ReadOnlyPropertyError(
-            f"Property {self.name!r} of Thing {thing.name!r} cannot be reset: it has no default "
-            "value and no resetter."
+            f"Property {self.name!r} of Thing {name_of(thing)!r} cannot be reset: it has no "
+            "default value and no resetter."
         )
 
     def set_valid(self, thing: Any, value: V) -> None:
@@ -172,7 +173,8 @@ class BaseProperty(BaseDescriptor, Generic[V]):
     def read_only_error(self, thing: Any) -> ReadOnlyPropertyError:
         """Return the error for a write that is not allowed."""
         return ReadOnlyPropertyError(
-            f"Property {self.name!r} of Thing {thing.name!r} is read-only: it cannot be written."
+            f"Property {self.name!r} of Thing {name_of(thing)!r} is read-only: it cannot be "
+            "written."
         )
 
     def to_json(self, value: V, context: Any = None) -> bytes:

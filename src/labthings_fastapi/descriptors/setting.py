@@ -9,6 +9,7 @@ from pydantic_core import from_json, to_json
 
 from labthings_fastapi.actions.logs import thing_log
 from labthings_fastapi.exceptions import UnserialisableValueError, describe_exception
+from labthings_fastapi.thing_description.paths import name_of
 
 from .data_property import DataProperty
 from .functional_property import FunctionalProperty
@@ -110,7 +111,7 @@ class FunctionalSetting(FunctionalProperty[OwnerT, V], Setting[V]):
         try:
             self._setter(thing, before)
         except Exception as error:  # noqa: BLE001 - setters are user code
-            thing_log(thing.name).error(
+            thing_log(name_of(thing)).error(
                 "Setting %r could not be saved, and setting the old value %r failed as well: %s",
                 self.name,
                 before,

@@ -11,6 +11,7 @@ from labthings_fastapi.exceptions import (
     ThingNotConnectedError,
     ThingSlotError,
 )
+from labthings_fastapi.thing_description.paths import name_of
 
 from .base import BaseDescriptor
 
@@ -100,7 +101,7 @@ class ThingSlot(BaseDescriptor, Generic[V]):
             value: V = obj.__dict__[self._name]
         except KeyError:
             raise ThingNotConnectedError(
-                obj.name,
+                name_of(obj),
                 self.name,
                 "this slot is not connected yet. A server fills slots after `__init__`: use them "
                 "in `__enter__` or later. In a test, use `manually_connect_thing_slot`.",
@@ -109,7 +110,7 @@ class ThingSlot(BaseDescriptor, Generic[V]):
 
     def __set__(self, obj: Any, value: Any) -> None:
         raise AttributeError(
-            f"{obj.name}.{self.name} is a slot and cannot be assigned: the server fills it. "
+            f"{name_of(obj)}.{self.name} is a slot and cannot be assigned: the server fills it. "
             "Set the name of the Thing with `thing_slots` in the configuration."
         )
 

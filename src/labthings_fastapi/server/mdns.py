@@ -15,6 +15,7 @@ from labthings_fastapi.discovery.services import Origin
 from labthings_fastapi.exceptions import describe_exception
 from labthings_fastapi.own_log import own_logger
 from labthings_fastapi.thing import Thing
+from labthings_fastapi.thing_description.paths import name_of, path_of
 
 if TYPE_CHECKING:
     from labthings_fastapi.server.address import ListenAddress
@@ -66,12 +67,12 @@ class MdnsAnnouncement:
 
     def add(self, thing: Thing) -> None:
         with self._lock:
-            if self._advertiser is not None and thing.name not in self._announced:
+            if self._advertiser is not None and name_of(thing) not in self._announced:
                 self._add(self._advertiser, thing)
 
     def _add(self, advertiser: Advertiser, thing: Thing) -> None:
-        self._announced.add(thing.name)
-        service = self._origin.thing(thing.name, thing.title, thing.path, self._names)
+        self._announced.add(name_of(thing))
+        service = self._origin.thing(name_of(thing), thing.title, path_of(thing), self._names)
         self._names.add(service.name)
         advertiser.add(service)
 

@@ -11,6 +11,7 @@ from labthings_fastapi.concurrency.bounded_executor import BoundedExecutor, Work
 from labthings_fastapi.descriptors.property import BaseProperty
 from labthings_fastapi.exceptions import describe_exception
 from labthings_fastapi.thing import Thing
+from labthings_fastapi.thing_description.paths import name_of
 
 
 class Poller:
@@ -42,7 +43,7 @@ class Poller:
         ]
         if self._loop is None or not polled:
             return
-        executor = BoundedExecutor(self._workers, thing.name, limit=1, waiting=len(polled))
+        executor = BoundedExecutor(self._workers, name_of(thing), limit=1, waiting=len(polled))
         for descriptor, interval in polled:
             poll = Poll(thing, descriptor)
             self._tasks.add(self._loop.create_task(self._repeat(poll, executor, interval)))
@@ -78,7 +79,7 @@ class Poll:
             if not self._failing:
                 text = "Property %r cannot be read for observers: %s"
                 reason = describe_exception(error)
-                thing_log(self._thing.name).error(text, self._descriptor.name, reason)
+                thing_log(name_of(self._thing)).error(text, self._descriptor.name, reason)
             self._failing = True
             return
         self._failing = False

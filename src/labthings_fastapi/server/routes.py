@@ -15,6 +15,7 @@ from labthings_fastapi.bindings.http.descriptions import Descriptions, rendering
 from labthings_fastapi.request_location import base_url
 from labthings_fastapi.routes import ProblemRoute
 from labthings_fastapi.thing import Thing
+from labthings_fastapi.thing_description.paths import path_of
 
 from .docs_page import DOCS_PATH
 
@@ -36,7 +37,7 @@ def attach(
     start = time.monotonic()
 
     def things_by_url(url: str) -> dict[str, str]:
-        return {name: f"{url}{thing.path}" for name, thing in things().items()}
+        return {name: f"{url}{path_of(thing)}" for name, thing in things().items()}
 
     @router.get("/health", name="health", responses=_NOT_READY)
     async def health(response: Response) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from labthings_fastapi.outputs.store import BlobStore
 from labthings_fastapi.own_log import own_logger
 from labthings_fastapi.server.access.request_target import RequestTargets
 from labthings_fastapi.thing import Thing, slots_of
-from labthings_fastapi.thing_description.paths import normalise_thing_path, thing_path
+from labthings_fastapi.thing_description.paths import name_of, normalise_thing_path, thing_path
 from labthings_fastapi.thing_host.interface import ThingServerInterface
 from labthings_fastapi.thing_host.lock import GlobalLock
 from labthings_fastapi.thing_host.server_id import ServerId
@@ -256,7 +256,7 @@ class ThingServer:
         """
         things = self.things_by_class(cls)
         if len(things) != 1:
-            names = ", ".join(thing.name for thing in things) or "none"
+            names = ", ".join(name_of(thing) for thing in things) or "none"
             raise ThingNotFoundError(
                 f"There must be exactly one {cls.__name__}, but there are {len(things)}: {names}."
             )
@@ -348,7 +348,7 @@ class ThingServer:
         opened: Mapping[str, Thing] = {}
         while not self._runs_with(opened):
             things = self._things
-            more = [thing for thing in start_order(things) if thing.name not in opened]
+            more = [thing for thing in start_order(things) if name_of(thing) not in opened]
             await self._thing_lifecycle.open(more, tolerant=self.tolerant)
             opened = things
 

@@ -15,6 +15,7 @@ from labthings_fastapi.concurrency.things_loop import things_loop
 from labthings_fastapi.exceptions import ThingStartError, describe_exception
 from labthings_fastapi.own_log import own_logger
 from labthings_fastapi.thing import Thing, slots_of
+from labthings_fastapi.thing_description.paths import name_of, path_of
 
 LOGGER = own_logger("server")
 ThingState = Literal["closed", "opening", "open", "closing", "failed"]
@@ -37,8 +38,8 @@ class ThingLifecycle:
     async def open(self, things: Sequence[Thing], *, tolerant: bool = False) -> None:
         self._closing = False
         for thing in things:
-            self.failures.pop(thing.name, None)
-            self.unavailable.pop(thing.path, None)
+            self.failures.pop(name_of(thing), None)
+            self.unavailable.pop(path_of(thing), None)
         for thing in things:
             if self._closing:
                 return
@@ -57,21 +58,21 @@ class ThingLifecycle:
             LOGGER.warning("Running without: %s.", ", ".join(self.failures))
 
     def _record_failure(self, thing: Thing, reason: str) -> None:
-        if self.states.get(thing.name) != "failed":
-            self.states[thing.name] = "failed"
-            thing_log(thing.name).error("It was not started: %s", reason)
-        self.failures[thing.name] = reason
-        self.unavailable[thing.path] = f"Thing {thing.name!r} was not started: {reason}."
+        if self.states.get(name_of(thing)) != "failed":
+            self.states[name_of(thing)] = "failed"
+            thing_log(name_of(thing)).error("It was not started: %s", reason)
+        self.failures[name_of(thing)] = reason
+        self.unavailable[path_of(thing)] = f"Thing {name_of(thing)!r} was not started: {reason}."
 
     async def _open_one(self, thing: Thing) -> None:
-        self.states[thing.name] = "opening"
+        self.states[name_of(thing)] = "opening"
         try:
             await self._executor.run(enter, thing)
         except Exception as error:  # noqa: BLE001 - hardware raises anything; it is named below
-            self.states[thing.name] = "failed"
+            self.states[name_of(thing)] = "failed"
             reason = error.raised if isinstance(error, UserCodeExit) else error
-            thing_log(thing.name).error("It could not start: %s", describe_exception(reason))
-            raise ThingStartError(thing.name, reason) from reason
+            thing_log(name_of(thing)).error("It could not start: %s", describe_exception(reason))
+            raise ThingStartError(name_of(thing), reason) from reason
         self.take_over(thing)
 
     def health(self, things: Mapping[str, Thing]) -> dict[str, dict[str, str]]:
@@ -84,11 +85,11 @@ class ThingLifecycle:
         return health
 
     def is_open(self, thing: Thing) -> bool:
-        return self.states.get(thing.name) == "open"
+        return self.states.get(name_of(thing)) == "open"
 
     def take_over(self, thing: Thing) -> None:
         """Close this open Thing with the others; any thread, but not during `close`."""
-        self.states[thing.name] = "open"
+        self.states[name_of(thing)] = "open"
         self._entered.append(thing)
 
     async def close(self, timeout: float | None = None) -> None:
@@ -107,21 +108,21 @@ class ThingLifecycle:
         while self._entered:
             share = _share(deadline, len(self._entered))
             thing = self._entered.pop()
-            self.states[thing.name] = "closing"
+            self.states[name_of(thing)] = "closing"
             try:
                 async with asyncio.timeout(share):
                     # An executor of its own, because a stuck `__exit__` blocks it.
-                    await BoundedExecutor(self._workers, thing.name, limit=1).run(leave, thing)
+                    await BoundedExecutor(self._workers, name_of(thing), limit=1).run(leave, thing)
             except TimeoutError:
-                thing_log(thing.name).error(
+                thing_log(name_of(thing)).error(
                     "It was not closed within %.1f s. The next Thing is closed now.", share
                 )
-                self.states[thing.name] = "failed"
+                self.states[name_of(thing)] = "failed"
                 continue
             except Exception as error:  # noqa: BLE001 - hardware raises anything; it is logged
                 reason = error.raised if isinstance(error, UserCodeExit) else error
                 _log_failed_closing(thing, reason)
-            self.states[thing.name] = "closed"
+            self.states[name_of(thing)] = "closed"
 
 
 def _share(deadline: float | None, of: int) -> float | None:
@@ -130,7 +131,7 @@ def _share(deadline: float | None, of: int) -> float | None:
 
 def needs_of(thing: Thing) -> list[str]:
     return [
-        target.name
+        name_of(target)
         for slot in slots_of(type(thing)).values()
         if not slot.wanted()[1]
         for target in slot.targets(thing)
@@ -158,7 +159,7 @@ def open_now(thing: Thing) -> None:
     try:
         enter(thing)
     except BaseException as error:
-        raise ThingStartError(thing.name, error) from error
+        raise ThingStartError(name_of(thing), error) from error
 
 
 def close_now(thing: Thing) -> None:
@@ -170,7 +171,7 @@ def close_now(thing: Thing) -> None:
 
 
 def _log_failed_closing(thing: Thing, error: BaseException) -> None:
-    thing_log(thing.name).error(
+    thing_log(name_of(thing)).error(
         "It failed while it was closed: %s", describe_exception(error), exc_info=error
     )
 

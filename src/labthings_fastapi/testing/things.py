@@ -64,6 +64,7 @@ def mock_thing_instance(cls: type[Any]) -> Any:
     """Return a stand-in for a Thing of class `cls`: a `Mock` that is an instance of `cls`."""
     stand_in = Mock(spec=cls)
     stand_in.name = f"mock-{cls.__name__.lower()}"
+    stand_in._thing_server_interface.name = stand_in.name
     return stand_in
 
 

@@ -8,6 +8,7 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from labthings_fastapi.exceptions import UnserialisableValueError
+from labthings_fastapi.thing_description.paths import name_of, path_of
 
 from .forms import in_order
 from .http_forms import HttpForms
@@ -52,10 +53,10 @@ def describe(
     """Describe a Thing for a client that reaches its server at the URL `base`.
 
     Without a base, hrefs are relative to the URL of the description. `path` is the path of the
-    Thing, by default `thing.path`. `server_id` makes the id of the Thing unique. `schemes` are the
+    Thing, by default its own. `server_id` makes the id of the Thing unique. `schemes` are the
     security schemes of which clients must use one.
     """
-    url = f"{base}{path if path is not None else thing.path}"
+    url = f"{base}{path if path is not None else path_of(thing)}"
     description: Json = {
         "@context": [TD_CONTEXT, _prefixes(thing)],
         "@type": "Thing",
@@ -89,8 +90,8 @@ def describe(
 def thing_id(thing: DescribedThing, server_id: uuid.UUID | None = None) -> str:
     """Return the stable URN of a Thing, derived from its name and the id of its server."""
     if server_id is not None:
-        return uuid.uuid5(server_id, thing.name).urn
-    return uuid.uuid5(uuid.NAMESPACE_URL, f"labthings:{thing.name}").urn
+        return uuid.uuid5(server_id, name_of(thing)).urn
+    return uuid.uuid5(uuid.NAMESPACE_URL, f"labthings:{name_of(thing)}").urn
 
 
 def _prefixes(thing: DescribedThing) -> Json:

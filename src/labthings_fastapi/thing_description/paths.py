@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 from urllib.parse import quote
 
 from labthings_fastapi.exceptions import ThingNameError
@@ -29,6 +30,18 @@ RESERVED_THINGS = frozenset(
     }
 )
 """First path segments that belong to the server."""
+
+
+def name_of(thing: Any) -> str:
+    """Return the name of a Thing on its server; `thing.name` may be a property of its own."""
+    name: str = thing._thing_server_interface.name
+    return name
+
+
+def path_of(thing: Any) -> str:
+    """Return the path of a Thing on its server; `thing.path` may be a property of its own."""
+    path: str = thing._thing_server_interface.path
+    return path
 
 
 def thing_path(name: str, prefix: str = "") -> str:

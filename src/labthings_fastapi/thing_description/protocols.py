@@ -112,15 +112,10 @@ class DescribedEvent(Described, Protocol):
 
 
 class DescribedThing(Protocol):
-    """A Thing."""
+    """A Thing. For its name and path see `name_of` and `path_of`."""
 
     @property
-    def name(self) -> str:
-        """The name on the server."""
-
-    @property
-    def path(self) -> str:
-        """The path in URLs, with a slash at both ends."""
+    def _thing_server_interface(self) -> Any: ...
 
     @property
     def title(self) -> str:

@@ -13,6 +13,7 @@ from labthings_fastapi.bindings.interaction.actions import (
 )
 from labthings_fastapi.problems import Problem
 from labthings_fastapi.request_location import base_url
+from labthings_fastapi.thing_description.paths import name_of
 
 from .idempotency import KEY_HEADER, KeyedInvocations, idempotency_key
 from .router import NO_METHODS
@@ -107,7 +108,7 @@ class ActionResource:
         """Start an invocation, unless an earlier request had the same `Idempotency-Key`."""
         checked_input = await self._action.check(input_json)
         record_key = idempotency_key(
-            key, self._thing.name, self.descriptor.name, input_json, options.get("id")
+            key, name_of(self._thing), self.descriptor.name, input_json, options.get("id")
         )
         options |= {"id": record_key.invocation, "input": checked_input}
         return await self._keyed.invocation_for(
@@ -132,7 +133,7 @@ class ActionsResource:
         self._thing = thing
         self._manager = manager
         self._prefix = prefix
-        self.label = f"The actions of Thing {thing.name!r}"
+        self.label = f"The actions of Thing {name_of(thing)!r}"
         self.handlers = {"GET": self.get}
 
     async def get(self, response: HttpResponse) -> None:

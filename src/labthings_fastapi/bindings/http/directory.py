@@ -12,6 +12,7 @@ from labthings_fastapi.messages.message import Message
 from labthings_fastapi.messages.topic import Topic
 from labthings_fastapi.thing_description.describe import thing_id
 from labthings_fastapi.thing_description.directory import describe_directory
+from labthings_fastapi.thing_description.paths import path_of
 
 from .descriptions import TD_MEDIA_TYPE, rendering
 from .router import NO_METHODS
@@ -104,7 +105,7 @@ class Directory:
 
     def add(self, thing: Thing) -> None:
         """List a Thing; it replaces a Thing with the same path."""
-        others = tuple(each for each in self._things if each.path != thing.path)
+        others = tuple(each for each in self._things if path_of(each) != path_of(thing))
         self._things = (*others, thing)
 
     def announce(self, thing: Thing) -> None:
@@ -123,7 +124,7 @@ class Directory:
     async def get_things(self, response: HttpResponse) -> None:
         """List Thing Descriptions: all of them, or a page of `limit`."""
         offset, limit = _page(response)
-        things = sorted(self._things, key=lambda thing: thing.path)
+        things = sorted(self._things, key=path_of)
         page = things[offset:] if limit is None else things[offset : offset + limit]
         base_url = response.base_url
         parts = [(await self.descriptions.of(thing, base_url)).body for thing in page]

@@ -8,6 +8,7 @@ from pydantic_core import to_json
 
 from labthings_fastapi.messages.sse import encode
 from labthings_fastapi.messages.topic import Topic
+from labthings_fastapi.thing_description.paths import name_of
 
 from .observing import Observed, is_poll
 from .router import NO_METHODS
@@ -61,9 +62,9 @@ class EventResource:
     def __init__(self, thing: Thing, descriptor: EventDescriptor | None, broker: Broker) -> None:
         """Serve one event of a Thing; without a descriptor, all of its events."""
         name = descriptor.name if descriptor is not None else None
-        self._observed = Observed(broker, thing._thing_server_interface.name, "event", name)
+        self._observed = Observed(broker, name_of(thing), "event", name)
         subject = f"Event {name!r}" if name else "The events"
-        self.label = f"{subject} of Thing {thing.name!r}"
+        self.label = f"{subject} of Thing {name_of(thing)!r}"
         self.handlers = {"GET": self.get}
 
     async def get(self, response: HttpResponse) -> None:

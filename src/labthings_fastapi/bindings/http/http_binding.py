@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from labthings_fastapi.concurrency.bounded_executor import BoundedExecutor
 from labthings_fastapi.thing import endpoints_of
 from labthings_fastapi.thing_description.http_forms import HttpForms
+from labthings_fastapi.thing_description.paths import name_of, path_of
 
 from .action_resources import ActionResource, ActionsResource
 from .application import ThingsApplication
@@ -56,25 +57,25 @@ class HttpBinding(HttpForms):
     def expose(self, thing: Thing) -> None:
         """Serve a Thing at its path, from now on; also while the server runs."""
         interaction = self._interactions.of(thing)
-        resources: dict[str, Any] = {thing.path: ThingResource(thing, self.descriptions)}
+        resources: dict[str, Any] = {path_of(thing): ThingResource(thing, self.descriptions)}
         collections: dict[str, Any] = {}
         self._add_properties(interaction, resources)
         self._add_actions(interaction, resources, collections)
         for name, event in thing.event_descriptors.items():
-            resources[f"{thing.path}{name}"] = EventResource(thing, event, self._manager.broker)
-        resources[f"{thing.path}events"] = EventResource(thing, None, self._manager.broker)
+            resources[f"{path_of(thing)}{name}"] = EventResource(thing, event, self._manager.broker)
+        resources[f"{path_of(thing)}events"] = EventResource(thing, None, self._manager.broker)
         for endpoint in endpoints_of(type(thing)).values():
             add_endpoint_route(self._app, thing, endpoint, interaction.executor)
-        self.router.add_thing(thing.name, thing.path, resources, collections)
+        self.router.add_thing(name_of(thing), path_of(thing), resources, collections)
         self.directory.add(thing)
 
     def _add_properties(self, interaction: ThingInteraction, resources: dict[str, Any]) -> None:
         thing = interaction.thing
         for name, each in interaction.each_property.items():
-            resources[f"{thing.path}{name}"] = PropertyResource(thing, each)
+            resources[f"{path_of(thing)}{name}"] = PropertyResource(thing, each)
             if each.descriptor.is_resettable:
-                resources[f"{thing.path}{name}/reset"] = ResetResource(each)
-        resources[f"{thing.path}properties"] = PropertiesResource(thing, interaction.properties)
+                resources[f"{path_of(thing)}{name}/reset"] = ResetResource(each)
+        resources[f"{path_of(thing)}properties"] = PropertiesResource(thing, interaction.properties)
 
     def _add_actions(
         self,
@@ -85,10 +86,10 @@ class HttpBinding(HttpForms):
         thing, manager, prefix = interaction.thing, self._manager, self._prefix
         for name, action in interaction.actions.items():
             resource = ActionResource(action, manager, prefix)
-            resources[f"{thing.path}{name}"] = resource
-            collections[f"{thing.path}{name}"] = ActionInvocationResource(
+            resources[f"{path_of(thing)}{name}"] = resource
+            collections[f"{path_of(thing)}{name}"] = ActionInvocationResource(
                 resource.label, manager, prefix
             )
             if resource.injected:
                 add_action_route(self._app, thing, resource)
-        resources[f"{thing.path}actions"] = ActionsResource(thing, manager, prefix)
+        resources[f"{path_of(thing)}actions"] = ActionsResource(thing, manager, prefix)

@@ -21,6 +21,7 @@ from labthings_fastapi.dependencies.invocation import CancelHook, InvocationID
 from labthings_fastapi.dependencies.server import shows_tracebacks
 from labthings_fastapi.exceptions import describe_exception
 from labthings_fastapi.routes import ProblemRoute, problem_response
+from labthings_fastapi.thing_description.paths import name_of, path_of
 
 from .request_response import ClientGoneError, HttpRequest
 
@@ -54,7 +55,7 @@ def user_code_route(thing: Thing, label: str) -> type[ProblemRoute]:
                     # `sys.exit()` in a dependency or endpoint would end the event loop.
                     raised = error.raised if isinstance(error, UserCodeExit) else error
                     text = describe_exception(raised)
-                    thing_log(thing.name).error("%s failed: %s", label, text, exc_info=raised)
+                    thing_log(name_of(thing)).error("%s failed: %s", label, text, exc_info=raised)
                     failure = ReportedFailure(label, raised)
                     problem = interaction_problem(failure, label, request.url.path)
                     if shows_tracebacks(request.scope):
@@ -97,10 +98,10 @@ def add_action_route(app: FastAPI, thing: Thing, resource: ActionResource) -> No
     start_action.__signature__ = _signature(injected)  # type: ignore[attr-defined]
     router = APIRouter(route_class=user_code_route(thing, resource.label))
     router.add_api_route(
-        f"{thing.path}{action.name}",
+        f"{path_of(thing)}{action.name}",
         start_action,
         methods=["POST"],
-        name=f"{thing.name}.{action.name}",
+        name=f"{name_of(thing)}.{action.name}",
         # The OpenAPI document describes all actions in one way, from their descriptors.
         include_in_schema=False,
     )
@@ -130,14 +131,14 @@ def add_endpoint_route(
     app: FastAPI, thing: Thing, endpoint: EndpointDescriptor, executor: BoundedExecutor
 ) -> None:
     """Add a user's endpoint, bound to its Thing."""
-    label = f"Endpoint {endpoint.name!r} of Thing {thing.name!r}"
-    router = APIRouter(route_class=user_code_route(thing, label), tags=[thing.name])
+    label = f"Endpoint {endpoint.name!r} of Thing {name_of(thing)!r}"
+    router = APIRouter(route_class=user_code_route(thing, label), tags=[name_of(thing)])
     router.add_api_route(
-        f"{thing.path}{endpoint.path}",
+        f"{path_of(thing)}{endpoint.path}",
         _bound(endpoint.__get__(thing), executor),
         methods=[endpoint.http_method.upper()],
         **{
-            "name": f"{thing.name}.{endpoint.name}",
+            "name": f"{name_of(thing)}.{endpoint.name}",
             "summary": endpoint.title,
             "description": endpoint.description,
             **endpoint.kwargs,

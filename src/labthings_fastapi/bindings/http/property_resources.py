@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import TypeAdapter
 
 from labthings_fastapi.exceptions import MalformedBodyError
+from labthings_fastapi.thing_description.paths import name_of
 
 from .observing import Observed, follow_request
 from .router import NO_METHODS
@@ -34,7 +35,7 @@ class PropertyResource:
         self.label = interaction.label
         broker = thing._thing_server_interface.broker
         self._observed = (
-            Observed(broker, thing._thing_server_interface.name, "property", descriptor.name)
+            Observed(broker, name_of(thing), "property", descriptor.name)
             if descriptor.is_observable
             else None
         )
@@ -84,9 +85,7 @@ class PropertiesResource:
     def __init__(self, thing: Thing, interaction: PropertiesInteraction) -> None:
         self._properties = interaction
         self.label = interaction.label
-        # Not `thing.name`, which a Thing may declare as a property.
-        interface = thing._thing_server_interface
-        self._observed = Observed(interface.broker, interface.name, "property")
+        self._observed = Observed(thing._thing_server_interface.broker, name_of(thing), "property")
         self.handlers = {"GET": self.get, "PUT": self.put}
 
     async def get(self, response: HttpResponse) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from labthings_fastapi.thing_description.paths import name_of
+
 from .descriptions import TD_MEDIA_TYPE
 from .router import NO_METHODS
 
@@ -22,7 +24,7 @@ class ThingResource:
     def __init__(self, thing: Thing, descriptions: Descriptions) -> None:
         self._thing = thing
         self._descriptions = descriptions
-        self.label = f"Thing {thing.name!r}"
+        self.label = f"Thing {name_of(thing)!r}"
         self.handlers = {"GET": self.get}
 
     async def get(self, response: HttpResponse) -> None:

@@ -9,6 +9,7 @@ from labthings_fastapi.actions.routes import render_each, wait_for_end
 from labthings_fastapi.concurrency.threadsafe_event import wait_for_future
 from labthings_fastapi.messages.message import InvocationStatus
 from labthings_fastapi.problems import Problem, message_problem
+from labthings_fastapi.thing_description.paths import name_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,7 +42,7 @@ class ActionInteraction:
         self.descriptor = descriptor
         self._executor = executor
         self._manager = manager
-        self.label = f"Action {descriptor.name!r} of Thing {thing.name!r}"
+        self.label = f"Action {descriptor.name!r} of Thing {name_of(thing)!r}"
 
     async def invoke(self, text: bytes, **options: Any) -> Invocation:
         """Start an invocation with the input in `text`; return it when its record is committed.

@@ -15,6 +15,7 @@ from labthings_fastapi.exceptions import (
     LabThingsError,
     describe_exception,
 )
+from labthings_fastapi.thing_description.paths import name_of
 
 from .failures import InvalidMembers, ReportedFailure
 
@@ -47,7 +48,7 @@ class PropertyInteraction:
         self.descriptor = descriptor
         self._executor = executor
         self._context = {"blobs": blobs}
-        self.label = f"Property {descriptor.name!r} of Thing {thing.name!r}"
+        self.label = f"Property {descriptor.name!r} of Thing {name_of(thing)!r}"
         self.reads_quickly = descriptor.quick
         """True if reading runs no user code and does not wait."""
         unlocked = thing._thing_server_interface.global_lock is None
@@ -117,7 +118,7 @@ class PropertyInteraction:
             raise
         except BaseException as error:
             anticipated = isinstance(error, LabThingsError)
-            thing_log(self._thing.name).error(
+            thing_log(name_of(self._thing)).error(
                 "%s failed: %s",
                 self.label,
                 describe_exception(error),
@@ -136,7 +137,7 @@ class PropertiesInteraction:
         self._thing = thing
         self._each = each
         self._executor = executor
-        self.label = f"The properties of Thing {thing.name!r}"
+        self.label = f"The properties of Thing {name_of(thing)!r}"
 
     def named(self, name: str) -> PropertyInteraction:
         """Return one property.
@@ -146,7 +147,7 @@ class PropertiesInteraction:
         """
         found = self._each.get(name)
         if found is None:
-            raise AffordanceNotFoundError(self._thing.name, "property", name, list(self._each))
+            raise AffordanceNotFoundError(name_of(self._thing), "property", name, list(self._each))
         return found
 
     async def read(self, names: Iterable[str] | None = None) -> bytes:

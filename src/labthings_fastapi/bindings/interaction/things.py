@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from labthings_fastapi.concurrency.bounded_executor import BoundedExecutor
 from labthings_fastapi.exceptions import AffordanceNotFoundError
+from labthings_fastapi.thing_description.paths import name_of
 
 from .actions import ActionInteraction
 from .properties import PropertiesInteraction, PropertyInteraction
@@ -27,7 +28,7 @@ class ThingInteraction:
     def __init__(self, thing: Thing, executor: BoundedExecutor, manager: ActionManager) -> None:
         """Prepare every affordance."""
         self.thing = thing
-        self.name = thing._thing_server_interface.name
+        self.name = name_of(thing)
         self.executor = executor
         self.each_property = {
             name: PropertyInteraction(thing, descriptor, executor, manager.blobs)
@@ -90,7 +91,7 @@ class Interactions:
             found = self._interactions.get(id(thing))
             if found is None:
                 executor = BoundedExecutor(
-                    self.workers, f"Thing {thing.name!r}", limit=self._calls_per_thing
+                    self.workers, f"Thing {name_of(thing)!r}", limit=self._calls_per_thing
                 )
                 found = self._interactions[id(thing)] = ThingInteraction(
                     thing, executor, self.manager

@@ -20,6 +20,7 @@ from labthings_fastapi.exceptions import (
 )
 from labthings_fastapi.problems import Problem
 from labthings_fastapi.request_location import base_url
+from labthings_fastapi.thing_description.paths import path_of
 
 from . import internal_request
 from .encoders import LegacyEncoder, NotificationEncoder, Response
@@ -101,7 +102,7 @@ class Operations:
         # Only FastAPI can resolve the dependencies in the action's signature.
         app = self._state.app
         assert app is not None  # noqa: S101 - the middleware sets it before it serves a socket
-        path = f"{action.thing.path}{action.descriptor.name}"
+        path = f"{path_of(action.thing)}{action.descriptor.name}"
         status, body = await internal_request.post(app, self._scope, path, text)
         if status == 201:
             id = UUID(from_json(body)["id"])

@@ -9,6 +9,7 @@ from labthings_fastapi.concurrency.bounded_executor import BoundedExecutor
 from labthings_fastapi.exceptions import ThingNotFoundError
 from labthings_fastapi.problems import message_problem
 from labthings_fastapi.thing_description.describe import thing_id
+from labthings_fastapi.thing_description.paths import path_of
 
 from .identifiers import NotificationIds
 from .permission import RequestRefused
@@ -52,7 +53,7 @@ class SocketState:
 
     def add(self, interaction: ThingInteraction) -> None:
         """Serve a Thing."""
-        path = interaction.thing.path.strip("/")
+        path = path_of(interaction.thing).strip("/")
         self._by_path = {**self._by_path, path: interaction}
         self._by_name = {**self._by_name, interaction.name: interaction}
 
@@ -102,7 +103,7 @@ class SocketState:
         Raises:
             RequestRefused: status 503.
         """
-        reason = self.failures().get(interaction.thing.path)
+        reason = self.failures().get(path_of(interaction.thing))
         if reason is not None:
             raise RequestRefused(
                 message_problem("not-started", "The Thing was not started", 503, reason)

@@ -9,6 +9,7 @@ from labthings_fastapi.actions.invocation_model import ACTION_INVOCATIONS_PATH
 from labthings_fastapi.actions.manager import ActionManager
 from labthings_fastapi.exceptions import InvocationNotFoundError
 from labthings_fastapi.thing import Thing
+from labthings_fastapi.thing_description.paths import name_of, path_of
 
 
 class RequestTarget(NamedTuple):
@@ -23,7 +24,7 @@ class RequestTargets:
         self._names: dict[str, str] = {}  # path → name; replaced, never changed
 
     def add(self, thing: Thing) -> None:
-        self._names = {**self._names, thing.path: thing.name}
+        self._names = {**self._names, path_of(thing): name_of(thing)}
 
     def find(self, path: str) -> RequestTarget:
         end = len(path)

@@ -10,6 +10,7 @@ from labthings_fastapi.descriptors.property import BaseProperty
 from labthings_fastapi.problems import PROBLEM_MEDIA_TYPE
 from labthings_fastapi.schemas.values import ValueSchema
 from labthings_fastapi.thing import Thing
+from labthings_fastapi.thing_description.paths import name_of, path_of
 
 Json = dict[str, Any]
 METHODS = frozenset({"get", "put", "post", "delete", "patch", "head", "options"})
@@ -188,9 +189,9 @@ def thing_paths(thing: Thing, components: Components) -> Json:
     paths |= _all_of(thing, components)
     for item in paths.values():
         for operation in item.values():
-            operation["tags"] = [thing.name]
-            operation["operationId"] = f"{thing.name}.{operation['operationId']}"
-    return {f"{thing.path}{path}": item for path, item in paths.items()}
+            operation["tags"] = [name_of(thing)]
+            operation["operationId"] = f"{name_of(thing)}.{operation['operationId']}"
+    return {f"{path_of(thing)}{path}": item for path, item in paths.items()}
 
 
 def _operation(id: str, about: Any, good: Json, *problems: str, **more: Any) -> Json:
