@@ -9,7 +9,7 @@ import time
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from .load import Request, ask_times, load
@@ -38,12 +38,12 @@ def poll(connection: Connection, id: str, *statuses: str) -> None:
         pass
 
 
-def await_end(subject: str, connection: Connection, id: str) -> None:
+def await_end(subject: str, connection: Connection, run: dict[str, Any]) -> None:
     """Wait for the end of a run by the best means that a subject documents."""
-    if subject == "ours":
-        connection.json("GET", f"{RUNS}/{id}", headers=PATIENT)
+    if subject == "peer":
+        poll(connection, run["id"], *FINAL)
     else:
-        poll(connection, id, *FINAL)
+        connection.json("GET", urlsplit(run["href"]).path, headers=PATIENT)
 
 
 def _p50(do: Callable[[Connection], float], server: Server, repeats: int) -> float:
@@ -78,7 +78,7 @@ def cancel(subject: str, effort: Effort) -> Iterator[Measure]:
             poll(connection, run["id"], "running")
             began = time.perf_counter()
             connection.json("DELETE", urlsplit(run["href"]).path)
-            await_end(subject, connection, run["id"])
+            await_end(subject, connection, run)
             return time.perf_counter() - began
 
         yield lambda: _p50(once, server, effort.repeats // 2)
@@ -176,9 +176,9 @@ def log_line(subject: str, effort: Effort) -> Iterator[Measure]:
 
         def once() -> float:
             with server.connection() as connection:
-                id = connection.json("POST", "/instrument/compare_loggers", body)["id"]
-                await_end(subject, connection, id)
-                return float(connection.json("GET", f"{RUNS}/{id}/output"))
+                run = connection.json("POST", "/instrument/compare_loggers", body)
+                await_end(subject, connection, run)
+                return float(connection.json("GET", f"{RUNS}/{run['id']}/output"))
 
         yield once
 

@@ -6,10 +6,7 @@ import contextlib
 import logging
 import sys
 import traceback
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import MutableMapping
+from typing import Any
 
 
 class OwnLogger(logging.LoggerAdapter[logging.Logger]):
@@ -19,18 +16,12 @@ class OwnLogger(logging.LoggerAdapter[logging.Logger]):
     would end that thread, for example the writer of the journal. Any thread may use it.
     """
 
-    def process(
-        self, msg: object, kwargs: MutableMapping[str, Any]
-    ) -> tuple[object, MutableMapping[str, Any]]:
-        """Return the message and its keywords unchanged; the base class would replace `extra`."""
-        return msg, kwargs
-
     def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
         """Log; if that fails, write the error and the message to stderr, as `logging` does."""
         # One more frame, so that the record names the code that logs and not this method.
         kwargs["stacklevel"] = kwargs.get("stacklevel", 1) + 1
         try:
-            super().log(level, msg, *args, **kwargs)
+            self.logger.log(level, msg, *args, **kwargs)  # with its `extra` as it is
         except BaseException:  # noqa: BLE001 - handlers and filters are user code
             with contextlib.suppress(BaseException):  # without stderr, or memory
                 text = str(msg) % args if args else msg

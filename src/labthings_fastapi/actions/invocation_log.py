@@ -11,6 +11,8 @@ from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
 from operator import itemgetter
+from os.path import basename
+from types import SimpleNamespace
 from typing import Any, TypeAlias
 
 from pydantic_core import to_json
@@ -30,6 +32,7 @@ _DROPPED = {"msg", "args", "exc_info", "exc_text"}
 _MEMBERS = tuple(sorted(_ALL - _DERIVED - _DROPPED))
 _values_of = itemgetter(*_MEMBERS)
 _CREATED = 2 + _MEMBERS.index("created")
+_NO_EXCEPTION = {"exc_info": None, "exc_text": None}
 _USUAL = _ALL | {KEPT}
 _PLAIN_TYPES = frozenset({str, int, float, bool, type(None)})
 # By the type itself: `isinstance` and the methods of a user's class may run any code.
@@ -115,8 +118,18 @@ def record_of(line: Line) -> logging.LogRecord:
     return record
 
 
+def _members_of(line: Line) -> dict[str, Any]:
+    text, others, *values = line
+    # A `LogRecord` would be the half of the work.
+    record: Any = SimpleNamespace(**dict(zip(_MEMBERS, values, strict=True)), **_NO_EXCEPTION)
+    record.filename = basename(record.pathname) if isinstance(record.pathname, str) else ""
+    if others:
+        record.__dict__.update(others)
+    return line_members(record, text)
+
+
 def _json_members(line: Line) -> dict[str, Any]:
-    members = line_members(record_of(line))
+    members = _members_of(line)
     members["created"] = members["created"].isoformat().replace("+00:00", "Z")
     return members
 
@@ -181,4 +194,4 @@ def line_time(line: Line) -> datetime | None:
 
 
 def line_payload(line: Line) -> Callable[[], bytes]:
-    return lambda: to_json(line_members(record_of(line)))
+    return lambda: to_json(_members_of(line))

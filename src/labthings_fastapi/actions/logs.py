@@ -88,10 +88,13 @@ def exception_name(record: logging.LogRecord) -> str | None:
     return kept if isinstance(kept, str) else None
 
 
-def line_members(record: logging.LogRecord) -> dict[str, Any]:
-    """Return the members of a `LogRecordModel`, whatever a filter has put in the record."""
+def line_members(record: logging.LogRecord, message: str | None = None) -> dict[str, Any]:
+    """Return the members of a `LogRecordModel`, whatever a filter has put in the record.
+
+    `message` is its text if that was formatted already.
+    """
     return {
-        "message": message_of(record),
+        "message": message_of(record) if message is None else message,
         "levelname": _text(record.levelname),
         "levelno": _number(record.levelno),
         "lineno": _number(record.lineno),

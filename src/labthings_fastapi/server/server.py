@@ -203,11 +203,12 @@ class ThingServer:
         self._http.directory.server_id = self._server_id.get
         self._http.directory.schemes = lambda: self._access.authentication.schemes
         use_problem_details(self.app, self._http.router, self.api_prefix)
+        # Routes are tried in turn, and runs are asked for more often than all the rest.
+        self.action_manager.attach_to_app(self.app, self.api_prefix)
         descriptions = self._http.descriptions
         routes.attach(self.app, self.api_prefix, lambda: self.things, descriptions, self._health)
         session_routes.attach(self._access.authentication, self.app, self.api_prefix)
         docs_page.attach(self.app, self.api_prefix)
-        self.action_manager.attach_to_app(self.app, self.api_prefix)
         self.action_manager.records.attach_to_app(self.app, self.api_prefix)
 
     def _interface(self, name: str, path: str | None = None) -> ThingServerInterface:

@@ -31,9 +31,10 @@ LOG_FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
 UVICORN_LOGGERS = ("uvicorn.error", "uvicorn.access", "uvicorn.asgi")
 SWITCH_SECONDS = 0.001  # user code may keep the interpreter so long while the server waits for it
 FROZEN_BY_PROGRAM = 1000  # Python 3.12 itself begins with some hundred frozen objects
-COLLECTION_THRESHOLDS = 2000, 10, 50
+COLLECTION_THRESHOLDS = 2000, 0, 500
 """Of garbage: with thousands of retained invocations, each full collection stops all threads for
-some 50 ms, and Python's usual thresholds take a quarter of the processor time of an invocation."""
+some 50 ms, and Python's usual thresholds take a quarter of the processor time of an invocation. The
+zero makes every second collection one of the middle generation, while it is small."""
 POLL_SECONDS = 0.2  # the main thread handles a signal that did not wake it after this time
 CLOSING_SECONDS = 0.7  # for closing Things if invocations used all their time to stop
 EXIT_INTERRUPTED = 130
