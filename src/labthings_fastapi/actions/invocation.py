@@ -308,7 +308,8 @@ class Invocation(threading.Thread):
         live = self._live
         if live is None:
             return
-        if not live.change("queued", phase="starting", queue_position=None):
+        waited = live.record.queue_position is not None  # else it runs in the next millisecond
+        if not live.change("queued", tell=waited, phase="starting", queue_position=None):
             release_in_turn(live)  # it was cancelled
             return
         commit = live.commit

@@ -152,7 +152,7 @@ class LiveInvocation(InvocationContext):
             publisher.status(record)
         self.deliver()
 
-    def change(self, only_if: str, **changes: Any) -> bool:
+    def change(self, only_if: str, *, tell: bool = True, **changes: Any) -> bool:
         """Change the record if its status or phase is `only_if`; return whether it was."""
         with self.lock:
             record = self.record
@@ -163,8 +163,10 @@ class LiveInvocation(InvocationContext):
             if publisher is not None:
                 if changed.status is not record.status:
                     publisher.record(changed)
-                publisher.status(changed)
-        self.deliver()
+                if tell:
+                    publisher.status(changed)
+        if tell:
+            self.deliver()
         return True
 
     def begin(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from labthings_fastapi.exceptions import (
     TooBusyError,
 )
 from labthings_fastapi.invocation_contexts import fake_invocation_context
+from labthings_fastapi.messages.topic import Topic
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -140,6 +142,21 @@ def test_runs_of_a_group_wait_their_turn_in_order(manager: ActionManager, stage:
         assert run.status is InvocationStatus.COMPLETED
         assert not run.is_alive()
     assert stage.begun == ["a", "b", "home"]
+
+
+def test_the_end_of_a_wait_in_line_is_told(manager: ActionManager, stage: Stage) -> None:
+    first = start(manager, Stage.move, stage, name="a")
+    begun(stage)
+    waiting = start(manager, Stage.move, stage, name="b")
+    messages = manager.broker.subscribe(
+        Topic(invocation=waiting.id, kinds=frozenset({"status"})), after=manager.broker.position
+    )
+    stage.go.release(2)
+    for run in (first, waiting):
+        run.join(30)
+    told = [json.loads(message.payload) for message in messages.take()]
+    assert [each["phase"] for each in told] == ["starting", "running", "finished"]
+    assert "queuePosition" not in told[0]
 
 
 def test_reject_answers_at_once_and_names_the_holder(manager: ActionManager, stage: Stage) -> None:
