@@ -440,7 +440,7 @@ def test_a_commit_that_fails_after_the_start_was_requested_ends_the_run_with_507
     assert record.error["status"] == 507
     assert invocation.commit is not None
     assert invocation.commit.exception(0) is full
-    assert [message.final for message in statuses.take()] == [False, False, True]
+    assert [message.final for message in statuses.take()] == [False, True]
     assert not invocation.is_alive()
 
 

@@ -156,5 +156,5 @@ def test_a_client_that_comes_back_gets_what_it_missed_and_no_more(
         return [event async for event in events_of(invocation, manager, position)]
 
     events = asyncio.run(given())
-    assert [event.startswith(b"event: status\nid: ") for event in events] == [True] * 4
+    assert [event.startswith(b"event: status\nid: ") for event in events] == [True] * 3
     assert b'"status":"completed"' in events[-1]
