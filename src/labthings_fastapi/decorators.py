@@ -52,6 +52,7 @@ def action(
     synchronous: bool = False,
     concurrency: Concurrency = "parallel",
     group: str | None = None,
+    timeout: float | None = None,
     safe: bool = False,
     idempotent: bool = False,
     stop: bool = False,
@@ -70,6 +71,7 @@ def action(
     synchronous: bool = False,
     concurrency: Concurrency = "parallel",
     group: str | None = None,
+    timeout: float | None = None,
     safe: bool = False,
     idempotent: bool = False,
     stop: bool = False,
@@ -105,6 +107,9 @@ def action(
         group: actions of a Thing with the same group share its `concurrency`: only one of them
             runs at a time. None (the default): the action is a group of its own.
             Example: `group="motion"`.
+        timeout: the longest time (s) for which an invocation may run. After that it is asked to
+            stop, as by a client's cancel, and ends as `cancelled` with a problem of type
+            `timed-out`. None (the default): no limit. Example: `timeout=60`.
         safe: True declares that the action changes nothing (W3C TD 1.1, section 5.3.1.4); False
             by default. Example: `safe=True`.
         idempotent: True declares that a second run with the same input changes nothing more
@@ -131,6 +136,7 @@ def action(
             synchronous=synchronous,
             concurrency=concurrency,
             group=group,
+            timeout=timeout,
             safe=safe,
             idempotent=idempotent,
             stop=stop,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypedDict
 
 from labthings_fastapi.actions.context import current_invocation
 from labthings_fastapi.actions.logs import THINGS_LOGGER
+from labthings_fastapi.concurrency.things_loop import pass_loop_on
 from labthings_fastapi.descriptors.action import ActionDescriptor
 from labthings_fastapi.descriptors.base import BaseDescriptor, descriptors_of
 from labthings_fastapi.descriptors.endpoint import EndpointDescriptor
@@ -121,6 +122,7 @@ class Thing:
 
     @_thing_server_interface.setter
     def _thing_server_interface(self, value: ThingServerInterface) -> None:
+        pass_loop_on(self.__dict__.get("_thing_server_interface"), value)
         value.settings_file_name = f"Settings-{type(self).__name__}.json"
         self.__dict__["_thing_server_interface"] = value
         self.__dict__.pop("_settings_file", None)

@@ -218,7 +218,7 @@ def test_code_of_actions_runs_on_threads_of_its_own(client, server, ended):
         ended(client, client.post(f"/stage/{action}", json={"a": 1}).json()["href"])
     run, loop = server.things["stage"].threads
     assert run.name == "stage.add"
-    assert loop.name == "labthings-things-loop"
+    assert loop.name == "labthings-loop-stage"
 
 
 def test_two_things_of_one_class_have_runs_of_their_own(client, ended, assert_problem):

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from labthings_fastapi.concurrency.things_loop import things_loop
+from labthings_fastapi.concurrency.things_loop import loop_of
 from labthings_fastapi.exceptions import (
     InvocationCancelledError,
     InvocationError,
@@ -32,6 +32,17 @@ def cancelled_ending(error: BaseException | None = None) -> Ending:
         error = InvocationCancelledError("The run was cancelled.")
     problem = problem_from(error).members()
     return Ending(InvocationStatus.CANCELLED, problem=problem, exception=error)
+
+
+def timed_out_ending(name: str, timeout: float, error: BaseException) -> Ending:
+    problem = message_problem(
+        "timed-out",
+        "The invocation took too long",
+        500,
+        f"{name} was cancelled by the server: it had run for {timeout:g} s, the longest time that "
+        "its `timeout` allows.",
+    )
+    return Ending(InvocationStatus.CANCELLED, problem=problem.members(), exception=error)
 
 
 def failed_ending(error: BaseException) -> Ending:
@@ -97,8 +108,11 @@ class ActionCall:
     def _failed(self, error: BaseException) -> Ending:
         logger = thing_log(name_of(self._thing))
         if _is_cancel(error):
-            logger.info("%s was cancelled.", self._name)
             release_tracebacks(error)
+            if (timeout := self._live.timed_out_after) is not None:
+                logger.warning("%s was cancelled: it ran longer than %g s.", self._name, timeout)
+                return timed_out_ending(self._name, timeout, error)
+            logger.info("%s was cancelled.", self._name)
             return cancelled_ending(error)
         exc_info = None if isinstance(error, InvocationError) else error
         logger.error("%s failed: %s", self._name, describe_exception(error), exc_info=exc_info)
@@ -177,8 +191,8 @@ class ActionCall:
             await generator.aclose()
 
     def _wait_for(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
-        """Run a coroutine on the Things' loop; a cancel of the run cancels its task."""
-        task = things_loop().submit(coroutine)
+        """Run a coroutine on the Thing's loop; a cancel of the run cancels its task."""
+        task = loop_of(self._thing._thing_server_interface, name_of(self._thing)).submit(coroutine)
         was_cancelled = False
 
         def take() -> bool:
@@ -218,7 +232,7 @@ def _call_safely(thing: Any, method: Callable[[], Any] | None, name: str) -> Non
             raise AttributeError(f"{type(thing).__name__} has no method {name!r}")
         result = method()
         if inspect.iscoroutine(result):
-            things_loop().submit(result).result()
+            loop_of(thing._thing_server_interface, name_of(thing)).submit(result).result()
     except BaseException as error:
         text = "%s of Thing %r failed: the hardware may not be at rest. %s"
         logger.error(text, name, name_of(thing), describe_exception(error), exc_info=error)

@@ -369,6 +369,8 @@ class Invocation(threading.Thread):
         try:
             with action.guard(thing):
                 if live.begin():
+                    if action.timeout is not None:
+                        self._limit_time(action.timeout)
                     call = ActionCall(action, thing, live, self._blobs)
                     live.finish(call.ending(arguments(self.input) | live.dependencies))
         except GlobalLockBusyError as busy:
@@ -377,7 +379,11 @@ class Invocation(threading.Thread):
             live.finish(failed_ending(busy))
 
     def cancel(self) -> bool:
-        """Ask the code to stop; return False if the invocation has ended. Idempotent."""
+        """Ask the code to stop; return False if the invocation has ended.
+
+        One request is delivered once; the next one after that is delivered again, so that it also
+        stops a clean-up that takes too long.
+        """
         live = self._live
         if live is None:
             return False
@@ -388,7 +394,26 @@ class Invocation(threading.Thread):
         requested = live.request_stop()
         if requested:
             deadlines().add(time.monotonic() + self.default_stop_timeout, self._check_overdue)
+        else:
+            live.repeat_stop()
         return requested or live.record.is_open
+
+    def _limit_time(self, timeout: float) -> None:
+        # A reference would keep an invocation that ends sooner.
+        invocation = weakref.ref(self)
+
+        def time_out() -> None:
+            if (found := invocation()) is not None:
+                found._time_out(timeout)
+
+        deadlines().add(time.monotonic() + timeout, time_out)
+
+    def _time_out(self, timeout: float) -> None:
+        live = self._live
+        if live is None or live.record.cancel_requested:
+            return  # the clean-up after a cancel is not interrupted
+        live.timed_out_after = timeout
+        self.cancel()
 
     def _check_overdue(self) -> None:
         live = self._live

@@ -77,10 +77,13 @@ class LiveInvocation(InvocationContext):
         self.deliver: Callable[[], None] = lambda: None  # called without the lock
         self.commit: Future[None] | None = None  # by the journal; the code starts after it
         self.no_thread: Exception | None = None  # why no thread could be started
+        self._stop_sent = False  # whether `request_stop` has told the code
         self.thread_over = False  # the code has stopped, or will never start
         self.gate: StartGate | None = None
         # The action and the Thing, which must live as long as the code runs.
         self.subjects: tuple[Any, Any] | None = None
+        # The action's `timeout` (s), if the server has cancelled the code because of it.
+        self.timed_out_after: float | None = None
         self.started_at = 0.0  # when the code began, by the monotonic clock
         self._owner = owner
         self._on_end: tuple[Callable[[], None], ...] = ()
@@ -182,7 +185,13 @@ class LiveInvocation(InvocationContext):
         ):
             return False
         self.cancel.set()
+        self._stop_sent = True
         return True
+
+    def repeat_stop(self) -> None:
+        """Deliver another request, if the first was delivered: it may stop a clean-up."""
+        if self._stop_sent and self.record.is_open and not self.cancel.is_set():
+            self.cancel.set()
 
     def finish(self, ending: Ending, *, only_pending: bool = False) -> bool:
         """End it once; return False if it had ended or, with `only_pending`, had begun."""

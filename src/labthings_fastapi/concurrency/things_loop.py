@@ -1,6 +1,7 @@
-"""The event loop for `async` code of Things, separate from the server's.
+"""The event loops for `async` code of Things: one for each Thing, none of them the server's.
 
-Code that blocks this loop or calls `sys.exit()` on it neither delays nor ends the server.
+Code that blocks such a loop, or calls `sys.exit()` on it, delays async code of its own Thing only,
+and ends no loop.
 """
 
 from __future__ import annotations
@@ -8,7 +9,9 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import threading
+import weakref
 from concurrent.futures import CancelledError, Future
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from labthings_fastapi.own_log import own_logger
@@ -21,10 +24,14 @@ LOGGER = own_logger("concurrency")
 
 
 class ThingsLoop:
-    """An event loop in a daemon thread, started on first use; any thread may call."""
+    """An event loop in a daemon thread, started on first use; any thread may call.
 
-    def __init__(self) -> None:
-        """Start no thread yet."""
+    The thread ends some time after the last reference to this object.
+    """
+
+    def __init__(self, name: str = "thing") -> None:
+        """Start no thread yet; `name` is for the name of the thread."""
+        self._name = name
         self._lock = threading.Lock()  # guards the next
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -32,8 +39,12 @@ class ThingsLoop:
         with self._lock:
             if self._loop is None:
                 loop = asyncio.new_event_loop()
+                ended = threading.Event()
                 thread = threading.Thread(
-                    target=_run_forever, args=(loop,), name="labthings-things-loop", daemon=True
+                    target=_run_until,
+                    args=(loop, ended),
+                    name=f"labthings-loop-{self._name}",
+                    daemon=True,
                 )
                 try:
                     thread.start()
@@ -41,7 +52,15 @@ class ThingsLoop:
                     loop.close()
                     raise
                 self._loop = loop
+                weakref.finalize(self, _stop, loop, ended).atexit = False
             return self._loop
+
+    def is_current(self) -> bool:
+        """Return whether the calling code runs on this loop."""
+        try:
+            return asyncio.get_running_loop() is self._loop
+        except RuntimeError:
+            return False
 
     def submit(self, coroutine: Coroutine[Any, Any, Any]) -> TaskHandle:
         """Run a coroutine in a copy of the caller's context, and return a handle to it."""
@@ -50,7 +69,7 @@ class ThingsLoop:
         except BaseException:
             coroutine.close()  # otherwise Python warns that it was never awaited
             raise
-        return TaskHandle(loop, coroutine)
+        return TaskHandle(loop, coroutine, self)
 
     def call(self, function: Callable[..., Coroutine[Any, Any, Any]], *arguments: Any) -> Any:
         """Run a coroutine function and wait for its result.
@@ -62,34 +81,42 @@ class ThingsLoop:
         return self.submit(function(*arguments)).result()
 
     def _require_other_loop(self) -> None:
-        try:
-            current = asyncio.get_running_loop()
-        except RuntimeError:
-            return
-        if current is self._loop:
+        if self.is_current():
             raise RuntimeError(
-                "Code on the event loop of the Things cannot block until other code on that loop "
+                "Code on the event loop of a Thing cannot block until other code on that loop "
                 "ends: use `await` instead."
             )
 
 
-def _run_forever(loop: asyncio.AbstractEventLoop) -> None:
+def _stop(loop: asyncio.AbstractEventLoop, ended: threading.Event) -> None:
+    """End the thread of a loop that nobody can use any more."""
+    ended.set()
+    with suppress(RuntimeError):  # it is closed
+        loop.call_soon_threadsafe(loop.stop)
+
+
+def _run_until(loop: asyncio.AbstractEventLoop, ended: threading.Event) -> None:
     """Run the loop, and run it again after `sys.exit()` in a task or callback of user code."""
-    while not loop.is_closed():
+    while not ended.is_set():
         try:
             loop.run_forever()
         except BaseException as error:  # noqa: BLE001 - see above
-            LOGGER.error("A task on the event loop of the Things raised %s.", type(error).__name__)
+            LOGGER.error("A task on the event loop of a Thing raised %s.", type(error).__name__)
+    loop.close()
 
 
 class TaskHandle:
-    """A coroutine on the Things' loop, for use from other threads."""
+    """A coroutine on a Thing's loop, for use from other threads."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, Any]
+        self,
+        loop: asyncio.AbstractEventLoop,
+        coroutine: Coroutine[Any, Any, Any],
+        keeper: ThingsLoop,
     ) -> None:
         """Schedule the coroutine."""
         self._loop = loop
+        self._keeper = keeper  # the loop goes on until its last task has ended
         self._coroutine = coroutine
         self._task: asyncio.Task[None] | None = None  # touched on the loop only
         self.future: Future[Any] = Future()
@@ -138,9 +165,20 @@ class TaskHandle:
             raise asyncio.CancelledError from error
 
 
-_THINGS_LOOP = ThingsLoop()
+_making = threading.Lock()
+_ATTRIBUTE = "_labthings_loop"
 
 
-def things_loop() -> ThingsLoop:
-    """Return the one loop of this process for `async` code of Things."""
-    return _THINGS_LOOP
+def pass_loop_on(before: Any, owner: Any) -> None:
+    """Give another owner the loop, if there is one: locks and queues of a Thing belong to it."""
+    if before is not None and _ATTRIBUTE in before.__dict__:
+        owner.__dict__[_ATTRIBUTE] = before.__dict__[_ATTRIBUTE]
+
+
+def loop_of(owner: Any, name: str) -> ThingsLoop:
+    """Return the loop of an object, the interface of a Thing; made on first use, by any thread."""
+    found: ThingsLoop | None = owner.__dict__.get(_ATTRIBUTE)
+    if found is None:
+        with _making:
+            found = owner.__dict__.setdefault(_ATTRIBUTE, ThingsLoop(name))
+    return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import math
 from contextlib import nullcontext
 from functools import cached_property
 from types import MethodType
@@ -76,6 +77,7 @@ class ActionDescriptor(BaseDescriptor, Generic[OwnerT, P, R]):
         synchronous: bool = False,
         concurrency: Concurrency = "parallel",
         group: str | None = None,
+        timeout: float | None = None,
         safe: bool = False,
         idempotent: bool = False,
         stop: bool = False,
@@ -100,7 +102,13 @@ class ActionDescriptor(BaseDescriptor, Generic[OwnerT, P, R]):
                 "parallel. Set what happens while another invocation of the group is in "
                 "progress: concurrency='queue', 'reject' or 'replace'."
             )
+        if timeout is not None and not 0 < timeout < math.inf:
+            raise AffordanceDefinitionError(
+                f"{func.__qualname__}: timeout={timeout!r} is not valid. Use a positive number of "
+                "seconds, or leave it out for no limit."
+            )
         self.func = func
+        self.timeout = timeout
         self.response_timeout = response_timeout
         self.retention_time = retention_time
         self.use_global_lock = use_global_lock

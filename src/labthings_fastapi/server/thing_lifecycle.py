@@ -11,7 +11,7 @@ from typing import Literal
 from labthings_fastapi.actions.logs import thing_log
 from labthings_fastapi.actions.manager import ActionManager
 from labthings_fastapi.concurrency.bounded_executor import BoundedExecutor, UserCodeExit, Workers
-from labthings_fastapi.concurrency.things_loop import things_loop
+from labthings_fastapi.concurrency.things_loop import ThingsLoop, loop_of
 from labthings_fastapi.exceptions import ThingStartError, describe_exception
 from labthings_fastapi.own_log import own_logger
 from labthings_fastapi.thing import Thing, slots_of
@@ -148,11 +148,15 @@ def leave(thing: Thing) -> None:
 
 def _call(thing: Thing, name: str, *arguments: None) -> None:
     if hasattr(thing, f"__a{name}__"):
-        things_loop().call(getattr(thing, f"__a{name}__"), *arguments)
+        _loop_of(thing).call(getattr(thing, f"__a{name}__"), *arguments)
     elif hasattr(thing, f"__{name}__"):
         result = getattr(thing, f"__{name}__")(*arguments)
         if inspect.iscoroutine(result):
-            things_loop().submit(result).result()
+            _loop_of(thing).submit(result).result()
+
+
+def _loop_of(thing: Thing) -> ThingsLoop:
+    return loop_of(thing._thing_server_interface, name_of(thing))
 
 
 def open_now(thing: Thing) -> None:

@@ -6,7 +6,7 @@ import copy
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
-from labthings_fastapi.concurrency.things_loop import things_loop
+from labthings_fastapi.concurrency.things_loop import loop_of
 from labthings_fastapi.exceptions import GlobalLockBusyError
 from labthings_fastapi.messages.broker import Broker
 from labthings_fastapi.messages.topic import Topic
@@ -176,14 +176,14 @@ class ThingServerInterface:
     def start_async_task_soon(
         self, function: Callable[..., Coroutine[Any, Any, Any]], *arguments: Any
     ) -> Future[Any]:
-        """Run a coroutine function on the Things' loop and return a future for its result."""
-        return things_loop().submit(function(*arguments)).future
+        """Run a coroutine function on the Thing's loop and return a future for its result."""
+        return loop_of(self, self.name).submit(function(*arguments)).future
 
     def call_async_task(
         self, function: Callable[..., Coroutine[Any, Any, Any]], *arguments: Any
     ) -> Any:
-        """Run a coroutine function on the Things' loop and wait for its result."""
-        return things_loop().call(function, *arguments)
+        """Run a coroutine function on the Thing's loop and wait for its result."""
+        return loop_of(self, self.name).call(function, *arguments)
 
 
 def interface_without_server(name: str) -> ThingServerInterface:

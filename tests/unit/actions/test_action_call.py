@@ -314,7 +314,7 @@ def test_async_code_knows_its_run_and_has_a_thread_of_its_own(
         return [str(get_invocation_id()), threading.current_thread().name]
 
     invocation = run(code)
-    assert invocation.output == [str(invocation.id), "labthings-things-loop"]
+    assert invocation.output == [str(invocation.id), "labthings-loop-Bench"]
 
 
 def test_a_cancel_cancels_the_task(begin: Callable[..., Invocation]) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import inspect
 import logging
+import math
 import threading
 import uuid
 import weakref
@@ -14,7 +16,8 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 from pydantic import BaseModel, ConfigDict, PrivateAttr
 
-from labthings_fastapi.actions import Invocation, InvocationStatus
+import labthings_fastapi as lt
+from labthings_fastapi.actions import ActionManager, Invocation, InvocationStatus
 from labthings_fastapi.actions.cancellation import CancelEvent
 from labthings_fastapi.actions.context import (
     current_invocation,
@@ -26,6 +29,7 @@ from labthings_fastapi.actions.invocation_model import InvocationModel
 from labthings_fastapi.decorators import action
 from labthings_fastapi.descriptors.action import ActionDescriptor
 from labthings_fastapi.exceptions import (
+    AffordanceDefinitionError,
     InvocationCancelledError,
     InvocationError,
     LabThingsError,
@@ -421,33 +425,120 @@ def test_cancelled_before_it_began_it_never_begins(thing: Bench) -> None:
     assert invocation.record.time_ended is not None
 
 
-def test_a_request_that_comes_twice_is_delivered_once(begin: Callable[..., Invocation]) -> None:
-    begun, caught = threading.Event(), threading.Event()
+def test_a_request_that_comes_twice_before_its_delivery_is_delivered_once(
+    begin: Callable[..., Invocation],
+) -> None:
+    begun, go_on = threading.Event(), threading.Event()
 
     def code() -> int:
         delivered = 0
         begun.set()
-        try:
-            get_cancel_event().sleep(60)
-        except InvocationCancelledError:
-            delivered += 1
-            caught.set()
-            assert go_on.wait(30)
-        try:
-            get_cancel_event().sleep(0.001)
-        except InvocationCancelledError:
-            delivered += 1
+        assert go_on.wait(30)
+        for _ in range(2):
+            try:
+                get_cancel_event().sleep(0.001)
+            except InvocationCancelledError:
+                delivered += 1
         return delivered
 
-    go_on = threading.Event()
     invocation = begin(code)
     assert begun.wait(30)
-    invocation.cancel()
-    assert caught.wait(30)
-    invocation.cancel()
+    assert invocation.cancel()
+    assert invocation.cancel()
     go_on.set()
     invocation.join(30)
     assert invocation.output == 1
+
+
+def test_a_request_after_the_delivery_of_one_stops_the_clean_up(
+    begin: Callable[..., Invocation],
+) -> None:
+    begun, cleaning = threading.Event(), threading.Event()
+
+    def code() -> None:
+        begun.set()
+        try:
+            get_cancel_event().sleep(60)
+        finally:
+            cleaning.set()
+            get_cancel_event().sleep(60)
+
+    invocation = begin(code)
+    assert begun.wait(30)
+    invocation.cancel()
+    assert cleaning.wait(30)
+    assert invocation.is_alive()
+    assert invocation.cancel()
+    invocation.join(30)
+    assert invocation.status is InvocationStatus.CANCELLED
+
+
+class Heater(lt.Thing):
+    def __init__(self) -> None:
+        super().__init__()
+        self.hot = True
+        self.go_on = threading.Event()
+
+    @lt.action(timeout=0.05)
+    def heat(self) -> None:
+        lt.cancellable_sleep(60)
+
+    @lt.action(timeout=0.05)
+    async def heat_slowly(self) -> None:
+        await asyncio.sleep(60)
+
+    @lt.action(timeout=0.05)
+    def finish_anyway(self) -> str:
+        while not get_cancel_event().is_set():
+            self.go_on.wait(0.005)
+        return "warm"
+
+    @lt.action(timeout=60)
+    def warm(self) -> str:
+        return "warm"
+
+    def safe_state(self) -> None:
+        self.hot = False
+
+
+@pytest.mark.parametrize("action", [Heater.heat, Heater.heat_slowly])
+def test_a_run_that_takes_longer_than_its_timeout_is_cancelled_made_safe_and_says_why(
+    action: Any,
+) -> None:
+    heater = Heater()
+    invocation = ActionManager().invoke_action(action, heater)
+    invocation.join(30)
+    assert invocation.status is InvocationStatus.CANCELLED
+    assert invocation.record.error is not None
+    assert invocation.record.error["type"] == "urn:labthings:problem:timed-out"
+    assert "0.05 s" in invocation.record.error["detail"]
+    assert "longer than 0.05 s" in invocation.log[-1].getMessage()
+    assert not heater.hot
+
+
+def test_code_that_finishes_in_spite_of_its_timeout_has_completed() -> None:
+    invocation = ActionManager().invoke_action(Heater.finish_anyway, Heater())
+    invocation.join(30)
+    assert (invocation.status, invocation.output) == (InvocationStatus.COMPLETED, "warm")
+    assert invocation.record.cancel_requested
+
+
+def test_a_run_that_ends_before_its_timeout_is_not_kept_until_then() -> None:
+    heater = Heater()
+    invocation = ended(Invocation(Heater.warm, heater))
+    assert invocation.output == "warm"
+    found = weakref.ref(invocation)
+    del invocation
+    gc.collect()
+    assert found() is None
+
+
+@pytest.mark.parametrize("timeout", [0, -1, math.inf, math.nan])
+def test_a_timeout_is_a_positive_number_of_seconds(timeout: float) -> None:
+    with pytest.raises(AffordanceDefinitionError, match=r"move.*timeout=.*positive number"):
+
+        @lt.action(timeout=timeout)
+        def move(self: Any) -> None: ...
 
 
 def test_a_shielded_section_is_not_torn(begin: Callable[..., Invocation]) -> None:

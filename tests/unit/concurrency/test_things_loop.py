@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import gc
 import sys
 import threading
 from typing import Any
 
 import pytest
 
-from labthings_fastapi.concurrency.things_loop import ThingsLoop, things_loop
+from labthings_fastapi.concurrency.things_loop import ThingsLoop, loop_of, pass_loop_on
 
 
 @pytest.fixture(scope="module")
@@ -24,18 +25,76 @@ async def five() -> int:
     return 5
 
 
-def test_there_is_one_for_the_process_and_it_starts_on_first_use() -> None:
-    assert things_loop() is things_loop()
+class Owner:
+    """What a Thing has from its server."""
+
+
+def test_there_is_one_for_each_thing_and_it_starts_on_first_use() -> None:
+    one, other = Owner(), Owner()
     before = threading.active_count()
-    ThingsLoop()
+    assert loop_of(one, "one") is loop_of(one, "one")
+    assert loop_of(one, "one") is not loop_of(other, "other")
     assert threading.active_count() == before
+
+
+def test_a_coroutine_that_blocks_delays_no_coroutine_of_another_thing() -> None:
+    blocked, go_on = threading.Event(), threading.Event()
+
+    async def block() -> None:
+        blocked.set()
+        go_on.wait(30)
+
+    camera, stage = loop_of(Owner(), "camera"), loop_of(Owner(), "stage")
+    blocking = camera.submit(block())
+    assert blocked.wait(30)
+    assert stage.call(five) == 5
+    go_on.set()
+    blocking.result(30)
+
+
+def test_another_owner_takes_the_loop_over() -> None:
+    alone, served, fresh = Owner(), Owner(), Owner()
+    loop = loop_of(alone, "stage")
+    pass_loop_on(alone, served)
+    pass_loop_on(served, served)
+    assert loop_of(served, "stage") is loop
+    pass_loop_on(None, fresh)
+    pass_loop_on(Owner(), fresh)
+    assert loop_of(fresh, "stage") is not loop
+
+
+def test_its_thread_ends_after_the_last_task_when_nobody_can_use_it_any_more() -> None:
+    go_on = threading.Event()
+
+    async def last() -> threading.Thread:
+        await asyncio.to_thread(go_on.wait, 30)
+        return threading.current_thread()
+
+    owner = Owner()
+    future = loop_of(owner, "short").submit(last()).future
+    del owner
+    gc.collect()
+    go_on.set()
+    thread = future.result(30)
+    del future
+    gc.collect()
+    thread.join(30)
+    assert not thread.is_alive()
+
+
+def test_code_that_stops_its_loop_does_not_end_it(loop: ThingsLoop) -> None:
+    async def stop() -> None:
+        asyncio.get_running_loop().stop()
+
+    loop.call(stop)
+    assert loop.call(five) == 5
 
 
 def test_it_runs_coroutines_in_its_own_daemon_thread(loop: ThingsLoop) -> None:
     async def where() -> tuple[str, bool]:
         return threading.current_thread().name, threading.current_thread().daemon
 
-    assert loop.call(where) == ("labthings-things-loop", True)
+    assert loop.call(where) == ("labthings-loop-thing", True)
 
 
 def test_where_no_thread_can_be_started_the_next_call_tries_again(

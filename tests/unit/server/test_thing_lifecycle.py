@@ -126,12 +126,12 @@ def test_both_run_on_worker_threads():
 
 
 @pytest.mark.parametrize("cls", [AsyncNamed, AsyncDef])
-def test_both_may_be_async_and_then_run_on_the_things_own_loop(cls):
+def test_both_may_be_async_and_then_run_on_a_loop_of_the_thing(cls):
     with lt.ThingServer.from_things({"stage": cls}).test_client():
         pass
     assert [(what, thread) for what, _, thread in calls] == [
-        ("enter", "labthings-things-loop"),
-        ("exit", "labthings-things-loop"),
+        ("enter", "labthings-loop-stage"),
+        ("exit", "labthings-loop-stage"),
     ]
 
 

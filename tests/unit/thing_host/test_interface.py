@@ -29,11 +29,11 @@ def thing(request):
     return lt.ThingServer.from_things({"stage": Stage}).things["stage"]
 
 
-def test_coroutines_run_on_the_things_loop(thing):
+def test_coroutines_run_on_the_loop_of_the_thing(thing):
     services = thing._thing_server_interface
     future = services.start_async_task_soon(thread_name, "!")
-    assert future.result(30) == "labthings-things-loop!"
-    assert services.call_async_task(thread_name, "?") == "labthings-things-loop?"
+    assert future.result(30) == f"labthings-loop-{thing.name}!"
+    assert services.call_async_task(thread_name, "?") == f"labthings-loop-{thing.name}?"
 
 
 def test_what_a_coroutine_raises_comes_back(thing):
