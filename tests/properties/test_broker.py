@@ -12,9 +12,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, rule
 
-from labthings_fastapi.messages.broker import Broker
+from labthings_fastapi.messages.broker import Broker, Subscription
 from labthings_fastapi.messages.message import Message
-from labthings_fastapi.messages.subscription import Subscription
 from labthings_fastapi.messages.topic import Topic
 
 REPLAY = 12

@@ -15,9 +15,8 @@ from labthings_fastapi.own_log import own_logger
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from labthings_fastapi.messages.broker import Broker
+    from labthings_fastapi.messages.broker import Broker, Subscription
     from labthings_fastapi.messages.message import Message
-    from labthings_fastapi.messages.subscription import Subscription
     from labthings_fastapi.messages.topic import Topic
 
 LOGGER = own_logger("observers")

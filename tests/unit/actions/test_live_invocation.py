@@ -23,7 +23,7 @@ from labthings_fastapi.messages.topic import Topic
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from labthings_fastapi.messages.subscription import Subscription
+    from labthings_fastapi.messages.broker import Subscription
 
 COMPLETED = Ending(InvocationStatus.COMPLETED, output=5, output_json=b"5")
 FAILED = Ending(InvocationStatus.ERROR, problem={"detail": "x"}, exception=ValueError("x"))

@@ -19,9 +19,8 @@ from .streams import stream
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
-    from labthings_fastapi.messages.broker import Broker
+    from labthings_fastapi.messages.broker import Broker, Subscription
     from labthings_fastapi.messages.message import Message, MessageKind
-    from labthings_fastapi.messages.subscription import Subscription
 
     from .request_response import HttpResponse
 

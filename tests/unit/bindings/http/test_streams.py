@@ -11,9 +11,8 @@ import pytest
 from labthings_fastapi.bindings.http.observing import Observed
 from labthings_fastapi.bindings.http.request_response import ClientGoneError, HttpResponse
 from labthings_fastapi.bindings.http.streams import stream
-from labthings_fastapi.messages.broker import Broker
+from labthings_fastapi.messages.broker import Broker, Subscription
 from labthings_fastapi.messages.message import Message
-from labthings_fastapi.messages.subscription import Subscription
 from labthings_fastapi.messages.topic import Topic
 from labthings_fastapi.server.access.authenticated_connections import CredentialRevokedError
 
