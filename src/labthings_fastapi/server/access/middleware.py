@@ -16,8 +16,8 @@ from .audit import Mutation
 from .authenticated_connections import AuthenticatedConnection, CredentialRevokedError
 from .checks import AccessRequest, check_role
 from .client_address import ClientAddresses
-from .login_page import login_page, wants_page
 from .refusals import SecuredResponse, send_refusal, send_response
+from .session_routes import login_page, wants_page
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
