@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from labthings_fastapi.bindings.binding import Binding
     from labthings_fastapi.server.address import ListenAddress
-    from labthings_fastapi.server.openapi.document import ThingsAPI
+    from labthings_fastapi.server.openapi import ThingsAPI
     from labthings_fastapi.server.web.tls import TlsChoice
 
     from .config_model import ThingServerConfig
@@ -163,7 +163,7 @@ class ThingServer:
     def _make_app(self) -> ThingsAPI:
         from labthings_fastapi.dependencies.server import STATE_NAME
         from labthings_fastapi.server.access.middleware import with_access
-        from labthings_fastapi.server.openapi.document import ThingsAPI
+        from labthings_fastapi.server.openapi import ThingsAPI
 
         checks, origins = self._access, self.config.cors_origins
         prefix, lifespan = self.api_prefix, self._lifespan

@@ -9,7 +9,7 @@ import pytest
 
 import labthings_fastapi as lt
 from labthings_fastapi.example_things import MyThing
-from labthings_fastapi.server.openapi import document as openapi
+from labthings_fastapi.server import openapi
 
 
 def in_another_thread(call: Any, *args: Any) -> Any:
