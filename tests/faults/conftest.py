@@ -16,8 +16,8 @@ import uvloop
 
 from labthings_fastapi.server.address import ListenAddress, bind, listen_address
 from labthings_fastapi.server.web.connection_limits import Limits
+from labthings_fastapi.server.web.run import ServerHooks, UvicornServer
 from labthings_fastapi.server.web.tls import Tls, load_tls, own_certificate
-from labthings_fastapi.server.web.uvicorn_server import UvicornServer
 from servers import run_in_thread
 
 
@@ -49,7 +49,7 @@ class LimitedServer:
         self.sockets = bind("127.0.0.1", 0)
         self.address = listen_address(self.sockets, "127.0.0.1", tls=tls is not None)
         self.port = self.address.port
-        self.uvicorn = UvicornServer(app, self.address, limits, tls, self._listening)
+        self.uvicorn = UvicornServer(ServerHooks(app, self._listening), self.address, limits, tls)
         self._clients: list[socket.socket] = []
 
     async def _listening(self, address: ListenAddress) -> None:

@@ -23,7 +23,7 @@ DOCUMENTED = {
 }
 NOT_YET = {"ThingClient", "AsyncThingClient"}
 ONLY_SERVING_NEEDS = {
-    *("uvicorn", "labthings_fastapi.server.web.run", "labthings_fastapi.server.web.uvicorn_server"),
+    *("uvicorn", "labthings_fastapi.server.web.run", "labthings_fastapi.server.web.protocols"),
     *("labthings_fastapi.server.web.tls", "labthings_fastapi.server.web.tls"),
     *("labthings_fastapi.server.address", "labthings_fastapi.server.web.connection_limits"),
 }
@@ -42,7 +42,7 @@ SERVERS_ARE_BUILT_OF = {
         "fastapi",
         "starlette",
         "labthings_fastapi.dependencies",
-        "labthings_fastapi.server.openapi.document",
+        "labthings_fastapi.server.openapi",
     ),
     *("labthings_fastapi.bindings", "labthings_fastapi.security", "labthings_fastapi.discovery"),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import gc
 import logging
 import os
@@ -15,16 +16,24 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from concurrent.futures import wait
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
+import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.config import STARTUP_FAILURE
 
 from labthings_fastapi.own_log import own_logger
-from labthings_fastapi.server.address import ListenAddress, bind, close_all, listen_address
+from labthings_fastapi.server.address import (
+    AddressError,
+    ListenAddress,
+    bind,
+    close_all,
+    listen_address,
+)
 
-from .connection_limits import Limits
+from .connection_limits import ConnectionLimits, Limits
+from .protocols import HttpProtocol, WebSocketProtocol
 from .tls import Tls
-from .uvicorn_server import UvicornServer
 
 LOGGER = own_logger("server")
 LOG_FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
@@ -38,6 +47,8 @@ zero makes every second collection one of the middle generation, while it is sma
 POLL_SECONDS = 0.2  # the main thread handles a signal that did not wake it after this time
 CLOSING_SECONDS = 0.7  # for closing Things if invocations used all their time to stop
 EXIT_INTERRUPTED = 130
+TLS_CLOSING_SECONDS = 5.0
+TICKS = 10  # how many ticks of uvicorn's main loop make one second
 
 
 async def _nothing(_argument: object) -> None:
@@ -82,7 +93,8 @@ def run_until_stopped(
         stack.callback(close_all, sockets)
         stack.enter_context(_logging())
         address = listen_address(sockets, host, tls=tls is not None)
-        thread = _ServerThread(hooks, sockets, address, limits or Limits(), tls)
+        server = UvicornServer(hooks, address, limits or Limits(), tls)
+        thread = _ServerThread(server, sockets)
         if threading.current_thread() is threading.main_thread():
             _run_in_a_thread(hooks, thread, grace)
         else:
@@ -140,36 +152,26 @@ def _stop(hooks: ServerHooks, thread: _ServerThread, grace: float) -> None:
     hooks.finish()
 
 
-class _ServerThread(threading.Thread):
-    """Runs uvicorn, and keeps what ended it: `error` is read after the thread has ended."""
+class UvicornServer(uvicorn.Server):
+    """uvicorn on sockets that are bound already."""
+
+    loop: asyncio.AbstractEventLoop | None = None
+    """The event loop; None before the app is started. May be read from any thread."""
 
     def __init__(
-        self,
-        hooks: ServerHooks,
-        sockets: list[socket.socket],
-        address: ListenAddress,
-        limits: Limits,
-        tls: Tls | None,
+        self, hooks: ServerHooks, address: ListenAddress, limits: Limits, tls: Tls | None
     ) -> None:
-        super().__init__(name="labthings-http", daemon=True)
-        self.server = UvicornServer(self._serve, address, limits, tls, hooks.listening)
-        self.error: BaseException | None = None
-        self._start_error: BaseException | None = None
-        self._app = hooks.app
-        self._sockets = sockets
+        super().__init__(_config(self._call, limits))
+        self.start_error: BaseException | None = None
+        self._hooks = hooks
+        self._address = address
+        self._limits = limits
+        self._tls = tls
 
-    def run(self) -> None:
-        try:
-            self.server.run(self._sockets)
-        except SystemExit as error:  # uvicorn's way to say that the app could not start
-            self.error = self._start_error or error
-        except BaseException as error:  # noqa: BLE001 - raised in the thread that called `serve`
-            self.error = error
-
-    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _call(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Call the app, and keep the error of its start, which uvicorn would log and drop."""
         if scope["type"] != "lifespan":
-            await self._app(scope, receive, send)
+            await self._hooks.app(scope, receive, send)
             return
 
         async def send_without_traceback(message: Message) -> None:
@@ -178,10 +180,99 @@ class _ServerThread(threading.Thread):
             await send(message)
 
         try:
-            await self._app(scope, receive, send_without_traceback)
+            await self._hooks.app(scope, receive, send_without_traceback)
         except BaseException as error:
-            self._start_error = error
+            self.start_error = error
             raise
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        self.loop = asyncio.get_running_loop()
+        await self.lifespan.startup()
+        if self.lifespan.should_exit:
+            sys.exit(STARTUP_FAILURE)
+        try:
+            await self._listen(sockets or [])
+        except OSError as error:
+            await self.lifespan.shutdown()
+            reason = error.strerror or str(error)
+            raise AddressError(self._address.host, self._address.port, reason) from error
+        self.started = True
+        uvicorn_log = logging.getLogger("uvicorn.error")
+        uvicorn_log.info("Listening on %s (Ctrl-C stops it)", self._address.url)
+        await self._hooks.listening(self._address)
+
+    async def _listen(self, sockets: list[socket.socket]) -> None:
+        make_protocol = functools.partial(
+            HttpProtocol,
+            self.config,
+            self.server_state,
+            self.lifespan.state,
+            limits=ConnectionLimits(self._limits),
+        )
+        tls: dict[str, Any] = {}
+        if self._tls is not None:
+            tls = {
+                "ssl": self._tls.context,
+                "ssl_handshake_timeout": self._limits.header_seconds,
+                "ssl_shutdown_timeout": TLS_CLOSING_SECONDS,
+            }
+        loop = asyncio.get_running_loop()
+        self.servers = [
+            await loop.create_server(make_protocol, sock=each, backlog=self.config.backlog, **tls)
+            for each in sockets
+        ]
+
+    async def on_tick(self, counter: int) -> bool:
+        if counter % TICKS == 0:
+            self._check_connections()
+        return await super().on_tick(counter)
+
+    def _check_connections(self) -> None:
+        now = asyncio.get_running_loop().time()
+        for connection in tuple(self.server_state.connections):
+            try:
+                cast("HttpProtocol | WebSocketProtocol", connection).check(now, self._limits)
+            except Exception:  # one connection must not keep the others from being checked
+                LOGGER.exception("The time limits of a connection could not be checked.")
+
+
+def _config(app: ASGIApp, limits: Limits) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        interface="asgi3",
+        ws=WebSocketProtocol,
+        log_config=None,  # uvicorn's own would close the log files of the program that serves
+        # A line for each request drowns all others, and costs as much as reading a property.
+        access_log=logging.getLogger().isEnabledFor(logging.DEBUG),
+        server_header=False,  # an attacker need not know the versions
+        # Tasks outlive their connections: without it, clients that go away during a slow read
+        # would leave any number of them behind.
+        limit_concurrency=2 * limits.connections + 100,
+        ws_max_size=limits.frame_bytes,
+        ws_per_message_deflate=False,  # values are small, and compressing each halves the rate
+        ws_ping_interval=limits.ping_seconds,
+        ws_ping_timeout=limits.ping_seconds,
+        timeout_keep_alive=limits.keep_alive_seconds,
+        timeout_graceful_shutdown=1,
+    )
+
+
+class _ServerThread(threading.Thread):
+    """Runs uvicorn, and keeps what ended it: `error` is read after the thread has ended."""
+
+    def __init__(self, server: UvicornServer, sockets: list[socket.socket]) -> None:
+        super().__init__(name="labthings-http", daemon=True)
+        self.server = server
+        self.error: BaseException | None = None
+        self._sockets = sockets
+
+    def run(self) -> None:
+        try:
+            self.server.run(self._sockets)
+        except SystemExit as error:  # uvicorn's way to say that the app could not start
+            self.error = self.server.start_error or error
+        except BaseException as error:  # noqa: BLE001 - raised in the thread that called `serve`
+            self.error = error
 
 
 @contextmanager

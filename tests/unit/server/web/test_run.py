@@ -25,7 +25,7 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="SIGTERM is a POSIX s
 PROGRAM = """
 import gc, json, logging, os, signal, sys, threading
 import labthings_fastapi as lt
-from labthings_fastapi.server.web import uvicorn_server
+from labthings_fastapi.server.web import run
 
 {setup}
 

@@ -20,7 +20,7 @@ from labthings_fastapi.server.address import (
     listen_address,
 )
 from labthings_fastapi.server.web.connection_limits import Limits
-from labthings_fastapi.server.web.uvicorn_server import UvicornServer
+from labthings_fastapi.server.web.run import ServerHooks, UvicornServer
 
 
 async def listening(_address: ListenAddress) -> None:
@@ -39,7 +39,9 @@ def test_an_app_is_shut_down_if_another_server_took_the_port_meanwhile():
 
     sockets = bind("127.0.0.1", 0)
     address = listen_address(sockets, "127.0.0.1", tls=False)
-    server = UvicornServer(FastAPI(lifespan=lifespan), address, Limits(), None, listening)
+    server = UvicornServer(
+        ServerHooks(FastAPI(lifespan=lifespan), listening), address, Limits(), None
+    )
     try:
         with socket.socket() as other:
             other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -64,7 +66,7 @@ def test_a_connection_that_cannot_be_checked_does_not_hide_the_others(caplog):
             self.checked += 1
 
     sound = Sound()
-    server = UvicornServer(FastAPI(), ListenAddress("a", 1), Limits(), None, listening)
+    server = UvicornServer(ServerHooks(FastAPI(), listening), ListenAddress("a", 1), Limits(), None)
     server.config.load()
     connections: set[Any] = server.server_state.connections  # type: ignore[assignment]
     connections |= {Broken(), sound, Broken()}
