@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -35,13 +36,11 @@ class InvocationContext:
     progress: Any = None
     files: Any = None
 
-    def __init__(
-        self, id: UUID, cancel: CancelEvent | None = None, lock: threading.RLock | None = None
-    ) -> None:
+    def __init__(self, id: UUID, cancel: CancelEvent | None = None) -> None:
         self.id = id
         # Re-entrant, because the garbage collector may run a finaliser that logs or sets a
         # property while this thread holds it.
-        self.lock = threading.RLock() if lock is None else lock
+        self.lock = threading.RLock()
         self._cancel = cancel
         self._things: list[Any] = []  # the latest last, each once
         self._held: list[Callable[[], None]] = []
@@ -114,28 +113,29 @@ def entered(invocation: InvocationContext) -> Iterator[InvocationContext]:
         CURRENT_INVOCATION.reset(token)
 
 
-def get_invocation_id() -> UUID:
-    """Return the id of this invocation; outside one: `NoInvocationContextError`."""
+def _needed_for(what: str) -> InvocationContext:
     invocation = CURRENT_INVOCATION.get()
     if invocation is None:
-        raise NoInvocationContextError("invocation id")
-    return invocation.id
+        raise NoInvocationContextError(what)
+    return invocation
+
+
+def get_invocation_id() -> UUID:
+    """Return the id of this invocation; outside one: `NoInvocationContextError`."""
+    return _needed_for("invocation id").id
 
 
 def get_cancel_event() -> CancelEvent:
     """Return the cancel event of this invocation; outside one: `NoInvocationContextError`."""
-    invocation = CURRENT_INVOCATION.get()
-    if invocation is None:
-        raise NoInvocationContextError("cancel event")
-    return invocation.cancel
+    return _needed_for("cancel event").cancel
 
 
 def get_invocation_directory() -> Path:
     """Return the folder for files of this invocation, served under its `files` link."""
-    invocation = CURRENT_INVOCATION.get()
-    if invocation is None or invocation.files is None:
+    files = _needed_for("folder for files").files
+    if files is None:
         raise NoInvocationContextError("folder for files")
-    directory: Path = invocation.files.directory
+    directory: Path = files.directory
     return directory
 
 
@@ -186,19 +186,17 @@ def shield() -> AbstractContextManager[None]:
     return nullcontext() if invocation is None else invocation.cancel.shielded()
 
 
+@dataclass(slots=True, eq=False)
 class Requester:
     """The name and the network address of a client, for records of what it requested.
 
     The requests of a WebSocket share one, in several threads. Only the mark changes, once.
     """
 
-    __slots__ = ("address", "made_invocation", "name")
-
-    def __init__(self, name: str | None, address: str | None) -> None:
-        self.name = name
-        self.address = address
-        self.made_invocation = False
-        """Whether an invocation was made for it: that has its own record."""
+    name: str | None
+    address: str | None
+    made_invocation: bool = False
+    """Whether an invocation was made for it: that has its own record."""
 
 
 current_requester: ContextVar[Requester | None] = ContextVar("labthings_requester", default=None)

@@ -64,16 +64,14 @@ class Progress:
         return {**members, "elapsed": round(self.elapsed, 3), "remaining": self.remaining}
 
 
+@dataclass(slots=True, eq=False)
 class Step:
     """A loop that is tracked: reports from inside it count as parts of its present step."""
 
-    __slots__ = ("done", "message", "part", "total")
-
-    def __init__(self, total: float | None, message: str | None) -> None:
-        self.done = 0
-        self.part = 0.0
-        self.total = total
-        self.message = message
+    total: float | None
+    message: str | None
+    done: int = 0
+    part: float = 0.0
 
 
 def _ignore(*_: object) -> None: ...
