@@ -18,12 +18,13 @@ from labthings_fastapi.exceptions import (
 )
 from labthings_fastapi.messages.message import InvocationStatus
 from labthings_fastapi.problems import message_problem, problem_from
+from labthings_fastapi.schemas.values import ValueSchema
 from labthings_fastapi.thing_description.paths import name_of
 
 from .context import InvocationContext, raise_if_cancelled
 from .live_invocation import Ending, LiveInvocation
 from .logs import thing_log
-from .protocols import Host, OutputSchema, Runnable
+from .protocols import Host, Runnable
 
 
 def cancelled_ending(error: BaseException | None = None) -> Ending:
@@ -140,7 +141,7 @@ class ActionCall:
         json = self._action.output_schema.to_json(output, self._json_context)
         return Ending(InvocationStatus.COMPLETED, output, json)
 
-    def _checked(self, schema: OutputSchema, value: Any, verb: str) -> Any:
+    def _checked(self, schema: ValueSchema[Any], value: Any, verb: str) -> Any:
         try:
             return schema.validate(value)
         except ValidationError as error:

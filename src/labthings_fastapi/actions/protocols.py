@@ -11,6 +11,7 @@ from uuid import UUID
 from pydantic import BaseModel
 
 from labthings_fastapi.journal.record import InvocationRecord
+from labthings_fastapi.schemas.values import ValueSchema
 
 from .results import InvocationFiles
 
@@ -42,23 +43,13 @@ class Runnable(Protocol):
     @property
     def invocation_model(self) -> type[BaseModel]: ...
     @property
-    def output_schema(self) -> OutputSchema: ...
+    def output_schema(self) -> ValueSchema[Any]: ...
     @property
-    def result_schema(self) -> OutputSchema | None: ...
+    def result_schema(self) -> ValueSchema[Any] | None: ...
     @property
     def collects_results(self) -> bool: ...
     def guard(self, thing: Any) -> AbstractContextManager[None]:
         """Hold the global lock while it runs; raise `GlobalLockBusyError` if that is taken."""
-
-
-class OutputSchema(Protocol):
-    """Checks a value against a type and writes it as JSON."""
-
-    def validate(self, value: Any) -> Any:
-        """Return the value as the type has it; raise `pydantic.ValidationError` if it is not."""
-
-    def to_json(self, value: Any, context: Any = None) -> bytes:
-        """Write a validated value; raise `UnserialisableValueError` if that cannot be done."""
 
 
 class Host(Protocol):
