@@ -10,7 +10,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, Self
 
 from labthings_fastapi.concurrency.threadsafe_event import ThreadsafeEvent
 from labthings_fastapi.thing_description.paths import name_of
@@ -52,22 +52,21 @@ class _Call:
         self.has_lock = True
         self._wake()
 
-    def acquire(self) -> bool:
-        taken = self._lock.acquire(self._request)
-        if taken:  # if not, it may be granted before the next line
+    def __enter__(self) -> Self:
+        if self._lock.acquire(self._request):  # if not, it may be granted before the next line
             self.has_lock = True
-        return taken
+        return self
 
-    def over(self) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None or self.invocation is None or not self.has_lock:
+            self._over()
+        else:
+            # Not before the hardware is at rest: the next in line would move what is being stopped.
+            self.invocation.hold_until_safe(self._over)
+
+    def _over(self) -> None:
         if not self._lock.cancel(self._request):
             self._lock.release(self._owner)
-
-    def over_once_safe(self) -> None:
-        # Not before the hardware is at rest: the next in line would move what is being stopped.
-        if self.invocation is None or not self.has_lock:
-            self.over()
-        else:
-            self.invocation.hold_until_safe(self.over)
 
 
 _CALLER: ContextVar[object | None] = ContextVar("labthings_caller", default=None)
@@ -107,16 +106,10 @@ def group_lock_held(action: Runnable, thing: Any) -> Iterator[None]:
         yield
         return
     awake = threading.Event()
-    call = _Call(action, thing, lock, awake.set)
-    taken = call.acquire()
-    try:
-        if not taken:
+    with _Call(action, thing, lock, awake.set) as call:
+        if not call.has_lock:
             _wait(call, awake)
         yield
-    except BaseException:
-        call.over_once_safe()
-        raise
-    call.over()
 
 
 def _wait(call: _Call, awake: threading.Event) -> None:
@@ -140,15 +133,7 @@ async def group_lock_held_async(action: Runnable, thing: Any) -> AsyncIterator[N
         yield
         return
     awake = ThreadsafeEvent()
-    with _one_caller():
-        call = _Call(action, thing, lock, awake.set)
-        taken = call.acquire()
-        try:
-            if not taken:
-                while not call.has_lock:
-                    await awake.wait()
-            yield
-        except BaseException:
-            call.over_once_safe()
-            raise
-        call.over()
+    with _one_caller(), _Call(action, thing, lock, awake.set) as call:
+        while not call.has_lock:
+            await awake.wait()
+        yield
