@@ -76,8 +76,7 @@ def _remarks(record: InvocationRecord) -> dict[str, Any]:
     return found
 
 
-def _summary_members(record: InvocationRecord, urls: InvocationUrls) -> dict[str, Any]:
-    href = urls.of_invocation(record.id)
+def _status_members(record: InvocationRecord, href: str) -> dict[str, Any]:
     return {
         "status": record.status.value,
         "id": str(record.id),
@@ -86,12 +85,16 @@ def _summary_members(record: InvocationRecord, urls: InvocationUrls) -> dict[str
         "timeStarted": _time(record.time_started),
         "timeRequested": _time(record.time_requested),
         "timeCompleted": _time(record.time_ended),
-        "links": _links(href),
-        "progress": record.percent,
-        "progressDetail": record.progress,
         "phase": record.phase,
         **_remarks(record),
     }
+
+
+def _summary_members(record: InvocationRecord, urls: InvocationUrls) -> dict[str, Any]:
+    href = urls.of_invocation(record.id)
+    members = _status_members(record, href)
+    progress = {"progress": record.percent, "progressDetail": record.progress}
+    return {**members, "links": _links(href), **progress}
 
 
 def summary(record: InvocationRecord, urls: InvocationUrls) -> bytes:
@@ -144,19 +147,6 @@ def action_status(record: InvocationRecord, urls: InvocationUrls, *, short: bool
 
 
 def status_json(record: InvocationRecord, urls: InvocationUrls) -> bytes:
-    return to_json(
-        {
-            "id": str(record.id),
-            "action": record.action_path,
-            "href": urls.of_invocation(record.id),
-            "status": record.status.value,
-            "phase": record.phase,
-            "cancelRequested": record.cancel_requested,
-            "timeStarted": _time(record.time_started),
-            "timeRequested": _time(record.time_requested),
-            "timeCompleted": _time(record.time_ended),
-            "error": record.error,
-            **_remarks(record),
-        },
-        inf_nan_mode="strings",
-    )
+    members = _status_members(record, urls.of_invocation(record.id))
+    members |= {"error": record.error, "cancelRequested": record.cancel_requested}
+    return to_json(members, inf_nan_mode="strings")
