@@ -23,11 +23,11 @@ class Deadlines:
 
     def __init__(self) -> None:
         self._condition = threading.Condition()
-        self._heap: list[tuple[float, int, Callable[[], None]]] = []
+        self._heap: list[tuple[float, int, Callable[[], object]]] = []
         self._order = itertools.count()
         self._thread: threading.Thread | None = None
 
-    def add(self, when: float, callback: Callable[[], None]) -> None:
+    def add(self, when: float, callback: Callable[[], object]) -> None:
         """Call `callback` when `time.monotonic()` reaches `when`; it should be brief."""
         error = None
         with self._condition:
@@ -57,7 +57,7 @@ class Deadlines:
                 LOGGER.exception("A scheduled task failed; the next ones are not affected.")
             del callback
 
-    def _next(self) -> Callable[[], None] | None:
+    def _next(self) -> Callable[[], object] | None:
         with self._condition:
             while self._heap:
                 wait = self._heap[0][0] - time.monotonic()

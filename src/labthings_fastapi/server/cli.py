@@ -112,13 +112,18 @@ def serve_from_cli(argv: Sequence[str] | None = None) -> int:
     from labthings_fastapi.server.web.run import LOG_FORMAT
 
     logging.basicConfig(level=logging.DEBUG if args.debug else logging.INFO, format=LOG_FORMAT)
-    if args.command == "serve" and args.fallback:
-        return _serve_or_fall_back(args)
+    tail = _log_tail() if args.command == "serve" and args.fallback else None
     run = {"check": _check, "cert": _certificate, "serve": _serve}[args.command]
     try:
         run(args)
     except Exception as error:  # noqa: BLE001 - printed for the user
-        return _fail(error, args)
+        code = _fail(error, args)
+        if tail is not None:
+            _run_fallback(args, error, tail)
+        return code
+    finally:
+        if tail is not None:
+            logging.getLogger().removeHandler(tail)
     return EXIT_OK
 
 
@@ -142,20 +147,12 @@ def _certificate(args: argparse.Namespace) -> None:
     print(f"Fingerprint: {own.fingerprint} (SHA-256)")
 
 
-def _serve_or_fall_back(args: argparse.Namespace) -> int:
+def _log_tail() -> LogTail:
     from .fallback import LogTail
 
     tail = LogTail()
     logging.getLogger().addHandler(tail)
-    try:
-        _serve(args)
-    except Exception as error:  # noqa: BLE001 - shown on the page
-        code = _fail(error, args)
-        _run_fallback(args, error, tail)
-        return code
-    finally:
-        logging.getLogger().removeHandler(tail)
-    return EXIT_OK
+    return tail
 
 
 def _configuration(args: argparse.Namespace) -> dict[str, Any]:
@@ -164,14 +161,14 @@ def _configuration(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _tls(args: argparse.Namespace, settings_folder: Path) -> Tls | None:
-    from labthings_fastapi.server.web.tls import chosen_tls, specific_hosts
+    from labthings_fastapi.server.web.tls import chosen_tls
 
     if (args.tls_cert is None) is not (args.tls_key is None):
         raise UsageError("--tls-cert and --tls-key must be given together")
     if args.tls and args.tls_cert is not None:
         raise UsageError("--tls cannot be combined with --tls-cert and --tls-key")
     choice = args.tls or ((args.tls_cert, args.tls_key) if args.tls_cert is not None else False)
-    return chosen_tls(choice, settings_folder, specific_hosts(args.host))
+    return chosen_tls(choice, settings_folder, args.host)
 
 
 def _serve(args: argparse.Namespace) -> None:

@@ -51,10 +51,6 @@ _FILE_HEADERS = {
 _PAGE = Path(__file__).with_name("docs_page.html").read_text("utf-8")
 
 
-class MissingFilesError(FileNotFoundError):
-    """A file of the page is not installed."""
-
-
 @cache
 def files_of_the_page() -> tuple[str, dict[str, Path]]:
     """Return a digest of the files that the page loads, and the path of each; reads the disk."""
@@ -66,20 +62,13 @@ def files_of_the_page() -> tuple[str, dict[str, Path]]:
             paths[name] = bundle if name != _START_SCRIPT else Path(__file__).with_name(name)
             digest.update(paths[name].read_bytes())
         except (ImportError, OSError) as error:
-            raise MissingFilesError(name) from error
+            raise HTTPException(
+                503,
+                f"The file {name} of this page is not installed. Install it with "
+                "`pip install --force-reinstall fastapi-swagger`. Everything else works without "
+                "it; the same information is in /openapi.json.",
+            ) from error
     return digest.hexdigest()[:16], paths
-
-
-async def _files() -> tuple[str, dict[str, Path]]:
-    try:
-        return await run_in_threadpool(files_of_the_page)
-    except MissingFilesError as error:
-        raise HTTPException(
-            503,
-            f"The file {error} of this page is not installed. Install it with "
-            "`pip install --force-reinstall fastapi-swagger`. Everything else works without it; "
-            "the same information is in /openapi.json.",
-        ) from error
 
 
 def attach(app: FastAPI, prefix: str = "") -> None:
@@ -88,13 +77,13 @@ def attach(app: FastAPI, prefix: str = "") -> None:
 
     @router.api_route(DOCS_PATH, name="docs", methods=_METHODS)
     async def page() -> Response:
-        digest, _ = await _files()
+        digest, _ = await run_in_threadpool(files_of_the_page)
         text = _PAGE.format(files=f".{DOCS_PATH}/{digest}", openapi=openapi)
         return HTMLResponse(text, headers=_PAGE_HEADERS)
 
     @router.api_route(f"{DOCS_PATH}/{{digest}}/{{name}}", name="docs_file", methods=_METHODS)
     async def file(digest: str, name: str) -> Response:
-        current, paths = await _files()
+        current, paths = await run_in_threadpool(files_of_the_page)
         if name not in paths or digest != current:
             raise HTTPException(404, f"There is no file {name!r} here: load {DOCS_PATH} again.")
         return FileResponse(paths[name], media_type=_MEDIA_TYPES[name], headers=_FILE_HEADERS)

@@ -30,11 +30,11 @@ class JournalLifecycle:
         self._config = config
         self._folder = folder
         self._memory = manager.journal
-        self._lock = FolderLock(folder)
+        self.folder_lock = FolderLock(folder)
         self._ending = threading.Lock()  # held while the journal is closed
 
     def begin(self) -> None:
-        if not self._lock.claim():
+        if not self.folder_lock.claim():
             LOGGER.warning(
                 "Another server of this process uses the settings folder %s: the runs of this "
                 "server are recorded in memory only.",
@@ -47,7 +47,7 @@ class JournalLifecycle:
             journal = self._open()
             interrupted = journal.interrupt_open_invocations()
         except BaseException:
-            self._lock.release()
+            self.folder_lock.release()
             raise
         for record in interrupted:
             LOGGER.warning(
@@ -55,9 +55,6 @@ class JournalLifecycle:
                 *(record.id, record.thing, record.action),
             )
         self._manager.journal = journal
-
-    def claim_folder(self) -> None:
-        self._lock.secure_if_claimed()
 
     def _open(self) -> SqliteJournal:
         config = self._config
@@ -67,7 +64,7 @@ class JournalLifecycle:
             keep_days=config.keep_days,
             keep_bytes=config.keep_bytes,
             synchronous=config.synchronous,
-            claim=self._lock.secure,
+            claim=self.folder_lock.secure,
         )
 
     def end(self, timeout: float) -> None:
@@ -76,4 +73,4 @@ class JournalLifecycle:
             journal, self._manager.journal = self._manager.journal, self._memory
             if journal is not self._memory:
                 journal.close(timeout)
-            self._lock.release()
+            self.folder_lock.release()

@@ -58,7 +58,7 @@ class _ThingServices:
         self.settings_folder = config.settings_folder
         lock = GlobalLock(log_level=config.global_lock_log_level)
         self.global_lock = lock if config.enable_global_lock else None
-        self.claim_folder = server._recording.claim_folder
+        self.claim_folder = server._recording.folder_lock.secure_if_claimed
         self.thing_states = server.thing_states
         self._server = server
 
@@ -411,7 +411,7 @@ class ThingServer:
         from labthings_fastapi.server.access.checks import check_listen_host, warn_of_exposure
         from labthings_fastapi.server.web.connection_limits import limits_of
         from labthings_fastapi.server.web.run import ServerHooks, run_until_stopped
-        from labthings_fastapi.server.web.tls import chosen_tls, specific_hosts
+        from labthings_fastapi.server.web.tls import chosen_tls
 
         check_listen_host(self._access, host)
         warn_of_exposure(self._access, host, tls=bool(tls))
@@ -421,7 +421,7 @@ class ThingServer:
             run_until_stopped(
                 *(hooks, host, port),
                 grace=self.config.shutdown_timeout,
-                tls=chosen_tls(tls, self.settings_folder, specific_hosts(host)),
+                tls=chosen_tls(tls, self.settings_folder, host),
                 limits=limits_of(self.config),
             )
         finally:

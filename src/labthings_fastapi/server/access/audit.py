@@ -75,7 +75,7 @@ class Audit:
         if count > 0:
             return
         if distinct == 1:
-            self._deadlines.add(time.monotonic() + GATHER_SECONDS, self._write_due)
+            self._deadlines.add(time.monotonic() + GATHER_SECONDS, self.write)
         elif distinct >= MAX_DISTINCT:
             self.write()
 
@@ -85,9 +85,6 @@ class Audit:
         if self._refused <= MAX_REFUSED:
             return mutation
         return mutation._replace(affordance="", method="", path="", thing="")
-
-    def _write_due(self) -> None:
-        self.write()
 
     def write(self) -> list[Future[None]]:
         with self._lock:

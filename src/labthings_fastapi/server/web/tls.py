@@ -197,11 +197,11 @@ TlsChoice: TypeAlias = bool | tuple[str | Path, str | Path] | Tls
 """False: no TLS; True: the server's own certificate; or the files of a certificate and its key."""
 
 
-def chosen_tls(choice: TlsChoice, settings_folder: Path, hosts: Sequence[str] = ()) -> Tls | None:
+def chosen_tls(choice: TlsChoice, settings_folder: Path, host: str = "") -> Tls | None:
     if isinstance(choice, Tls) or choice is False:
         return choice or None
     if choice is True:
-        own = own_certificate(settings_folder, hosts)
+        own = own_certificate(settings_folder, specific_hosts(host))
         return load_tls(own.certificate, own.key)
     certificate, key = choice
     return load_tls(Path(certificate), Path(key))

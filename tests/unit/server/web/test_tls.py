@@ -36,7 +36,7 @@ def test_a_pair_of_files_is_loaded_with_its_fingerprint(own):
 
 def test_a_server_may_have_no_certificate_or_its_own(tmp_path):
     assert chosen_tls(False, tmp_path) is None
-    tls = chosen_tls(True, tmp_path, ["192.0.2.7"])
+    tls = chosen_tls(True, tmp_path, "192.0.2.7")
     assert tls is not None
     assert "192.0.2.7" in own_certificate(tmp_path).names
     assert tls.fingerprint == own_certificate(tmp_path).fingerprint
