@@ -9,8 +9,7 @@ import pytest
 
 from labthings_fastapi.actions.routes import _InvocationStream, honour_prefer, wait_seconds
 from labthings_fastapi.messages.message import Message
-from labthings_fastapi.messages.sse import encode
-from labthings_fastapi.messages.stream import MessageStream
+from labthings_fastapi.messages.stream import MessageStream, encode
 from labthings_fastapi.messages.topic import Topic
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labthings_fastapi.messages.message import Message
-from labthings_fastapi.messages.sse import COMMENT, encode
+from labthings_fastapi.messages.stream import COMMENT, encode
 from sse_events import EventParser, ServerSentEvent, parse
 
 

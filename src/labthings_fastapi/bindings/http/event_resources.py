@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pydantic_core import to_json
 
-from labthings_fastapi.messages.sse import encode
+from labthings_fastapi.messages.stream import encode
 from labthings_fastapi.messages.topic import Topic
 from labthings_fastapi.thing_description.paths import name_of
 

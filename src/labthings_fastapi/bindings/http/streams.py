@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from labthings_fastapi.messages.sse import COMMENT, encode
-from labthings_fastapi.messages.stream import MessageStream
+from labthings_fastapi.messages.stream import COMMENT, MessageStream, encode
 from labthings_fastapi.own_log import own_logger
 
 from .request_response import ClientGoneError
