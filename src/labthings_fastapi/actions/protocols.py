@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from typing import Any, Literal, Protocol, runtime_checkable
-from uuid import UUID
 
 from pydantic import BaseModel
 
-from labthings_fastapi.journal.record import InvocationRecord
 from labthings_fastapi.schemas.values import ValueSchema
-
-from .results import InvocationFiles
 
 Policy = Literal["parallel", "queue", "reject", "replace"]
 """What an action does while the lock of its group is taken."""
@@ -22,24 +17,18 @@ Policy = Literal["parallel", "queue", "reject", "replace"]
 class Runnable(Protocol):
     """What can be invoked: an `ActionDescriptor`, whose options are explained there."""
 
+    retention_time: float
+    response_timeout: float
+    concurrency: Policy
+    group: str | None
+    timeout: float | None
+    stop: bool
+    on_cancel: str | None
+
     @property
     def name(self) -> str: ...
     @property
-    def retention_time(self) -> float: ...
-    @property
-    def response_timeout(self) -> float: ...
-    @property
     def func(self) -> Callable[..., Any]: ...
-    @property
-    def concurrency(self) -> Policy: ...
-    @property
-    def group(self) -> str | None: ...
-    @property
-    def timeout(self) -> float | None: ...
-    @property
-    def stop(self) -> bool: ...
-    @property
-    def on_cancel(self) -> str | None: ...
     @property
     def invocation_model(self) -> type[BaseModel]: ...
     @property
@@ -77,21 +66,3 @@ class App(Protocol):
     """A FastAPI app, for code that imports no web framework."""
 
     def include_router(self, router: Any, *, prefix: str = "") -> None: ...
-
-
-class KnownInvocation(Protocol):
-    """An invocation that a client knows: an `Invocation` or a `RecordedInvocation`."""
-
-    @property
-    def id(self) -> UUID: ...
-    @property
-    def commit(self) -> Future[None] | None: ...
-    @property
-    def response_timeout(self) -> float: ...
-    @property
-    def output(self) -> Any: ...
-    @property
-    def files(self) -> InvocationFiles: ...
-    def snapshot(self, *, log: bool = False) -> InvocationRecord: ...
-    def cancel(self) -> bool: ...
-    def on_end(self, waiter: Callable[[], None]) -> Callable[[], None]: ...

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 from uuid import UUID
 
 from labthings_fastapi.exceptions import InvocationNotFoundError
@@ -13,19 +13,16 @@ from labthings_fastapi.messages.broker import Broker
 from labthings_fastapi.thing_description.paths import thing_path
 
 from .invocation import Invocation
-from .protocols import KnownInvocation
 from .results import InvocationFiles
 
 
 class Invocations(Protocol):
     """All invocations of a server, as HTTP endpoints use them: an `ActionManager`."""
 
-    @property
-    def prefix(self) -> str: ...
-    @property
-    def broker(self) -> Broker: ...
-    @property
-    def records(self) -> JournalReader: ...
+    prefix: str
+    broker: Broker
+    records: JournalReader
+
     def get_invocation(self, id: UUID) -> Invocation: ...
     def newest(
         self, wanted: Callable[[Invocation], bool], limit: int | None, before: UUID | None
@@ -53,6 +50,10 @@ class RecordedInvocation:
     def on_end(self, waiter: Callable[[], None]) -> Callable[[], None]:
         waiter()
         return lambda: None
+
+
+KnownInvocation: TypeAlias = Invocation | RecordedInvocation
+"""An invocation that a client knows."""
 
 
 async def find_invocation(

@@ -25,8 +25,7 @@ from labthings_fastapi.exceptions import (
 )
 from labthings_fastapi.journal.record import InvocationRecord
 from labthings_fastapi.messages.message import InvocationStatus
-from labthings_fastapi.messages.sse import COMMENT, encode
-from labthings_fastapi.messages.stream import MessageStream
+from labthings_fastapi.messages.stream import COMMENT, MessageStream, encode
 from labthings_fastapi.messages.topic import Topic
 from labthings_fastapi.outputs.blob import Blob
 from labthings_fastapi.outputs.routes import blob_response, file_response
@@ -35,8 +34,8 @@ from labthings_fastapi.routes import ProblemRoute
 
 from .invocation import Invocation
 from .invocation_model import ACTION_INVOCATIONS_PATH, InvocationModel
-from .protocols import App, KnownInvocation
-from .recorded_invocation import Invocations, find_invocation
+from .protocols import App
+from .recorded_invocation import Invocations, KnownInvocation, find_invocation
 from .rendering import InvocationUrls, invocation_json, status_json, summary
 
 RENDERED_AT_ONCE: Final = 10  # by a listing, before other requests continue: some 0.2 ms
@@ -134,20 +133,6 @@ async def honour_prefer(
     return {"Preference-Applied": f"wait={seconds:g}"}
 
 
-def _selection(
-    thing: str | None, action: str | None, status: InvocationStatus | None
-) -> Callable[[Invocation], bool]:
-    def wanted(invocation: Invocation) -> bool:
-        record = invocation.snapshot()
-        return (
-            thing in (None, record.thing)
-            and action in (None, record.action, record.action_path)
-            and status in (None, record.status)
-        )
-
-    return wanted
-
-
 def _add_listing(router: APIRouter, manager: Invocations, prefix: str) -> None:
     name, path = "action_invocations", ACTION_INVOCATIONS_PATH
 
@@ -161,7 +146,16 @@ def _add_listing(router: APIRouter, manager: Invocations, prefix: str) -> None:
         before: Annotated[UUID | None, Query(description="Only older than this run.")] = None,
     ) -> Response:
         """List the runs that are retained, newest last, in short."""
-        invocations = manager.newest(_selection(thing, action, status), limit, before)
+
+        def wanted(invocation: Invocation) -> bool:
+            record = invocation.snapshot()
+            return (
+                thing in (None, record.thing)
+                and action in (None, record.action, record.action_path)
+                and status in (None, record.status)
+            )
+
+        invocations = manager.newest(wanted, limit, before)
         return _json(await summaries(invocations, InvocationUrls(base_url(request.scope), prefix)))
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from labthings_fastapi.actions.manager import ActionManager
-    from labthings_fastapi.actions.protocols import KnownInvocation
+    from labthings_fastapi.actions.recorded_invocation import KnownInvocation
     from labthings_fastapi.bindings.interaction.actions import ActionInteraction
     from labthings_fastapi.thing import Thing
 

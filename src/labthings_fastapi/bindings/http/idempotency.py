@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from labthings_fastapi.actions.invocation import Invocation
     from labthings_fastapi.actions.manager import ActionManager
-    from labthings_fastapi.actions.protocols import KnownInvocation
+    from labthings_fastapi.actions.recorded_invocation import KnownInvocation
 
 KEY_HEADER = b"idempotency-key"
 LONGEST_KEY = 255

@@ -17,7 +17,7 @@ from .router import NO_METHODS
 
 if TYPE_CHECKING:
     from labthings_fastapi.actions.manager import ActionManager
-    from labthings_fastapi.actions.protocols import KnownInvocation
+    from labthings_fastapi.actions.recorded_invocation import KnownInvocation
 
     from .request_response import HttpResponse
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from labthings_fastapi.actions.invocation import Invocation
     from labthings_fastapi.actions.manager import ActionManager
-    from labthings_fastapi.actions.protocols import KnownInvocation
+    from labthings_fastapi.actions.recorded_invocation import KnownInvocation
     from labthings_fastapi.actions.rendering import InvocationUrls
     from labthings_fastapi.concurrency.bounded_executor import BoundedExecutor
     from labthings_fastapi.descriptors.action import ActionDescriptor

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from starlette.types import Scope
 
-    from labthings_fastapi.actions.protocols import KnownInvocation
+    from labthings_fastapi.actions.recorded_invocation import KnownInvocation
     from labthings_fastapi.bindings.interaction.actions import ActionInteraction
 
     from .requests import Request
