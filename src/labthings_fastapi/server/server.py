@@ -17,7 +17,6 @@ from labthings_fastapi.exceptions import ThingNameError, ThingNotFoundError
 from labthings_fastapi.messages.broker import Broker
 from labthings_fastapi.outputs.store import BlobStore
 from labthings_fastapi.own_log import own_logger
-from labthings_fastapi.server.access.request_target import RequestTargets
 from labthings_fastapi.thing import Thing, slots_of
 from labthings_fastapi.thing_description.paths import name_of, normalise_thing_path, thing_path
 from labthings_fastapi.thing_host.interface import ThingServerInterface
@@ -97,7 +96,7 @@ class ThingServer:
         """
         from labthings_fastapi.server.config.validation import validated
 
-        from .access.audit import Audit
+        from .access.audit import Audit, RequestTargets
         from .access.checks import AccessChecks
         from .journal_lifecycle import JournalLifecycle
         from .mdns import MdnsAnnouncement

@@ -1,4 +1,4 @@
-"""The audit: every request that may have changed something is recorded in the journal."""
+"""The audit: every request that may have changed something is recorded, with what it is about."""
 
 from __future__ import annotations
 
@@ -6,16 +6,21 @@ import threading
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, NamedTuple
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from labthings_fastapi.actions.deadlines import Deadlines
+from labthings_fastapi.actions.invocation_model import ACTION_INVOCATIONS_PATH
+from labthings_fastapi.exceptions import InvocationNotFoundError
 from labthings_fastapi.journal.mutation import MutationRecord
+from labthings_fastapi.thing_description.paths import name_of, path_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Future
 
+    from labthings_fastapi.actions.manager import ActionManager
     from labthings_fastapi.journal.journal import Journal
+    from labthings_fastapi.thing import Thing
 
 GATHER_SECONDS: Final = 1.0
 """Equal requests within this time become one record."""
@@ -36,6 +41,35 @@ class Mutation(NamedTuple):
     method: str
     path: str
     status: int
+
+
+class RequestTarget(NamedTuple):
+    thing: str | None
+    part: str
+
+
+class RequestTargets:
+    def __init__(self, manager: ActionManager, prefix: str) -> None:
+        self._manager = manager
+        self._invocations = f"{prefix}{ACTION_INVOCATIONS_PATH}/"
+        self._names: dict[str, str] = {}  # path → name; replaced, never changed
+
+    def add(self, thing: Thing) -> None:
+        self._names = {**self._names, path_of(thing): name_of(thing)}
+
+    def find(self, path: str) -> RequestTarget:
+        end = len(path)
+        while (end := path.rfind("/", 0, end)) >= 0:
+            name = self._names.get(path[: end + 1])
+            if name is not None:
+                return RequestTarget(name, path[end + 1 :])
+        if path.startswith(self._invocations):
+            id = path.removeprefix(self._invocations).partition("/")[0]
+            try:
+                return RequestTarget(self._manager.get_invocation(UUID(id)).record.thing, id)
+            except (ValueError, InvocationNotFoundError):
+                return RequestTarget(None, id)
+        return RequestTarget(None, path)
 
 
 def _shorten(text: str) -> str:

@@ -27,9 +27,8 @@ if TYPE_CHECKING:
     from labthings_fastapi.problems import Problem
     from labthings_fastapi.security.roles import Actor
 
-    from .audit import Audit
+    from .audit import Audit, RequestTargets
     from .checks import AccessChecks
-    from .request_target import RequestTargets
 
 _METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE")
 _REQUEST_HEADERS = (
