@@ -93,21 +93,14 @@ def start_order(things: Mapping[str, Thing]) -> list[Thing]:
     return ordered
 
 
-class DryRunServices(StandaloneServices):
-    """The services for Things that are made and never entered, with a temporary folder."""
-
-    def __init__(self, config: ThingServerConfig, settings_folder: Path) -> None:
-        super().__init__()
-        self.application_config = config.application_config
-        self.settings_folder = settings_folder
-        self.global_lock = GlobalLock() if config.enable_global_lock else None
-
-
 def check(document: Any) -> ThingServerConfig:
     """Return the configuration if its Things can be made and connected; this makes them."""
     config = validated(document)
     with tempfile.TemporaryDirectory(prefix="labthings-check-") as folder:
-        services = DryRunServices(config, Path(folder))
+        services = StandaloneServices()
+        services.application_config = config.application_config
+        services.settings_folder = Path(folder)
+        services.global_lock = GlobalLock() if config.enable_global_lock else None
         prefix = config.api_prefix
         build_things(
             config, lambda name: ThingServerInterface(services, name, thing_path(name, prefix))
