@@ -24,7 +24,7 @@ from .routes import VERSION
 Json = dict[str, Any]
 METHODS = frozenset({"get", "put", "post", "delete", "patch", "head", "options"})
 _SCHEMAS = "#/components/schemas/"
-PROBLEM_REF = {"$ref": "#/components/schemas/Problem"}
+PROBLEM_REF = {"$ref": f"{_SCHEMAS}Problem"}
 _HTTP_ERROR = "HTTPValidationError"  # FastAPI's form of a 422, which this server does not send
 
 _TEXTS = {
@@ -45,9 +45,9 @@ _TEXTS = {
     "507": "No space is left to store this",
 }
 _HEADERS = {
-    "401": ("WWW-Authenticate", {"type": "string"}),
-    "405": ("Allow", {"type": "string"}),
-    "503": ("Retry-After", {"type": "integer", "minimum": 0}),
+    "401": {"WWW-Authenticate": {"schema": {"type": "string"}}},
+    "405": {"Allow": {"schema": {"type": "string"}}},
+    "503": {"Retry-After": {"schema": {"type": "integer", "minimum": 0}}},
 }
 _ANY = ("400", "401", "403", "413", "421", "431", "500", "503")
 """Problems of every operation: of the access checks, of overload, and of code of the Thing."""
@@ -67,23 +67,20 @@ PROBLEM_SCHEMA: Json = {
 }
 
 
-def content(text: str, schema: Json, media_type: str = "application/json") -> Json:
-    return {"description": text, "content": {media_type: {"schema": schema}}}
+def content(text: str, schema: Json, media_type: str = "application/json", **more: Any) -> Json:
+    return {"description": text, "content": {media_type: {"schema": schema}}, **more}
 
 
 def _ref(code: str) -> Json:
     return {"$ref": f"#/components/responses/Problem{code}"}
 
 
-def answers(good: Json, *codes: str) -> Json:
-    return good | {code: _ref(code) for code in codes}
-
-
 def add_problems(document: Json) -> None:
     """Describe every problem once, and refer to those of every operation at each operation."""
     problems = document["components"].setdefault("responses", {})
-    for code in _TEXTS:
-        problems[f"Problem{code}"] = _problem(code)
+    for code, text in _TEXTS.items():
+        headers = {"headers": _HEADERS[code]} if code in _HEADERS else {}
+        problems[f"Problem{code}"] = content(text, PROBLEM_REF, PROBLEM_MEDIA_TYPE, **headers)
     for item in document["paths"].values():
         for method in METHODS & item.keys():
             responses: Json = item[method]["responses"]
@@ -95,14 +92,6 @@ def add_problems(document: Json) -> None:
             item[method]["responses"] = dict(sorted(responses.items()))
     for unused in (_HTTP_ERROR, "ValidationError"):
         document["components"]["schemas"].pop(unused, None)
-
-
-def _problem(code: str) -> Json:
-    answer = content(_TEXTS[code], PROBLEM_REF, PROBLEM_MEDIA_TYPE)
-    if code in _HEADERS:
-        name, schema = _HEADERS[code]
-        answer["headers"] = {name: {"schema": schema}}
-    return answer
 
 
 def _is_fastapis(answer: Json) -> bool:
@@ -166,7 +155,7 @@ _PREFER = parameter(
     {"type": "string"},
     description="`wait=N`: wait N seconds (60 at most) for the invocation to end.",
 )
-_STATUS = {"$ref": "#/components/schemas/ActionStatus"}
+_STATUS = {"$ref": f"{_SCHEMAS}ActionStatus"}
 _LOCATION = {"Location": {"description": "The URL of the invocation", "schema": {"type": "string"}}}
 _TIME = {"type": "string", "format": "date-time"}
 ACTION_STATUS: Json = {
@@ -205,10 +194,11 @@ def thing_paths(thing: Thing, components: Components) -> Json:
 
 def _operation(id: str, about: Any, good: Json, *problems: str, **more: Any) -> Json:
     """Describe an operation; `about` is its summary, or the descriptor with title and text."""
+    responses = good | {code: _ref(code) for code in problems}
     texts: Json = {"summary": about if isinstance(about, str) else about.title}
     if not isinstance(about, str) and about.description and about.description != about.title:
         texts["description"] = about.description
-    return {**texts, "operationId": id, "responses": answers(good, *problems), **more}
+    return {**texts, "operationId": id, "responses": responses, **more}
 
 
 def _body(schema: Json, *, required: bool = True) -> Json:
@@ -239,8 +229,7 @@ def _event(event: EventDescriptor, components: Components) -> Json:
 
 
 def _action(name: str, action: ActionDescriptor[Any, Any, Any], components: Components) -> Json:
-    good: Json = {"201": {**content("The invocation has been started", _STATUS)}}
-    good["201"]["headers"] = _LOCATION
+    good: Json = {"201": content("The invocation has been started", _STATUS, headers=_LOCATION)}
     if action.synchronous:
         output = components.schema(action.output_schema, "serialization")
         done = {"description": "Done, without an output"}
