@@ -99,13 +99,8 @@ class ProgressMeter:
         self._started = clock() if started is None else started
         self._next = 0.0  # when the next report is due
         self._steps: tuple[Step, ...] = ()  # the loops that are being tracked, outermost first
-        self._latest: Progress | None = None
+        self.latest: Progress | None = None  # the newest report
         self._published: Progress | None = None
-
-    @property
-    def latest(self) -> Progress | None:
-        """The newest report, or None if there was none."""
-        return self._latest
 
     def report(
         self, done: float, total: float | None, message: str | None, unit: str | None
@@ -124,7 +119,7 @@ class ProgressMeter:
         message = None if message is None else well_formed(str(message))
         report = Progress(done, total, unit, message, now - self._started)
         with self._lock:
-            self._latest = report
+            self.latest = report
             due = now >= self._next
             if due:
                 self._next = now + PUBLISH_SECONDS
@@ -140,7 +135,7 @@ class ProgressMeter:
     def finish(self) -> None:
         """Publish the last report, if it was not: the last one always arrives."""
         with self._lock:
-            latest = self._latest
+            latest = self.latest
             if latest is None or latest is self._published:
                 return
             self._published = latest

@@ -20,7 +20,7 @@ from labthings_fastapi.exceptions import LabThingsError, describe_exception
 from labthings_fastapi.problems import well_formed
 from labthings_fastapi.routes import problem_response
 from labthings_fastapi.security.hosts import HostRule, own_names
-from labthings_fastapi.server.access.client_address import ClientAddresses
+from labthings_fastapi.server.access.client_address import client_of
 from labthings_fastapi.server.access.refusals import unknown_host
 
 
@@ -54,7 +54,6 @@ class FallbackApp(FastAPI):
 
     def __init__(self) -> None:
         super().__init__(openapi_url=None, docs_url=None, redoc_url=None)
-        self._peers = ClientAddresses()
         # `allowed_hosts` is not available: the configuration may be what is wrong.
         self._hosts = HostRule(own_names(socket.gethostname()))
         self._template = Template(Path(__file__).with_name("fallback.html").read_text("utf-8"))
@@ -71,7 +70,7 @@ class FallbackApp(FastAPI):
         self._context = {**self._context, **{name: str(value) for name, value in values.items()}}
 
     async def _page(self, request: Request) -> Response:
-        peer = self._peers.find(request.scope)
+        peer = client_of(request.scope)
         host = request.headers.get("host", "").encode("latin-1")
         if peer.address is not None and not self._hosts.allows(host):
             return problem_response(unknown_host(host))

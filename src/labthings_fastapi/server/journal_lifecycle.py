@@ -41,10 +41,18 @@ class JournalLifecycle:
                 self._folder,
             )
             return
-        if self._config.kind == "memory":
+        config = self._config
+        if config.kind == "memory":
             return
         try:
-            journal = self._open()
+            journal = SqliteJournal(
+                config.path if config.path is not None else self._folder / JOURNAL_FILE,
+                boot_id=self._manager.broker.boot_id,
+                keep_days=config.keep_days,
+                keep_bytes=config.keep_bytes,
+                synchronous=config.synchronous,
+                claim=self.folder_lock.secure,
+            )
             interrupted = journal.interrupt_open_invocations()
         except BaseException:
             self.folder_lock.release()
@@ -55,17 +63,6 @@ class JournalLifecycle:
                 *(record.id, record.thing, record.action),
             )
         self._manager.journal = journal
-
-    def _open(self) -> SqliteJournal:
-        config = self._config
-        return SqliteJournal(
-            config.path if config.path is not None else self._folder / JOURNAL_FILE,
-            boot_id=self._manager.broker.boot_id,
-            keep_days=config.keep_days,
-            keep_bytes=config.keep_bytes,
-            synchronous=config.synchronous,
-            claim=self.folder_lock.secure,
-        )
 
     def end(self, timeout: float) -> None:
         """Write pending records within `timeout` seconds, and unlock the folder; idempotent."""

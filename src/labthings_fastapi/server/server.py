@@ -161,14 +161,15 @@ class ThingServer:
 
     def _make_app(self) -> ThingsAPI:
         from labthings_fastapi.dependencies.server import STATE_NAME
-        from labthings_fastapi.server.access.middleware import with_access
+        from labthings_fastapi.server.access.middleware import AccessMiddleware, with_cors
         from labthings_fastapi.server.openapi import ThingsAPI
 
         checks, origins = self._access, self.config.cors_origins
         prefix, lifespan = self.api_prefix, self._lifespan
         app = ThingsAPI(lambda: self.things, checks.authentication, prefix, lifespan=lifespan)
         setattr(app.state, STATE_NAME, self)
-        app.wrap(lambda inner: with_access(inner, checks, self._targets, self._audit, origins))
+        app.wrap(lambda inner: AccessMiddleware(inner, checks, self._targets, self._audit))
+        app.wrap(lambda inner: with_cors(inner, origins))
         return app
 
     def _bind(self) -> None:

@@ -16,8 +16,15 @@ from __future__ import annotations
 import socket
 from typing import TYPE_CHECKING, Final
 
+from starlette.exceptions import HTTPException
+
 from labthings_fastapi.concurrency.bounded_executor import BoundedExecutor, Workers
-from labthings_fastapi.exceptions import NotAllowedError, TooBusyError, UnprotectedError
+from labthings_fastapi.exceptions import (
+    BodyTooLargeError,
+    NotAllowedError,
+    TooBusyError,
+    UnprotectedError,
+)
 from labthings_fastapi.own_log import own_logger
 from labthings_fastapi.problems import problem_from
 from labthings_fastapi.request_location import request_path
@@ -28,11 +35,12 @@ from labthings_fastapi.security.roles import required_role
 
 from . import refusals
 from .authentication import Authentication
-from .body_limit import BodyLimit
-from .client_address import FORWARDED_HEADERS, ClientAddress, ClientAddresses
+from .client_address import FORWARDED_HEADERS, client_of
 
 if TYPE_CHECKING:
-    from starlette.types import Scope
+    from collections.abc import Mapping
+
+    from starlette.types import Message, Receive, Scope
 
     from labthings_fastapi.problems import Problem
     from labthings_fastapi.security.roles import Actor
@@ -41,10 +49,56 @@ if TYPE_CHECKING:
 LOGGER = own_logger("security")
 LOGIN_BYTES: Final = 32 * 1024
 """The largest body of a request that needs no authentication."""
+_REMEDY = "see `max_body_bytes` and `max_upload_bytes` in the server's configuration"
 _CHECKED_HEADERS: Final = FORWARDED_HEADERS | {b"origin", b"sec-fetch-site", b"transfer-encoding"}
 _SINGLE_HEADERS: Final = frozenset(
     {b"host", b"origin", b"authorization", b"content-length", b"sec-fetch-site", b"content-type"}
 )
+
+
+class BodyLimit:
+    """Two limits in bytes: one for bodies in memory, one for forms, whose files go to the disk."""
+
+    def __init__(self, max_bytes: int, max_upload_bytes: int, remedy: str = _REMEDY) -> None:
+        self.max_bytes = max_bytes
+        self._max_upload_bytes = max_upload_bytes
+        self._remedy = remedy
+
+    def _limit_for(self, headers: Mapping[bytes, bytes]) -> int:
+        form = headers.get(b"content-type", b"").lower().startswith(b"multipart/form-data")
+        return self._max_upload_bytes if form else self.max_bytes
+
+    def check_length(self, headers: Mapping[bytes, bytes]) -> Problem | None:
+        length = headers.get(b"content-length", b"")
+        if length.isdigit() and int(length) > (limit := self._limit_for(headers)):
+            return problem_from(BodyTooLargeError(self._text(limit)))
+        return None
+
+    def apply(self, receive: Receive, headers: Mapping[bytes, bytes], http_version: str) -> Receive:
+        """Return a `receive` that stops a body without `Content-Length` when it is too large."""
+        if b"content-length" in headers:
+            return receive
+        if b"transfer-encoding" not in headers and http_version.startswith("1"):
+            return receive
+        limit = self._limit_for(headers)
+        size = 0
+
+        async def receive_counted() -> Message:
+            nonlocal size
+            message = await receive()
+            size += len(message.get("body", b""))
+            if size > limit:
+                # The only class of errors that FastAPI does not replace while it reads a body.
+                raise HTTPException(413, self._text(limit))
+            return message
+
+        return receive_counted
+
+    def _text(self, limit: int) -> str:
+        return (
+            f"The body of this request is larger than {limit} bytes, the most that is accepted: "
+            f"{self._remedy}."
+        )
 
 
 class AccessRequest:
@@ -52,12 +106,12 @@ class AccessRequest:
 
     __slots__ = ("actor", "client", "headers", "is_http", "method", "scope")
 
-    def __init__(self, scope: Scope, clients: ClientAddresses) -> None:
+    def __init__(self, scope: Scope) -> None:
         self.scope = scope
         self.is_http: bool = scope["type"] == "http"
         self.method: str = scope["method"] if self.is_http else "GET"
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
-        self.client: ClientAddress = clients.find(scope)
+        self.client = client_of(scope)
         self.actor: Actor | None = None
 
     def text(self, name: bytes) -> str | None:

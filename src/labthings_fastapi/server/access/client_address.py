@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from starlette.types import Scope
 
 from labthings_fastapi.security.addresses import is_loopback
 
-MAX_KEPT: Final = 1000
 FORWARDED_HEADERS: Final = frozenset({b"x-forwarded-for", b"forwarded", b"x-real-ip"})
 """A proxy names its client in these headers; every other client may send them too."""
 
@@ -24,24 +24,14 @@ class ClientAddress(NamedTuple):
 UNKNOWN: Final = ClientAddress("unknown", False)  # the word of RFC 7239, section 6.2
 
 
-class ClientAddresses:
-    def __init__(self) -> None:
-        self._parsed: dict[str, ClientAddress] = {}
-
-    def find(self, scope: Scope) -> ClientAddress:
-        client = scope.get("client")
-        name = client[0] if client else ""
-        address = self._parsed.get(name)
-        if address is None:
-            address = _parse(name)
-            if len(self._parsed) >= MAX_KEPT:
-                self._parsed.clear()
-            self._parsed[name] = address
-        if address.is_local:
-            for header, value in scope["headers"]:
-                if header in FORWARDED_HEADERS and _is_remote(header, value, address):
-                    return UNKNOWN
-        return address
+def client_of(scope: Scope) -> ClientAddress:
+    client = scope.get("client")
+    address = _remembered(client[0] if client else "")
+    if address.is_local:
+        for header, value in scope["headers"]:
+            if header in FORWARDED_HEADERS and _is_remote(header, value, address):
+                return UNKNOWN
+    return address
 
 
 def _parse(name: str) -> ClientAddress:
@@ -50,6 +40,9 @@ def _parse(name: str) -> ClientAddress:
     except ValueError:
         return ClientAddress(None, True)
     return ClientAddress(name, is_loopback(name))
+
+
+_remembered = lru_cache(maxsize=1000)(_parse)  # not for names that clients choose
 
 
 def _is_remote(header: bytes, value: bytes, client: ClientAddress) -> bool:

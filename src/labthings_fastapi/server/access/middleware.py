@@ -15,7 +15,6 @@ from labthings_fastapi.security.origins import SAFE_METHODS
 from .audit import Mutation
 from .authenticated_connections import AuthenticatedConnection, CredentialRevokedError
 from .checks import AccessRequest, check_role
-from .client_address import ClientAddresses
 from .refusals import SecuredResponse, send_refusal, send_response
 from .session_routes import login_page, wants_page
 
@@ -41,19 +40,12 @@ _RESPONSE_HEADERS = (
 )
 
 
-def with_access(
-    app: ASGIApp,
-    checks: AccessChecks,
-    targets: RequestTargets,
-    audit: Audit,
-    cors_origins: Sequence[str],
-) -> ASGIApp:
-    checked = AccessMiddleware(app, checks, targets, audit)
-    if not cors_origins:
-        return checked
+def with_cors(app: ASGIApp, origins: Sequence[str]) -> ASGIApp:
+    if not origins:
+        return app
     return CORSMiddleware(
-        checked,
-        allow_origins=cors_origins,
+        app,
+        allow_origins=origins,
         allow_methods=_METHODS,
         allow_headers=_REQUEST_HEADERS,
         expose_headers=_RESPONSE_HEADERS,
@@ -70,14 +62,13 @@ class AccessMiddleware:
         self._checks = checks
         self._targets = targets
         self._audit = audit
-        self._clients = ClientAddresses()
         self._connections = checks.authentication.connections
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        request = AccessRequest(scope, self._clients)
+        request = AccessRequest(scope)
         response = SecuredResponse(send)
         if request.is_http:
             send = response.send

@@ -161,7 +161,25 @@ class UvicornServer(uvicorn.Server):
     def __init__(
         self, hooks: ServerHooks, address: ListenAddress, limits: Limits, tls: Tls | None
     ) -> None:
-        super().__init__(_config(self._call, limits))
+        config = uvicorn.Config(
+            self._call,
+            interface="asgi3",
+            ws=WebSocketProtocol,
+            log_config=None,  # uvicorn's own would close the log files of the program that serves
+            # A line for each request drowns all others, and costs as much as reading a property.
+            access_log=logging.getLogger().isEnabledFor(logging.DEBUG),
+            server_header=False,  # an attacker need not know the versions
+            # Tasks outlive their connections: without it, clients that go away during a slow read
+            # would leave any number of them behind.
+            limit_concurrency=2 * limits.connections + 100,
+            ws_max_size=limits.frame_bytes,
+            ws_per_message_deflate=False,  # values are small, and compressing each halves the rate
+            ws_ping_interval=limits.ping_seconds,
+            ws_ping_timeout=limits.ping_seconds,
+            timeout_keep_alive=limits.keep_alive_seconds,
+            timeout_graceful_shutdown=1,
+        )
+        super().__init__(config)
         self.start_error: BaseException | None = None
         self._hooks = hooks
         self._address = address
@@ -234,27 +252,6 @@ class UvicornServer(uvicorn.Server):
                 cast("HttpProtocol | WebSocketProtocol", connection).check(now, self._limits)
             except Exception:  # one connection must not keep the others from being checked
                 LOGGER.exception("The time limits of a connection could not be checked.")
-
-
-def _config(app: ASGIApp, limits: Limits) -> uvicorn.Config:
-    return uvicorn.Config(
-        app,
-        interface="asgi3",
-        ws=WebSocketProtocol,
-        log_config=None,  # uvicorn's own would close the log files of the program that serves
-        # A line for each request drowns all others, and costs as much as reading a property.
-        access_log=logging.getLogger().isEnabledFor(logging.DEBUG),
-        server_header=False,  # an attacker need not know the versions
-        # Tasks outlive their connections: without it, clients that go away during a slow read
-        # would leave any number of them behind.
-        limit_concurrency=2 * limits.connections + 100,
-        ws_max_size=limits.frame_bytes,
-        ws_per_message_deflate=False,  # values are small, and compressing each halves the rate
-        ws_ping_interval=limits.ping_seconds,
-        ws_ping_timeout=limits.ping_seconds,
-        timeout_keep_alive=limits.keep_alive_seconds,
-        timeout_graceful_shutdown=1,
-    )
 
 
 class _ServerThread(threading.Thread):

@@ -14,7 +14,6 @@ from labthings_fastapi.server.access.checks import (
     check_repeated_headers,
     check_role,
 )
-from labthings_fastapi.server.access.client_address import ClientAddresses
 from labthings_fastapi.server.config_model import ThingServerConfig
 
 HOSTS = [(b"host", b"localhost:5000")], [(b"host", b"evil.example")], []
@@ -47,7 +46,7 @@ def request_of(headers, client="127.0.0.1", kind="http", method="GET", path="/st
     }
     if kind == "http":
         scope["method"] = method
-    return AccessRequest(scope, ClientAddresses())
+    return AccessRequest(scope)
 
 
 @pytest.mark.parametrize("insecure", [False, True])
