@@ -71,6 +71,13 @@ def _check_slot_choice(value: Any) -> Any:
 SlotChoice = Annotated[str | list[str] | None, BeforeValidator(_check_slot_choice)]
 
 
+def _short_for(key: str) -> BeforeValidator:
+    """Accept, instead of a section, the value of one key alone."""
+    return BeforeValidator(
+        lambda value: value if isinstance(value, (Mapping, BaseModel)) else {key: value}
+    )
+
+
 OPTIONS = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
 
@@ -92,11 +99,6 @@ class ThingConfig(BaseModel):
     def arguments_key(self) -> str:
         """The key, `args` or `kwargs`, at which an error in the arguments is reported."""
         return "kwargs" if self.kwargs or not self.args else "args"
-
-
-def _short_thing(value: Any) -> Any:
-    """Accept a class or an import string alone, for a Thing without arguments."""
-    return value if isinstance(value, (Mapping, ThingConfig)) else {"cls": value}
 
 
 def _thing_name(name: str) -> str:
@@ -124,18 +126,6 @@ class JournalConfig(BaseModel):
     """SQLite's setting. FULL: what was acknowledged also survives a power cut."""
 
 
-def _short_journal(value: Any) -> Any:
-    """Accept the kind alone, for a journal with the default options."""
-    if isinstance(value, (Mapping, JournalConfig)):
-        return value
-    if value not in ("sqlite", "memory"):
-        raise ValueError(
-            "it must be 'sqlite', 'memory', or an object with path, keep_days, keep_bytes and "
-            "synchronous"
-        )
-    return {"kind": value}
-
-
 class SecurityConfig(BaseModel):
     """Who must authenticate, and where the credentials are."""
 
@@ -147,11 +137,6 @@ class SecurityConfig(BaseModel):
     """The file of credentials; by default `credentials.json` in the settings folder."""
     insecure: bool = False
     """Allow everybody on the network to use the server without authentication."""
-
-
-def _short_security(value: Any) -> Any:
-    """Accept the value of `authentication` alone."""
-    return {"authentication": value} if isinstance(value, str) else value
 
 
 def _host_name(text: str) -> str:
@@ -199,7 +184,7 @@ class ThingServerConfig(BaseModel):
 
     things: dict[
         Annotated[str, AfterValidator(_thing_name)],
-        Annotated[ThingConfig, BeforeValidator(_short_thing)],
+        Annotated[ThingConfig, _short_for("cls")],
     ] = {}
     """Name → Thing; the names are part of URLs."""
     settings_folder: Path = Path("./settings")
@@ -220,11 +205,11 @@ class ThingServerConfig(BaseModel):
     """Largest number of invocations that run at once."""
     max_queued_runs: int = Field(1000, ge=0)
     """Largest number of invocations that wait; further ones are answered 503."""
-    journal: Annotated[JournalConfig, BeforeValidator(_short_journal)] = JournalConfig()
+    journal: Annotated[JournalConfig, _short_for("kind")] = JournalConfig()
     """'sqlite', 'memory', or an object of options."""
     max_reads_per_thing: int = Field(8, ge=1)
     """Largest number of reads that run one Thing's code at once."""
-    security: Annotated[SecurityConfig, BeforeValidator(_short_security)] = SecurityConfig()
+    security: Annotated[SecurityConfig, _short_for("authentication")] = SecurityConfig()
     """'auto', 'required' or 'off', or an object of options."""
     allowed_hosts: list[Annotated[str, AfterValidator(_host_name)]] = []
     """Further host names that clients may use for this computer."""
