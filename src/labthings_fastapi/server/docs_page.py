@@ -42,7 +42,6 @@ _PAGE_HEADERS = {
 }
 _FILE_HEADERS = {
     "X-Content-Type-Options": "nosniff",
-    "Cross-Origin-Resource-Policy": "same-origin",
     # The path contains a digest of the files, so the content at one path never changes.
     "Cache-Control": "public, max-age=31536000, immutable",
 }
