@@ -55,7 +55,7 @@ def bind(host: str, port: int) -> list[socket.socket]:
             if new is not None:
                 sockets.append(new)
                 new.bind((address[0], port, *address[2:]))
-                port = _port_of(new)
+                port = int(new.getsockname()[1])
         if not sockets:
             raise OSError("this computer has no such network")
     except (OSError, UnicodeError) as error:
@@ -77,13 +77,9 @@ def _make_socket(family: int, protocol: int) -> socket.socket | None:
     return new
 
 
-def _port_of(bound: socket.socket) -> int:
-    return int(bound.getsockname()[1])
-
-
 def listen_address(sockets: list[socket.socket], host: str, *, tls: bool) -> ListenAddress:
     addresses = tuple(str(each.getsockname()[0]) for each in sockets)
-    return ListenAddress(host, _port_of(sockets[0]), tls, addresses)
+    return ListenAddress(host, int(sockets[0].getsockname()[1]), tls, addresses)
 
 
 def close_all(sockets: Iterable[socket.socket]) -> None:

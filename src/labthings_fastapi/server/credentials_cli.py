@@ -61,29 +61,17 @@ def _make_parser() -> argparse.ArgumentParser:
     runs = {create: _create_token, listing: _list, revoke: _revoke, create_user: _create_user}
     for command, run in runs.items():
         command.set_defaults(run=run)
+        add = command.add_argument
+        folder = "settings folder of the server (./settings)"
         if command in (create, create_user):
-            _add_role(command)
-        _add_location(command)
+            about = "a different role for one Thing; may be repeated"
+            add("--role", choices=ROLES, required=True)
+            add("--thing", action="append", default=[], metavar="NAME=ROLE", help=about)
+        add("-c", "--config", metavar="FILE", help="configuration of the server")
+        add("-j", "--json", metavar="TEXT", help="configuration as JSON text")
+        add("--demo", action="store_true", help="for the demo bench")
+        add("--settings-folder", metavar="FOLDER", help=folder)
     return parser
-
-
-def _add_role(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--role", choices=ROLES, required=True)
-    parser.add_argument(
-        "--thing",
-        action="append",
-        default=[],
-        metavar="NAME=ROLE",
-        help="a different role for one Thing; may be repeated",
-    )
-
-
-def _add_location(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
-    add("-c", "--config", metavar="FILE", help="configuration of the server")
-    add("-j", "--json", metavar="TEXT", help="configuration as JSON text")
-    add("--demo", action="store_true", help="for the demo bench")
-    add("--settings-folder", metavar="FOLDER", help="settings folder of the server (./settings)")
 
 
 def _file(args: argparse.Namespace) -> Path:

@@ -67,7 +67,7 @@ class ThingLifecycle:
     async def _open_one(self, thing: Thing) -> None:
         self.states[name_of(thing)] = "opening"
         try:
-            await self._executor.run(enter, thing)
+            await self._executor.run(call_hook, thing, "enter")
         except Exception as error:  # noqa: BLE001 - hardware raises anything; it is named below
             self.states[name_of(thing)] = "failed"
             reason = error.raised if isinstance(error, UserCodeExit) else error
@@ -112,7 +112,8 @@ class ThingLifecycle:
             try:
                 async with asyncio.timeout(share):
                     # An executor of its own, because a stuck `__exit__` blocks it.
-                    await BoundedExecutor(self._workers, name_of(thing), limit=1).run(leave, thing)
+                    executor = BoundedExecutor(self._workers, name_of(thing), limit=1)
+                    await executor.run(call_hook, thing, "exit")
             except TimeoutError:
                 thing_log(name_of(thing)).error(
                     "It was not closed within %.1f s. The next Thing is closed now.", share
@@ -138,15 +139,8 @@ def needs_of(thing: Thing) -> list[str]:
     ]
 
 
-def enter(thing: Thing) -> None:
-    _call(thing, "enter")
-
-
-def leave(thing: Thing) -> None:
-    _call(thing, "exit", None, None, None)
-
-
-def _call(thing: Thing, name: str, *arguments: None) -> None:
+def call_hook(thing: Thing, name: Literal["enter", "exit"]) -> None:
+    arguments = (None, None, None) if name == "exit" else ()
     if hasattr(thing, f"__a{name}__"):
         _loop_of(thing).call(getattr(thing, f"__a{name}__"), *arguments)
     elif hasattr(thing, f"__{name}__"):
@@ -161,7 +155,7 @@ def _loop_of(thing: Thing) -> ThingsLoop:
 
 def open_now(thing: Thing) -> None:
     try:
-        enter(thing)
+        call_hook(thing, "enter")
     except BaseException as error:
         raise ThingStartError(name_of(thing), error) from error
 
@@ -169,7 +163,7 @@ def open_now(thing: Thing) -> None:
 def close_now(thing: Thing) -> None:
     """Close a Thing in the calling thread, because the server stopped while it was opened."""
     try:
-        leave(thing)
+        call_hook(thing, "exit")
     except BaseException as error:  # noqa: BLE001 - hardware raises anything; it is logged
         _log_failed_closing(thing, error)
 

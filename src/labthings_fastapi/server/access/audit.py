@@ -102,7 +102,9 @@ class Audit:
             )
         with self._lock:
             if mutation.status == 403 and mutation not in self._counted:
-                mutation = self._merge_refused(mutation)
+                self._refused += 1
+                if self._refused > MAX_REFUSED:  # their details could fill the journal
+                    mutation = mutation._replace(affordance="", method="", path="", thing="")
             first, _, count = self._counted.get(mutation, (now, now, 0))
             self._counted[mutation] = first, now, count + 1
             distinct = len(self._counted)
@@ -112,13 +114,6 @@ class Audit:
             self._deadlines.add(time.monotonic() + GATHER_SECONDS, self.write)
         elif distinct >= MAX_DISTINCT:
             self.write()
-
-    def _merge_refused(self, mutation: Mutation) -> Mutation:
-        """Drop the details of many refused requests, which could otherwise fill the journal."""
-        self._refused += 1
-        if self._refused <= MAX_REFUSED:
-            return mutation
-        return mutation._replace(affordance="", method="", path="", thing="")
 
     def write(self) -> list[Future[None]]:
         with self._lock:

@@ -26,7 +26,7 @@ from labthings_fastapi.exceptions import (
     UnprotectedError,
 )
 from labthings_fastapi.own_log import own_logger
-from labthings_fastapi.problems import problem_from
+from labthings_fastapi.problems import problem_for_status, problem_from
 from labthings_fastapi.request_location import request_path
 from labthings_fastapi.security.addresses import is_loopback
 from labthings_fastapi.security.hosts import HostRule, own_names, split_host
@@ -129,7 +129,9 @@ def check_repeated_headers(request: AccessRequest) -> Problem | None:
     seen: set[bytes] = set()
     for name, _value in request.scope["headers"]:
         if name in _SINGLE_HEADERS and name in seen:
-            return refusals.repeated_header(name)
+            # Two parts of a server could read different values.
+            text = f"The header {name.decode('latin-1')!r} is sent more than once: send it once."
+            return problem_for_status(400, text)
         seen.add(name)
     return None
 
@@ -193,8 +195,10 @@ class AccessChecks:
         if request.client.address is None:  # a client in this process may use any name
             return None
         host = request.headers.get(b"host")
-        if host is None:
-            return refusals.no_host() if request.scope.get("http_version") == "1.1" else None
+        if host is None:  # see RFC 9112, section 3.2
+            text = "The request has no Host header, which HTTP/1.1 requires."
+            is_old = request.scope.get("http_version") != "1.1"
+            return None if is_old else problem_for_status(400, text)
         if self._hosts.allows(host) or await self._is_fqdn(host):
             return None
         return refusals.unknown_host(host)

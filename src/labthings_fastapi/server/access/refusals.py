@@ -11,24 +11,12 @@ from labthings_fastapi.problems import (
     Problem,
     message_problem,
     not_authenticated,
-    problem_for_status,
 )
 
 Headers = list[tuple[bytes, bytes]]
 _NOSNIFF = (b"x-content-type-options", b"nosniff")
 _SAME_ORIGIN = (b"cross-origin-resource-policy", b"same-origin")
 _NO_FRAMES = (b"content-security-policy", b"frame-ancestors 'none'")
-
-
-def repeated_header(name: bytes) -> Problem:
-    # Two parts of a server could read different values.
-    text = name.decode("latin-1")
-    return problem_for_status(400, f"The header {text!r} is sent more than once: send it once.")
-
-
-def no_host() -> Problem:
-    """Refuse a request of HTTP/1.1 without a Host header (RFC 9112, section 3.2)."""
-    return problem_for_status(400, "The request has no Host header, which HTTP/1.1 requires.")
 
 
 def unknown_host(host: bytes) -> Problem:
