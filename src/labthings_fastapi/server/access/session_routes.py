@@ -1,4 +1,4 @@
-"""`/session`: a cookie for a token, as images and streams send no headers; and the page for it."""
+"""`/session`: a cookie for a token, as images and streams send no headers; the sign-in page."""
 
 from __future__ import annotations
 
