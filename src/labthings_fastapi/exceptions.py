@@ -43,10 +43,11 @@ Constructors take values and build the message. HTTP status codes are in `proble
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from itertools import islice
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from uuid import UUID
 
 
@@ -284,8 +285,36 @@ class ClientPropertyError(LabThingsError, RuntimeError):
 def describe_exception(error: BaseException) -> str:
     """Return `Name: message`; works also if the exception's `__str__` raises.
 
-    The code of a Thing may raise any exception. A report of a failure must not fail itself.
+    A group is followed by the exceptions in it, also those of groups inside it: its own message
+    only counts them. The code of a Thing may raise any exception. A report of a failure must not
+    fail itself.
     """
+    text = _described(error)
+    if not isinstance(error, BaseExceptionGroup):
+        return text
+    causes = list(islice(_causes(error), _MAX_CAUSES + 1))
+    named = "; ".join(map(_described, causes[:_MAX_CAUSES]))
+    return f"{text}: {named}{'; and more' if len(causes) > _MAX_CAUSES else ''}"
+
+
+_MAX_CAUSES = 20
+
+
+def _causes(group: BaseExceptionGroup[Any]) -> Iterator[BaseException]:
+    """Yield the exceptions that are no groups; a subclass may hide or fake its attributes."""
+    waiting: list[BaseException] = [group]
+    while waiting:
+        found = waiting.pop()
+        if isinstance(found, BaseExceptionGroup):
+            waiting += reversed(_members_of(found))
+        else:
+            yield found
+
+
+_members_of = BaseExceptionGroup.exceptions.__get__
+
+
+def _described(error: BaseException) -> str:
     name = type(error).__name__
     try:
         text = str(error)

@@ -7,7 +7,7 @@ import logging
 from typing import TYPE_CHECKING, Any, ClassVar, TypedDict
 
 from labthings_fastapi.actions.context import current_invocation
-from labthings_fastapi.actions.logs import THINGS_LOGGER
+from labthings_fastapi.actions.logs import get_thing_logger
 from labthings_fastapi.concurrency.things_loop import pass_loop_on
 from labthings_fastapi.descriptors.action import ActionDescriptor
 from labthings_fastapi.descriptors.base import BaseDescriptor, descriptors_of
@@ -143,7 +143,7 @@ class Thing:
 
         Records that are logged in an invocation belong to its log, which clients can read.
         """
-        return logging.getLogger(f"{THINGS_LOGGER}.{name_of(self)}")
+        return get_thing_logger(name_of(self))
 
     @property
     def _settings_file(self) -> SettingsFile | None:

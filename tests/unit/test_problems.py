@@ -165,3 +165,39 @@ def test_problems_need_no_web_framework() -> None:
     code = "import labthings_fastapi.problems, sys; assert 'starlette' not in sys.modules"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_group_of_exceptions_names_its_causes_also_nested_ones():
+    inner = ExceptionGroup("y", [OSError("no light"), ValueError("too far")])
+    group = ExceptionGroup("axes failed", [ConnectionError("x does not answer"), inner])
+    detail = problem_from(group).detail
+    for cause in (
+        "axes failed",
+        "ConnectionError: x does not answer",
+        "OSError: no light",
+        "ValueError: too far",
+    ):
+        assert cause in detail
+
+
+def test_a_large_group_names_some_causes_and_says_that_there_are_more():
+    detail = problem_from(ExceptionGroup("all", [ValueError(f"n{i}") for i in range(1000)])).detail
+    assert "n0" in detail
+    assert detail.endswith("and more")
+    assert len(detail) < 2000
+
+
+def test_a_deep_group_names_its_cause():
+    error = OSError("at the bottom")
+    for _ in range(5000):
+        error = ExceptionGroup("deeper", [error])
+    assert "at the bottom" in problem_from(error).detail
+
+
+def test_a_group_that_hides_its_members_names_them():
+    class Hiding(ExceptionGroup):
+        @property
+        def exceptions(self):
+            raise SystemExit
+
+    assert "no light" in problem_from(Hiding("dark", [OSError("no light")])).detail

@@ -25,7 +25,7 @@ from labthings_fastapi.thing_description.paths import name_of, path_of
 
 from .action_call import ActionCall, cancelled_ending, failed_ending
 from .cancellation import CancelEvent
-from .context import INVOCATION_MEMBER, current_requester, entered
+from .context import current_requester, entered
 from .deadlines import deadlines
 from .group_lock import StartGate, group_lock_for
 from .invocation_limits import NoLimits, StartLimit
@@ -39,7 +39,7 @@ from .invocation_model import (
     new_id,
 )
 from .live_invocation import LiveInvocation, release, release_in_turn
-from .logs import capture, thing_log
+from .logs import capture_again, thing_log
 from .protocols import BelongsToInvocation, Host, Runnable, UrlSource
 from .publisher import InvocationPublisher
 from .results import InvocationFiles
@@ -349,7 +349,7 @@ class Invocation(threading.Thread):
         if live is None:
             return
         try:
-            capture()
+            capture_again()
             for dependency in live.dependencies.values():
                 if isinstance(dependency, BelongsToInvocation):
                     dependency.enter_invocation(live)
@@ -423,8 +423,9 @@ class Invocation(threading.Thread):
             self._log_line(logging.WARNING, text, path, seconds, "look at the hardware.")
 
     def _log_line(self, level: int, message: str, *arguments: object) -> None:
-        extra = {INVOCATION_MEMBER: self._live}
-        thing_log(self._record.thing).log(level, message, *arguments, extra=extra)
+        live = self._live
+        with nullcontext() if live is None else entered(live):
+            thing_log(self._record.thing).log(level, message, *arguments)
 
     def is_alive(self) -> bool:
         """Return whether it was started and has not ended; a queued one is alive."""

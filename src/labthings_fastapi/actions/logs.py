@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import MutableSequence
+from collections.abc import Iterable, MutableSequence
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 from labthings_fastapi.exceptions import describe_exception
@@ -18,9 +19,64 @@ INVOCATIONS_LOGGER = "labthings_fastapi.invocations"
 KEPT = "labthings_kept"  # the mark of a record that a run has kept
 
 
+class CapturingLogger(logging.Logger):
+    """A logger whose records of INFO and above reach their run, whatever silences it for others.
+
+    `logging.disable`, a raised level, `dictConfig`, and handlers that are removed are meant for
+    the log of the program; a library may call them when it is imported. A filter of the logger
+    itself counts for runs too. Any thread may use it, as any logger.
+    """
+
+    serves_any_thread = False
+    """Whether a record may name its run, so that also a thread outside every run logs into one."""
+
+    def isEnabledFor(self, level: int) -> bool:  # noqa: N802 - the name of the method of `Logger`
+        """Return whether anybody would receive a record: the run around the call, or others."""
+        return super().isEnabledFor(level) or (
+            level >= logging.INFO
+            and (self.serves_any_thread or CURRENT_INVOCATION.get() is not None)
+        )
+
+    def handle(self, record: logging.LogRecord) -> None:
+        """Give the record to its run, then to the handlers unless the logger is silenced."""
+        passed: Any = self.filter(record)
+        if not passed:
+            return
+        if isinstance(passed, logging.LogRecord):  # from Python 3.12 on, another one
+            record = passed
+        if record.levelno >= logging.INFO:
+            keep_with_invocation(record)
+        if super().isEnabledFor(record.levelno):
+            self.callHandlers(record)
+
+
+@cache
+def _with_class(kind: type[logging.Logger]) -> type[logging.Logger]:
+    # A program may have a class of loggers of its own.
+    return type(f"Capturing{kind.__name__}", (CapturingLogger, kind), {})
+
+
+def capturing_logger(name: str | None) -> logging.Logger:
+    """Return the logger of that name, made one whose records reach their run."""
+    logger = logging.getLogger(name)
+    if not isinstance(logger, CapturingLogger):
+        kind: Any = type(logger)
+        capturing = CapturingLogger if kind is logging.Logger else _with_class(kind)
+        logger.__class__ = capturing
+    return logger
+
+
+def invocations_logger() -> logging.Logger:
+    """Return the logger of code that has no Thing: records may name their run."""
+    logger = capturing_logger(INVOCATIONS_LOGGER)
+    if isinstance(logger, CapturingLogger):
+        logger.serves_any_thread = True
+    return logger
+
+
 def get_thing_logger(name: str) -> logging.Logger:
     """Return the logger of the Thing of that name."""
-    return logging.getLogger(f"{THINGS_LOGGER}.{name}")
+    return capturing_logger(f"{THINGS_LOGGER}.{name}")
 
 
 def thing_log(name: str) -> OwnLogger:
@@ -134,19 +190,10 @@ class InvocationLogHandler(logging.Handler):
                 return False
             if isinstance(kept, logging.LogRecord):  # from Python 3.12 on, another one
                 record = kept
-        # A record may name its run: the injected logger does. Kept ones must not keep it alive.
-        members = record.__dict__
-        invocation = members.pop(INVOCATION_MEMBER, None) or CURRENT_INVOCATION.get()
         last = logging.lastResort
         if last is not None and record.levelno >= last.level:
             self._show_if_nobody_else_does(record, last)
-        if invocation is None or KEPT in members or (log := invocation.log) is None:
-            return True
-        members[KEPT] = True
-        try:
-            log.keep(record)
-        except Exception:  # noqa: BLE001 - as in every handler: logging never fails the code
-            self.handleError(record)
+        keep_with_invocation(record, self)
         return True
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -165,13 +212,51 @@ class InvocationLogHandler(logging.Handler):
 _handler = InvocationLogHandler(logging.INFO)
 
 
+def keep_with_invocation(record: logging.LogRecord, handler: logging.Handler = _handler) -> None:
+    """Keep a record with the run that it names, or else the one around this code; once."""
+    # The injected logger names the run. Records that are kept must not keep it alive.
+    members = record.__dict__
+    invocation = members.pop(INVOCATION_MEMBER, None) or CURRENT_INVOCATION.get()
+    if invocation is None or KEPT in members or (log := invocation.log) is None:
+        return
+    members[KEPT] = True
+    try:
+        log.keep(record)
+    except Exception:  # noqa: BLE001 - as in every handler: logging never fails the code
+        handler.handleError(record)
+
+
 def capture(logger_name: str = "labthings_fastapi") -> None:
     """Let records of this logger, and of those below it, belong to the runs that log them.
 
-    Its level is opened to INFO if nobody has set one. Calling it twice changes nothing.
+    Its level is opened to INFO if nobody has set one. The logger and those below it that exist
+    reach the runs also when a library silences them; call it again for those that came later.
     """
-    logger = logging.getLogger(logger_name)
+    logger = capturing_logger(logger_name or None)
     if _handler not in logger.handlers:
         logger.addHandler(_handler)
     if logger.level == logging.NOTSET:
         logger.setLevel(logging.INFO)
+    prefix = "" if logger is logging.root else f"{logger.name}."
+    for name, found in list(logging.root.manager.loggerDict.items()):
+        if name.startswith(prefix) and isinstance(found, logging.Logger):
+            capturing_logger(name)
+
+
+_own = logging.getLogger("labthings_fastapi")
+_more_loggers: dict[str, None] = {}  # an ordered set; names are never taken out
+
+
+def capture_more(logger_names: Iterable[str]) -> None:
+    """Let records of these loggers, of drivers for instance, belong to runs from now on."""
+    for name in logger_names:
+        _more_loggers[name] = None
+        capture(name)
+
+
+def capture_again() -> None:
+    """Do it again at the start of a run: a library may have removed handlers, or made loggers."""
+    if _handler not in _own.handlers:
+        capture()
+    for name in tuple(_more_loggers):
+        capture(name)

@@ -14,6 +14,7 @@ from labthings_fastapi.exceptions import InvocationCancelledError
 
 from .cancellation import CancelEvent
 from .context import CURRENT_INVOCATION, InvocationContext, current_invocation, raise_if_cancelled
+from .thread_failures import log_thread_failure
 
 
 class InnerInvocation(InvocationContext):
@@ -85,7 +86,7 @@ class ThreadWithInvocationID(threading.Thread):
         self._cancel_request.set()
 
     def run(self) -> None:
-        """Call `target`; what it raises is kept as `exception`."""
+        """Call `target`; what it raises is kept as `exception`, and is in the log of the run."""
         target, args, kwargs = self._work
         id, cancel = self._invocation_id, self._cancel_request
         outer = self._outer
@@ -93,8 +94,10 @@ class ThreadWithInvocationID(threading.Thread):
         try:
             self._surroundings.run(CURRENT_INVOCATION.set, context)
             self._outcome = self._surroundings.run(target, *args, **kwargs)
-        except BaseException as error:  # noqa: BLE001 - the caller looks at it
+        except BaseException as error:  # noqa: BLE001 - the caller may look at it, and may not
             self._raised = error
+            if not isinstance(error, InvocationCancelledError):
+                self._surroundings.run(log_thread_failure, self.name, error)
         finally:
             context.come_to_rest()
 

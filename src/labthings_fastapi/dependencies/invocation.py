@@ -14,7 +14,7 @@ from fastapi import Depends
 
 from labthings_fastapi.actions.cancellation import CancelEvent
 from labthings_fastapi.actions.context import INVOCATION_MEMBER, InvocationContext
-from labthings_fastapi.actions.logs import INVOCATIONS_LOGGER
+from labthings_fastapi.actions.logs import invocations_logger
 from labthings_fastapi.exceptions import InvocationCancelledError
 
 
@@ -44,7 +44,7 @@ class InvocationLoggerAdapter(logging.LoggerAdapter[logging.Logger]):
 
     def __init__(self, id: UUID) -> None:
         """Log into the invocation with this id, once it has started."""
-        super().__init__(logging.getLogger(INVOCATIONS_LOGGER))
+        super().__init__(invocations_logger())
         self.id = id
         self._invocation: InvocationContext | None = None
 

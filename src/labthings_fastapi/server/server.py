@@ -9,8 +9,9 @@ from contextlib import asynccontextmanager, contextmanager
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
-from labthings_fastapi.actions.logs import capture
+from labthings_fastapi.actions.logs import capture, capture_more
 from labthings_fastapi.actions.manager import ActionManager
+from labthings_fastapi.actions.thread_failures import thread_failure_hook
 from labthings_fastapi.concurrency.bounded_executor import BoundedExecutor, Workers
 from labthings_fastapi.descriptors.slot import UNSET
 from labthings_fastapi.exceptions import ThingNameError, ThingNotFoundError
@@ -333,12 +334,14 @@ class ThingServer:
     async def _lifespan(self, _app: FastAPI) -> AsyncIterator[None]:
         self._state = "starting"
         self.action_manager.accept_work()
-        for logger_name in ("labthings_fastapi", *self.config.capture_loggers):
-            capture(logger_name)
+        capture()
+        capture_more(self.config.capture_loggers)
+        thread_failure_hook.begin()
         try:
             await self._open()
             yield
         finally:
+            thread_failure_hook.end()
             if await self._stop():
                 await self._executor.run(self._finish)
 

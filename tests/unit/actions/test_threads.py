@@ -131,3 +131,38 @@ def test_outside_of_a_run_it_is_the_outermost_itself():
     thread = finished(lt.ThreadWithInvocationID(current_invocation))
     assert not isinstance(thread.result, InnerInvocation)
     assert outermost_id(thread.result) == thread.invocation_id
+
+
+def test_an_exception_in_it_is_in_the_log_of_the_run_around_it(manager, thing):
+    def camera():
+        raise OSError("buffer overflow")
+
+    def code():
+        finished(lt.ThreadWithInvocationID(camera)).join_and_propagate_cancel()
+
+    thing.code = code
+    invocation = manager.invoke_action(type(thing).call, thing)
+    invocation.join(30)
+    (line,) = invocation.log
+    assert line.levelno == logging.ERROR
+    assert "OSError: buffer overflow" in line.getMessage()
+    assert "in camera" in line.exc_text
+
+
+def test_outside_of_a_run_its_exception_is_in_the_log_of_the_server(caplog):
+    def camera():
+        raise OSError("buffer overflow")
+
+    thread = finished(lt.ThreadWithInvocationID(camera))
+    assert isinstance(thread.exception, OSError)
+    assert f"Thread {thread.name!r} ended with OSError: buffer overflow" in caplog.text
+
+
+def test_a_cancel_that_reaches_it_is_no_failure(caplog):
+    with fake_invocation_context():
+        thread = lt.ThreadWithInvocationID(lt.cancellable_sleep, args=(60,))
+        thread.start()
+        thread.cancel()
+        thread.join(30)
+    assert isinstance(thread.exception, InvocationCancelledError)
+    assert caplog.text == ""
