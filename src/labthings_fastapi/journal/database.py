@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 import threading
 import urllib.parse
@@ -81,7 +82,10 @@ class Database:
     def _open(self) -> sqlite3.Connection:
         if self._claim is not None:
             self._claim()
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # Only its owner may read it. SQLite gives its other files the same mode.
+        with contextlib.suppress(FileExistsError):
+            os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         connection = self._connect("rwc")
         try:
             if self._identity is None and self._is_small():

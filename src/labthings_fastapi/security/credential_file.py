@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import contextmanager
 from itertools import count
 from typing import TYPE_CHECKING
@@ -133,7 +132,6 @@ class CredentialFile:
 
     def _write(self, credentials: tuple[Credential, ...]) -> None:
         text = _LIST.dump_json(list(credentials), indent=4)
-        _make_private(self.path)
         write_durably(self.path, text + b"\n")
         self.refresh()
 
@@ -141,11 +139,3 @@ class CredentialFile:
         """Return the first of `stem-1`, `stem-2` … that no credential has."""
         taken = {each.name for each in self.credentials}
         return next(name for n in count(1) if (name := f"{stem}-{n}") not in taken)
-
-
-def _make_private(path: Path) -> None:
-    """Create the file with mode 0600 before it holds any credential; writing keeps the mode."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if not path.exists():
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-        path.write_bytes(b"[]\n")

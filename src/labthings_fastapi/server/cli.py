@@ -17,6 +17,7 @@ from labthings_fastapi.server.config.files import UsageError, load_config, make_
 if TYPE_CHECKING:
     from labthings_fastapi.server.web.tls import Tls
 
+    from .config_model import ThingServerConfig
     from .fallback import LogTail
 
 COMMANDS = ("serve", "check", "cert")
@@ -172,15 +173,26 @@ def _tls(args: argparse.Namespace, settings_folder: Path) -> Tls | None:
 
 
 def _serve(args: argparse.Namespace) -> None:
+    from labthings_fastapi.server.address import check_address
+    from labthings_fastapi.server.config.validation import validated
+    from labthings_fastapi.thing_host.folder_lock import folder_kept
+
+    document = _configuration(args)
+    if args.insecure:
+        document["security"] = insecure(document.get("security"))
+    config = validated(document)
+    # Before the Things are made: their settings may reach the hardware of another server.
+    with folder_kept(config.settings_folder):
+        check_address(args.host, args.port)
+        _serve_with_folder(config, args)
+
+
+def _serve_with_folder(config: ThingServerConfig, args: argparse.Namespace) -> None:
     from labthings_fastapi.server.access.checks import check_listen_host
-    from labthings_fastapi.server.address import ListenAddress, check_address
+    from labthings_fastapi.server.address import ListenAddress
 
     from .server import ThingServer
 
-    config = _configuration(args)
-    if args.insecure:
-        config["security"] = insecure(config.get("security"))
-    check_address(args.host, args.port)
     server = ThingServer(config, debug=args.debug, tolerant=args.tolerant)
     check_listen_host(server._access, args.host)
     tls = _tls(args, server.settings_folder)

@@ -78,6 +78,9 @@ def _short_for(key: str) -> BeforeValidator:
     )
 
 
+AbsolutePath = Annotated[Path, AfterValidator(Path.absolute)]
+"""Made absolute when the configuration is made, because drivers change the working directory."""
+
 OPTIONS = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
 
@@ -116,7 +119,7 @@ class JournalConfig(BaseModel):
 
     kind: Literal["sqlite", "memory"] = "sqlite"
     """`memory`: all records are lost when the server stops."""
-    path: Path | None = None
+    path: AbsolutePath | None = None
     """The file; by default `journal.sqlite` in the settings folder."""
     keep_days: float = Field(KEEP_DAYS, gt=0)
     """Days to keep an invocation after its end."""
@@ -133,7 +136,7 @@ class SecurityConfig(BaseModel):
 
     authentication: Literal["auto", "required", "off"] = "auto"
     """Whether clients must authenticate. 'auto': if there are credentials."""
-    credentials: Path | None = None
+    credentials: AbsolutePath | None = None
     """The file of credentials; by default `credentials.json` in the settings folder."""
     insecure: bool = False
     """Allow everybody on the network to use the server without authentication."""
@@ -187,8 +190,9 @@ class ThingServerConfig(BaseModel):
         Annotated[ThingConfig, _short_for("cls")],
     ] = {}
     """Name → Thing; the names are part of URLs."""
-    settings_folder: Path = Path("./settings")
-    """The folder in which settings are saved."""
+    settings_folder: AbsolutePath = Path("./settings")
+    """The folder in which settings are saved. In a configuration file, this and other relative
+    paths are relative to the folder of that file; in Python, to the working directory."""
     api_prefix: Annotated[str, AfterValidator(_prefix)] = ""
     """The beginning of every path, for example `/api`."""
     enable_global_lock: bool = False

@@ -14,7 +14,11 @@ from labthings_fastapi.exceptions import CredentialError, LabThingsError
 from labthings_fastapi.security.credential_file import FILE_NAME, CredentialFile
 from labthings_fastapi.security.credentials import NAME, new_password, new_token
 from labthings_fastapi.security.roles import ROLES
-from labthings_fastapi.server.config.files import UsageError, load_config
+from labthings_fastapi.server.config.files import (
+    DEFAULT_SETTINGS_FOLDER,
+    UsageError,
+    credentials_file,
+)
 
 _EPILOG = """\
 Roles: a viewer reads and observes; an operator also writes properties and invokes actions; an admin
@@ -76,14 +80,11 @@ def _make_parser() -> argparse.ArgumentParser:
 
 def _file(args: argparse.Namespace) -> Path:
     if args.config is None and args.json is None and not args.demo:
-        return Path(args.settings_folder or "settings") / FILE_NAME
+        folder = args.settings_folder or DEFAULT_SETTINGS_FOLDER
+        return Path(folder).absolute() / FILE_NAME
     if args.settings_folder is not None:
         raise UsageError("--settings-folder cannot be combined with a configuration")
-    config = load_config(args)
-    security: Any = config.get("security")
-    if isinstance(security, dict) and security.get("credentials"):
-        return Path(str(security["credentials"]))
-    return Path(str(config.get("settings_folder", "settings"))) / FILE_NAME
+    return credentials_file(args)
 
 
 def _things(args: argparse.Namespace) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from labthings_fastapi.actions.manager import ActionManager
 from labthings_fastapi.journal.sqlite import SqliteJournal
 from labthings_fastapi.own_log import own_logger
-from labthings_fastapi.thing_host.folder_lock import FolderLock
+from labthings_fastapi.thing_host.folder_lock import lock_for_server
 
 from .config_model import JournalConfig
 
@@ -30,7 +30,7 @@ class JournalLifecycle:
         self._config = config
         self._folder = folder
         self._memory = manager.journal
-        self.folder_lock = FolderLock(folder)
+        self.folder_lock = lock_for_server(folder)
         self._ending = threading.Lock()  # held while the journal is closed
 
     def begin(self) -> None:

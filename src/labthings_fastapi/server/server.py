@@ -417,6 +417,7 @@ class ThingServer:
         from labthings_fastapi.server.web.tls import chosen_tls
 
         check_listen_host(self._access, host)
+        self._recording.folder_lock.claim_and_make()
         warn_of_exposure(self._access, host, tls=bool(tls))
         hooks = ServerHooks(self.app, self._announce, self._stop, self._finish)
         self._scheme = "https" if tls else "http"
@@ -429,6 +430,7 @@ class ThingServer:
             )
         finally:
             self._scheme = "http"
+            self._recording.folder_lock.release()
 
     @contextmanager
     def test_client(self, **options: Any) -> Iterator[TestClient]:

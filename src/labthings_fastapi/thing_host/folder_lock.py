@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING, Final
 from labthings_fastapi.exceptions import FolderInUseError, ServerNotRunningError
 from labthings_fastapi.own_log import own_logger
 
+from .operating_system import make_private_folder
+
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from filelock import FileLock
@@ -21,6 +24,8 @@ LOCK_FILE: Final = "server.lock"
 # Which lock has claimed which folder. The process id is part of the key, because a forked child
 # inherits this dictionary and not the locks. `setdefault` and `pop` are atomic.
 _claims: dict[tuple[int, str], FolderLock] = {}
+# Locks that were taken for a server that is not made yet.
+_kept: dict[tuple[int, str], FolderLock] = {}
 
 
 class FolderLock:
@@ -39,13 +44,13 @@ class FolderLock:
         self._file_lock: FileLock | None = None
 
     def claim(self) -> bool:
-        """Claim the folder; False if another server of this process has claimed it.
+        """Claim the folder; False if another server of this process has claimed it. Idempotent.
 
         Raises:
             FolderInUseError: the server of another process uses the folder.
         """
-        claim = (os.getpid(), os.path.normcase(os.path.realpath(self._folder)))
-        if claim in _claims or _claims.setdefault(claim, self) is not self:
+        claim = _key(self._folder)
+        if _claims.setdefault(claim, self) is not self:
             return False
         with self._lock:
             self._claim = claim
@@ -74,8 +79,32 @@ class FolderLock:
 
     def _secure(self) -> None:
         if self._file_lock is None:
-            self._folder.mkdir(parents=True, exist_ok=True)
+            make_private_folder(self._folder)
             self._file_lock = _lock_file(self._folder)
+
+    def claim_and_make(self) -> bool:
+        """Do as `claim`, and make the folder, so that no other process can come first.
+
+        A folder that cannot be made is logged: the instruments can be used all the same.
+
+        Raises:
+            FolderInUseError: the server of another process uses the folder.
+        """
+        if not self.claim():
+            return False
+        try:
+            self.secure()
+        except OSError as error:
+            LOGGER.warning(
+                "The settings folder %s cannot be made (%s). Settings and runs cannot be recorded "
+                "before it can.",
+                self._folder,
+                error.strerror or error,
+            )
+        except BaseException:
+            self.release()
+            raise
+        return True
 
     def secure_if_claimed(self) -> None:
         """Do as `secure` if the folder is claimed, and nothing otherwise.
@@ -99,13 +128,41 @@ class FolderLock:
             _claims.pop(claim, None)
 
 
+@contextlib.contextmanager
+def folder_kept(folder: Path) -> Iterator[None]:
+    """Make and lock a folder for the server that is made and run inside of the `with` block.
+
+    Then a second process is refused before its Things touch the hardware of the first.
+
+    Raises:
+        FolderInUseError: the server of another process uses the folder.
+    """
+    lock = FolderLock(folder)
+    if lock.claim_and_make():
+        _kept[_key(folder)] = lock
+    try:
+        yield
+    finally:
+        _kept.pop(_key(folder), None)
+        lock.release()
+
+
+def lock_for_server(folder: Path) -> FolderLock:
+    """Return the lock of a new server: the one that is kept for it, or a new one."""
+    return _kept.pop(_key(folder), None) or FolderLock(folder)
+
+
+def _key(folder: Path) -> tuple[int, str]:
+    return os.getpid(), os.path.normcase(os.path.realpath(folder))
+
+
 def _lock_file(folder: Path) -> FileLock | None:
     """Lock the folder's file; None, after a warning, where the file system has no locks."""
     from filelock import FileLock, Timeout
 
     lock = FileLock(
         folder / LOCK_FILE,
-        mode=0o644,
+        mode=0o600,
         blocking=False,
         thread_local=False,  # one thread starts the server, another one may stop it
         preserve_lock_file=True,  # if the file were removed, two servers could lock different files

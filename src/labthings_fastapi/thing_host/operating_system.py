@@ -8,35 +8,43 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
 
 LEFTOVER_SECONDS = 60.0
 
 
-def write_durably(path: Path, content: bytes, *, private: bool = False) -> None:
+def write_durably(
+    path: Path,
+    content: bytes,
+    *,
+    private: bool = False,
+    before_replacing: Callable[[], None] = lambda: None,
+) -> None:
     """Replace a file as a whole: after any failure it has its old content.
 
     The content is written to a file beside the target, flushed to the disk, then renamed over it.
-    The folder is flushed too, because a power cut could otherwise undo the rename. A private file
-    can at no time be read by other users than its owner (mode 0600); on Windows the permissions of
-    the folder apply.
+    The folder is flushed too, because a power cut could otherwise undo the rename. A new file can
+    be read by its owner only (mode 0600), an old one keeps its mode; a private file has mode 0600
+    at any time. On Windows the permissions of the folder apply. `before_replacing` is called at
+    the last moment, and may raise an error to keep the old file.
 
     Raises:
         OSError: the file is unchanged.
     """
     path = path.resolve()  # a symbolic link to the file is kept
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_private_folder(path.parent)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}-", suffix=".tmp", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        # mkstemp makes files that only their owner can read; the mode of the old file is kept.
-        if not private:
-            Path(name).chmod(path.stat().st_mode & 0o777 if path.exists() else 0o644)
+        # mkstemp makes files that only their owner can read.
+        if not private and path.exists():
+            Path(name).chmod(path.stat().st_mode & 0o777)
+        before_replacing()
         Path(name).replace(path)
     except BaseException:
         with contextlib.suppress(OSError):
@@ -46,6 +54,28 @@ def write_durably(path: Path, content: bytes, *, private: bool = False) -> None:
     # error: the file has its new content, and an error would mean that it has the old one.
     with contextlib.suppress(OSError):
         sync_folder(path.parent)
+
+
+def make_private_folder(folder: Path) -> None:
+    """Make a folder that only its owner can use (mode 0700), and those above it; idempotent.
+
+    A folder that exists keeps its mode: somebody may have opened it to others on purpose.
+
+    Raises:
+        OSError: the folder cannot be made.
+    """
+    missing = []
+    while not folder.is_dir() and folder != folder.parent:
+        missing.append(folder)
+        folder = folder.parent
+    for each in reversed(missing):
+        try:
+            each.mkdir(0o700)
+        except FileExistsError:
+            if not each.is_dir():
+                raise
+        else:
+            each.chmod(0o700)  # whatever the umask is
 
 
 @contextlib.contextmanager
@@ -61,7 +91,7 @@ def exclusive_file_access(path: Path) -> Iterator[None]:
     from filelock import lock_descriptor
 
     path = path.resolve()
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_private_folder(path.parent)
     handle = os.open(path.with_name(f".{path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o600)
     try:
         with contextlib.suppress(OSError):
@@ -95,10 +125,15 @@ def sync_folder(folder: Path) -> None:
 
 def set_aside(path: Path, label: str) -> Path:
     """Rename a file to an unused name beside it, and return the new path."""
-    names = (f"{path.name}.{label}{f'-{number}' if number else ''}" for number in count())
-    aside = next(path.with_name(name) for name in names if not path.with_name(name).exists())
+    aside = unused_name_beside(path, label)
     path.rename(aside)
     return aside
+
+
+def unused_name_beside(path: Path, label: str) -> Path:
+    """Return a path beside a file, with its name and a label, where there is no file."""
+    names = (f"{path.name}.{label}{f'-{number}' if number else ''}" for number in count())
+    return next(path.with_name(name) for name in names if not path.with_name(name).exists())
 
 
 def open_to_others(path: Path) -> bool:

@@ -135,7 +135,8 @@ def test_a_taken_port_is_reported_without_a_traceback(tmp_path):
 def test_a_configuration_is_read_from_json_or_toml(tmp_path, name, text):
     file = tmp_path / name
     file.write_text(text, "utf-8")
-    assert load_config(parse_args(["-c", str(file)])) == STAGE
+    expected = {**STAGE, "settings_folder": str(tmp_path / "settings")}
+    assert load_config(parse_args(["-c", str(file)])) == expected
 
 
 def test_the_demo_is_a_configuration():

@@ -30,7 +30,7 @@ def test_a_class_is_short_for_a_thing_without_arguments():
 
 def test_defaults_are_those_of_the_documentation():
     config = validated({})
-    assert (config.settings_folder, config.api_prefix) == (Path("settings"), "")
+    assert (config.settings_folder, config.api_prefix) == (Path.cwd() / "settings", "")
     assert config.application_config is None
 
 

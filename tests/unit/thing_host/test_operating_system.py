@@ -43,10 +43,37 @@ def test_a_reader_never_sees_half_a_file(tmp_path: Path):
 def test_permissions_stay_as_they_were(tmp_path: Path):
     path = tmp_path / "file"
     write_durably(path, b"1")
-    assert path.stat().st_mode & 0o777 == 0o644
-    path.chmod(0o600)
+    path.chmod(0o640)
     write_durably(path, b"2")
+    assert path.stat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such permissions")
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
+def test_what_is_made_is_for_its_owner_only_whatever_the_umask(tmp_path: Path, umask: int):
+    path = tmp_path / "outer" / "inner" / "file"
+    before = os.umask(umask)
+    try:
+        write_durably(path, b"1")
+    finally:
+        os.umask(before)
     assert path.stat().st_mode & 0o777 == 0o600
+    assert [each.stat().st_mode & 0o777 for each in path.parents[:2]] == [0o700, 0o700]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such permissions")
+def test_a_folder_that_is_there_keeps_its_permissions(tmp_path: Path):
+    folder = tmp_path / "shared"
+    folder.mkdir()
+    folder.chmod(0o770)
+    write_durably(folder / "file", b"1")
+    assert folder.stat().st_mode & 0o777 == 0o770
+
+
+def test_a_file_in_the_way_of_a_folder_is_an_error(tmp_path: Path):
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match="file"):
+        write_durably(tmp_path / "file" / "inner" / "settings", b"1")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows needs a privilege to make links")
@@ -106,7 +133,8 @@ def test_a_folder_that_is_not_there_cannot_be_flushed(tmp_path: Path):
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no modes")
 def test_a_private_file_stays_private_also_over_one_that_was_not(tmp_path: Path):
     path = tmp_path / "key"
-    write_durably(path, b"old")
+    path.write_bytes(b"old")
+    path.chmod(0o644)
     assert open_to_others(path)
     write_durably(path, b"new", private=True)
     assert path.stat().st_mode & 0o777 == 0o600

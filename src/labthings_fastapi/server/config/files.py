@@ -11,6 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from labthings_fastapi.exceptions import ServerConfigurationError
+from labthings_fastapi.own_log import own_logger
+
+LOGGER = own_logger("server")
+DEFAULT_SETTINGS_FOLDER = "settings"
+PATHS_IN_SECTIONS = {"journal": "path", "security": "credentials"}
+"""Keys whose values are paths, beside `settings_folder`."""
 
 
 class UsageError(Exception):
@@ -27,6 +33,10 @@ def load_config(args: argparse.Namespace) -> dict[str, Any]:
         bench = importlib.resources.files("labthings_fastapi").joinpath("demo", "bench.json")
         return _parsed(bench.read_text("utf-8"), "the demo bench", toml=False)
     path = Path(args.config)
+    return _from_folder(_file_content(path), path.resolve().parent)
+
+
+def _file_content(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise UsageError(f"there is no configuration file {str(path)!r}")
     try:
@@ -38,14 +48,60 @@ def load_config(args: argparse.Namespace) -> dict[str, Any]:
     return _parsed(text, str(path), toml=path.suffix.lower() == ".toml")
 
 
-def settings_folder(args: argparse.Namespace) -> Path:
-    from labthings_fastapi.server.config_model import ThingServerConfig
+def _from_folder(config: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Return a configuration whose relative paths start at `folder`."""
+    settings = config.get("settings_folder", DEFAULT_SETTINGS_FOLDER)
+    config = {**config, "settings_folder": _joined(folder, settings)}
+    _warn_of_other_folder(settings, folder)
+    for section, key in PATHS_IN_SECTIONS.items():
+        options = config.get(section)
+        if isinstance(options, dict) and key in options:
+            config[section] = {**options, key: _joined(folder, options[key])}
+    return config
 
+
+def _warn_of_other_folder(settings: Any, folder: Path) -> None:
+    """Log that there are settings in the working directory, where older versions kept them."""
+    if isinstance(settings, str) and not (folder / settings).exists():
+        other = Path(settings).absolute()
+        if other.is_dir():
+            LOGGER.warning(
+                "The settings folder is %s, which does not exist yet: it is relative to the "
+                "configuration file. The folder %s, in the working directory, is not used. Move "
+                "it if it has the settings of this server.",
+                *(folder / settings, other),
+            )
+
+
+def _joined(folder: Path, path: Any) -> Any:
+    # What is no path is reported with the other errors of the configuration.
+    return str(folder / path) if isinstance(path, str) else path
+
+
+def settings_folder(args: argparse.Namespace) -> Path:
+    """Return the settings folder of the configuration that the options name, if they name one."""
+    return _settings_folder(_config_if_named(args))
+
+
+def credentials_file(args: argparse.Namespace) -> Path:
+    """Return the file of credentials of the configuration that the options name, as above."""
+    from labthings_fastapi.security.credential_file import FILE_NAME
+
+    config = _config_if_named(args)
+    security = config.get("security")
+    if isinstance(security, dict) and isinstance(security.get("credentials"), str):
+        return Path(security["credentials"]).absolute()
+    return _settings_folder(config) / FILE_NAME
+
+
+def _config_if_named(args: argparse.Namespace) -> dict[str, Any]:
     has_source = args.config is not None or args.json is not None or args.demo
-    config = load_config(args) if has_source else {}
+    return load_config(args) if has_source else {}
+
+
+def _settings_folder(config: dict[str, Any]) -> Path:
     folder = config.get("settings_folder")
-    default = ThingServerConfig.model_fields["settings_folder"].default
-    return Path(folder) if isinstance(folder, str) else Path(default)
+    return Path(folder if isinstance(folder, str) else DEFAULT_SETTINGS_FOLDER).absolute()
 
 
 def _parsed(text: str, source: str, *, toml: bool) -> dict[str, Any]:

@@ -38,7 +38,7 @@ def test_it_is_made_on_first_use_and_kept(folder):
 def test_only_the_owner_can_read_the_private_key(folder):
     made = own_certificate(folder)
     assert made.key.stat().st_mode & 0o777 == 0o600
-    assert made.certificate.stat().st_mode & 0o777 == 0o644
+    assert made.key.parent.stat().st_mode & 0o777 == 0o700
 
 
 def test_todays_clients_accept_it(folder):
