@@ -29,6 +29,7 @@ Each class also derives from the builtin exception that code without LabThings w
     ├── IdempotencyKeyError (ValueError)           a key was used for another request
     ├── InvocationError (RuntimeError)             an anticipated failure, raised by user code
     ├── ActionBusyError (RuntimeError)
+    ├── ThingBusyError (TimeoutError)              it does one thing at a time
     ├── TooBusyError (RuntimeError)
     ├── GlobalLockBusyError (TimeoutError)
     ├── RequestError (ValueError)                  a request that is not understood
@@ -239,6 +240,10 @@ class InvocationError(LabThingsError, RuntimeError):
 
 class ActionBusyError(LabThingsError, RuntimeError):
     """Another invocation of the same group is in progress."""
+
+
+class ThingBusyError(LabThingsError, TimeoutError):
+    """A Thing that does one thing at a time was not free in time."""
 
 
 class TooBusyError(LabThingsError, RuntimeError):

@@ -92,6 +92,7 @@ _TABLE: dict[type[BaseException], _Kind] = {
     errors.FolderInUseError: _Kind(503, "folder-in-use", "Another server uses the settings folder"),
     errors.ServerNotRunningError: _Kind(503, "not-running", "The server is not running"),
     errors.ThingNotConnectedError: _Kind(503, "not-connected", "A Thing is not connected"),
+    errors.ThingBusyError: _Kind(503, "thing-busy", "The Thing does one thing at a time"),
     errors.TooBusyError: _Kind(503, "too-busy", "The server is overloaded"),
 }
 _FAILURE = _Kind(500, "failure", "The code of the Thing failed")

@@ -25,6 +25,10 @@ from .context import InvocationContext, raise_if_cancelled
 from .live_invocation import Ending, LiveInvocation
 from .logs import thing_log
 from .protocols import Host, Runnable
+from .turns import TURN, Turn, emergency
+
+SAFE_STATE_PATIENCE = 5.0
+"""How long (s) `safe_state` of an exclusive Thing waits for others that use the Thing."""
 
 
 def cancelled_ending(error: BaseException | None = None) -> Ending:
@@ -97,7 +101,13 @@ class ActionCall:
     def ending(self, arguments: dict[str, Any]) -> Ending:
         self._live.enter_thing(self._thing)
         try:
-            return self._completed(arguments)
+            if self._action.stop:
+                with emergency():
+                    return self._completed(arguments)
+            turn: Turn | None = self._thing.__dict__.get(TURN)
+            if turn is None:
+                return self._completed(arguments)
+            return turn.run(self._completed, arguments)
         except BaseException as error:  # noqa: BLE001 - nothing may leave it without an end
             ending = self._failed(error)
             make_safe(self._action, self._thing, self._live)
@@ -231,7 +241,11 @@ def _call_safely(thing: Any, method: Callable[[], Any] | None, name: str) -> Non
     try:
         if method is None:
             raise AttributeError(f"{type(thing).__name__} has no method {name!r}")
-        result = method()
+        turn: Turn | None = getattr(thing, "__dict__", {}).get(TURN)
+        if turn is None or not turn.exclusive:
+            result = method()
+        else:
+            result = turn.run_anyway(name, SAFE_STATE_PATIENCE, method)
         if inspect.iscoroutine(result):
             loop_of(thing._thing_server_interface, name_of(thing)).submit(result).result()
     except BaseException as error:

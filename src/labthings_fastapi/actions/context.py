@@ -47,6 +47,16 @@ class InvocationContext:
         self._at_rest = False
 
     @property
+    def label(self) -> str:
+        """Its name for people, in messages to others."""
+        return f"invocation {self.id}"
+
+    @property
+    def is_overdue(self) -> bool:
+        """Whether it was cancelled and has not stopped in time."""
+        return False
+
+    @property
     def cancel(self) -> CancelEvent:
         """The cancel request of this invocation."""
         if self._cancel is None:

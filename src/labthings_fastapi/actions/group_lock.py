@@ -1,26 +1,32 @@
-"""The locks that invocations of a group on a Thing share, and the way to a start past them."""
+"""The locks that invocations share: of a group of actions, and of a whole Thing.
+
+Who waits for which lock is known for the whole process, so that a circle is found.
+"""
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections import deque
-from collections.abc import Callable, Hashable
-from dataclasses import KW_ONLY, dataclass
-from typing import Any, Literal
+from collections.abc import Callable, Hashable, Iterator
+from dataclasses import KW_ONLY, dataclass, field
+from typing import Any
 
 from labthings_fastapi.exceptions import ActionBusyError
 from labthings_fastapi.thing_description.paths import name_of
 
-from .invocation_limits import StartLimit
 from .protocols import Policy, Runnable
+
+_numbers = itertools.count()
 
 
 @dataclass(eq=False, slots=True)
 class LockRequest:
-    """A request for a group lock; `what` names its owner in errors.
+    """A request for a lock; `what` names its owner in errors.
 
     Requests with the same `owner` may hold the lock together. `granted` is called once, when the
-    lock is held after a wait; `moved` with each new position in the line. None may block.
+    lock is held after a wait; `moved` with each new position in the line and the name of the
+    holder; `hurry` when a caller in an invocation waits for the owner. None may block.
     """
 
     owner: Hashable
@@ -28,8 +34,85 @@ class LockRequest:
     policy: Policy
     _: KW_ONLY
     granted: Callable[[], None]
-    moved: Callable[[int], None] = lambda _position: None
+    moved: Callable[[int, str], None] = lambda _position, _holder: None
     cancel: Callable[[], Any] = lambda: None
+    hurry: Callable[[], None] = lambda: None
+    invocation: Any = None
+    """The `InvocationContext` of the owner, if it is one."""
+    is_hold: bool = False
+    """Whether the owner keeps a Thing with `lt.hold`, and does not run an action of it."""
+    gives_way: bool = False
+    """Whether the owner can be told of a circle of waits, and then leaves the line."""
+    loop: Any = None
+    """The event loop on which the owner needs to go on, if it is a coroutine."""
+    lock: GroupLock | None = None
+    """The lock in whose line it stands; guarded by the lock of the waits."""
+    number: int = field(default_factory=lambda: next(_numbers))
+
+
+# Guards the next, and is the last lock to be taken: see `GroupLock`.
+_waits_lock = threading.Lock()
+_waits: dict[Hashable, list[LockRequest]] = {}  # owner → its requests that stand in a line
+
+
+def _begin_wait(request: LockRequest, lock: GroupLock) -> None:
+    with _waits_lock:
+        request.lock = lock
+        _waits.setdefault(request.owner, []).append(request)
+
+
+def _end_wait(request: LockRequest) -> None:
+    with _waits_lock:
+        request.lock = None
+        requests = _waits.get(request.owner, [])
+        if request in requests:
+            requests.remove(request)
+        if not requests:
+            _waits.pop(request.owner, None)
+
+
+class Obstacles:
+    """Whom a request in a line waits for: the holder, those for whom the holder waits, and so on.
+
+    `circle` begins with the request, if it waits for itself in the end; otherwise it is empty.
+    """
+
+    def __init__(self, request: LockRequest) -> None:
+        self.holders: list[LockRequest] = []
+        self.circle: list[LockRequest] = []
+        reached_from: dict[LockRequest, LockRequest] = {}
+        ahead = deque([request])
+        seen: set[Hashable] = {request.owner}
+        with _waits_lock:
+            while ahead:
+                waiting = ahead.popleft()
+                holder = None if waiting.lock is None else waiting.lock.holder_request
+                if holder is None or holder is waiting:
+                    continue
+                if holder.owner == request.owner and waiting is not request:
+                    self.circle = [*_path(waiting, reached_from)][::-1]
+                    return
+                if holder.owner not in seen:
+                    seen.add(holder.owner)
+                    self.holders.append(holder)
+                    for found in _waits.get(holder.owner, ()):
+                        reached_from[found] = waiting
+                        ahead.append(found)
+
+    @property
+    def latest(self) -> LockRequest | None:
+        """The request of the circle that gives way: the latest of those that can."""
+        able = [request for request in self.circle if request.gives_way]
+        return max(able, key=lambda request: request.number, default=None)
+
+
+def _path(
+    request: LockRequest, reached_from: dict[LockRequest, LockRequest]
+) -> Iterator[LockRequest]:
+    found: LockRequest | None = request
+    while found is not None:
+        yield found
+        found = reached_from.get(found)
 
 
 class GroupLock:
@@ -38,14 +121,29 @@ class GroupLock:
     Callbacks are called without the internal lock, so they may use the group lock.
     """
 
-    __slots__ = ("_depth", "_holder", "_line", "_lock", "_name")
+    __slots__ = ("__weakref__", "_depth", "_holder", "_holds", "_line", "_lock", "name")
 
     def __init__(self, name: str) -> None:
-        self._name = name
+        self.name = name
         self._lock = threading.Lock()
         self._holder: LockRequest | None = None
+        self._holds: tuple[LockRequest, ...] = ()
         self._depth = 0
         self._line: deque[LockRequest] = deque()
+
+    @property
+    def holder_request(self) -> LockRequest | None:
+        """The request that has the lock at this moment; readable without the lock."""
+        return self._holder
+
+    def kept_from(self, owner: Hashable) -> LockRequest | None:
+        """Return the `lt.hold` that has the lock, unless it is the owner's own."""
+        holds = self._holds
+        return holds[-1] if holds and holds[-1].owner != owner else None
+
+    def refuses(self, request: LockRequest, holder: LockRequest) -> bool:  # noqa: ARG002
+        """Return whether a request that finds this holder is refused at once."""
+        return request.policy == "reject"
 
     def acquire(self, request: LockRequest) -> bool:
         """Take the lock, or get in line; return whether it was taken at once, without `granted`.
@@ -57,12 +155,12 @@ class GroupLock:
         with self._lock:
             if self._holder is None or self._holder.owner == request.owner:
                 self._holder = self._holder or request
-                self._depth += 1
+                self._note_held(request)
                 return True
-            if request.policy == "reject":
+            if self.refuses(request, self._holder):
                 raise ActionBusyError(
-                    f"{request.what} cannot start: {self._holder.what} holds {self._name}. "
-                    "Wait for it, or cancel it."
+                    f"{request.what} cannot start: {(self._holds or (self._holder,))[-1].what} "
+                    f"holds {self.name}. Wait for it, or cancel it."
                 )
             if request.policy == "replace":
                 # Those that wait to replace the holder are replaced as well: the newest counts.
@@ -71,31 +169,40 @@ class GroupLock:
                 self._line.appendleft(request)
             else:
                 self._line.append(request)
+            _begin_wait(request, self)
         for one in replaced:
             one.cancel()
         self._report_positions()
         return False
 
-    def release(self, owner: Hashable) -> None:
+    def _note_held(self, request: LockRequest) -> None:
+        self._depth += 1
+        if request.is_hold:
+            self._holds = (*self._holds, request)
+
+    def release(self, owner: Hashable, request: LockRequest | None = None) -> None:
         """Release the lock, once for each time it was taken; the next in line gets it.
 
-        So do all requests of that next owner, which may wait for them.
+        So do all requests of that next owner, which may wait for them. A hold gives its request.
         """
         with self._lock:
             if self._holder is None or self._holder.owner != owner:
                 return
+            if request in self._holds:
+                self._holds = tuple(hold for hold in self._holds if hold is not request)
             self._depth -= 1
             if self._depth:
                 return
             self._holder = self._line[0] if self._line else None
             granted = [request for request in self._line if request.owner == self._line[0].owner]
-            for request in granted:
-                self._line.remove(request)
-            self._depth = len(granted)
+            for one in granted:
+                self._line.remove(one)
+                self._note_held(one)
+                _end_wait(one)
         if granted:
             self._report_positions()
-        for request in granted:
-            request.granted()
+        for one in granted:
+            one.granted()
 
     def cancel(self, request: LockRequest) -> bool:
         """Leave the line; return False if the request is not in it."""
@@ -103,6 +210,7 @@ class GroupLock:
             if request not in self._line:
                 return False
             self._line.remove(request)
+            _end_wait(request)
         self._report_positions()
         return True
 
@@ -115,10 +223,11 @@ class GroupLock:
         while True:
             with self._lock:
                 line = list(self._line)
+                holder = "" if self._holder is None else (self._holds or (self._holder,))[-1].what
             if line == reported:
                 return
             for position, request in enumerate(line, start=1):
-                request.moved(position)
+                request.moved(position, holder)
             reported = line
 
 
@@ -137,100 +246,3 @@ def group_lock_for(action: Runnable, thing: Any) -> GroupLock | None:
             locks.setdefault(name, GroupLock(f"{name_of(thing)}.{name}"))
     found: GroupLock = locks[name]
     return found
-
-
-class StartGate:
-    """Waits for the group lock, then for the limits; releases both. Any thread may use it.
-
-    `launch` is called once: on the thread that calls `take`, or of the invocation that made room.
-    """
-
-    __slots__ = ("_launch", "_limit", "_lock", "_owner", "_request", "_stage", "_state_lock")
-
-    def __init__(
-        self,
-        limit: StartLimit,
-        lock: GroupLock | None,
-        *,
-        owner: Hashable,
-        launch: Callable[[], None],
-    ) -> None:
-        self._limit = limit
-        self._lock = lock
-        self._owner = owner
-        self._launch = launch
-        # Taken before the locks of the group and the limits, which call back without holding them.
-        self._state_lock = threading.Lock()
-        self._request: LockRequest | None = None
-        self._stage: Literal["new", "group", "limits", "started", "over"] = "new"
-
-    def take(
-        self, name: str, policy: Policy, *, queued: Callable[[int], None], cancel: Callable[[], Any]
-    ) -> None:
-        """Wait in line or launch at once; do neither if `over` was called.
-
-        `name` is for errors, `queued` receives the position in the line, and `cancel` cancels the
-        invocation for one that replaces it. `TooBusyError` and `ActionBusyError` leave no trace.
-        """
-        self._limit.reserve()
-        with self._state_lock:
-            is_over = self._stage == "over"
-            if not is_over:
-                self._stage = "group"
-        if is_over:
-            self._limit.cancel_reservation()
-            return
-        if self._lock is not None:
-            self._request = LockRequest(
-                self._owner, name, policy, granted=self._granted, moved=queued, cancel=cancel
-            )
-            try:
-                if not self._lock.acquire(self._request):
-                    return
-            except ActionBusyError:
-                self._request = None
-                self.over()
-                raise
-        self._granted()
-
-    def _granted(self) -> None:
-        with self._state_lock:
-            is_over = self._stage == "over"
-            starts = False
-            if not is_over:
-                starts = self._limit.start_or_wait(self._start)
-                self._stage = "started" if starts else "limits"
-        if starts:
-            self._launch()
-        elif is_over:
-            self._release_lock()
-
-    def _start(self) -> None:
-        """Launch; called when another invocation has ended."""
-        with self._state_lock:
-            is_over = self._stage == "over"
-            if not is_over:
-                self._stage = "started"
-        if is_over:
-            self._limit.release()
-            self._release_lock()
-        else:
-            self._launch()
-
-    def over(self) -> None:
-        """Release what the invocation holds, or leave the lines in which it waits. Idempotent."""
-        with self._state_lock:
-            stage, self._stage = self._stage, "over"
-            if stage == "group":
-                self._limit.cancel_reservation()
-            elif stage == "limits":
-                self._limit.cancel_waiting(self._start)
-        if stage == "started":
-            self._limit.release()
-        if stage not in ("new", "over"):
-            self._release_lock()
-
-    def _release_lock(self) -> None:
-        lock, request = self._lock, self._request
-        if lock is not None and request is not None and not lock.cancel(request):
-            lock.release(self._owner)

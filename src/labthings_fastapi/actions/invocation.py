@@ -27,7 +27,6 @@ from .action_call import ActionCall, cancelled_ending, failed_ending
 from .cancellation import CancelEvent
 from .context import current_requester, entered
 from .deadlines import deadlines
-from .group_lock import StartGate, group_lock_for
 from .invocation_limits import NoLimits, StartLimit
 from .invocation_model import (
     ACTION_INVOCATIONS_PATH,
@@ -43,6 +42,7 @@ from .logs import capture_again, thing_log
 from .protocols import BelongsToInvocation, Host, Runnable, UrlSource
 from .publisher import InvocationPublisher
 from .results import InvocationFiles
+from .start_gate import StartGate, locks_needed
 
 
 class Invocation(threading.Thread):
@@ -284,13 +284,13 @@ class Invocation(threading.Thread):
                 gone = self._gone("action" if action is None else "Thing")
                 live.finish(failed_ending(gone))
                 raise gone
-            lock = group_lock_for(action, thing)
+            locks = locks_needed(action, thing)
             limit = NoLimits() if action.stop else self._limit
             id = self._record.id
-            live.gate = gate = StartGate(limit, lock, owner=id, launch=self._launch)
-        name = "" if lock is None else f"{self._record.action_path} (invocation {id})"
+            live.gate = gate = StartGate(limit, locks, owner=id, launch=self._launch)
+        name = live.label if locks else ""
         try:
-            gate.take(name, action.concurrency, queued=self._queued, cancel=self.cancel)
+            gate.take(name, queued=self._queued, cancel=self.cancel, invocation=live)
         except LabThingsError as error:
             live.finish(failed_ending(error))
             release(live)
@@ -298,10 +298,11 @@ class Invocation(threading.Thread):
         if live.no_thread is not None:
             raise live.no_thread
 
-    def _queued(self, position: int) -> None:
+    def _queued(self, position: int, holder: str) -> None:
         live = self._live
-        if live is not None and live.record.queue_position != position:
-            live.change("queued", queue_position=position)
+        told = None if live is None else (live.record.queue_position, live.record.waits_for)
+        if live is not None and told != (position, holder):
+            live.change("queued", queue_position=position, waits_for=holder)
 
     def _launch(self) -> None:
         # On the thread that made room; the journal's thread starts ours once it has committed.
@@ -309,7 +310,9 @@ class Invocation(threading.Thread):
         if live is None:
             return
         waited = live.record.queue_position is not None  # else it runs in the next millisecond
-        if not live.change("queued", tell=waited, phase="starting", queue_position=None):
+        if not live.change(
+            "queued", tell=waited, phase="starting", queue_position=None, waits_for=None
+        ):
             release_in_turn(live)  # it was cancelled
             return
         commit = live.commit

@@ -46,6 +46,16 @@ class InvocationLimits:
             self._running += 1
             return True
 
+    def start_now(self, start: Callable[[], None]) -> None:
+        """Start one that waits, past the limit; do nothing if it does not wait."""
+        with self._lock:
+            if start not in self._queue:
+                return
+            self._queue.remove(start)
+            self._reserved -= 1
+            self._running += 1
+        start()
+
     def cancel_reservation(self) -> None:
         with self._lock:
             self._reserved -= 1
@@ -59,7 +69,8 @@ class InvocationLimits:
     def release(self) -> None:
         with self._lock:
             self._running -= 1
-            start = self._queue.popleft() if self._queue else None
+            free = self._running < self._at_once  # not if some were started past the limit
+            start = self._queue.popleft() if self._queue and free else None
             if start is not None:
                 self._reserved -= 1
                 self._running += 1
@@ -74,6 +85,7 @@ class NoLimits:
     def start_or_wait(self, start: Callable[[], None]) -> bool:  # noqa: ARG002
         return True
 
+    def start_now(self, start: Callable[[], None]) -> None: ...
     def cancel_reservation(self) -> None: ...
     def cancel_waiting(self, start: Callable[[], None]) -> None: ...
     def release(self) -> None: ...

@@ -25,11 +25,11 @@ from labthings_fastapi.own_log import own_logger
 
 from .cancellation import CancelEvent
 from .context import InvocationContext
-from .group_lock import StartGate
 from .invocation_log import InvocationLog
 from .progress import ProgressMeter
 from .publisher import InvocationPublisher
 from .results import InvocationFiles, InvocationResults
+from .start_gate import StartGate
 
 LOGGER = own_logger("actions")
 _PENDING, _RUNNING = InvocationStatus.PENDING, InvocationStatus.RUNNING
@@ -93,6 +93,14 @@ class LiveInvocation(InvocationContext):
         self._progress: ProgressMeter | None = None
         self._results: InvocationResults | None = None
         self._files: InvocationFiles | None = None
+
+    @property
+    def label(self) -> str:
+        return f"{self.record.action_path} (invocation {self.id})"
+
+    @property
+    def is_overdue(self) -> bool:
+        return self.record.overdue
 
     @property
     def log(self) -> InvocationLog:
@@ -212,6 +220,7 @@ class LiveInvocation(InvocationContext):
                 log_dropped=0 if self._log is None else self._log.dropped,
                 cancel_requested=record.cancel_requested or only_pending,
                 queue_position=None,
+                waits_for=None,
                 overdue=False,
             )
             waiters, self._on_end = self._on_end, ()

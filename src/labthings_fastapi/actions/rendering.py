@@ -67,6 +67,8 @@ def _remarks(record: InvocationRecord) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if record.queue_position is not None:
         found["queuePosition"] = record.queue_position
+    if record.waits_for:
+        found["phaseDetail"] = f"waits for {record.waits_for}"
     if record.overdue and record.is_open:
         found["phaseDetail"] = "overdue: it was cancelled and has not stopped"
     if not record.journaled:

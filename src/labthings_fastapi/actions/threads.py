@@ -27,6 +27,8 @@ class InnerInvocation(InvocationContext):
     log = property(attrgetter("outer.log"))
     progress = property(attrgetter("outer.progress"))
     files = property(attrgetter("outer.files"))
+    label = property(attrgetter("outer.label"))
+    is_overdue = property(attrgetter("outer.is_overdue"))
 
     def enter_thing(self, thing: Any) -> None:
         """Note it in the outer invocation, which will make it safe."""

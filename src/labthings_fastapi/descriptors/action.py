@@ -25,10 +25,12 @@ from pydantic import create_model
 
 from labthings_fastapi.actions.invocation_model import InvocationModel
 from labthings_fastapi.actions.python_calls import (
-    group_lock_held,
-    group_lock_held_async,
-    needs_group_lock,
+    drive,
+    locks_held,
+    locks_held_async,
+    needs_locks,
 )
+from labthings_fastapi.actions.turns import run_code
 from labthings_fastapi.exceptions import AffordanceDefinitionError
 from labthings_fastapi.schemas.signature import (
     check_signature,
@@ -148,7 +150,7 @@ class ActionDescriptor(BaseDescriptor, Generic[OwnerT, P, R]):
             return self
         interface = getattr(obj, "__dict__", {}).get("_thing_server_interface")
         locked = interface is not None and interface.global_lock is not None
-        return MethodType(self._locked if locked or needs_group_lock(self) else self.func, obj)
+        return MethodType(self._locked if locked or needs_locks(self, obj) else self.func, obj)
 
     def __call__(self, thing: OwnerT, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the method through its class, as in `Base.move(self, 1)` in a subclass."""
@@ -157,7 +159,7 @@ class ActionDescriptor(BaseDescriptor, Generic[OwnerT, P, R]):
 
     @cached_property
     def _locked(self) -> Callable[..., Any]:
-        """The method for calls from Python that must hold the group lock or the global lock.
+        """The method for calls from Python that must hold locks: see `python_calls`.
 
         Calling a generator or coroutine function runs no code yet, so only plain functions hold
         the global lock.
@@ -168,24 +170,25 @@ class ActionDescriptor(BaseDescriptor, Generic[OwnerT, P, R]):
         if inspect.iscoroutinefunction(plain):
 
             async def wrapper(thing: Any, /, *args: Any, **kwargs: Any) -> Any:
-                async with group_lock_held_async(self, thing):
+                async with locks_held_async(self, thing):
                     return await func(thing, *args, **kwargs)
         elif inspect.isgeneratorfunction(plain):
 
             def wrapper(thing: Any, /, *args: Any, **kwargs: Any) -> Any:
-                with group_lock_held(self, thing):
-                    return (yield from func(thing, *args, **kwargs))
+                with locks_held(self, thing):
+                    run = functools.partial(run_code, thing)
+                    return (yield from drive(run, func(thing, *args, **kwargs)))
         elif inspect.isasyncgenfunction(plain):
 
             async def wrapper(thing: Any, /, *args: Any, **kwargs: Any) -> Any:
-                async with group_lock_held_async(self, thing):
+                async with locks_held_async(self, thing):
                     async for value in func(thing, *args, **kwargs):
                         yield value
         else:
 
             def wrapper(thing: Any, /, *args: Any, **kwargs: Any) -> Any:
-                with group_lock_held(self, thing), self.guard(thing):
-                    return func(thing, *args, **kwargs)
+                with locks_held(self, thing), self.guard(thing):
+                    return run_code(thing, functools.partial(func, thing, *args, **kwargs))
 
         return functools.update_wrapper(wrapper, func)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
 
 from pydantic import ValidationError
 
+from labthings_fastapi.actions.turns import TURN, Turn, run_code
 from labthings_fastapi.exceptions import AffordanceDefinitionError
 from labthings_fastapi.schemas.signature import resolved_hints
 
@@ -127,7 +128,7 @@ class FunctionalProperty(BaseProperty[V], Generic[OwnerT, V]):
     def __get__(self, obj: Any, owner: type | None = None) -> Self | V:
         if obj is None:
             return self
-        return self.getter(obj)
+        return self.get(obj)
 
     def __set__(self, obj: Any, value: V) -> None:
         if self._setter is None:
@@ -135,15 +136,18 @@ class FunctionalProperty(BaseProperty[V], Generic[OwnerT, V]):
         self.set(obj, value)
 
     def get(self, thing: Any) -> V:
-        """Call the getter."""
-        return self.getter(thing)
+        """Call the getter; in turn, if the Thing is exclusive."""
+        turn: Turn | None = thing.__dict__.get(TURN)
+        if turn is None:
+            return self.getter(thing)
+        return turn.read(f"a reading of {self.name!r}", self.getter, thing)
 
     def set_valid(self, thing: Any, value: V) -> None:
         """Call the setter with a value that has been checked, then publish it."""
         setter = self._setter
         if setter is None:
             raise self.read_only_error(thing)
-        self.change(thing, lambda: setter(thing, value))
+        self.change(thing, lambda: run_code(thing, setter, thing, value))
 
     def change(self, thing: Any, make_change: Callable[[], None]) -> None:
         """Call the code that changes the value, then publish the value."""
@@ -172,7 +176,7 @@ class FunctionalProperty(BaseProperty[V], Generic[OwnerT, V]):
         with self.guard(thing):
             resetter = self._resetter
             if resetter is not None:
-                self.change(thing, lambda: resetter(thing))
+                self.change(thing, lambda: run_code(thing, resetter, thing))
             elif self.has_default and self._setter is not None:
                 self.set_valid(thing, self.make_default())
             else:

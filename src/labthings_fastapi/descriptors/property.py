@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 from pydantic import ValidationError
 
 from labthings_fastapi.actions.logs import thing_log
+from labthings_fastapi.actions.turns import TURN, Turn
 from labthings_fastapi.exceptions import (
     AffordanceDefinitionError,
     ReadOnlyPropertyError,
@@ -131,17 +132,16 @@ class BaseProperty(BaseDescriptor, Generic[V]):
             raise
 
     def guard(self, thing: Any) -> AbstractContextManager[None]:
-        """Hold the server's global lock, if there is one and this property uses it."""
+        """Hold what a write needs: the turn of the Thing, and the server's global lock."""
         lock = thing._thing_server_interface.global_lock
-        if self.use_global_lock is False or lock is None:
-            return nullcontext()
-        held: AbstractContextManager[None] = lock.held(
-            f"Setting property {self.name!r} of Thing {name_of(thing)!r}"
-        )
-        return held
+        turn: Turn | None = thing.__dict__.get(TURN)
+        held: AbstractContextManager[None] = nullcontext()
+        if lock is not None and self.use_global_lock is not False:
+            held = lock.held(f"Setting property {self.name!r} of Thing {name_of(thing)!r}")
+        return held if turn is None else turn.writing(f"a write of {self.name!r}", held)
 
     def set_checked(self, thing: Any, value: V) -> None:
-        """Set a validated value, under the server's global lock."""
+        """Set a validated value, with what a write must hold."""
         with self.guard(thing):
             self.set_valid(thing, value)
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from labthings_fastapi.actions.turns import TURN, Turn, run_code
+
 from .base import function_doc
 from .property import BaseProperty
 from .property_messages import OrderedStore
@@ -117,7 +119,10 @@ class PropertyDescriptor(BaseProperty[Any]):
     def get(self, thing: Any) -> Any:
         """Return the present value."""
         if self.getter is not None:
-            return self.getter(thing)
+            turn: Turn | None = thing.__dict__.get(TURN)
+            if turn is None:
+                return self.getter(thing)
+            return turn.read(f"a reading of {self.name!r}", self.getter, thing)
         if self.name not in thing.__dict__:
             thing.__dict__.setdefault(self.name, self.make_default() if self.has_default else None)
         return thing.__dict__[self.name]
@@ -125,7 +130,7 @@ class PropertyDescriptor(BaseProperty[Any]):
     def set_valid(self, thing: Any, value: Any) -> None:
         """Set a value that has been checked, and publish it if the property is observable."""
         if self._setter is not None:
-            self._setter(thing, value)
+            run_code(thing, self._setter, thing, value)
             if self.is_observable:
                 self.publish_reading(thing)
         elif self.getter is not None:

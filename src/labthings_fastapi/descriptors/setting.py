@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic_core import from_json, to_json
 
 from labthings_fastapi.actions.logs import thing_log
+from labthings_fastapi.actions.turns import run_code
 from labthings_fastapi.exceptions import UnserialisableValueError, describe_exception
 from labthings_fastapi.thing_description.paths import name_of
 
@@ -88,7 +89,7 @@ class FunctionalSetting(FunctionalProperty[OwnerT, V], Setting[V]):
         """Call the setter with a value from the settings file."""
         value = self.from_saved(saved)
         if self._setter is not None:
-            self._setter(thing, value)
+            run_code(thing, self._setter, thing, value)
 
     def change(self, thing: Any, make_change: Callable[[], None]) -> None:
         """Change the value and save what the getter returns; if that fails, undo the change."""
@@ -109,7 +110,7 @@ class FunctionalSetting(FunctionalProperty[OwnerT, V], Setting[V]):
         if self._setter is None:
             return
         try:
-            self._setter(thing, before)
+            run_code(thing, self._setter, thing, before)
         except Exception as error:  # noqa: BLE001 - setters are user code
             thing_log(name_of(thing)).error(
                 "Setting %r could not be saved, and setting the old value %r failed as well: %s",

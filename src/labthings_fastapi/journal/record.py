@@ -60,6 +60,7 @@ class InvocationRecord(NamedTuple):
     overdue: bool = False
     """Whether it was cancelled and has not stopped in time."""
     queue_position: int | None = None
+    waits_for: str | None = None
     """1 for the next in line."""
     journaled: bool = True
     """Whether the journal could take the final state."""

@@ -11,7 +11,8 @@ import pytest
 
 import labthings_fastapi as lt
 from labthings_fastapi.actions import ActionManager, Invocation, InvocationStatus
-from labthings_fastapi.actions.group_lock import GroupLock, LockRequest, StartGate
+from labthings_fastapi.actions.group_lock import GroupLock, LockRequest
+from labthings_fastapi.actions.start_gate import StartGate
 from labthings_fastapi.exceptions import (
     ActionBusyError,
     InvocationCancelledError,
@@ -215,7 +216,7 @@ def test_a_queued_run_that_is_cancelled_never_begins(manager: ActionManager, sta
 def test_the_position_is_right_also_if_the_line_moves_while_it_is_told() -> None:
     positions: list[int] = []
 
-    def told_last(position: int) -> None:
+    def told_last(position: int, _holder: str) -> None:
         if not positions:
             positions.append(0)
             leaving = threading.Thread(target=place.cancel, args=(first,))
