@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .server.config_model import ThingConfig, ThingServerConfig
     from .server.server import ThingServer
     from .thing import Thing, ThingClassSettings
+    from .thing_host.hold import hold
     from .thing_host.interface import ThingServerInterface
 
 _DEFINED_IN = {
@@ -42,6 +43,7 @@ _DEFINED_IN = {
     "endpoint": "decorators",
     "event": "decorators",
     "get_thing_logger": "actions.logs",
+    "hold": "thing_host.hold",
     "progress": "actions.progress",
     "property": "decorators",
     "raise_if_cancelled": "actions.context",
@@ -74,6 +76,7 @@ __all__ = [
     "endpoint",
     "event",
     "get_thing_logger",
+    "hold",
     "outputs",
     "progress",
     "property",

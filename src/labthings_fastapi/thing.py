@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
-from typing import TYPE_CHECKING, Any, ClassVar, TypedDict
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypedDict
 
 from labthings_fastapi.actions.context import current_invocation
 from labthings_fastapi.actions.logs import get_thing_logger
@@ -21,6 +21,7 @@ from labthings_fastapi.exceptions import AffordanceDefinitionError, describe_exc
 from labthings_fastapi.schemas.docstrings import summary
 from labthings_fastapi.thing_description.describe import describe
 from labthings_fastapi.thing_description.paths import RESERVED_AFFORDANCES, name_of
+from labthings_fastapi.thing_host.access import declare_access, give_access
 from labthings_fastapi.thing_host.interface import ThingServerInterface, interface_without_server
 from labthings_fastapi.thing_host.settings import SettingsFile
 
@@ -52,8 +53,18 @@ class Thing:
     calls them in worker threads when it starts and stops, also several times. A Thing also works
     without a server, for example in a notebook: `Stage().move(3)`.
 
-    Clients call actions and getters from many threads at the same time. A Thing protects its own
-    attributes with a lock; properties that are declared as attributes need none.
+    Clients call actions and getters from many threads at the same time: a position can be read
+    while the stage moves. Where the driver cannot do that, say so in the class:
+
+    - `class Meter(lt.Thing, exclusive=True)`: getters, writes and actions run one at a time. Use
+      it for a driver that writes a question and reads the answer, so that answers never mix up.
+      A client that waits longer than 5 s for a value is told which invocation has the Thing.
+    - `class Camera(lt.Thing, thread="own")`: the same, and all code runs in one thread of the
+      Thing, `__enter__` and `__exit__` included. Use it for a driver that works only in the thread
+      that opened it. No method may be `async`.
+
+    Emergency stops (`@lt.action(stop=True)`) wait for neither. Subclasses inherit both; a server's
+    configuration may set both for one Thing. `lt.hold` keeps a Thing over several steps.
     """
 
     title: str
@@ -76,9 +87,19 @@ class Thing:
     _class_settings: ClassVar[ThingClassSettings] = {}
     """Options of the class; see `ThingClassSettings`. An unknown key is an error."""
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
+    _exclusive: ClassVar[bool] = False
+    _own_thread: ClassVar[bool] = False
+
+    def __init_subclass__(
+        cls,
+        *,
+        exclusive: bool | None = None,
+        thread: Literal["own"] | None = None,
+        **kwargs: Any,
+    ) -> None:
         """Check every affordance, so that a wrong declaration fails when the class is made."""
         super().__init_subclass__(**kwargs)
+        declare_access(cls, exclusive=exclusive, thread=thread)
         if "title" not in vars(cls):
             cls.title = summary(vars(cls).get("__doc__")) or cls.__name__
         # Type hints of a class in a function may use local names of that function.
@@ -103,6 +124,13 @@ class Thing:
                 f"{cls.__name__}._class_settings: the key {unknown[0]!r} is unknown. "
                 f"Known keys: {', '.join(ThingClassSettings.__annotations__)}."
             )
+
+    def __new__(cls, *_args: Any, **_kwargs: Any) -> Self:
+        """Make a Thing, with a turn if its class says that one at a time uses it."""
+        thing = super().__new__(cls)
+        if cls._exclusive or cls._own_thread:
+            give_access(thing, exclusive=cls._exclusive, own_thread=cls._own_thread)
+        return thing
 
     def __init__(self, thing_server_interface: ThingServerInterface | None = None) -> None:
         """Attach to the server's interface; without one, use a standalone interface."""

@@ -18,7 +18,16 @@ DOCUMENTED = {
     *("DataProperty", "DataSetting", "Event", "Thing", "ThingClassSettings", "ThingConfig"),
     *("ThingServer", "ThingServerConfig", "ThingServerInterface", "ThreadWithInvocationID"),
     *("action", "blob", "cancellable_sleep", "cli", "endpoint", "event", "get_thing_logger"),
-    *("outputs", "progress", "property", "raise_if_cancelled", "setting", "shield", "thing_slot"),
+    *(
+        "hold",
+        "outputs",
+        "progress",
+        "property",
+        "raise_if_cancelled",
+        "setting",
+        "shield",
+        "thing_slot",
+    ),
     "track",
 }
 NOT_YET = {"ThingClient", "AsyncThingClient"}

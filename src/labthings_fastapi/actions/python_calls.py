@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
 from typing import Any, TypeVar
 
 from labthings_fastapi.thing_description.paths import name_of
@@ -27,19 +27,21 @@ def needs_locks(action: Runnable, thing: Any) -> bool:
 
 
 def _waits(action: Runnable, thing: Any) -> Iterator[tuple[LockWait, bool]]:
-    """Note that the invocation enters a Thing, and yield the waits for the locks that it needs.
-
-    The second value says whether the lock is kept during the call.
-    """
+    """Yield the waits for the locks that a call needs, and whether each is kept during the call."""
     invocation = current_invocation()
     if invocation is not None:
         invocation.release_held()
+    if not in_emergency():
+        what = f"a call of {name_of(thing)}.{action.name}"
+        for lock, policy, keeps in _without_group(locks_needed(action, thing), thing):
+            yield LockWait(lock, what, policy), keeps
+
+
+def _enter(thing: Any) -> None:
+    # Only now: a Thing that was waited for in vain is in use by others, who keep it safe.
+    invocation = current_invocation()
+    if invocation is not None:
         invocation.enter_thing(thing)
-    if in_emergency():
-        return
-    what = f"a call of {name_of(thing)}.{action.name}"
-    for lock, policy, keeps in _without_group(locks_needed(action, thing), thing):
-        yield LockWait(lock, what, policy), keeps
 
 
 def _without_group(locks: Any, thing: Any) -> Any:
@@ -51,21 +53,21 @@ def _without_group(locks: Any, thing: Any) -> Any:
     return [NeededLock(turn.lock, "queue")] if locks else locks
 
 
+def _passing(action: Runnable) -> AbstractContextManager[None]:
+    return emergency() if action.stop else nullcontext()
+
+
 @contextmanager
 def locks_held(action: Runnable, thing: Any) -> Iterator[None]:
     """Hold the locks that a call from Python needs; waiting for them is a cancellation point."""
-    if action.stop:
-        for _ in _waits(action, thing):
-            break
-        with emergency():
-            yield
-        return
     held: list[LockWait] = []
     try:
-        for wait, keeps in _waits(action, thing):
-            wait.take()
-            held.append(wait) if keeps else wait.over()
-        yield
+        with _passing(action):
+            for wait, keeps in _waits(action, thing):
+                wait.take()
+                held.append(wait) if keeps else wait.over()
+            _enter(thing)
+            yield
     except BaseException:
         for wait in reversed(held):
             wait.over_once_safe()
@@ -77,19 +79,15 @@ def locks_held(action: Runnable, thing: Any) -> Iterator[None]:
 @asynccontextmanager
 async def locks_held_async(action: Runnable, thing: Any) -> AsyncIterator[None]:
     """Do the same without blocking the loop; a cancel of the invocation cancels the task."""
-    if action.stop:
-        for _ in _waits(action, thing):
-            break
-        with emergency():
-            yield
-        return
     held: list[LockWait] = []
     with one_caller():
         try:
-            for wait, keeps in _waits(action, thing):
-                await wait.take_async()
-                held.append(wait) if keeps else wait.over()
-            yield
+            with _passing(action):
+                for wait, keeps in _waits(action, thing):
+                    await wait.take_async()
+                    held.append(wait) if keeps else wait.over()
+                _enter(thing)
+                yield
         except BaseException:
             for wait in reversed(held):
                 wait.over_once_safe()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
@@ -153,7 +153,8 @@ class Turn:
             except ThreadBusyError:
                 text = "%s runs in another thread than the Thing's own, which is stuck."
                 thing_log(self.name).warning(text, what)
-                return function(*arguments)
+                with emergency():
+                    return function(*arguments)
         finally:
             if wait is not None:
                 wait.over()
@@ -196,4 +197,5 @@ def emergency() -> Iterator[None]:
     try:
         yield
     finally:
-        _EMERGENCY.reset(token)
+        with suppress(ValueError):  # a loop that has ended releases its tasks in no context
+            _EMERGENCY.reset(token)

@@ -70,6 +70,8 @@ class Deadline(NamedTuple):
 
     seconds: float
     error: type[LabThingsError]
+    told: float | None = None
+    """The seconds to tell, if this is only a part of them."""
 
 
 class LockWait:
@@ -84,6 +86,7 @@ class LockWait:
         self._wake: Callable[[], None] = lambda: None
         self._lock = lock
         self._began = time.monotonic()
+        self._is_patient = False
         self._told = False
         label = _label(invocation)
         self._request = LockRequest(
@@ -148,6 +151,7 @@ class LockWait:
         forget = cancel.listen(awake.set)
         try:
             while not self._has_lock:
+                self._is_patient = deadline is None
                 self._check(blocks=True)
                 left = CHECK_SECONDS if ends is None else ends - time.monotonic()
                 if deadline is not None and left <= 0:
@@ -178,9 +182,10 @@ class LockWait:
     def _refusal(self, deadline: Deadline) -> LabThingsError:
         holder = self._lock.kept_from(self._request.owner) or self._lock.holder_request
         who = "another one" if holder is None else holder.what
+        seconds = deadline.told or deadline.seconds
         return deadline.error(
             f"{self._request.what} is refused: {who} has held {self._lock.name} for "
-            f"{deadline.seconds:g} s and more. Try again later, or cancel what holds it."
+            f"{seconds:g} s and more. Try again later, or cancel what holds it."
         )
 
     def _check(self, *, blocks: bool) -> None:
@@ -197,7 +202,7 @@ class LockWait:
                     f"{self._lock.name} and needs the event loop that this wait blocks. Use "
                     "`async with lt.hold(…)`, or `await` an async action."
                 )
-        if self.invocation is None and obstacles.holders:
+        if self.invocation is None and self._is_patient and obstacles.holders:
             self._look_at(obstacles.holders[0])
 
     def _look_at(self, holder: LockRequest) -> None:

@@ -97,6 +97,10 @@ class ThingConfig(BaseModel):
     """Keyword arguments."""
     thing_slots: dict[str, SlotChoice] = {}
     """Slot name → name of the Thing, or a list of names, or null."""
+    exclusive: bool | None = None
+    """Run the code of the Thing one call at a time. null: as the class says."""
+    thread: Literal["own"] | None = None
+    """'own': run all code of the Thing in one thread of its own. null: as the class says."""
 
     @property
     def arguments_key(self) -> str:

@@ -7,9 +7,10 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 from labthings_fastapi.actions.logs import thing_log
+from labthings_fastapi.actions.turns import PATIENCE
 from labthings_fastapi.concurrency.bounded_executor import BoundedExecutor, Workers
 from labthings_fastapi.descriptors.property import BaseProperty
-from labthings_fastapi.exceptions import describe_exception
+from labthings_fastapi.exceptions import ThingBusyError, describe_exception
 from labthings_fastapi.thing import Thing
 from labthings_fastapi.thing_description.paths import name_of
 
@@ -72,9 +73,12 @@ class Poll:
 
     def __call__(self) -> None:
         """Read once; never raises. A getter that fails repeatedly is logged once."""
+        PATIENCE.set(0)  # of an exclusive Thing that is in use
         try:
             value = self._descriptor.get(self._thing)
             payload = self._descriptor.to_json(value)
+        except ThingBusyError:
+            return
         except BaseException as error:  # noqa: BLE001 - getters are user code
             if not self._failing:
                 text = "Property %r cannot be read for observers: %s"

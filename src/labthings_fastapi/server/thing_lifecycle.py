@@ -10,6 +10,7 @@ from typing import Literal
 
 from labthings_fastapi.actions.logs import thing_log
 from labthings_fastapi.actions.manager import ActionManager
+from labthings_fastapi.actions.turns import turn_of
 from labthings_fastapi.concurrency.bounded_executor import BoundedExecutor, UserCodeExit, Workers
 from labthings_fastapi.concurrency.things_loop import ThingsLoop, loop_of
 from labthings_fastapi.exceptions import ThingStartError, describe_exception
@@ -18,6 +19,9 @@ from labthings_fastapi.thing import Thing, slots_of
 from labthings_fastapi.thing_description.paths import name_of, path_of
 
 LOGGER = own_logger("server")
+PATIENCE_TO = {"enter": 5.0, "exit": 1.0}
+"""How long (s) opening and closing an exclusive Thing waits for others that use it. Before it is
+closed, invocations were cancelled and had their time to end."""
 ThingState = Literal["closed", "opening", "open", "closing", "failed"]
 
 
@@ -140,6 +144,18 @@ def needs_of(thing: Thing) -> list[str]:
 
 
 def call_hook(thing: Thing, name: Literal["enter", "exit"]) -> None:
+    """Call `__enter__` or `__exit__`: in turn if the Thing is exclusive, and in its own thread.
+
+    It also runs if other code of the Thing is stuck.
+    """
+    turn = turn_of(thing)
+    if turn is None or not turn.exclusive:
+        _call_hook(thing, name)
+    else:
+        turn.run_anyway(f"__{name}__", PATIENCE_TO[name], _call_hook, thing, name)
+
+
+def _call_hook(thing: Thing, name: Literal["enter", "exit"]) -> None:
     arguments = (None, None, None) if name == "exit" else ()
     if hasattr(thing, f"__a{name}__"):
         _loop_of(thing).call(getattr(thing, f"__a{name}__"), *arguments)

@@ -11,11 +11,13 @@ from pydantic import ValidationError
 from starlette.requests import ClientDisconnect
 
 from labthings_fastapi.actions.logs import thing_log
+from labthings_fastapi.actions.turns import PATIENCE, turn_of
 from labthings_fastapi.bindings.interaction.failures import (
     ReportedFailure,
     interaction_problem,
     with_traceback,
 )
+from labthings_fastapi.bindings.interaction.properties import CLIENT_PATIENCE
 from labthings_fastapi.concurrency.bounded_executor import UserCodeExit
 from labthings_fastapi.dependencies.invocation import CancelHook, InvocationID
 from labthings_fastapi.dependencies.server import shows_tracebacks
@@ -135,7 +137,7 @@ def add_endpoint_route(
     router = APIRouter(route_class=user_code_route(thing, label), tags=[name_of(thing)])
     router.add_api_route(
         f"{path_of(thing)}{endpoint.path}",
-        _bound(endpoint.__get__(thing), executor),
+        _bound(endpoint.__get__(thing), executor, thing),
         methods=[endpoint.http_method.upper()],
         **{
             "name": f"{name_of(thing)}.{endpoint.name}",
@@ -147,8 +149,10 @@ def add_endpoint_route(
     app.include_router(router)
 
 
-def _bound(method: Any, executor: BoundedExecutor) -> Any:
+def _bound(method: Any, executor: BoundedExecutor, thing: Thing) -> Any:
     """Let a plain method run on its Thing's executor, so that one Thing never delays another."""
+    turn = turn_of(thing)
+    what = f"a request for endpoint {method.__name__!r}"
     if (
         inspect.iscoroutinefunction(method)
         or inspect.isgeneratorfunction(method)
@@ -157,7 +161,14 @@ def _bound(method: Any, executor: BoundedExecutor) -> Any:
         return method
 
     async def call(*args: Any, **kwargs: Any) -> Any:
-        return await executor.run(functools.partial(method, *args, **kwargs))
+        called = functools.partial(method, *args, **kwargs)
+        if turn is None or not turn.exclusive:
+            return await executor.run(called)
+        token = PATIENCE.set(CLIENT_PATIENCE)
+        try:
+            return await executor.run(turn.call, what, called)
+        finally:
+            PATIENCE.reset(token)
 
     call.__name__ = method.__name__
     call.__doc__ = method.__doc__

@@ -10,9 +10,12 @@ from pydantic import ValidationError
 from pydantic_core import to_json
 
 from labthings_fastapi.actions.logs import thing_log
+from labthings_fastapi.actions.turns import PATIENCE, TURN
 from labthings_fastapi.exceptions import (
+    ActionBusyError,
     AffordanceNotFoundError,
     LabThingsError,
+    ThingBusyError,
     describe_exception,
 )
 from labthings_fastapi.thing_description.paths import name_of
@@ -28,6 +31,8 @@ if TYPE_CHECKING:
     from labthings_fastapi.outputs.store import BlobStore
     from labthings_fastapi.thing import Thing
 
+CLIENT_PATIENCE = 5.0
+"""How long (s) a request of a client waits for the turn of an exclusive Thing."""
 READS_AT_ONCE = 4
 """How many getters one request may run at once, so that other requests find free threads."""
 
@@ -53,7 +58,10 @@ class PropertyInteraction:
         """True if reading runs no user code and does not wait."""
         unlocked = thing._thing_server_interface.global_lock is None
         self.writes_quickly = descriptor.quick_to_write and unlocked
-        """True if writing runs no user code, and does not wait for the disk or the global lock."""
+        """True if writing runs no user code, and does not wait for the disk or the global lock.
+
+        A Thing with a turn is written on its executor, because a write may wait for the turn.
+        """
 
     async def read(self) -> bytes:
         """Return the value as JSON; a getter runs on the Thing's executor."""
@@ -62,6 +70,7 @@ class PropertyInteraction:
         return await self._executor.run(self._read)
 
     def _read(self) -> bytes:
+        PATIENCE.set(CLIENT_PATIENCE)
         with self._user_code():
             return self.descriptor.read_json(self._thing, self._context)
 
@@ -71,7 +80,7 @@ class PropertyInteraction:
         Raises:
             pydantic.ValidationError: the value is not valid; nothing has changed.
         """
-        if self.writes_quickly:
+        if self.writes_quickly and TURN not in self._thing.__dict__:
             self.descriptor.set_valid(self._thing, self.descriptor.schema.validate_json(body))
         else:
             await self._executor.run(self._write, body)
@@ -85,10 +94,12 @@ class PropertyInteraction:
         return self.descriptor.guard(self._thing)
 
     def _reset(self) -> None:
+        PATIENCE.set(CLIENT_PATIENCE)
         with self._user_code():
             self.descriptor.reset(self._thing)
 
     def _write(self, body: bytes) -> None:
+        PATIENCE.set(CLIENT_PATIENCE)
         with self.guard():
             self.set_checked(self.checked(body))
 
@@ -116,6 +127,8 @@ class PropertyInteraction:
             yield
         except passing:
             raise
+        except (ThingBusyError, ActionBusyError):
+            raise  # nothing has failed: another one uses the Thing
         except BaseException as error:
             anticipated = isinstance(error, LabThingsError)
             thing_log(name_of(self._thing)).error(
@@ -172,7 +185,7 @@ class PropertiesInteraction:
         have been set get their old values again.
         """
         chosen = self._chosen(values)
-        if all(one.writes_quickly for one in chosen):
+        if TURN not in self._thing.__dict__ and all(one.writes_quickly for one in chosen):
             self._write(chosen)
         else:
             await self._executor.run(self._write, chosen)
@@ -187,6 +200,7 @@ class PropertiesInteraction:
         return chosen
 
     def _write(self, chosen: dict[PropertyInteraction, bytes]) -> None:
+        PATIENCE.set(CLIENT_PATIENCE)
         with ExitStack() as held:
             for one in chosen:
                 held.enter_context(one.guard())

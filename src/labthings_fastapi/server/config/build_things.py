@@ -5,9 +5,11 @@ from __future__ import annotations
 import inspect
 import tempfile
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
+from labthings_fastapi.actions.turns import run_code
 from labthings_fastapi.descriptors.slot import UNSET
 from labthings_fastapi.exceptions import describe_exception
 from labthings_fastapi.server.config_model import (
@@ -17,6 +19,7 @@ from labthings_fastapi.server.config_model import (
 )
 from labthings_fastapi.thing import Thing, slots_of
 from labthings_fastapi.thing_description.paths import thing_path
+from labthings_fastapi.thing_host.access import check_own_thread, give_access
 from labthings_fastapi.thing_host.interface import StandaloneServices, ThingServerInterface
 from labthings_fastapi.thing_host.lock import GlobalLock
 
@@ -34,18 +37,35 @@ def make_thing(
     interface: ThingServerInterface,
     args: list[Any] | None = None,
     kwargs: Mapping[str, Any] | None = None,
+    *,
+    exclusive: bool | None = None,
+    thread: Literal["own"] | None = None,
 ) -> T:
-    """Make a Thing that has its server interface before `__init__` runs."""
+    """Make a Thing that has its server interface before `__init__` runs.
+
+    `exclusive` and `thread` are those of the configuration; None: as the class says. A Thing with
+    a thread of its own is made in that thread.
+    """
     thing = cls.__new__(cls)
     thing._thing_server_interface = interface
+    if exclusive is not None or thread is not None:
+        _choose_access(thing, exclusive=exclusive, thread=thread)
     positional, named = args or [], dict(kwargs or {})
     reason = argument_error(cls, positional, named)
     if reason is not None:
         raise InitArgumentsError(reason)
     if accepts_interface(inspect.signature(cls.__init__)):
         named[INTERFACE] = interface
-    cls.__init__(thing, *positional, **named)
+    run_code(thing, partial(cls.__init__, thing, *positional, **named))
     return thing
+
+
+def _choose_access(thing: Thing, *, exclusive: bool | None, thread: Literal["own"] | None) -> None:
+    own_thread = thread is not None or thing._own_thread
+    if own_thread:
+        check_own_thread(type(thing))
+    chosen = thing._exclusive if exclusive is None else exclusive
+    give_access(thing, exclusive=chosen, own_thread=own_thread)
 
 
 def build_things(
@@ -57,7 +77,11 @@ def build_things(
     for name, thing_config in config.things.items():
         try:
             cls, interface = import_thing_class(thing_config.cls), interface_for(name)
-            things[name] = make_thing(cls, interface, thing_config.args, thing_config.kwargs)
+            things[name] = make_thing(
+                *(cls, interface, thing_config.args, thing_config.kwargs),
+                exclusive=thing_config.exclusive,
+                thread=thing_config.thread,
+            )
         except InitArgumentsError as error:
             errors.append(f"things.{name}.{thing_config.arguments_key}: {error}")
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a laboratory's class raises anything
