@@ -89,6 +89,8 @@ def test_a_committed_record_is_found_as_it_was_put(journal: Journal) -> None:
         {"status": InvocationStatus.CANCELLED, "requested_by": None, "progress": None, "log": ()},
         {"input": '{"name":"Zoë’s sample \U0001f52c"}'.encode()},
         {"thing": "Tisch Süd", "boot_id": ""},
+        {"log_dropped": 3, "results_dropped": 2000, "partial": True, "cancel_requested": True},
+        {"other_things": ("stage", "Tisch Süd")},
     ],
 )
 def test_no_member_of_a_finished_record_is_lost(journal: Journal, changes: dict[str, Any]) -> None:

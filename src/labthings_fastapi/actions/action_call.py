@@ -99,22 +99,41 @@ class ActionCall:
         self._name = f"{name_of(thing)}.{action.name}"
 
     def ending(self, arguments: dict[str, Any]) -> Ending:
-        self._live.enter_thing(self._thing)
+        live = self._live
+        live.enter_thing(self._thing)
         try:
+            turn: Turn | None = self._thing.__dict__.get(TURN)
             if self._action.stop:
                 with emergency():
-                    return self._completed(arguments)
-            turn: Turn | None = self._thing.__dict__.get(TURN)
-            if turn is None:
-                return self._completed(arguments)
-            return turn.run(self._completed, arguments)
+                    ending = self._completed(arguments)
+            elif turn is None:
+                ending = self._completed(arguments)
+            else:
+                ending = turn.run(self._completed, arguments)
         except BaseException as error:  # noqa: BLE001 - nothing may leave it without an end
             ending = self._failed(error)
-            make_safe(self._action, self._thing, self._live)
-            return ending
+            make_safe(self._action, self._thing, live)
         finally:
-            self._live.take_things()
-            self._live.come_to_rest()
+            live.take_things()
+            live.come_to_rest()
+        if live.parts()[1] is not None:
+            ending = self._with_results(ending)
+        if live.record.cancel_requested and ending.status is InvocationStatus.COMPLETED:
+            text = "%s was asked to stop, but its code completed all the same."
+            thing_log(name_of(self._thing)).info(text, self._name)
+        return ending
+
+    def _with_results(self, ending: Ending) -> Ending:
+        """Say what is no longer kept; without a complete output, the values are the output."""
+        results = self._live.results
+        if results.dropped:
+            text = "%s yielded %d values. The newest %d are kept; the %d before them are not."
+            kept = results.count - results.dropped
+            logger = thing_log(name_of(self._thing))
+            logger.warning(text, self._name, results.count, kept, results.dropped)
+        if ending.status is InvocationStatus.COMPLETED:
+            return ending
+        return ending._replace(output=results.values(), output_json=results.json(), partial=True)
 
     def _failed(self, error: BaseException) -> Ending:
         logger = thing_log(name_of(self._thing))

@@ -185,8 +185,11 @@ class Invocation(threading.Thread):
         """Return what clients may see now: a final status only once the journal has it."""
         live = self._live
         record, kept = (self._record, self._parts[0]) if live is None else (live.shown, live._log)
-        if live is not None and live._progress is not None and record.is_open:
-            record = record._replace(progress=live.progress_detail())
+        if live is not None and record.is_open:
+            if live._progress is not None:
+                record = record._replace(progress=live.progress_detail())
+            if live._results is not None:
+                record = record._replace(results_dropped=live._results.dropped)
         return record._replace(log=kept.members()) if log and kept is not None else record
 
     @property
@@ -240,6 +243,11 @@ class Invocation(threading.Thread):
             progress=self.progress,
             progressDetail=self.progress_detail,
             phase=record.phase,
+            queuePosition=record.queue_position,
+            cancelRequested=record.cancel_requested,
+            partial=record.partial,
+            logDropped=record.log_dropped,
+            resultsDropped=record.results_dropped,
         )
         return found
 

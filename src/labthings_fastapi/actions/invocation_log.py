@@ -10,6 +10,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
+from itertools import islice
 from operator import itemgetter
 from os.path import basename
 from types import SimpleNamespace
@@ -128,7 +129,8 @@ def _members_of(line: Line) -> dict[str, Any]:
     return line_members(record, text)
 
 
-def _json_members(line: Line) -> dict[str, Any]:
+def members_of(line: Line) -> dict[str, Any]:
+    """Return a line as the journal keeps it: JSON values only."""
     members = _members_of(line)
     members["created"] = members["created"].isoformat().replace("+00:00", "Z")
     return members
@@ -173,8 +175,20 @@ class InvocationLog:
         with self._lock:
             return list(self._lines)
 
+    def since(self, number: int) -> tuple[list[Line], int]:
+        """Return the lines kept after the first `number` ones, and how many there were in all."""
+        with self._lock:
+            count, kept = self._count, self._lines
+            new = islice(reversed(kept), min(count - number, len(kept)))
+            return list(new)[::-1], count
+
+    @property
+    def length(self) -> int:
+        """How many lines are kept."""
+        return self._lines.maxlen or 0
+
     def members(self) -> tuple[dict[str, Any], ...]:
-        return tuple(map(_json_members, self.lines()))
+        return tuple(map(members_of, self.lines()))
 
     @property
     def records(self) -> list[logging.LogRecord]:

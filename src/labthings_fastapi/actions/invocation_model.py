@@ -74,6 +74,15 @@ class GenericInvocationModel(BaseModel, Generic[InputT, OutputT]):
     progress: float | None = None
     progressDetail: dict[str, Any] | None = None  # noqa: N815
     phase: str | None = None
+    queuePosition: int | None = None  # noqa: N815
+    cancelRequested: bool = False  # noqa: N815
+    """Whether somebody asked it to stop, also if its code went on all the same."""
+    partial: bool = False
+    """Whether the output has the values yielded so far, because it did not complete."""
+    logDropped: int = 0  # noqa: N815
+    """How many lines of the log are no longer kept, the oldest."""
+    resultsDropped: int = 0  # noqa: N815
+    """How many of the values that it yielded are no longer kept, the oldest."""
 
 
 InvocationModel = GenericInvocationModel[Any, Any]

@@ -12,26 +12,30 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, NamedTuple, Protocol
 
+from labthings_fastapi.journal.part import InvocationPart
 from labthings_fastapi.journal.record import InvocationRecord
 from labthings_fastapi.messages.message import InvocationStatus
 from labthings_fastapi.outputs.blob import Blob
 from labthings_fastapi.own_log import own_logger
+from labthings_fastapi.thing_description.paths import name_of
 
 from .cancellation import CancelEvent
 from .context import InvocationContext
 from .invocation_log import InvocationLog
-from .progress import ProgressMeter
+from .progress import Progress, ProgressMeter
 from .publisher import InvocationPublisher
 from .results import InvocationFiles, InvocationResults
+from .saver import Saved
 from .start_gate import StartGate
 
 LOGGER = own_logger("actions")
+NOTE_SECONDS = 1.0  # how long a stuck disk may keep an action from another Thing
 _PENDING, _RUNNING = InvocationStatus.PENDING, InvocationStatus.RUNNING
 
 
@@ -43,6 +47,8 @@ class Ending(NamedTuple):
     output_json: bytes | None = None
     problem: dict[str, Any] | None = None
     exception: BaseException | None = None
+    partial: bool = False
+    """Whether the output has the values yielded so far, because the code did not complete."""
 
 
 class Owner(Protocol):
@@ -58,6 +64,11 @@ class LiveInvocation(InvocationContext):
     One lock guards all of it; `record`, which is replaced as a whole, may be read without it. The
     log, the progress, the results and the files are made on first use: most invocations have none.
     """
+
+    # What the journal has of them, for the saver; of the class, because most never need it.
+    saved = Saved()
+    has_unsaved = False
+    saving: Future[None] | None = None
 
     def __init__(
         self,
@@ -142,6 +153,9 @@ class LiveInvocation(InvocationContext):
         publisher = self.publisher
         if publisher is not None and not self.thread_over:
             getattr(publisher, what)(self.record, *content)
+            if not self.has_unsaved and self.record.is_open:
+                self.has_unsaved = True
+                publisher.saver.add(self)
 
     def request_cancel(self) -> None:
         self._owner.cancel()
@@ -149,9 +163,27 @@ class LiveInvocation(InvocationContext):
     def parts(self) -> tuple[Any, Any, Any]:
         return self._log, self._results, self._files
 
+    def latest_progress(self) -> Progress | None:
+        return self._progress.latest if self._progress is not None else None
+
     def progress_detail(self) -> dict[str, Any] | None:
-        latest = self._progress.latest if self._progress is not None else None
+        latest = self.latest_progress()
         return latest.detail() if latest is not None else None
+
+    def enter_thing(self, thing: Any) -> None:
+        """Note it in the journal too, before its code runs: a crash may leave it moving."""
+        super().enter_thing(thing)
+        record, name = self.record, name_of(thing)
+        if name in record.things or self.publisher is None:
+            return
+        with self.lock:
+            things = (*self.record.other_things, name)
+            if name in self.record.things or not self.record.is_open:
+                return
+            self.record = self.shown = self.record._replace(other_things=things)
+            noted = self.publisher.part(InvocationPart(record.id, things=things))
+        if hasattr(thing, "safe_state") and not (self.subjects and self.subjects[0].stop):
+            wait([noted], NOTE_SECONDS)
 
     def report_to(self, publisher: InvocationPublisher) -> None:
         """Report every change from now on, the present record first."""
@@ -218,6 +250,8 @@ class LiveInvocation(InvocationContext):
                 output=ending.output_json,
                 progress=self.progress_detail(),
                 log_dropped=0 if self._log is None else self._log.dropped,
+                results_dropped=0 if self._results is None else self._results.dropped,
+                partial=ending.partial,
                 cancel_requested=record.cancel_requested or only_pending,
                 queue_position=None,
                 waits_for=None,

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic_core import to_json
 
 from labthings_fastapi.journal.journal import Journal
+from labthings_fastapi.journal.part import InvocationPart
 from labthings_fastapi.journal.record import InvocationRecord
 from labthings_fastapi.messages.broker import Broker
 from labthings_fastapi.messages.message import Message
@@ -17,6 +18,7 @@ from labthings_fastapi.messages.message import Message
 from .invocation_log import Line, line_payload, line_time
 from .progress import Progress
 from .rendering import InvocationUrls, status_json
+from .saver import InvocationSaver
 
 _STATUS_BYTES, _LINE_BYTES = 400, 200  # about; of a line beside its text
 
@@ -39,6 +41,7 @@ class InvocationPublisher:
         self.deliver = broker.deliver_soon
         self.boot_id = broker.boot_id
         self.ended = ended  # called once for each invocation, without its lock
+        self.saver = InvocationSaver(self.part)
         self.urls = InvocationUrls()  # in messages: relative references
 
     def record(self, record: InvocationRecord) -> Future[None]:
@@ -46,9 +49,14 @@ class InvocationPublisher:
         try:
             return self._journal().put(record if record.output is None else record.for_journal())
         except Exception as error:  # noqa: BLE001 - it counts as a journal that cannot write
-            failed: Future[None] = Future()
-            failed.set_exception(error)
-            return failed
+            return _failed(error)
+
+    def part(self, part: InvocationPart) -> Future[None]:
+        """Add to the record of an open invocation."""
+        try:
+            return self._journal().put_part(part)
+        except Exception as error:  # noqa: BLE001 - as above
+            return _failed(error)
 
     def status(self, record: InvocationRecord) -> None:
         # A large output must not stay in the replay buffer.
@@ -82,3 +90,9 @@ class InvocationPublisher:
         self._put(
             Message("result", record.thing, record.action, payload, value, invocation=record.id)
         )
+
+
+def _failed(error: Exception) -> Future[None]:
+    failed: Future[None] = Future()
+    failed.set_exception(error)
+    return failed

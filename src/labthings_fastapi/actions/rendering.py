@@ -69,8 +69,16 @@ def _remarks(record: InvocationRecord) -> dict[str, Any]:
         found["queuePosition"] = record.queue_position
     if record.waits_for:
         found["phaseDetail"] = f"waits for {record.waits_for}"
+    if record.cancel_requested:
+        found["cancelRequested"] = True
+        if record.status is InvocationStatus.COMPLETED:
+            found["phaseDetail"] = "somebody asked it to stop, but its code completed all the same"
     if record.overdue and record.is_open:
         found["phaseDetail"] = "overdue: it was cancelled and has not stopped"
+    if record.partial:
+        found["partial"] = True
+    if record.results_dropped:
+        found["resultsDropped"] = record.results_dropped
     if not record.journaled:
         found["journaled"] = False
     if record.output_reference is not None:

@@ -8,6 +8,7 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,23 @@ class InvocationResults:
     def values(self) -> list[Any]:
         with self._lock:
             return [value for value, _ in self._items]
+
+    @property
+    def length(self) -> int:
+        """How many values are kept."""
+        return self._items.maxlen or 0
+
+    @property
+    def dropped(self) -> int:
+        """How many values are no longer kept, the oldest."""
+        with self._lock:
+            return self.count - len(self._items)
+
+    def since(self, number: int) -> tuple[list[bytes], int]:
+        """Return the values kept after the first `number` ones, and how many there were in all."""
+        with self._lock:
+            new = islice(reversed(self._items), min(self.count - number, len(self._items)))
+            return [json for _, json in new][::-1], self.count
 
     def json(self) -> bytes:
         with self._lock:

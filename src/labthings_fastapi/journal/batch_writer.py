@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import TYPE_CHECKING
 
 from labthings_fastapi.problems import well_formed
@@ -11,14 +10,16 @@ from .faults import as_os_error, is_busy, is_damage, is_system_error, is_tempora
 from .invocation_rows import ROWS_PER_STATEMENT, invocation_row, write_invocations
 from .key_rows import write_key
 from .mutation_rows import mutation_row, write_mutations
+from .part_rows import delete_parts, write_parts
 from .retry_queue import RetryQueue
 from .schema import LOGGER
+from .sql_values import transaction
 from .write_queue import Batch, Job, new_future
 
 if TYPE_CHECKING:
-    import sqlite3
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from datetime import datetime
+    from uuid import UUID
 
     from .database import Database
     from .keys import IdempotencyKey
@@ -36,6 +37,7 @@ class BatchWriter:
         self._database = database
         self._clock = clock
         self.retries = RetryQueue(monotonic)
+        self._with_parts: set[UUID] = set()  # the open invocations that have rows in `parts`
 
     def write(self, batch: Batch) -> bool:
         """Write records, and return whether at least one was written.
@@ -85,19 +87,27 @@ class BatchWriter:
             job.resolve()
         for mutation_job in batch.mutations:
             mutation_job.resolve()
+        for part_job in batch.parts:
+            part_job.resolve()
         return None
 
     def _store(self, batch: Batch) -> list[IdempotencyKey]:
         rows = [invocation_row(job.record) for job in batch.invocations.values()]
         connection = self._database.connection()
-        if len(rows) == batch.number_of_records <= ROWS_PER_STATEMENT:
+        ended = [id for id in self._with_parts if batch.ends(id)]
+        if len(rows) == batch.number_of_records <= ROWS_PER_STATEMENT and not ended:
             write_invocations(connection, rows)  # one statement is a transaction by itself
             return []
-        with _transaction(connection):
+        with transaction(connection):
             now = self._clock()
             stored_keys = [write_key(connection, job.record, now) for job in batch.keys]
             write_invocations(connection, rows)
             write_mutations(connection, [mutation_row(job.record) for job in batch.mutations])
+            parts = [job.record for job in batch.parts if not batch.ends(job.record.id)]
+            write_parts(connection, parts)
+            delete_parts(connection, ended)
+        self._with_parts.difference_update(ended)
+        self._with_parts.update(part.id for part in parts)
         return stored_keys
 
     def _fail(self, batch: Batch, error: Exception) -> None:
@@ -115,15 +125,9 @@ class BatchWriter:
                 "The journal %s could not record %s mutations: %s",
                 *(self._database.path, len(batch.mutations), reason),
             )
+        if batch.parts:
+            LOGGER.error(
+                "The journal %s could not record the log and progress so far of %s runs: %s",
+                *(self._database.path, len(batch.parts), reason),
+            )
         batch.fail_records(reason)
-
-
-@contextlib.contextmanager
-def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        connection.execute("COMMIT")
-    finally:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")

@@ -25,10 +25,14 @@ if TYPE_CHECKING:
 _COLUMNS: Final = (
     *("id", "requested", "closed", "thing", "action", "status", "incarnation", "requested_by"),
     *("started", "ended", "output_reference", "progress", "error", "input", "output", "log"),
-    *("text", "address"),
+    *("text", "address", "details"),
 )
 ROWS_PER_STATEMENT: Final = 50
 """Older SQLite accepts at most 999 values in one statement."""
+_DETAILS: Final = (
+    *("log_dropped", "results_dropped", "partial", "cancel_requested", "other_things"),
+)
+"""Members of a record that few invocations have: they share a column."""
 _CONSTANT: Final = frozenset({"id", "requested", "thing", "requested_by"})
 """Equal in every record of an invocation, and indexed: an update that sets them is slower."""
 _SELECT: Final = f"SELECT {', '.join(name for name in _COLUMNS if name != 'text')} FROM runs"
@@ -63,7 +67,13 @@ def invocation_row(record: InvocationRecord) -> Row:
         # Most open rows are replaced soon. The few that are not are searched in Python.
         "" if is_open else searchable_text(record),
         record.address,
+        _details(record),
     )
+
+
+def _details(record: InvocationRecord) -> str | None:
+    found = {name: value for name in _DETAILS if (value := getattr(record, name))}
+    return to_json(found) if found else None
 
 
 @lru_cache(ROWS_PER_STATEMENT)
@@ -94,7 +104,7 @@ def read_invocation(row: Row) -> InvocationRecord:
         ValueError, TypeError, OverflowError: the row is damaged.
     """
     (id, requested, _, thing, action, status, boot_id, requested_by, started, ended) = row[:10]
-    reference, progress, error, input, output, log, address = row[10:]
+    reference, progress, error, input, output, log, address, details = row[10:]
     return InvocationRecord(
         id=UUID(bytes=id),
         thing=thing,
@@ -112,7 +122,17 @@ def read_invocation(row: Row) -> InvocationRecord:
         progress=None if progress is None else json.loads(progress),
         boot_id=boot_id,
         address=address,
+        **_read_details(details),
     )
+
+
+def _read_details(text: str | None) -> dict[str, Any]:
+    if text is None:
+        return {}
+    found = {name: value for name, value in json.loads(text).items() if name in _DETAILS}
+    if "other_things" in found:
+        found["other_things"] = tuple(found["other_things"])
+    return found
 
 
 def select_invocation(connection: sqlite3.Connection, id: UUID) -> list[Row]:

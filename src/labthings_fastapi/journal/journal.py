@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 from labthings_fastapi.exceptions import ServerNotRunningError
 
 from .keys import utc_now
+from .part import PartsSoFar
 from .query import RecordPage, decode_cursor, encode_cursor
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from .keys import IdempotencyKey
     from .mutation import MutationRecord
+    from .part import InvocationPart
     from .query import JournalQuery, RecordT
     from .record import InvocationRecord
 
@@ -40,6 +42,15 @@ class Journal(ABC):
         The future is done when the record is committed, in the order in which records of one
         invocation were put. It has the error if the record could not be written, and
         `ServerNotRunningError` if the journal is closed.
+        """
+
+    @abstractmethod
+    def put_part(self, part: InvocationPart) -> Future[None]:
+        """Add to the record of an open invocation; never waits for a disk.
+
+        Until its final record is put, which has all of it, readers see the open record with all
+        parts. Put parts after the first record and before the final one; others do nothing. The
+        errors are as in `put`.
         """
 
     @abstractmethod
@@ -112,6 +123,23 @@ class Journal(ABC):
         """
 
     @abstractmethod
+    def things_to_make_safe(self) -> list[str]:
+        """Return the names of the Things that took part in interrupted invocations.
+
+        The latest first, each once, until `made_safe` was called for it, also by a later start of
+        the server: a heater that was left on must be switched off once it answers again. May wait
+        for a disk.
+        """
+
+    @abstractmethod
+    def made_safe(self, thing: str, message: str, level: str = "INFO") -> Future[None]:
+        """Note that the hardware of a Thing was made safe, in the log of the invocations it was in.
+
+        With the `level` "ERROR" it could not be made safe: the Thing stays in the list. Never waits
+        for a disk. The errors are as in `put`.
+        """
+
+    @abstractmethod
     def close(self, timeout: float) -> None:
         """Accept no more records, and wait up to `timeout` seconds for pending ones; idempotent."""
 
@@ -134,8 +162,9 @@ class MemoryJournal(Journal):
             raise ValueError(f"limit is {limit}, but the smallest journal has 1 invocation.")
         self._limit = limit
         self._clock = clock
-        self._lock = threading.Lock()  # guards the four below
+        self._lock = threading.Lock()  # guards what follows
         self._records: OrderedDict[UUID, InvocationRecord] = OrderedDict()
+        self._parts: dict[UUID, PartsSoFar] = {}  # of open invocations
         self._mutations: OrderedDict[UUID, MutationRecord] = OrderedDict()
         self._keys: OrderedDict[tuple[str, str, str], IdempotencyKey] = OrderedDict()
         self._closed = False
@@ -145,9 +174,22 @@ class MemoryJournal(Journal):
         with self._lock:
             if not self._closed:
                 self._records[record.id] = record
-                self._limit_size(self._records)
+                if not record.is_open:
+                    self._parts.pop(record.id, None)
+                if (dropped := self._limit_size(self._records)) is not None:
+                    self._parts.pop(dropped, None)
                 return _result(None)
         return _failure(closed_error(f"run {record.id} was not recorded"))
+
+    def put_part(self, part: InvocationPart) -> Future[None]:
+        """Add to an open record; the future is already done."""
+        with self._lock:
+            if not self._closed:
+                record = self._records.get(part.id)
+                if record is not None and record.is_open:
+                    self._parts.setdefault(part.id, PartsSoFar()).add(part)
+                return _result(None)
+        return _failure(closed_error(f"the log so far of run {part.id} was not recorded"))
 
     def put_mutation(self, record: MutationRecord) -> Future[None]:
         """Store a mutation; the future is already done."""
@@ -161,7 +203,12 @@ class MemoryJournal(Journal):
     def get(self, id: UUID) -> InvocationRecord | None:
         """Return the record of an invocation, or None if it is unknown or was dropped."""
         with self._lock:
-            return self._records.get(id)
+            record = self._records.get(id)
+            return None if record is None else self._with_parts(record)
+
+    def _with_parts(self, record: InvocationRecord) -> InvocationRecord:
+        parts = self._parts.get(record.id)
+        return record if parts is None else parts.added_to(record)
 
     def get_mutation(self, id: UUID) -> MutationRecord | None:
         """Return a mutation, or None if it is unknown or was dropped."""
@@ -171,7 +218,7 @@ class MemoryJournal(Journal):
     def search(self, query: JournalQuery) -> RecordPage[InvocationRecord]:
         """Return the invocations that match, newest first."""
         with self._lock:
-            records = list(self._records.values())
+            records = list(map(self._with_parts, self._records.values()))
         return _page(records, query, query.matches)
 
     def search_mutations(self, query: JournalQuery) -> RecordPage[MutationRecord]:
@@ -211,14 +258,21 @@ class MemoryJournal(Journal):
         """Return nothing: a memory journal has no records of an earlier start."""
         return []
 
+    def things_to_make_safe(self) -> list[str]:
+        """Return nothing, for the same reason."""
+        return []
+
+    def made_safe(self, thing: str, message: str, level: str = "INFO") -> Future[None]:  # noqa: ARG002
+        """Do nothing."""
+        return _result(None)
+
     def close(self, timeout: float) -> None:  # noqa: ARG002
         """Accept no more records; stored records can still be read."""
         with self._lock:
             self._closed = True
 
-    def _limit_size(self, entries: OrderedDict[K, V]) -> None:
-        if len(entries) > self._limit:
-            entries.popitem(last=False)
+    def _limit_size(self, entries: OrderedDict[K, V]) -> K | None:
+        return entries.popitem(last=False)[0] if len(entries) > self._limit else None
 
 
 def _result(value: V) -> Future[V]:

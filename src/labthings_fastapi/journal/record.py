@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 from contextlib import suppress
 from datetime import datetime
@@ -51,12 +52,20 @@ class InvocationRecord(NamedTuple):
     boot_id: str = ""
     """The start of the server that ran it: an open record of an earlier start was interrupted."""
     address: str | None = None
+    log_dropped: int = 0
+    """How many lines of the log are no longer kept, the oldest."""
+    results_dropped: int = 0
+    """How many of the values that it yielded are no longer kept, the oldest."""
+    partial: bool = False
+    """Whether the output has the values yielded so far, because it did not complete."""
+    cancel_requested: bool = False
+    """Whether somebody asked it to stop, also if its code went on all the same."""
+    other_things: tuple[str, ...] = ()
+    """The names of the Things that its code entered besides its own, in that order."""
     action_path: str = ""
     """The path of the action's URL, with the server's prefix."""
     phase: str = "finished"
     """More detailed than the status: queued, starting, running, cancelling, finished."""
-    log_dropped: int = 0
-    cancel_requested: bool = False
     overdue: bool = False
     """Whether it was cancelled and has not stopped in time."""
     queue_position: int | None = None
@@ -70,6 +79,11 @@ class InvocationRecord(NamedTuple):
         """Whether the invocation had not ended at this moment."""
         status = self.status
         return status is _PENDING or status is _RUNNING
+
+    @property
+    def things(self) -> tuple[str, ...]:
+        """The names of the Things that took part: its own and those that it entered."""
+        return (self.thing, *self.other_things)
 
     @property
     def sort_key(self) -> SortKey:
@@ -88,6 +102,20 @@ class InvocationRecord(NamedTuple):
         if reference is None or self.output_reference is not None:
             return self
         return self._replace(output=output, output_reference=reference)
+
+
+def journal_line(message: str, level: str, now: datetime) -> dict[str, Any]:
+    """Return a line for the log of a record, from code that has no run around it."""
+    created = now.isoformat().replace("+00:00", "Z")
+    number = logging.getLevelNamesMapping().get(level, logging.INFO)
+    members = {"message": message, "levelname": level, "levelno": number, "lineno": 0}
+    return {
+        **members,
+        "filename": "",
+        "created": created,
+        "exception_type": None,
+        "traceback": None,
+    }
 
 
 def percent_done(done: Any, total: Any) -> float | None:

@@ -46,6 +46,9 @@ def summary(record: InvocationRecord, href: str) -> dict[str, Any]:
         "error": record.error,
         "progressDetail": record.progress,
         "incarnation": record.boot_id,
+        "cancelRequested": record.cancel_requested,
+        "partial": record.partial,
+        "resultsDropped": record.results_dropped,
     }
 
 
@@ -56,6 +59,8 @@ def in_full(record: InvocationRecord, href: str) -> bytes:
         "output": _read(record.output),
         "outputReference": record.output_reference,
         "log": list(record.log),
+        "logDropped": record.log_dropped,
+        "things": list(record.things),
     }
     return to_json(members, inf_nan_mode="strings")
 
@@ -83,12 +88,16 @@ def mutation_summary(record: MutationRecord, href: str) -> dict[str, Any]:
         "error": None,
         "progressDetail": None,
         "incarnation": record.boot_id,
+        "cancelRequested": False,
+        "partial": False,
+        "resultsDropped": 0,
     }
 
 
 def full_mutation(record: MutationRecord, href: str) -> bytes:
     """Return a mutation as JSON, with all members of an invocation."""
     members: dict[str, Any] = {"input": None, "output": None, "outputReference": None, "log": []}
+    members |= {"logDropped": 0, "things": [record.thing]}
     return to_json(mutation_summary(record, href) | members)
 
 

@@ -51,6 +51,12 @@ class InvocationSummary(BaseModel):
     progressDetail: dict[str, Any] | None  # noqa: N815
     incarnation: str
     """Identifies the start of the server that recorded it."""
+    cancelRequested: bool  # noqa: N815
+    """Whether somebody asked it to stop, also if its code went on all the same."""
+    partial: bool
+    """Whether the output has the values yielded so far, because it did not complete."""
+    resultsDropped: int  # noqa: N815
+    """How many of the values that it yielded are no longer kept, the oldest."""
 
 
 class JournaledInvocation(InvocationSummary):
@@ -61,6 +67,10 @@ class JournaledInvocation(InvocationSummary):
     outputReference: dict[str, Any] | None  # noqa: N815
     """Size and media type of an output that is not kept, because it is too large or binary."""
     log: list[dict[str, Any]]
+    logDropped: int  # noqa: N815
+    """How many lines of the log are no longer kept, the oldest."""
+    things: list[str]
+    """The names of the Things that took part: its own and those that its code entered."""
 
 
 class JournalPage(BaseModel):

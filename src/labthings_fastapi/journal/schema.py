@@ -104,7 +104,26 @@ DROP INDEX runs_by_actor;
 CREATE INDEX runs_by_actor ON runs (requested_by, requested) WHERE requested_by IS NOT NULL
 """
 
-MIGRATIONS: Final[tuple[str, ...]] = (_TABLES, _ACTORS, _AUDIT)
+# `details` is what few invocations have, as JSON. `parts` has what open invocations have added so
+# far; `unsafe` has the Things of interrupted ones whose hardware nobody has made safe yet.
+_PARTS: Final = """
+ALTER TABLE runs ADD COLUMN details TEXT;
+CREATE TABLE parts (
+    run BLOB NOT NULL,
+    kind TEXT NOT NULL,
+    first INTEGER NOT NULL,
+    last INTEGER NOT NULL,
+    items BLOB NOT NULL,
+    PRIMARY KEY (run, kind, last)
+);
+CREATE TABLE unsafe (
+    run BLOB NOT NULL,
+    thing TEXT NOT NULL,
+    PRIMARY KEY (run, thing)
+)
+"""
+
+MIGRATIONS: Final[tuple[str, ...]] = (_TABLES, _ACTORS, _AUDIT, _PARTS)
 """Migration n changes a database of `user_version` n to n + 1. Add at the end, change none."""
 VERSION: Final = len(MIGRATIONS)
 
@@ -143,7 +162,10 @@ def prepare(connection: sqlite3.Connection, name: str, synchronous: str) -> None
             mode,
         )
     _migrate(connection, name)
-    connection.execute('SELECT r.text, k."key", a.path FROM runs r, keys k, audit a LIMIT 0')
+    connection.execute(
+        'SELECT r.details, k."key", a.path, p.items, u.thing '
+        "FROM runs r, keys k, audit a, parts p, unsafe u LIMIT 0"
+    )
 
 
 def prepare_reader(connection: sqlite3.Connection) -> None:

@@ -21,9 +21,17 @@ from .journal import Journal
 from .key_rows import delete_key, delete_keys_without_invocation, find_key
 from .keys import utc_now
 from .mutation_rows import read_mutation, select_mutation, select_mutations
+from .part_rows import delete_parts_without_invocation, with_parts
 from .query import RecordPage, decode_cursor, encode_cursor
+from .record import journal_line
 from .retention import Retention
 from .schema import LOGGER
+from .unsafe_rows import (
+    delete_unsafe_without_invocation,
+    note_safe,
+    select_unsafe,
+    write_unsafe,
+)
 from .writer import Writer
 
 if TYPE_CHECKING:
@@ -34,6 +42,7 @@ if TYPE_CHECKING:
 
     from .keys import IdempotencyKey
     from .mutation import MutationRecord
+    from .part import InvocationPart
     from .query import JournalQuery, RecordT
     from .record import InvocationRecord
     from .sql_values import Row
@@ -45,6 +54,8 @@ KEEP_BYTES: Final = 1024**3
 _WRITER_TIMEOUT: Final = 60.0
 _INTERRUPTED_TOGETHER: Final = 500
 _NO_ROWS: Final[list[Row]] = []
+_NO_RECORDS: Final[list[InvocationRecord]] = []
+_NO_NAMES: Final[list[str]] = []
 _DAMAGED_ROW_ERRORS: Final = (
     ValueError,
     TypeError,
@@ -100,6 +111,10 @@ class SqliteJournal(Journal):
         """Store a record; of several records of one invocation that wait, the last is written."""
         return self._writer.put(record)
 
+    def put_part(self, part: InvocationPart) -> Future[None]:
+        """Add to the record of an open invocation."""
+        return self._writer.put_part(part)
+
     def put_mutation(self, record: MutationRecord) -> Future[None]:
         """Store a mutation in the audit table."""
         return self._writer.put_mutation(record)
@@ -114,8 +129,12 @@ class SqliteJournal(Journal):
 
     def get(self, id: UUID) -> InvocationRecord | None:
         """Return the last committed record of an invocation, or None."""
-        rows = self._read(lambda connection: select_invocation(connection, id), default=_NO_ROWS)
-        return next(self._records(rows, read_invocation), None)
+
+        def find(connection: sqlite3.Connection) -> InvocationRecord | None:
+            rows = select_invocation(connection, id)
+            return next(self._records(rows, partial(_read_with_parts, connection)), None)
+
+        return self._read(find, default=None)
 
     def get_mutation(self, id: UUID) -> MutationRecord | None:
         """Return a committed mutation, or None."""
@@ -135,33 +154,26 @@ class SqliteJournal(Journal):
         def matches(record: InvocationRecord) -> bool:
             return not record.is_open or query.matches(record)  # open rows have no text to search
 
-        return self._search(query, select_invocations, read_invocation, matches)
+        return self._search(query, select_invocations, _read_with_parts, matches)
 
     def search_mutations(self, query: JournalQuery) -> RecordPage[MutationRecord]:
         """Return the mutations that match, newest first."""
-        return self._search(query, select_mutations, read_mutation, query.matches_mutation)
+        return self._search(
+            query, select_mutations, lambda _, row: read_mutation(row), query.matches_mutation
+        )
 
     def interrupt_open_invocations(self) -> list[InvocationRecord]:
         """End the invocations that an earlier start left open."""
         ended: list[InvocationRecord] = []
         try:
-            while rows := self._read(
-                lambda connection: select_open(connection, self._boot_id, _INTERRUPTED_TOGETHER),
-                default=_NO_ROWS,
-            ):
-                records = [
-                    interrupted(record, self._clock())
-                    for record in self._records(rows, read_invocation)
-                ]
+            while found := self._read(self._open_ones, default=_NO_RECORDS):
+                records = [interrupted(record, self._clock()) for record in found]
+                self._call_writer(lambda: write_unsafe(self._database.connection(), found))
                 ended += records
                 for future in [self.put(record) for record in records]:
                     future.result(_WRITER_TIMEOUT)
-                if not records:
-                    break
             if self._database.exists:
-                self._call_writer(
-                    lambda: delete_keys_without_invocation(self._database.connection())
-                )
+                self._call_writer(self._delete_remains)
         except (sqlite3.Error, OSError, LabThingsError, TimeoutError) as error:
             LOGGER.error(
                 "The journal %s cannot be read or written (%r). It may show runs as open that "
@@ -169,6 +181,28 @@ class SqliteJournal(Journal):
                 *(self.path, error),
             )
         return ended
+
+    def _open_ones(self, connection: sqlite3.Connection) -> list[InvocationRecord]:
+        """Return invocations of earlier starts that are open; none whose record is damaged."""
+        rows = select_open(connection, self._boot_id, _INTERRUPTED_TOGETHER)
+        return list(self._records(rows, partial(_read_with_parts, connection)))
+
+    def _delete_remains(self) -> None:
+        connection = self._database.connection()
+        delete_keys_without_invocation(connection)
+        delete_parts_without_invocation(connection)
+        delete_unsafe_without_invocation(connection)
+
+    def things_to_make_safe(self) -> list[str]:
+        """Return the names of the Things of interrupted invocations, the latest first."""
+        return self._read(select_unsafe, default=_NO_NAMES)
+
+    def made_safe(self, thing: str, message: str, level: str = "INFO") -> Future[None]:
+        """Note in the log of these invocations what was done."""
+        line, is_safe = journal_line(message, level, self._clock()), level != "ERROR"
+        return self._writer.submit(
+            lambda: note_safe(self._database.connection(), thing, line, is_safe=is_safe)
+        )
 
     def sweep(self) -> Future[None]:
         """Delete old records now; otherwise this is done every minute."""
@@ -189,7 +223,7 @@ class SqliteJournal(Journal):
         self,
         query: JournalQuery,
         select: Callable[[sqlite3.Connection, JournalQuery], Generator[Row, None, None]],
-        read: Callable[[Row], RecordT],
+        read: Callable[[sqlite3.Connection, Row], RecordT],
         matches: Callable[[RecordT], bool],
     ) -> RecordPage[RecordT]:
         if query.cursor is not None:
@@ -198,7 +232,7 @@ class SqliteJournal(Journal):
         def find(connection: sqlite3.Connection) -> RecordPage[RecordT]:
             found: list[RecordT] = []
             with closing(select(connection, query)) as rows:
-                for record in filter(matches, self._records(rows, read)):
+                for record in filter(matches, self._records(rows, partial(read, connection))):
                     if len(found) == query.limit:
                         return RecordPage(tuple(found), encode_cursor(found[-1].sort_key))
                     found.append(record)
@@ -243,6 +277,10 @@ class SqliteJournal(Journal):
                 yield read(row)
             except _DAMAGED_ROW_ERRORS as error:
                 LOGGER.error("A record of the journal %s cannot be read: %r", self.path, error)
+
+
+def _read_with_parts(connection: sqlite3.Connection, row: Row) -> InvocationRecord:
+    return with_parts(connection, read_invocation(row))
 
 
 def interrupted(record: InvocationRecord, now: datetime) -> InvocationRecord:

@@ -13,6 +13,7 @@ from labthings_fastapi.exceptions import ServerNotRunningError, TooBusyError
 from .journal import closed_error
 from .keys import IdempotencyKey
 from .mutation import MutationRecord
+from .part import InvocationPart
 from .record import InvocationRecord
 from .schema import LOGGER
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
 T = TypeVar("T")
-RecordT = TypeVar("RecordT", InvocationRecord, MutationRecord, IdempotencyKey)
+RecordT = TypeVar("RecordT", InvocationRecord, InvocationPart, MutationRecord, IdempotencyKey)
 
 CAPACITY: Final = 10_000
 """Limit for waiting keys, mutations and invocations each. Final records have twice the limit for
@@ -105,32 +106,41 @@ class Batch:
 
     keys: list[Job[IdempotencyKey]] = field(default_factory=list)
     invocations: dict[UUID, Job[InvocationRecord]] = field(default_factory=dict)
+    parts: list[Job[InvocationPart]] = field(default_factory=list)
     mutations: list[Job[MutationRecord]] = field(default_factory=list)
     tasks: list[WriterTask[Any]] = field(default_factory=list)
 
     @property
     def number_of_records(self) -> int:
         """How many records are to be written."""
-        return len(self.keys) + len(self.invocations) + len(self.mutations)
+        return len(self.keys) + len(self.invocations) + len(self.parts) + len(self.mutations)
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing waits."""
         return not (self.number_of_records or self.tasks)
 
+    def ends(self, id: UUID) -> bool:
+        """Whether the final record of this invocation is to be written."""
+        job = self.invocations.get(id)
+        return job is not None and not job.record.is_open
+
     def split(self) -> list[Batch]:
         """Return a batch for each record, without the tasks."""
         return [
             *(Batch(keys=[key]) for key in self.keys),
             *(Batch(invocations={id: job}) for id, job in self.invocations.items()),
+            *(Batch(parts=[part]) for part in self.parts),
             *(Batch(mutations=[mutation]) for mutation in self.mutations),
         ]
 
     def fail_records(self, error: BaseException) -> None:
         """Fail the futures of all records that are not done."""
-        jobs: Iterable[Job[Any]] = (*self.keys, *self.invocations.values(), *self.mutations)
-        for job in jobs:
-            job.fail(error)
+        groups: tuple[Iterable[Job[Any]], ...]
+        groups = self.keys, self.invocations.values(), self.parts, self.mutations
+        for jobs in groups:
+            for job in jobs:
+                job.fail(error)
 
     def fail(self, error: BaseException) -> None:
         """Fail all futures that are not done."""
@@ -169,6 +179,11 @@ class WriteQueue:
                     "the disk of the journal: it is too slow, or does not answer."
                 )
         return failed_future(error)
+
+    def put_part(self, part: InvocationPart) -> Future[None]:
+        """Add a part of an open invocation."""
+        loss = f"the log and progress so far of run {part.id} were not recorded"
+        return self._put(lambda: self._waiting.parts, part, loss)
 
     def put_mutation(self, record: MutationRecord) -> Future[None]:
         """Add a mutation."""

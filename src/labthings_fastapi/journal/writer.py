@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .database import Database
     from .keys import IdempotencyKey
     from .mutation import MutationRecord
+    from .part import InvocationPart
     from .record import InvocationRecord
     from .retention import Retention
 
@@ -62,6 +63,11 @@ class Writer:
         """Write an invocation."""
         error = self._start()
         return failed_future(error) if error else self._write_queue.put_invocation(record)
+
+    def put_part(self, part: InvocationPart) -> Future[None]:
+        """Write a part of an open invocation."""
+        error = self._start()
+        return failed_future(error) if error else self._write_queue.put_part(part)
 
     def put_mutation(self, record: MutationRecord) -> Future[None]:
         """Write a mutation."""

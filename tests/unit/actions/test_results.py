@@ -224,7 +224,8 @@ def test_a_value_that_breaks_the_hint_ends_the_run_and_closes_the_generator(
 def test_a_cancel_arrives_at_the_yield(manager: ActionManager, scanner: Scanner, name: str) -> None:
     invocation = cancelled(manager, scanner, name)
     assert invocation.status is InvocationStatus.CANCELLED
-    assert invocation.output is None
+    assert invocation.output == invocation.results, "what it has yielded is not lost"
+    assert invocation.record.partial
     assert scanner.notes == ["cancelled at the yield"]
 
 

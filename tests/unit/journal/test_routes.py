@@ -128,6 +128,8 @@ def test_a_mutation_has_the_members_of_a_run(client, journal):
         "incarnation": "abc",
     }
     rest = {"input": None, "output": None, "outputReference": None, "log": []}
+    summary |= {"cancelRequested": False, "partial": False, "resultsDropped": 0}
+    rest |= {"logDropped": 0, "things": ["stage"]}
     assert answer.json() == summary | rest
     page = client.get("/api/journal?kind=mutation").json()
     assert page == {"records": [summary], "next": None}

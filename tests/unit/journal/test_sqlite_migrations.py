@@ -18,7 +18,7 @@ import pytest
 from labthings_fastapi.journal.mutation import MutationRecord
 from labthings_fastapi.journal.query import JournalQuery
 from labthings_fastapi.journal.record import InvocationRecord
-from labthings_fastapi.journal.schema import VERSION
+from labthings_fastapi.journal.schema import MIGRATIONS, VERSION
 from labthings_fastapi.journal.sqlite import SqliteJournal
 from labthings_fastapi.messages.message import InvocationStatus
 
@@ -263,3 +263,20 @@ def test_a_kill_during_the_migration_loses_nothing(second_version: Path, stateme
     )
     assert killed.returncode == -signal.SIGKILL
     assert_complete(second_version)
+
+
+def test_a_file_of_the_third_version_keeps_its_runs_and_takes_new_members(path: Path) -> None:
+    make(path, VERSION_2, list(map(old_run, RUNS)))
+    connection = sqlite3.connect(path)
+    for statement in MIGRATIONS[2].split(";\n"):
+        connection.execute(statement)
+    connection.execute("PRAGMA user_version = 3")
+    connection.commit()
+    connection.close()
+    journal = opened(path)
+    assert journal.search(JournalQuery()).records == tuple(RUNS[::-1])
+    told = RUNS[0]._replace(cancel_requested=True, other_things=("laser",))
+    journal.put(told).result(TIMEOUT)
+    assert journal.get(told.id) == told
+    journal.close(TIMEOUT)
+    assert [entry.name for entry in path.parent.iterdir()] == [path.name], "no file was set aside"
