@@ -21,6 +21,7 @@ Each class also derives from the builtin exception that code without LabThings w
     ├── SettingsWriteError (OSError)
     ├── UnserialisableValueError (ValueError)
     ├── OutputMismatchError (TypeError)            an action broke its return hint
+    ├── InvalidReadingError (TypeError)            a property's value breaks its own type or limits
     ├── InvocationNotFoundError (KeyError)
     ├── InvocationFinishedError (RuntimeError)
     ├── OutputNotReadyError (RuntimeError)
@@ -182,6 +183,14 @@ class UnserialisableValueError(LabThingsError, ValueError):
 
 class OutputMismatchError(LabThingsError, TypeError):
     """An action returned or yielded a value that breaks its return hint."""
+
+
+class InvalidReadingError(LabThingsError, TypeError):
+    """A property has, or its getter returned, a value that breaks its own type or limits."""
+
+    def __init__(self, place: str, value: str, reason: str) -> None:
+        """Name the property as `<thing>.<name>`, the value as text, and what is wrong with it."""
+        super().__init__(f"Error validating {place}: the reading is {value}. {reason}")
 
 
 class InvocationNotFoundError(LabThingsError, KeyError):

@@ -86,6 +86,9 @@ _TABLE: dict[type[BaseException], _Kind] = {
     errors.OutputMismatchError: _Kind(
         500, "output-mismatch", "The output does not have the return type"
     ),
+    errors.InvalidReadingError: _Kind(
+        500, "invalid-reading", "The reading does not have the property's type"
+    ),
     errors.UnserialisableValueError: _Kind(500, "unserialisable", "The value has no JSON form"),
     errors.SettingsWriteError: _Kind(500, "settings-not-saved", "The setting could not be saved"),
     errors.OutputNotReadyError: _Kind(503, "not-finished", "The invocation has not finished"),

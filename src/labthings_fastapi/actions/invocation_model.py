@@ -15,6 +15,7 @@ from pydantic_core import to_json
 from labthings_fastapi.exceptions import describe_exception
 from labthings_fastapi.messages.message import InvocationStatus
 from labthings_fastapi.problems import well_formed
+from labthings_fastapi.schemas.wire_values import to_wire_json
 
 from .logs import line_members
 
@@ -109,7 +110,7 @@ def input_json(input: BaseModel) -> bytes:
     if input is NO_INPUT or not (type(input).model_fields or input.model_extra):
         return b"{}"
     try:
-        return to_json(input.model_dump(mode="json", by_alias=True), inf_nan_mode="strings")
+        return to_wire_json(input.model_dump(by_alias=True))
     except Exception as error:  # noqa: BLE001 - a user's serialiser may raise anything
         return to_json({"unserialisable": well_formed(describe_exception(error))})
 

@@ -223,7 +223,7 @@ class ActionDescriptor(BaseDescriptor, Generic[OwnerT, P, R]):
     @cached_property
     def input_schema(self) -> ValueSchema[BaseModel]:
         """Validates the input, from the bytes of a request."""
-        return ValueSchema(self.input_model, where=self.where)
+        return ValueSchema(self.input_model, where=self.where, mode="validation")
 
     @property
     def takes_input(self) -> bool:
@@ -270,14 +270,14 @@ class ActionDescriptor(BaseDescriptor, Generic[OwnerT, P, R]):
     @cached_property
     def output_schema(self) -> ValueSchema[Any]:
         """Validates and serialises the output."""
-        return ValueSchema(self.output_model, where=self.where)
+        return ValueSchema(self.output_model, where=self.where, mode="serialization")
 
     @cached_property
     def result_schema(self) -> ValueSchema[Any] | None:
         """Validates and serialises each value that a generator yields; None for others."""
         if self._returns.yielded is None:
             return None
-        return ValueSchema(self._returns.yielded, where=self.where)
+        return ValueSchema(self._returns.yielded, where=self.where, mode="serialization")
 
     @cached_property
     def invocation_model(self) -> type[InvocationModel]:

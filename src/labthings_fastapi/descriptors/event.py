@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, get_args, get_ori
 from pydantic import ValidationError
 
 from labthings_fastapi.messages.message import Message
+from labthings_fastapi.schemas.invalid_values import named
 from labthings_fastapi.schemas.values import ValueSchema
 from labthings_fastapi.thing_description.paths import name_of
 
@@ -47,10 +48,8 @@ class Event(BoundAffordance["EventDescriptor"], Generic[V]):
         try:
             value = schema.validate(data)
         except ValidationError as error:
-            error.add_note(
-                f"The data is for event {self.name!r} of Thing {name_of(self._thing)!r}."
-            )
-            raise
+            subject = f"Event {self.name!r} of Thing {name_of(self._thing)!r}"
+            raise named(error, subject) from None
         self._thing._thing_server_interface.publish(
             Message(
                 kind="event",
@@ -103,7 +102,7 @@ class EventDescriptor(BaseDescriptor):
     def schema(self) -> ValueSchema[Any]:
         """Validates and serialises the data."""
         if self._schema is None:
-            self._schema = ValueSchema(self.value_type, where=self.where)
+            self._schema = ValueSchema(self.value_type, where=self.where, mode="serialization")
         return self._schema
 
     @overload

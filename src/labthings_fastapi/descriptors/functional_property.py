@@ -47,6 +47,7 @@ class FunctionalProperty(BaseProperty[V], Generic[OwnerT, V]):
     def setter(self, func: Callable[[OwnerT, V], None]) -> Self:
         """Make the property writable; a decorator, for a method of the same or another name."""
         self._setter = func
+        self.__dict__.pop("schema", None)
         found: Self = self._in_place_of(func)
         return found
 
@@ -94,6 +95,7 @@ class FunctionalProperty(BaseProperty[V], Generic[OwnerT, V]):
     @readonly.setter
     def readonly(self, value: bool) -> None:
         self._readonly = value
+        self.__dict__.pop("schema", None)  # what clients may do decides how it is described
 
     @property
     def constraints(self) -> Mapping[str, Any]:

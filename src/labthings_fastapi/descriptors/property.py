@@ -12,10 +12,13 @@ from labthings_fastapi.actions.logs import thing_log
 from labthings_fastapi.actions.turns import TURN, Turn
 from labthings_fastapi.exceptions import (
     AffordanceDefinitionError,
+    InvalidReadingError,
+    OutputMismatchError,
     ReadOnlyPropertyError,
     UnserialisableValueError,
 )
 from labthings_fastapi.messages.message import Message
+from labthings_fastapi.schemas.invalid_values import first_error, named, shown
 from labthings_fastapi.schemas.values import ValueSchema
 from labthings_fastapi.thing_description.paths import name_of
 
@@ -25,6 +28,8 @@ from .property_messages import OrderedPublish
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from contextlib import AbstractContextManager
+
+    from labthings_fastapi.schemas.json_schema import Mode
 
 V = TypeVar("V")
 _ORDERS = "labthings order of readings"  # among a Thing's attributes, where no name can be like it
@@ -59,7 +64,8 @@ class BaseProperty(BaseDescriptor, Generic[V]):
     @cached_property
     def schema(self) -> ValueSchema[V]:
         """Validates and serialises values; built on first use."""
-        return ValueSchema(self.value_type, self.constraints, where=self.where)
+        mode: Mode = "serialization" if self.readonly else "both"
+        return ValueSchema(self.value_type, self.constraints, where=self.where, mode=mode)
 
     @property
     def value_type(self) -> Any:
@@ -123,13 +129,13 @@ class BaseProperty(BaseDescriptor, Generic[V]):
         """Return the value converted to the property's type.
 
         Raises:
-            pydantic.ValidationError: with a note that names the property and the Thing.
+            pydantic.ValidationError: the text names the property, the Thing, the value and why.
         """
         try:
             return self.schema.validate(value)
         except ValidationError as error:
-            error.add_note(f"The value is for property {self.name!r} of Thing {name_of(thing)!r}.")
-            raise
+            subject = f"Property {self.name!r} of Thing {name_of(thing)!r}"
+            raise named(error, subject) from None
 
     def guard(self, thing: Any) -> AbstractContextManager[None]:
         """Hold what a write needs: the turn of the Thing, and the server's global lock."""
@@ -178,12 +184,37 @@ class BaseProperty(BaseDescriptor, Generic[V]):
         )
 
     def to_json(self, value: V, context: Any = None) -> bytes:
-        """Serialise a value for clients."""
-        return self.schema.to_json(value, context)
+        """Serialise a value for clients, after a check that it fits the type.
+
+        Raises:
+            InvalidReadingError: it does not.
+            UnserialisableValueError: it has no JSON form.
+        """
+        try:
+            return self.schema.serve(value, context)
+        except (ValidationError, OutputMismatchError) as error:
+            raise self._invalid_reading(None, value, error) from error
 
     def read_json(self, thing: Any, context: Any = None) -> bytes:
-        """Read the value and serialise it for clients."""
-        return self.schema.to_json(self.get(thing), context)
+        """Read the value and serialise it for clients, after a check that it fits the type.
+
+        Raises:
+            InvalidReadingError: it does not.
+            UnserialisableValueError: it has no JSON form.
+        """
+        value = self.get(thing)
+        try:
+            return self.schema.serve(value, context)
+        except (ValidationError, OutputMismatchError) as error:
+            raise self._invalid_reading(name_of(thing), value, error) from error
+
+    def _invalid_reading(
+        self, thing: str | None, value: Any, error: ValidationError | OutputMismatchError
+    ) -> InvalidReadingError:
+        place = f"{thing}.{self.name}" if thing else self.where
+        if isinstance(error, ValidationError):
+            return InvalidReadingError(place, shown(value), first_error(error))
+        return InvalidReadingError(place, shown(value), str(error))
 
     def publish(self, thing: Any, value: V) -> None:
         """Publish a value, whether or not it has changed; any thread."""
@@ -207,8 +238,8 @@ class BaseProperty(BaseDescriptor, Generic[V]):
     def message(self, thing: str, value: V) -> Message | None:
         """Return the message of a value; a value without a JSON form is logged instead."""
         try:
-            payload = self.schema.to_json(value)
-        except UnserialisableValueError as error:
+            payload = self.to_json(value)
+        except (UnserialisableValueError, InvalidReadingError) as error:
             thing_log(thing).error("A change could not be published: %s", error)
             return None
         return Message(

@@ -66,8 +66,9 @@ class PropertyDescriptor(BaseProperty[Any]):
 
     @property
     def value_type(self) -> Any:
-        """The type of the value."""
-        return self.resolve(self.model)
+        """The type of the value, which is None until it is set if there is no initial value."""
+        model = self.resolve(self.model)
+        return model if self.getter is not None or self.initial_value is not None else model | None
 
     @property
     def quick(self) -> bool:

@@ -1,7 +1,8 @@
 """Unions in data schemas: branches that share a value are merged.
 
 A value is valid against `oneOf` if it fits exactly one branch, so `1` must not fit an integer and a
-number. Branches that cannot be distinguished become the narrowest schema that includes all of them.
+number. A branch that is part of another is left out. Of others that overlap, the later one has a
+`not` for what the earlier one accepts, so that all of them together accept exactly the union.
 """
 
 from __future__ import annotations
@@ -17,6 +18,12 @@ Schema = dict[str, Any]
 _ENUMERATION = frozenset({"type", "const", "enum", "default"})
 _LOWER = ("minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties")
 _UPPER = ("maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties")
+_ANNOTATIONS = frozenset(
+    {"@type", "title", "titles", "description", "descriptions", "default", "unit"}
+    | {"readOnly", "writeOnly", "contentEncoding", "contentMediaType"}
+)
+# Not decided here whether a value fits them.
+_UNDECIDED = frozenset({"format", "not", "multipleOf", "properties", "items", "required"})
 
 
 def one_of(branches: Iterable[Schema]) -> Schema:
@@ -26,7 +33,12 @@ def one_of(branches: Iterable[Schema]) -> Schema:
         if _kinds(branch) is None:
             return {}  # a branch that accepts everything
         _add(disjoint, branch)
-    return disjoint[0] if len(disjoint) == 1 else {"oneOf": disjoint}
+    if len(disjoint) == 1:
+        return disjoint[0]
+    kinds = {json.dumps(branch.get("type")) for branch in disjoint}
+    # Some clients read the type only.
+    shared = {"type": disjoint[0]["type"]} if len(kinds) == 1 and "type" in disjoint[0] else {}
+    return shared | {"oneOf": disjoint}
 
 
 def _flat(branches: Iterable[Schema]) -> Iterable[Schema]:
@@ -35,13 +47,21 @@ def _flat(branches: Iterable[Schema]) -> Iterable[Schema]:
 
 
 def _add(disjoint: list[Schema], branch: Schema) -> None:
+    overlapping: list[Schema] = []
     for index, other in enumerate(disjoint):
-        if not _disjoint(other, branch) or _are_enumerations(other, branch):
+        if _disjoint(other, branch) and not _are_enumerations(other, branch):
+            continue
+        merged = _merged(other, branch)
+        if merged is not None:
             # The merged branch is wider and may overlap with the others.
             del disjoint[index]
-            for part in _merged(other, branch):
+            for part in merged:
                 _add(disjoint, part)
             return
+        overlapping.append(other)
+    if overlapping:
+        others = overlapping[0] if len(overlapping) == 1 else {"oneOf": overlapping}
+        branch = {**branch, "not": others}
     disjoint.append(branch)
 
 
@@ -149,8 +169,8 @@ def _within(schema: Schema, value: float) -> bool:
     )
 
 
-def _merged(one: Schema, two: Schema) -> list[Schema]:
-    """Return the branches that replace these: usually a single branch."""
+def _merged(one: Schema, two: Schema) -> list[Schema] | None:
+    """Return the branches that accept what one of these accepts; None if they have no such form."""
     if _is_same(one, two):
         return [one]
     values, other_values = _values(one), _values(two)
@@ -160,13 +180,9 @@ def _merged(one: Schema, two: Schema) -> list[Schema]:
         return _with_values(two, values)
     if other_values is not None:
         return _with_values(one, other_values)
-    merged = _loosened(one, two)
-    if merged["type"] == "array":
-        merged |= _items(one, two)
-    if merged["type"] == "object":
-        merged.pop("required", None)
-        merged |= _members(one, two)
-    return [merged]
+    if _includes(one, two):
+        return [one]
+    return [two] if _includes(two, one) else None
 
 
 def _agreed(one: Schema, two: Schema) -> Schema:
@@ -175,56 +191,52 @@ def _agreed(one: Schema, two: Schema) -> Schema:
 
 def _enumeration(values: Sequence[Any], members: Schema) -> Schema:
     distinct = {_identity(value): value for value in values}
-    kept = {key: member for key, member in members.items() if key != "const"}
+    kept = {key: member for key, member in members.items() if key not in ("const", "oneOf")}
     return kept | {"enum": list(distinct.values())}
 
 
-def _with_values(schema: Schema, values: Sequence[Any]) -> list[Schema]:
-    """Widen a schema to include the values of its type; other values remain an enumeration."""
+def _with_values(schema: Schema, values: Sequence[Any]) -> list[Schema] | None:
+    """Leave out the values that the schema accepts; those of other types remain."""
     (kind,) = _kinds(schema) or ("",)
     same_kind = [value for value in values if _kind(value) == kind]
     others = [value for value in values if _kind(value) != kind]
-    if all(_accepts(schema, value) for value in same_kind):
-        # The values need not have this format or match this pattern.
-        wide = {key: item for key, item in schema.items() if key not in ("format", "pattern")}
-    else:
-        wide = {"type": kind}
-    return [wide, *([_enumeration(others, {})] if others else [])]
+    if schema.keys() & _UNDECIDED or not all(_accepts(schema, value) for value in same_kind):
+        return None
+    return [schema, *([_enumeration(others, {})] if others else [])]
 
 
-def _loosened(one: Schema, two: Schema) -> Schema:
-    """Return the members that both have, and the wider of the bounds."""
-    kinds = {one["type"], two["type"]}
-    merged = _agreed(one, two)
-    merged["type"] = kinds.pop() if len(kinds) == 1 else "number"
-    for bounds, wider in ((_LOWER, min), (_UPPER, max)):
-        merged |= {
-            name: wider(one[name], two[name]) for name in bounds if name in one and name in two
-        }
-    return merged
+def _includes_all(wide: Schema, narrow: Schema) -> bool:
+    """Return whether each branch of one schema is surely part of a branch of the other."""
+    if _is_same(wide, narrow) or not wide:
+        return True
+    if not all("type" in branch for branch in (*_flat([wide]), *_flat([narrow]))):
+        return False
+    return all(
+        any(_includes(other, branch) for other in _flat([wide])) for branch in _flat([narrow])
+    )
 
 
-def _items(one: Schema, two: Schema) -> Schema:
-    items, other_items = one.get("items"), two.get("items")
-    if isinstance(items, dict) and isinstance(other_items, dict):
-        return {"items": _either(items, other_items)}
-    return {}
-
-
-def _members(one: Schema, two: Schema) -> Schema:
-    properties, other_properties = one.get("properties", {}), two.get("properties", {})
-    merged: Schema = {}
-    if properties or other_properties:
-        merged["properties"] = {**properties, **other_properties}
-        for name in properties.keys() & other_properties.keys():
-            merged["properties"][name] = _either(properties[name], other_properties[name])
-    required = set(two.get("required", ()))
-    both = [name for name in one.get("required", ()) if name in required]
-    return merged | ({"required": both} if both else {})
-
-
-def _either(one: Schema, two: Schema) -> Schema:
-    return one if _is_same(one, two) else one_of((one, two))
+def _includes(wide: Schema, narrow: Schema) -> bool:
+    """Return whether the wide schema surely accepts all that the narrow one accepts."""
+    if wide["type"] != narrow["type"] and (wide["type"], narrow["type"]) != ("number", "integer"):
+        return False
+    for key in wide.keys() - _ANNOTATIONS - {"type"}:
+        if key not in narrow:
+            return False
+        if key in ("items", "additionalProperties"):
+            if not (isinstance(wide[key], dict) and isinstance(narrow[key], dict)):
+                return False
+            if not _includes_all(wide[key], narrow[key]):
+                return False
+        elif key in _LOWER:
+            if narrow[key] < wide[key]:
+                return False
+        elif key in _UPPER:
+            if narrow[key] > wide[key]:
+                return False
+        elif not _is_same(wide[key], narrow[key]):
+            return False
+    return True
 
 
 def _is_same(one: Any, two: Any) -> bool:

@@ -21,6 +21,9 @@ from pydantic import BaseModel, Field
 
 from labthings_fastapi.exceptions import AffordanceDefinitionError
 
+from .patterns import portable
+from .wire_values import plain_value
+
 # A type checker does not accept `Union[...]` of values.
 _UNION: Any = Union
 
@@ -88,7 +91,18 @@ def constrained(hint: Any, constraints: Mapping[str, Any], where: str) -> Any:
             f"{where}: the constraint {min(unfitting)!r} does not fit the type {hint!r}."
             " Remove the constraint, or use a type that it fits."
         )
-    return _applied(hint, constraints) if constraints else hint
+    return _applied(hint, _readable(constraints, where)) if constraints else hint
+
+
+def _readable(constraints: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Return constraints of builtin types, with a pattern that clients and we read alike."""
+    found = {name: plain_value(value) for name, value in constraints.items()}
+    if isinstance(found.get("pattern"), str):
+        try:
+            found["pattern"] = portable(found["pattern"])
+        except ValueError as error:
+            raise AffordanceDefinitionError(f"{where}: {error}") from error
+    return found
 
 
 def _applied(hint: Any, constraints: Mapping[str, Any]) -> Any:

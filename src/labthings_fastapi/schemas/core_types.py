@@ -14,14 +14,21 @@ _SCALARS = _EXACT | {"float"}
 _FIXED_CONTAINERS = frozenset({"tuple", "frozenset", "nullable", "union"})
 _CONTAINERS = _FIXED_CONTAINERS | {"list", "set", "dict"}
 
-_WITHOUT_FLOATS = (
+_AS_PYDANTIC_WRITES = (
     _EXACT
     | _CONTAINERS
-    | {"bytes", "date", "time", "datetime", "timedelta", "decimal", "uuid", "url"}
+    | {"date", "time", "timedelta", "decimal", "uuid", "url"}
     | {"model", "model-fields", "model-field", "dataclass", "dataclass-args", "dataclass-field"}
     | {"typed-dict", "typed-dict-field", "tagged-union", "definitions", "definition-ref", "default"}
     | {"function-before", "function-after", "function-wrap"}
 )
+
+_READ_ALIKE = (
+    _AS_PYDANTIC_WRITES
+    | {"any", "float", "bytes", "datetime", "complex", "named-tuple", "chain", "custom-error"}
+    | {"computed-field", "frozenset", "missing-sentinel"}
+)
+_TIME_OPTIONS = frozenset({"ser_json_temporal", "ser_json_timedelta"})
 
 Schema = Mapping[str, Any]
 
@@ -36,9 +43,48 @@ def is_immutable(schema: Schema) -> bool:
     return _all_of(schema, _SCALARS | _FIXED_CONTAINERS)
 
 
-def may_hold_floats(schema: Schema) -> bool:
-    """Return whether a value may contain NaN or an infinity."""
-    return not _all_of(schema, _WITHOUT_FLOATS)
+def written_by_pydantic(schema: Schema) -> bool:
+    """Return whether a value contains no floats, bytes and datetimes, which we write ourselves."""
+    return _all_of(schema, _AS_PYDANTIC_WRITES)
+
+
+def reads_builtins(schema: Schema) -> bool:
+    """Return whether the type reads parsed JSON as it reads JSON itself."""
+    return all(
+        part.get("type") in _READ_ALIKE and not part.get("strict") and not _is_strict(part)
+        for part in _parts(schema)
+    )
+
+
+def needs_json_mode(schema: Schema) -> bool:
+    """Return whether user code or a config says how a value is written in JSON, and only there."""
+    return any(
+        str((part.get("serialization") or {}).get("when_used", "")).startswith("json")
+        or (part.get("config") or {}).keys() & _TIME_OPTIONS
+        for part in _parts(schema)
+    )
+
+
+def keeps_naive_times(schema: Schema) -> bool:
+    """Return whether the type promises a datetime without a time zone."""
+    return any(part.get("tz_constraint") == "naive" for part in _parts(schema))
+
+
+def patterns(schema: Schema) -> Iterator[str]:
+    """Yield the regular expressions that texts must match."""
+    for part in _parts(schema):
+        if isinstance(part.get("pattern"), str):
+            yield part["pattern"]
+
+
+def _is_strict(part: Schema) -> bool:
+    return bool((part.get("config") or {}).get("strict"))
+
+
+def _parts(schema: Schema) -> Iterator[Schema]:
+    yield schema
+    for child in _children(schema):
+        yield from _parts(child)
 
 
 def _all_of(schema: Schema, kinds: frozenset[str]) -> bool:
@@ -88,7 +134,7 @@ def _children(schema: Schema) -> Iterator[Schema]:
     for name in ("schema", "keys_schema", "values_schema", "extras_schema"):
         if isinstance(schema.get(name), dict):
             yield schema[name]
-    for name in ("items_schema", "definitions", "choices", "fields"):
+    for name in ("items_schema", "definitions", "choices", "fields", "steps"):
         yield from _members(schema.get(name))
 
 
@@ -99,5 +145,6 @@ def _members(children: Any) -> Iterator[Schema]:
         yield from children.values()
     else:
         for child in children or ():
-            # A choice of a union may be a pair of schema and label.
-            yield child[0] if isinstance(child, tuple) else child
+            # A choice of a union may be a pair of schema and label; a dataclass lists names.
+            if isinstance(child, tuple | dict):
+                yield child[0] if isinstance(child, tuple) else child

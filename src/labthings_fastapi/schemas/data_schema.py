@@ -14,6 +14,7 @@ from pydantic import TypeAdapter
 
 from .branches import one_of
 from .json_schema import Mode, finite, json_schema
+from .merged_modes import merged_modes
 
 Schema = Mapping[str, Any]
 
@@ -76,7 +77,13 @@ def data_schema(json_schema: Schema) -> dict[str, Any]:
 
 def data_schema_of(adapter: TypeAdapter[Any], hint: Any, mode: Mode) -> dict[str, Any]:
     """Return the data schema of a compiled type, without the name of its class as title."""
-    described = data_schema(json_schema(adapter, mode))
+    if mode == "both":
+        described = merged_modes(
+            data_schema(json_schema(adapter, "validation")),
+            data_schema(json_schema(adapter, "serialization")),
+        )
+    else:
+        described = data_schema(json_schema(adapter, mode))
     if _is_name_of(described.get("title"), getattr(hint, "__name__", None)):
         del described["title"]
     return described
@@ -108,7 +115,9 @@ def _convert(schema: Any, definitions: Schema, open_refs: tuple[str, ...]) -> di
         found = one_of(
             _tagged(_convert(branch, definitions, open_refs), schema) for branch in branches
         )
-        return found | {key: converted[key] for key in converted if key != "type"}
+        # An enumeration has its type and values beside the branches that name them.
+        named = "enum" in converted
+        return found | {key: converted[key] for key in converted if named or key != "type"}
     return _typed(converted)
 
 
@@ -139,8 +148,13 @@ def _nested(schema: Schema, definitions: Schema, open_refs: tuple[str, ...]) -> 
         found["additionalProperties"] = _convert(
             schema["additionalProperties"], definitions, open_refs
         )
-    elif schema.get("additionalProperties") is False:
-        found["additionalProperties"] = False
+    elif schema.get("additionalProperties") is False or (
+        # Without it, further members are ignored.
+        schema.get("additionalProperties") is True and "properties" in schema
+    ):
+        found["additionalProperties"] = schema["additionalProperties"]
+    if isinstance(schema.get("propertyNames"), Mapping):
+        found["propertyNames"] = _convert(schema["propertyNames"], definitions, open_refs)
     if "prefixItems" in schema:
         parts = [_convert(part, definitions, open_refs) for part in schema["prefixItems"]]
         # Some clients do not support tuples, so one with equal items is written as an array.

@@ -1,20 +1,33 @@
-"""JSON Schema as pydantic writes it, without NaN, and `{}` for types that it cannot describe."""
+"""JSON Schema as pydantic writes it, changed where that would promise something else.
+
+Floats may also be the strings for NaN and the infinities, the members of an Enum have their names,
+times have an offset, bytes are in base64 everywhere, and patterns are read alike by all clients.
+A type that cannot be described is `{}`. Pure functions.
+"""
 
 from __future__ import annotations
 
+import datetime
+import enum
 import math
 from typing import Any, Literal
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, JsonSchemaWarningKind
-from pydantic_core import CoreSchema
+from pydantic_core import CoreSchema, SchemaValidator, from_json
 
-Mode = Literal["validation", "serialization"]
+from . import wire_forms
+from .patterns import portable
+from .wire_values import plain_value, to_wire_json
+
+Mode = Literal["validation", "serialization", "both"]
+"""What clients send, what they are sent, or a value that is read and written."""
 
 COMPONENTS = "#/components/schemas/{model}"
 
 _BOUNDS = frozenset({"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"})
 _NAMES = {math.inf: "Infinity", -math.inf: "-Infinity"}
+_MOST_COMBINATIONS = 64
 
 
 class _Generator(GenerateJsonSchema):
@@ -25,6 +38,20 @@ class _Generator(GenerateJsonSchema):
         "non-serializable-default",
     }
 
+    def __init__(self, *args: Any, **options: Any) -> None:
+        self._configs: list[dict[str, Any]] = []
+        super().__init__(*args, **options)
+
+    def generate_inner(self, schema: Any) -> JsonSchemaValue:
+        config = schema.get("config")
+        if not config:
+            return super().generate_inner(schema)
+        self._configs.append(config)
+        try:
+            return super().generate_inner(schema)
+        finally:
+            self._configs.pop()
+
     def handle_invalid_for_json_schema(
         self,
         schema: CoreSchema,  # noqa: ARG002
@@ -32,9 +59,138 @@ class _Generator(GenerateJsonSchema):
     ) -> JsonSchemaValue:
         return {}
 
+    def encode_default(self, dft: Any) -> Any:
+        return from_json(to_wire_json(TypeAdapter(Any).dump_python(plain_value(dft))))
+
+    def float_schema(self, schema: Any) -> JsonSchemaValue:
+        number = super().float_schema(schema)
+        strings = [name for name in wire_forms.NOT_FINITE if self._accepts(schema, name)]
+        if not strings:
+            return number
+        return {"anyOf": [number, {"type": "string", "enum": strings}]}
+
+    def _accepts(self, schema: dict[str, Any], name: str) -> bool:
+        config: Any = self._configs[-1] if self._configs else None
+        bare: Any = {key: item for key, item in schema.items() if key not in _NOT_VALIDATED}
+        try:
+            SchemaValidator(bare, config).validate_python(wire_forms.NOT_FINITE[name])
+        except ValidationError:
+            return False
+        return True
+
+    def decimal_schema(self, schema: Any) -> JsonSchemaValue:
+        number = {"type": "number"}
+        self.update_with_validations(number, schema, self.ValidationsMapping.numeric)
+        number = {key: _as_number(item) for key, item in number.items()}
+        branches: list[dict[str, Any]] = [number, {"type": "string", "pattern": wire_forms.DECIMAL}]
+        if schema.get("allow_inf_nan"):
+            branches.append({"type": "string", "enum": list(wire_forms.NOT_FINITE)})
+        return {"anyOf": branches}
+
+    def str_schema(self, schema: Any) -> JsonSchemaValue:
+        written = super().str_schema(schema)
+        pattern = written.get("pattern")
+        if isinstance(pattern, str):
+            written["pattern"] = portable(pattern)
+        return written
+
+    def bytes_schema(self, schema: Any) -> JsonSchemaValue:
+        return wire_forms.base64_text(schema.get("min_length", 0), schema.get("max_length"))
+
+    def datetime_schema(self, schema: Any) -> JsonSchemaValue:
+        if schema.get("tz_constraint") == "naive":
+            return {"type": "string", "pattern": wire_forms.NAIVE_DATE_TIME}
+        return {"type": "string", "format": "date-time"}
+
+    def date_schema(self, schema: Any) -> JsonSchemaValue:  # noqa: ARG002
+        return {"type": "string", "format": "date"}
+
+    def time_schema(self, schema: Any) -> JsonSchemaValue:
+        if schema.get("tz_constraint") == "aware":
+            return {"type": "string", "format": "time", "pattern": wire_forms.AWARE_TIME}
+        return {"type": "string", "pattern": wire_forms.TIME}  # the format needs an offset
+
+    def timedelta_schema(self, schema: Any) -> JsonSchemaValue:  # noqa: ARG002
+        return {"type": "string", "pattern": wire_forms.DURATION}  # the format has no sign
+
+    def complex_schema(self, schema: Any) -> JsonSchemaValue:  # noqa: ARG002
+        return {"type": "string", "pattern": wire_forms.COMPLEX}
+
+    def dict_schema(self, schema: Any) -> JsonSchemaValue:
+        written = super().dict_schema(schema)
+        for pattern, values in written.pop("patternProperties", {}).items():
+            written["additionalProperties"] = values
+            named = written.get("propertyNames", {})
+            written["propertyNames"] = {"type": "string", **named, "pattern": portable(pattern)}
+        names = _names_of(schema.get("keys_schema"))
+        return written | ({"propertyNames": names} if names else {})
+
+    def enum_schema(self, schema: Any) -> JsonSchemaValue:
+        written = super().enum_schema(schema)
+        if issubclass(schema["cls"], enum.Flag):
+            return _flags(schema["cls"], written)
+        members = [(member.name, value) for member, value in _pairs(schema, written)]
+        if all(str(value).casefold() == name.casefold() for name, value in members):
+            return written
+        written["oneOf"] = [{"const": value, "title": name} for name, value in members]
+        return written
+
+
+_NOT_VALIDATED = frozenset({"serialization", "metadata", "ref"})
+
+
+def _pairs(schema: Any, written: dict[str, Any]) -> Any:
+    return zip(schema["members"], written["enum"], strict=True)
+
+
+def _as_number(item: Any) -> Any:
+    return item if isinstance(item, str | int) else float(item)
+
+
+def _names_of(keys: Any) -> dict[str, Any] | None:
+    """Return the schema of the names of an object whose keys are no plain texts in Python."""
+    kind = (keys or {}).get("type")
+    if kind == "int":
+        return {"type": "string", "pattern": wire_forms.INTEGER_NAME}
+    if kind in ("enum", "literal"):
+        values = keys.get("members") or keys.get("expected")
+        names = [getattr(value, "value", value) for value in values]
+        return {"type": "string", "enum": [str(name) for name in names]}
+    return None
+
+
+def _flags(kind: type[enum.Flag], written: dict[str, Any]) -> dict[str, Any]:
+    """Describe flags as the sums of their members, which have names in the description."""
+    bits = [member for member in kind if member.value]
+    mask = 0
+    for member in bits:
+        mask |= member.value
+    text = "Flags, whose values are added: "
+    text += ", ".join(f"{member.value} {member.name}" for member in bits) + "."
+    described: dict[str, Any] = {
+        key: written[key] for key in ("title", "description") if key in written
+    }
+    described["description"] = "\n\n".join([*filter(None, [described.get("description")]), text])
+    described["type"] = "integer"
+    if _keeps_unknown(kind, 1 << mask.bit_length()):
+        return described | {"minimum": 0}
+    if mask & (mask + 1) and bin(mask).count("1") <= _MOST_COMBINATIONS.bit_length():
+        return described | {"enum": [n for n in range(mask + 1) if not n & ~mask]}
+    return described | {"minimum": 0, "maximum": mask}
+
+
+def _keeps_unknown(kind: type[enum.Flag], unknown: int) -> bool:
+    """Return whether values with unnamed bits are members, as of an IntFlag."""
+    try:
+        return isinstance(kind(unknown), kind)
+    except ValueError:
+        return False
+
 
 def json_schema(
-    adapter: TypeAdapter[Any], mode: Mode, ref_template: str = "#/$defs/{model}"
+    adapter: TypeAdapter[Any],
+    mode: Literal["validation", "serialization"],
+    ref_template: str = "#/$defs/{model}",
 ) -> dict[str, Any]:
     """Return the JSON Schema of a type, with its definitions in `$defs`."""
     written: dict[str, Any] = finite(
@@ -46,8 +202,10 @@ def json_schema(
 def finite(value: Any) -> Any:
     """Return a copy with the strings "NaN", "Infinity" and "-Infinity" instead of such floats.
 
-    An infinite bound is left out, because it excludes no value.
+    An infinite bound is left out, because it excludes no value. Numbers and arrays of numpy, which
+    are limits and defaults of those who use it, become plain ones.
     """
+    value = plain_value(value)
     if isinstance(value, dict):
         return {
             key: finite(item)
@@ -56,6 +214,8 @@ def finite(value: Any) -> Any:
         }
     if isinstance(value, list | tuple):
         return [finite(item) for item in value]
+    if isinstance(value, datetime.date | datetime.time):
+        return value.isoformat()
     return _NAMES.get(value, "NaN") if _is_infinite(value) else value
 
 

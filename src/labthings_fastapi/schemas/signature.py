@@ -24,6 +24,7 @@ from labthings_fastapi.exceptions import AffordanceDefinitionError
 
 from .docstrings import parameter_descriptions
 from .reasons import reason
+from .wire_values import plain_value
 
 Function = Callable[..., Any]
 
@@ -235,7 +236,9 @@ def _field_name(parameter: str, taken: Collection[str]) -> str:
 
 
 def _field(parameter: inspect.Parameter, hint: Any, field: str, described: str | None) -> Any:
-    default = ... if parameter.default is inspect.Parameter.empty else parameter.default
+    default = (
+        ... if parameter.default is inspect.Parameter.empty else plain_value(parameter.default)
+    )
     infos = [item for item in get_args(hint)[1:] if isinstance(item, FieldInfo)]
     if isinstance(default, FieldInfo):
         infos.append(default)

@@ -3,26 +3,41 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property, lru_cache, partial
-from typing import Any, Generic, Protocol, TypeVar
+from functools import cached_property, partial
+from typing import Any, Generic, Literal, Protocol, TypeVar
 
-from pydantic import BaseModel, ConfigDict, PydanticUserError, TypeAdapter
-from pydantic_core import CoreSchema, SchemaSerializer, to_json
+from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
+from pydantic_core import CoreSchema, SchemaSerializer, SchemaValidator, core_schema, to_json
 
 from labthings_fastapi.exceptions import (
     AffordanceDefinitionError,
+    OutputMismatchError,
     UnserialisableValueError,
 )
 
 from .constraints import check_known, constrained
-from .core_types import is_immutable, is_plain, may_hold_floats
+from .core_types import (
+    is_immutable,
+    is_plain,
+    keeps_naive_times,
+    needs_json_mode,
+    patterns,
+    reads_builtins,
+    written_by_pydantic,
+)
 from .data_schema import data_schema_of
+from .described import described_schema
+from .invalid_values import not_json
 from .json_schema import COMPONENTS, Mode, json_schema
+from .json_text import defect
+from .patterns import portable
 from .reasons import reason
+from .wire_values import plain_value, to_wire_json
 
 T = TypeVar("T")
+Reader = Callable[[bytes], Any]
 
 
 class _Writer(Protocol):
@@ -36,6 +51,7 @@ _BUILTIN = frozenset({bool, int, float, str, type(None)})
 @dataclass(frozen=True, slots=True)
 class _Compiled(Generic[T]):
     adapter: TypeAdapter[T]
+    validate: Callable[[Any], T]
     write: _Writer
     is_plain: bool
     immutable: bool
@@ -47,19 +63,29 @@ class ValueSchema(Generic[T]):
     The type is compiled at first use, because a type hint may name a class that is defined later.
     Safe from any thread: two threads that compile at once build equal objects.
 
+    What clients send is accepted exactly if `data_schema` accepts it, and what they are sent fits
+    it (JSON Schema: a boolean is no number, "3" is no number, 1.0 is an integer). Python code may
+    set what pydantic converts.
+
     NaN and the infinities are written as the strings "NaN", "Infinity" and "-Infinity", also in
-    users' models, and are read back as floats. (In a list of type Any, a model keeps its own
-    setting for its members of type Any.) Bytes are written in base64 (URL-safe alphabet, RFC 4648,
-    section 5), and are read in either alphabet.
+    users' models, and are read back as floats. Bytes are written in base64 (URL-safe alphabet,
+    RFC 4648, section 5), and are read in either alphabet. A datetime is written with an offset; one
+    without a time zone is taken to be of the zone of this machine. Models are written by alias.
     """
 
     def __init__(
-        self, hint: Any, constraints: Mapping[str, Any] | None = None, *, where: str
+        self,
+        hint: Any,
+        constraints: Mapping[str, Any] | None = None,
+        *,
+        where: str,
+        mode: Mode = "both",
     ) -> None:
         """Describe values of type `hint`; errors name `where`, for example `Stage.speed`."""
         self.hint = hint
         self.constraints = dict(constraints or {})
         self.where = where
+        self.mode = mode
         self._data_schemas: dict[Mode, dict[str, Any]] = {}
         check_known(self.constraints, where)
 
@@ -74,10 +100,13 @@ class ValueSchema(Generic[T]):
         try:
             return _compile(hint)
         except Exception as error:  # a type may bring schema code of its own
-            raise AffordanceDefinitionError(
-                f"{self.where}: the type {hint!r} has no JSON form ({reason(error)})."
-                " Use builtin types, a pydantic model or a dataclass."
-            ) from error
+            raise self._no_json_form(error) from error
+
+    def _no_json_form(self, error: Exception) -> AffordanceDefinitionError:
+        return AffordanceDefinitionError(
+            f"{self.where}: the type {self.hint!r} has no JSON form ({reason(error)})."
+            " Use builtin types, a pydantic model or a dataclass."
+        )
 
     def compile(self) -> None:
         """Find a wrong type hint or constraint now; idempotent.
@@ -106,15 +135,21 @@ class ValueSchema(Generic[T]):
         return f"{type(self).__name__}({self.hint!r}, where={self.where!r})"
 
     def validate(self, value: Any) -> T:
-        """Return the value, converted to the type where that is possible.
+        """Return a value of Python code, converted to the type where that is possible.
 
         Raises:
             pydantic.ValidationError: the value does not fit the type.
         """
-        return self.compiled.adapter.validate_python(value)
+        try:
+            return self.compiled.validate(value)
+        except ValidationError:
+            plain = plain_value(value)
+            if plain is value:
+                raise
+            return self.compiled.validate(plain)
 
     def validate_json(self, data: bytes) -> T:
-        """Parse and validate JSON.
+        """Parse and validate JSON that we or a person wrote, such as a file of settings.
 
         Raises:
             pydantic.ValidationError: its only error has the type `json_invalid` if the bytes are
@@ -122,27 +157,116 @@ class ValueSchema(Generic[T]):
         """
         return self.compiled.adapter.validate_json(data)
 
+    def validate_wire(self, data: bytes) -> T:
+        """Parse and validate JSON of a client: exactly what the data schema accepts.
+
+        Raises:
+            pydantic.ValidationError: as of `validate_json`.
+        """
+        wrong = defect(data)
+        if wrong is not None:
+            raise not_json(self.where, wrong)
+        try:
+            value: T = self._read(data)
+        except ValidationError as error:
+            self._explain(data, error)
+            raise
+        return value
+
+    @cached_property
+    def _read(self) -> Reader:
+        """Parse and validate JSON by the data schema, then convert it to the type."""
+        schema, adapter = self.adapter.core_schema, self.adapter
+        try:
+            described = described_schema(self.data_schema(), decode=True)
+            if reads_builtins(schema):
+                chain = core_schema.chain_schema([described, schema])
+                return SchemaValidator(chain).validate_json
+            check = SchemaValidator(described_schema(self.data_schema())).validate_json
+        except AffordanceDefinitionError:
+            raise
+        except Exception as error:
+            raise self._no_json_form(error) from error
+
+        def read(data: bytes) -> Any:
+            return adapter.validate_json(to_json(check(data), inf_nan_mode="constants"))
+
+        return read
+
+    def _explain(self, data: bytes, error: ValidationError) -> None:
+        """Raise the error of the type itself where there is one: it often says more."""
+        if error.errors(include_url=False, include_context=False)[0]["type"] != "json_invalid":
+            self.compiled.adapter.validate_json(data)
+
     def to_json(self, value: T, context: Any = None) -> bytes:
         """Return the value as compact JSON; `context` is passed to the serialisers of its types.
 
         Raises:
             UnserialisableValueError: the value has no JSON form, or a serialiser failed.
+            OutputMismatchError: a part of the value does not have its type.
         """
+        compiled = self.compiled
         try:
-            return self.compiled.write(value, context=context)
+            text = compiled.write(value, context=context)
         except Exception as error:  # serialisers may be user code
             raise UnserialisableValueError(self.where, type(value), reason(error)) from error
+        if not compiled.is_plain:
+            self._check_written(text, value)
+        return text
+
+    def serve(self, value: Any, context: Any = None) -> bytes:
+        """Return a value of a Thing's code, which may have any type, as JSON that is described.
+
+        Raises:
+            pydantic.ValidationError: the value does not fit the type.
+            UnserialisableValueError, OutputMismatchError: as of `to_json`.
+        """
+        compiled = self.compiled
+        if not compiled.is_plain:
+            return self.to_json(self.validate(value), context)
+        try:
+            return compiled.write(compiled.validate(value), context=context)
+        except ValidationError:
+            return compiled.write(self.validate(value), context=context)
+
+    def _check_written(self, text: bytes, value: Any) -> None:
+        # pydantic does not look into dataclasses and models, which may have changed.
+        check = self._check
+        if check is None:
+            return
+        try:
+            check(text)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_context=False)[0]
+            place = ".".join(map(str, first["loc"]))
+            raise OutputMismatchError(
+                f"{self.where}: a value of type {type(value).__name__!r} does not fit the type"
+                f"{' at ' + place if place else ''}: {first['msg']}; it is {first['input']!r:.80}"
+            ) from error
+
+    @cached_property
+    def _check(self) -> Reader | None:
+        schema = self.data_schema()
+        if not schema.keys() & {"type", "const", "enum", "oneOf"}:
+            return None
+        try:
+            return SchemaValidator(described_schema(schema)).validate_json
+        except Exception as error:
+            raise self._no_json_form(error) from error
 
     def json_schema(
-        self, mode: Mode = "validation", ref_template: str = COMPONENTS
+        self,
+        mode: Literal["validation", "serialization"] = "validation",
+        ref_template: str = COMPONENTS,
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return the JSON Schema for OpenAPI, and its definitions by name."""
         schema = json_schema(self.adapter, mode, ref_template)
         definitions: dict[str, Any] = schema.pop("$defs", {})
         return schema, definitions
 
-    def data_schema(self, mode: Mode = "validation") -> dict[str, Any]:
-        """Return a new copy of the W3C data schema."""
+    def data_schema(self, mode: Mode | None = None) -> dict[str, Any]:
+        """Return a new copy of the W3C data schema, by default for the values' own direction."""
+        mode = mode or self.mode
         schemas = self._data_schemas
         if mode not in schemas:
             schemas[mode] = data_schema_of(self.adapter, self.hint, mode)
@@ -152,8 +276,11 @@ class ValueSchema(Generic[T]):
 def _compile(hint: Any) -> _Compiled[Any]:
     adapter = _adapter(hint)
     schema = adapter.core_schema
+    for pattern in patterns(schema):
+        portable(pattern)  # refuses one that clients would read differently
     return _Compiled(
         adapter,
+        adapter.validate_python,
         _writer(schema),
         is_plain(schema),
         is_immutable(schema),
@@ -169,64 +296,52 @@ def _adapter(hint: Any) -> TypeAdapter[Any]:
         return TypeAdapter(hint)  # models and dataclasses have a config of their own
 
 
-def _serialiser(schema: CoreSchema) -> SchemaSerializer:
-    # Not the serialiser of the adapter: only this config also applies to members of type Any.
-    return SchemaSerializer(schema, {"ser_json_inf_nan": "strings", "ser_json_bytes": "base64"})
-
-
-@lru_cache(maxsize=256)
-def _model_writer(model: type[BaseModel]) -> _Writer:
-    return _nan_safe(_serialiser(TypeAdapter(model).core_schema))
-
-
-def _writer(schema: CoreSchema) -> _Writer:
-    """Return the fastest function that never writes NaN as null."""
-    if is_plain(schema):
-        return _write_plain
-    serialiser = _serialiser(schema)
-    nan_safe = _nan_safe(serialiser)
-    if schema["type"] == "any":
-        return _untyped(nan_safe)
-    return nan_safe if may_hold_floats(schema) else _without_floats(serialiser, nan_safe)
-
-
 _write_plain: _Writer = partial(to_json, inf_nan_mode="strings")
 
 
-def _nan_safe(serialiser: SchemaSerializer) -> _Writer:
-    """Return a function that copies the value to builtin types first.
+def _writer(schema: CoreSchema) -> _Writer:
+    """Return the fastest function that writes each value as the data schema says."""
+    if is_plain(schema):
+        return _write_plain
+    serialiser = SchemaSerializer(schema)
+    by_value = _by_value(serialiser, schema)
+    if schema["type"] == "any":
+        return _untyped(by_value)
+    return _direct(serialiser, by_value) if written_by_pydantic(schema) else by_value
 
-    pydantic's own setting for NaN does not apply to floats in users' models.
+
+def _by_value(serialiser: SchemaSerializer, schema: CoreSchema) -> _Writer:
+    """Return a function that copies the value to simple types first, and writes these.
+
+    pydantic's own settings for NaN and for bytes do not apply within users' models.
     """
     to_python = serialiser.to_python
+    mode = "json" if needs_json_mode(schema) else "python"
+    keep_naive = keeps_naive_times(schema)
 
     def write(value: Any, *, context: Any) -> bytes:
-        dumped = to_python(value, mode="json", warnings=False, context=context)
-        return to_json(dumped, inf_nan_mode="strings")
+        dumped = to_python(value, mode=mode, by_alias=True, warnings=False, context=context)
+        return to_wire_json(dumped, keep_naive=keep_naive)
 
     return write
 
 
-def _without_floats(serialiser: SchemaSerializer, nan_safe: _Writer) -> _Writer:
+def _direct(serialiser: SchemaSerializer, by_value: _Writer) -> _Writer:
     to_bytes = serialiser.to_json
 
     def write(value: Any, *, context: Any) -> bytes:
         try:
-            return to_bytes(value, warnings="error", context=context)
+            return to_bytes(value, by_alias=True, warnings="error", context=context)
         except ValueError:
             # The value does not have its type and may hold floats, or it cannot be written.
-            return nan_safe(value, context=context)
+            return by_value(value, context=context)
 
     return write
 
 
-def _untyped(nan_safe: _Writer) -> _Writer:
+def _untyped(by_value: _Writer) -> _Writer:
     def write(value: Any, *, context: Any) -> bytes:
-        kind = type(value)
-        if kind in _BUILTIN:
-            return _write_plain(value, context=context)
-        if issubclass(kind, BaseModel):
-            return _model_writer(kind)(value, context=context)
-        return nan_safe(value, context=context)
+        writer = _write_plain if type(value) in _BUILTIN else by_value
+        return writer(value, context=context)
 
     return write

@@ -7,7 +7,7 @@ import json
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from labthings_fastapi.exceptions import UnserialisableValueError
+from labthings_fastapi.exceptions import LabThingsError
 from labthings_fastapi.thing_description.paths import name_of, path_of
 
 from .forms import in_order
@@ -116,8 +116,7 @@ def _texts(descriptor: Described) -> Json:
 
 
 def _property(descriptor: DescribedProperty, writers: Sequence[FormWriter], url: str) -> Json:
-    mode = "serialization" if descriptor.readonly else "validation"
-    affordance = descriptor.schema.data_schema(mode) | _texts(descriptor)
+    affordance = descriptor.schema.data_schema() | _texts(descriptor)
     affordance["readOnly"] = descriptor.readonly
     affordance["writeOnly"] = False
     affordance["observable"] = descriptor.is_observable
@@ -135,13 +134,13 @@ def _default(descriptor: DescribedProperty) -> dict[str, Any]:
         return {}
     try:
         return {"default": json.loads(descriptor.to_json(descriptor.make_default()))}
-    except UnserialisableValueError:
+    except (LabThingsError, ValueError):  # it breaks its own type, or has no JSON form
         return {}
 
 
 def _event(descriptor: DescribedEvent, writers: Sequence[FormWriter], url: str) -> Json:
     affordance = _texts(descriptor)
-    data = descriptor.schema.data_schema("serialization")
+    data = descriptor.schema.data_schema()
     if data != {"type": "null"}:
         affordance["data"] = data
     affordance["forms"] = in_order(
@@ -153,8 +152,8 @@ def _event(descriptor: DescribedEvent, writers: Sequence[FormWriter], url: str) 
 def _action(descriptor: DescribedAction, writers: Sequence[FormWriter], url: str) -> Json:
     affordance = _texts(descriptor)
     if descriptor.takes_input:
-        affordance["input"] = descriptor.input_schema.data_schema("validation")
-    output = descriptor.output_schema.data_schema("serialization")
+        affordance["input"] = descriptor.input_schema.data_schema()
+    output = descriptor.output_schema.data_schema()
     if output and output != {"type": "null"}:
         affordance["output"] = output
     affordance["synchronous"] = descriptor.synchronous

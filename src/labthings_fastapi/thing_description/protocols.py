@@ -13,7 +13,7 @@ Json = dict[str, Any]
 class DescribedSchema(Protocol):
     """A type that has a data schema."""
 
-    def data_schema(self, mode: Any) -> Json:
+    def data_schema(self) -> Json:
         """Return the W3C data schema."""
 
 

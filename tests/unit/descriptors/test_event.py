@@ -59,7 +59,9 @@ def test_data_is_validated_before_it_is_published(oven, published, name):
     oven.events[name].emit("80")
     with pytest.raises(ValidationError) as caught:
         oven.events[name].emit("hot")
-    assert caught.value.__notes__ == [f"The data is for event {name!r} of Thing 'Oven'."]
+    assert str(caught.value).startswith(
+        f"Event {name!r} of Thing 'Oven': Input should be a valid n"
+    )
     with pytest.raises(ValidationError):
         oven.events[name].emit()
     assert [message.value for message in published.take()] == [80.0]
@@ -111,8 +113,8 @@ def test_on_the_class_it_is_the_declaration_and_on_an_instance_bound(oven):
 
 def test_it_is_part_of_the_thing_description(oven):
     events = oven.thing_description_dict()["events"]
-    assert events["overheated"]["data"]["type"] == "number"
-    assert events["plain"]["data"]["type"] == "number"
+    for name in ("overheated", "plain"):
+        assert {"type": "number"} in events[name]["data"]["oneOf"]
     assert "data" not in events["done"]
     oven.validate_thing_description()
 

@@ -70,11 +70,12 @@ def test_a_replayed_value_is_rendered_as_one_that_a_subscriber_gets(value):
     )
 
 
-def test_a_value_that_was_set_unchecked_ends_no_replay():
+def test_a_value_that_was_set_unchecked_and_does_not_fit_is_not_published(caplog):
     stage = Careless()
     stage.trail = 5
     stage.step = 2**70
-    assert [json.loads(message.payload) for message in replayed(stage)] == [5, 2**70]
+    assert [json.loads(message.payload) for message in replayed(stage)] == [2**70]
+    assert "Error validating Careless.trail: the reading is 5" in caplog.text
 
 
 class Sample(list):

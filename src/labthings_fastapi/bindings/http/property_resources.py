@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import TypeAdapter
 
 from labthings_fastapi.exceptions import MalformedBodyError
+from labthings_fastapi.schemas.json_text import defect
 from labthings_fastapi.thing_description.paths import name_of
 
 from .observing import Observed, follow_request
@@ -98,5 +99,9 @@ class PropertiesResource:
 
     async def put(self, response: HttpResponse) -> None:
         """Write several properties: all of them, or none if one value is not valid."""
-        await self._properties.write(_OBJECT.validate_json(await response.body()))
+        body = await response.body()
+        wrong = defect(body)
+        if wrong is not None:
+            raise MalformedBodyError(f"{self.label}: the body is not JSON: {wrong}.")
+        await self._properties.write(_OBJECT.validate_json(body))
         await response.send(204)

@@ -65,7 +65,7 @@ class ActionInteraction:
 
     async def check(self, text: bytes) -> BaseModel:
         """Return the input in `text`, or raise `pydantic.ValidationError`."""
-        return await self._call(self.descriptor.input_schema.validate_json, text)
+        return await self._call(self.descriptor.input_schema.validate_wire, text)
 
     async def invoke_checked(self, options: dict[str, Any]) -> Invocation:
         """Start an invocation whose input, one of the options, has been checked; do not wait."""
@@ -78,7 +78,7 @@ class ActionInteraction:
         return await self._executor.run(function, argument)
 
     def _start(self, text: bytes, options: dict[str, Any]) -> Invocation:
-        checked = self.descriptor.input_schema.validate_json(text)
+        checked = self.descriptor.input_schema.validate_wire(text)
         return self._manager.invoke_action(self.descriptor, self.thing, input=checked, **options)
 
     def _invoke(self, options: dict[str, Any]) -> Invocation:

@@ -81,7 +81,7 @@ class PropertyInteraction:
             pydantic.ValidationError: the value is not valid; nothing has changed.
         """
         if self.writes_quickly and TURN not in self._thing.__dict__:
-            self.descriptor.set_valid(self._thing, self.descriptor.schema.validate_json(body))
+            self.descriptor.set_valid(self._thing, self.descriptor.schema.validate_wire(body))
         else:
             await self._executor.run(self._write, body)
 
@@ -111,7 +111,7 @@ class PropertyInteraction:
     def checked(self, body: bytes) -> Any:
         """Return the validated value of a JSON text, or raise `pydantic.ValidationError`."""
         with self._user_code(passing=ValidationError):
-            return self.descriptor.schema.validate_json(body)
+            return self.descriptor.schema.validate_wire(body)
 
     def set_checked(self, value: Any) -> None:
         """Set a validated value."""

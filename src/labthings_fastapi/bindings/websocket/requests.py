@@ -14,6 +14,7 @@ from labthings_fastapi.exceptions import (
     RequestError,
     UnsupportedMediaTypeError,
 )
+from labthings_fastapi.schemas.json_text import defect
 
 from .subscriptions import MAX_SUBSCRIPTIONS
 
@@ -41,8 +42,11 @@ def read_message(text: str | None) -> Members:
         raise UnsupportedMediaTypeError("The message is binary: send JSON in a text message.")
     try:
         members = from_json(text)
+        wrong = defect(text.encode())
     except ValueError as error:
         raise MalformedBodyError(f"The message is not JSON: {error}.") from error
+    if wrong is not None:
+        raise MalformedBodyError(f"The message is not JSON: {wrong}.")
     if not isinstance(members, dict):
         json_type = _JSON_TYPES.get(type(members), "a number")
         raise RequestError(

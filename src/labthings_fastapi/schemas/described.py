@@ -1,0 +1,305 @@
+"""The validator that a data schema describes, compiled by pydantic.
+
+What the Thing Description says is compiled, and not what the Python type would accept, so that a
+value is accepted exactly if it is described. Types are JSON's: a boolean is no number, "3" is no
+number, and 1.0 is an integer. The validated values are builtin ones: 1.0 has become 1 where an
+integer is described, and bytes are decoded where the schema says that they are in base64.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pydantic_core import CoreSchema, PydanticCustomError, SchemaValidator
+from pydantic_core import core_schema as core
+
+from .wire_forms import FORMATS
+
+Schema = Mapping[str, Any]
+
+_BOUNDS = {"minimum": "ge", "maximum": "le", "exclusiveMinimum": "gt", "exclusiveMaximum": "lt"}
+
+
+def described_schema(schema: Schema, *, decode: bool = False) -> CoreSchema:
+    """Return the core schema of a data schema; `decode` gives bytes for what is in base64."""
+    compiled = _compiled(schema, decode)
+    if "not" not in schema:
+        return compiled
+    refused = SchemaValidator(_compiled(schema["not"], decode=False))
+
+    def check(value: Any) -> Any:
+        if refused.isinstance_python(value):
+            raise PydanticCustomError("not", "Input should not have this form")
+        return value
+
+    return core.no_info_after_validator_function(check, compiled)
+
+
+def _compiled(schema: Schema, decode: bool) -> CoreSchema:
+    if "const" in schema or "enum" in schema:
+        return _choice([schema["const"]] if "const" in schema else schema["enum"])
+    if "oneOf" in schema:
+        # A `not` in a branch keeps the branches apart, and does not change what all accept.
+        return core.union_schema(
+            [_compiled(branch, decode) for branch in schema["oneOf"]],
+            mode="left_to_right",
+            custom_error_type="described_form",
+            custom_error_message=f"Input should be {' or '.join(_words(schema['oneOf']))}",
+        )
+    compile_type = _TYPES.get(schema.get("type", ""))
+    return compile_type(schema, decode) if compile_type else core.any_schema()
+
+
+def _words(branches: list[Schema]) -> list[str]:
+    found: list[str] = []
+    for branch in branches:
+        values = [branch["const"]] if "const" in branch else branch.get("enum")
+        found += map(repr, values) if values else [_A_TYPE.get(branch.get("type", ""), "a value")]
+    return list(dict.fromkeys(found))
+
+
+_A_TYPE = {
+    "null": "null",
+    "boolean": "a boolean",
+    "string": "a text",
+    "integer": "an integer",
+    "number": "a number",
+    "array": "an array",
+    "object": "an object",
+}
+
+
+def _null(_schema: Schema, _decode: bool) -> CoreSchema:
+    return core.none_schema()
+
+
+def _boolean(_schema: Schema, _decode: bool) -> CoreSchema:
+    return core.bool_schema(strict=True)
+
+
+def _bounds(schema: Schema) -> dict[str, Any]:
+    return {short: schema[name] for name, short in _BOUNDS.items() if name in schema}
+
+
+def _integer(schema: Schema, _decode: bool) -> CoreSchema:
+    whole = core.no_info_after_validator_function(
+        _as_integer, core.float_schema(strict=True, allow_inf_nan=False)
+    )
+    integer: CoreSchema = core.union_schema(
+        [core.int_schema(strict=True), whole],
+        mode="left_to_right",
+        custom_error_type="int_type",
+    )
+    bounds = _bounds(schema)
+    if bounds:
+        fractional = any(isinstance(bound, float) for bound in bounds.values())
+        bounded = core.float_schema(**bounds) if fractional else core.int_schema(**bounds)
+        integer = core.chain_schema([integer, _checked(bounded) if fractional else bounded])
+    return _multiple(schema, integer)
+
+
+def _as_integer(value: float) -> int:
+    if not value.is_integer():
+        raise ValueError("not an integer")
+    return int(value)
+
+
+def _number(schema: Schema, _decode: bool) -> CoreSchema:
+    number: CoreSchema = core.union_schema(
+        [core.int_schema(strict=True), core.float_schema(strict=True, allow_inf_nan=False)],
+        mode="left_to_right",
+        custom_error_type="float_type",
+    )
+    bounds = _bounds(schema)
+    if bounds:
+        number = core.chain_schema([number, _checked(core.float_schema(**bounds))])
+    return _multiple(schema, number)
+
+
+def _checked(bounded: CoreSchema) -> CoreSchema:
+    """Return a schema that refuses what another refuses and keeps the value: 3 remains an int."""
+    check = SchemaValidator(bounded).validate_python
+
+    def checked(value: Any) -> Any:
+        check(value)
+        return value
+
+    return core.no_info_plain_validator_function(checked)
+
+
+def _multiple(schema: Schema, number: CoreSchema) -> CoreSchema:
+    factor = schema.get("multipleOf")
+    if factor is None:
+        return number
+    if isinstance(factor, float) and not factor.is_integer():
+        return core.chain_schema([number, _checked(core.float_schema(multiple_of=factor))])
+
+    def check(value: Any) -> Any:
+        if value % factor:
+            raise PydanticCustomError(
+                "multiple_of",
+                "Input should be a multiple of {multiple_of}",
+                {"multiple_of": factor},
+            )
+        return value
+
+    return core.no_info_after_validator_function(check, number)
+
+
+def _string(schema: Schema, decode: bool) -> CoreSchema:
+    steps: list[CoreSchema] = [
+        core.str_schema(
+            strict=True,
+            min_length=schema.get("minLength"),
+            max_length=schema.get("maxLength"),
+            pattern=schema.get("pattern"),
+        )
+    ]
+    if schema.get("format") in FORMATS:
+        form = core.str_schema(pattern=FORMATS[schema["format"]])
+        steps.append(_checked_form(form, schema["format"]))
+    if decode and schema.get("contentEncoding") == "base64url":
+        steps.append(core.no_info_plain_validator_function(_decoded))
+    return steps[0] if len(steps) == 1 else core.chain_schema(steps)
+
+
+def _checked_form(form: CoreSchema, name: str) -> CoreSchema:
+    return core.custom_error_schema(
+        form, custom_error_type=name.replace("-", "_"), custom_error_message=_FORMS[name]
+    )
+
+
+_FORMS = {
+    "date-time": "Input should be a date and time with an offset, as in 2026-05-01T12:00:00+02:00",
+    "date": "Input should be a date, as in 2026-05-01",
+    "uuid": "Input should be a UUID, as in 3d654bf1-6a5e-4d15-8f3e-0b1c2d3e4f50",
+}
+
+
+def _decoded(text: str) -> bytes:
+    standard = text.replace("-", "+").replace("_", "/").rstrip("=")
+    return base64.b64decode(standard + "=" * (-len(standard) % 4))
+
+
+def _array(schema: Schema, decode: bool) -> CoreSchema:
+    items = schema.get("items")
+    least, most = schema.get("minItems"), schema.get("maxItems")
+    compiled: CoreSchema
+    if isinstance(items, list) and least == most == len(items):
+        compiled = core.tuple_schema([described_schema(item, decode=decode) for item in items])
+    else:
+        each = described_schema(items, decode=decode) if isinstance(items, Mapping) else None
+        compiled = core.list_schema(each, min_length=least, max_length=most)
+        if isinstance(items, list):
+            compiled = core.no_info_after_validator_function(_by_position(items, decode), compiled)
+    if schema.get("uniqueItems"):
+        return core.no_info_after_validator_function(_distinct, compiled)
+    return compiled
+
+
+def _by_position(items: list[Schema], decode: bool) -> Callable[[list[Any]], list[Any]]:
+    validators = [SchemaValidator(described_schema(item, decode=decode)) for item in items]
+
+    def check(values: list[Any]) -> list[Any]:
+        checked = [
+            validator.validate_python(value)
+            for validator, value in zip(validators, values, strict=False)
+        ]
+        return [*checked, *values[len(checked) :]]
+
+    return check
+
+
+def _distinct(values: list[Any]) -> list[Any]:
+    if len({_identity(value) for value in values}) < len(values):
+        raise PydanticCustomError("unique_items", "Input should not have equal items")
+    return values
+
+
+def _object(schema: Schema, decode: bool) -> CoreSchema:
+    properties: Schema = schema.get("properties", {})
+    extra = schema.get("additionalProperties")
+    if not properties and (extra is not False or "propertyNames" in schema):
+        return _dictionary(schema, extra, decode)
+    required = schema.get("required", ())
+    fields = {
+        name: core.typed_dict_field(
+            described_schema(part, decode=decode), required=name in required
+        )
+        for name, part in properties.items()
+    }
+    extras_schema = described_schema(extra, decode=decode) if isinstance(extra, Mapping) else None
+    compiled: CoreSchema = core.typed_dict_schema(
+        fields,
+        extra_behavior="forbid" if extra is False else "ignore" if extra is None else "allow",
+        extras_schema=extras_schema,
+    )
+    computed = [name for name, part in properties.items() if part.get("readOnly")]
+    if extra is False and computed:
+        # Computed by the type itself, which does not take them from outside.
+        compiled = core.no_info_after_validator_function(_without(computed), compiled)
+    return compiled
+
+
+def _without(names: list[str]) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    return lambda members: {key: item for key, item in members.items() if key not in names}
+
+
+def _dictionary(schema: Schema, extra: Any, decode: bool) -> CoreSchema:
+    names = schema.get("propertyNames")
+    compiled: CoreSchema = core.dict_schema(
+        core.str_schema(strict=True)
+        if names is None
+        else described_schema({"type": "string", **names}),
+        described_schema(extra, decode=decode) if isinstance(extra, Mapping) else core.any_schema(),
+        min_length=schema.get("minProperties"),
+        max_length=schema.get("maxProperties"),
+    )
+    required = frozenset(schema.get("required", ()))
+    if not required:
+        return compiled
+
+    def check(members: dict[str, Any]) -> dict[str, Any]:
+        for name in required - members.keys():
+            raise PydanticCustomError("missing", "The member {name} is missing", {"name": name})
+        return members
+
+    return core.no_info_after_validator_function(check, compiled)
+
+
+_TYPES: dict[str, Callable[[Schema, bool], CoreSchema]] = {
+    "null": _null,
+    "boolean": _boolean,
+    "integer": _integer,
+    "number": _number,
+    "string": _string,
+    "array": _array,
+    "object": _object,
+}
+
+
+def _choice(values: list[Any]) -> CoreSchema:
+    """Return a schema of these values; JSON has one kind of number, and a boolean is none."""
+    chosen = {_identity(value): value for value in values}
+    expected = " or ".join(map(repr, values))
+
+    def choose(value: Any) -> Any:
+        try:
+            return chosen[_identity(value)]
+        except (KeyError, TypeError):
+            raise PydanticCustomError(
+                "enum", "Input should be {expected}", {"expected": expected}
+            ) from None
+
+    return core.no_info_plain_validator_function(choose)
+
+
+def _identity(value: Any) -> Any:
+    """Return what is equal for equal JSON values only; in Python, 1 and True are equal."""
+    if isinstance(value, list | tuple):
+        return ("array", *map(_identity, value))
+    if isinstance(value, dict):
+        return frozenset((name, _identity(item)) for name, item in value.items())
+    return (bool, value) if isinstance(value, bool) else value
