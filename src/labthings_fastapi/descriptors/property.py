@@ -238,8 +238,12 @@ class BaseProperty(BaseDescriptor, Generic[V]):
     def message(self, thing: str, value: V) -> Message | None:
         """Return the message of a value; a value without a JSON form is logged instead."""
         try:
-            payload = self.to_json(value)
-        except (UnserialisableValueError, InvalidReadingError) as error:
+            payload = self.schema.serve(value)
+        except (ValidationError, OutputMismatchError) as error:
+            invalid = self._invalid_reading(thing, value, error)
+            thing_log(thing).error("A change could not be published: %s", invalid)
+            return None
+        except UnserialisableValueError as error:
             thing_log(thing).error("A change could not be published: %s", error)
             return None
         return Message(

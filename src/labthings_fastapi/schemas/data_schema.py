@@ -49,6 +49,9 @@ _KEPT = (
     "maxProperties",
     "required",
 )
+_NUMBER_LIMITS = frozenset(
+    {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"}
+)
 _IMPLIED_TYPES = {
     "properties": "object",
     "required": "object",
@@ -117,8 +120,17 @@ def _convert(schema: Any, definitions: Schema, open_refs: tuple[str, ...]) -> di
         )
         # An enumeration has its type and values beside the branches that name them.
         named = "enum" in converted
+        found = _limits(found.get("oneOf", ())) | found
         return found | {key: converted[key] for key in converted if named or key != "type"}
     return _typed(converted)
+
+
+def _limits(branches: Sequence[Schema]) -> dict[str, Any]:
+    """Return the limits of numbers that may also be "NaN"; beside `oneOf` clients find them."""
+    numbers = [branch for branch in branches if branch.get("type") == "number"]
+    if len(numbers) != 1 or any(branch.get("type") == "integer" for branch in branches):
+        return {}
+    return {key: item for key, item in numbers[0].items() if key in _NUMBER_LIMITS}
 
 
 def _inlined(schema: Schema, definitions: Schema, open_refs: tuple[str, ...]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from pydantic_core import to_json
 
 _LEAVES = frozenset({bool, int, float, str, bytes, type(None)})
 _SEQUENCES = (list, tuple, set, frozenset)
+_CONTAINERS = frozenset({dict, *_SEQUENCES})
 
 
 def plain_value(value: Any) -> Any:
@@ -32,6 +33,9 @@ def plain_value(value: Any) -> Any:
 
 def _mapped(value: Any, function: Any) -> Any:
     """Apply a function to the members of a builtin container; keep the object if none changes."""
+    members = value.values() if type(value) is dict else value
+    if type(value) in _CONTAINERS and _LEAVES.issuperset(map(type, members)):
+        return value  # the usual case, also of long lists
     if type(value) in _SEQUENCES:
         items = [function(item) for item in value]
         if all(new is old for new, old in zip(items, value, strict=True)):

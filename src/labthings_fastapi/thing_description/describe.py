@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 import uuid
 from typing import TYPE_CHECKING, Any
@@ -69,7 +70,7 @@ def describe(
         description["base"] = f"{base}/"
     text = type(thing).__doc__
     if text:
-        description["description"] = " ".join(text.split("\n\n")[0].split())
+        description["description"] = inspect.cleandoc(text)
     parts: Json = {
         "properties": {
             name: _property(each, writers, url) for name, each in thing.property_descriptors.items()
