@@ -22,6 +22,7 @@ Each class also derives from the builtin exception that code without LabThings w
     ├── UnserialisableValueError (ValueError)
     ├── OutputMismatchError (TypeError)            an action broke its return hint
     ├── InvalidReadingError (TypeError)            a property's value breaks its own type or limits
+    ├── MediaTypeMismatchError (ValueError)        a blob of a media type that its class excludes
     ├── InvocationNotFoundError (KeyError)
     ├── InvocationFinishedError (RuntimeError)
     ├── OutputNotReadyError (RuntimeError)
@@ -191,6 +192,16 @@ class InvalidReadingError(LabThingsError, TypeError):
     def __init__(self, place: str, value: str, reason: str) -> None:
         """Name the property as `<thing>.<name>`, the value as text, and what is wrong with it."""
         super().__init__(f"Error validating {place}: the reading is {value}. {reason}")
+
+
+class MediaTypeMismatchError(LabThingsError, ValueError):
+    """A blob was made with a media type that its class does not allow."""
+
+    def __init__(self, name: str, media_type: str, allowed: str) -> None:
+        """Name the class of the blob, the media type and what the class allows."""
+        super().__init__(
+            f"{name}: the media type is {media_type!r}, but the class has {allowed!r}."
+        )
 
 
 class InvocationNotFoundError(LabThingsError, KeyError):

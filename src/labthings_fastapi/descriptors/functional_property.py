@@ -15,6 +15,7 @@ from labthings_fastapi.schemas.signature import resolved_hints
 from .base import function_doc
 from .data_property import MISSING
 from .property import BaseProperty
+from .write_report import call_setter, read_back
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -149,7 +150,7 @@ class FunctionalProperty(BaseProperty[V], Generic[OwnerT, V]):
         setter = self._setter
         if setter is None:
             raise self.read_only_error(thing)
-        self.change(thing, lambda: run_code(thing, setter, thing, value))
+        self.change(thing, lambda: call_setter(setter, thing, value))
 
     def change(self, thing: Any, make_change: Callable[[], None]) -> None:
         """Call the code that changes the value, then publish the value."""
@@ -157,9 +158,12 @@ class FunctionalProperty(BaseProperty[V], Generic[OwnerT, V]):
         self.publish_if_observed(thing)
 
     def publish_if_observed(self, thing: Any) -> None:
-        """Read the value and publish it, if the property is observable."""
+        """Read the value and publish it, if the property is observable.
+
+        A getter that fails does not undo what was set: it is a warning.
+        """
         if self.is_observable:
-            self.publish_reading(thing)
+            read_back(thing, self.name, self.publish_reading)
 
     @property
     def poll_interval(self) -> float | None:

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from labthings_fastapi.actions.turns import TURN, Turn, run_code
+from labthings_fastapi.actions.turns import TURN, Turn
 
 from .base import function_doc
 from .property import BaseProperty
 from .property_messages import OrderedStore
+from .write_report import call_setter, read_back
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -131,9 +132,9 @@ class PropertyDescriptor(BaseProperty[Any]):
     def set_valid(self, thing: Any, value: Any) -> None:
         """Set a value that has been checked, and publish it if the property is observable."""
         if self._setter is not None:
-            run_code(thing, self._setter, thing, value)
+            call_setter(self._setter, thing, value)
             if self.is_observable:
-                self.publish_reading(thing)
+                read_back(thing, self.name, self.publish_reading)
         elif self.getter is not None:
             raise self.read_only_error(thing)
         else:

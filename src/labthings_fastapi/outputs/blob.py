@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import shutil
 import tempfile
 import uuid
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic_core import PydanticCustomError, core_schema
 
+from labthings_fastapi.exceptions import MediaTypeMismatchError
+
 if TYPE_CHECKING:
     from typing import IO
 
     from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+
+
+_NAME = r"[A-Za-z0-9!#$&^_.+-]+"
+_MEDIA_TYPE = re.compile(rf"{_NAME}/{_NAME}(\s*;.*)?")
 
 
 class Blob:
@@ -58,26 +66,55 @@ class Blob:
             self.media_type = media_type
 
     @classmethod
-    def from_bytes(cls, content: bytes) -> Self:
-        """Return a blob that holds a copy of `content` in memory."""
-        return cls(content=bytes(memoryview(content)))  # refuses a number: `bytes(5)` is 5 zeros
+    def from_bytes(cls, content: bytes, media_type: str | None = None) -> Self:
+        """Return a blob that holds a copy of `content` in memory.
+
+        Raises:
+            MediaTypeMismatchError: the class allows other media types only.
+        """
+        cls._check_media_type(media_type)
+        # Not `bytes(content)` alone: `bytes(5)` is 5 zeros.
+        return cls(content=bytes(memoryview(content)), media_type=media_type)
 
     @classmethod
-    def from_file(cls, path: str | os.PathLike[str]) -> Self:
+    def from_file(cls, path: str | os.PathLike[str], media_type: str | None = None) -> Self:
         """Return a blob of a file, which must neither change nor move.
 
         Raises:
+            MediaTypeMismatchError: the class allows other media types only.
             FileNotFoundError: there is no such file.
         """
+        cls._check_media_type(media_type)
         file = Path(path)
         if not file.is_file():
             raise FileNotFoundError(f"{cls.__name__}.from_file: there is no file {str(file)!r}.")
-        return cls(path=file)
+        return cls(path=file, media_type=media_type)
 
     @classmethod
-    def from_temporary_directory(cls, folder: tempfile.TemporaryDirectory[str], file: str) -> Self:
+    def _check_media_type(cls, media_type: str | None) -> None:
+        """Refuse what is no media type, and one that the class excludes, as `text/*` does."""
+        if media_type is None:
+            return
+        if not _MEDIA_TYPE.fullmatch(media_type):
+            raise ValueError(
+                f"{media_type!r} is no media type. Write one as in 'text/csv' or 'image/png'."
+            )
+        allowed = cls.media_type
+        bare = media_type.partition(";")[0].strip().lower()
+        if allowed == Blob.media_type:
+            return  # a subclass that says nothing allows everything
+        if not fnmatchcase(bare, allowed.partition(";")[0].strip().lower()):
+            raise MediaTypeMismatchError(cls.__name__, media_type, allowed)
+
+    @classmethod
+    def from_temporary_directory(
+        cls,
+        folder: tempfile.TemporaryDirectory[str],
+        file: str,
+        media_type: str | None = None,
+    ) -> Self:
         """Return a blob of a file in a temporary folder, which is deleted after the blob."""
-        blob = cls.from_file(Path(folder.name) / file)
+        blob = cls.from_file(Path(folder.name) / file, media_type)
         blob._keep_alive = folder
         return blob
 
@@ -153,7 +190,7 @@ class Blob:
     ) -> dict[str, Any]:
         """Return the JSON schema of the link."""
         media_type: dict[str, Any] = {"type": "string"}
-        if "*" not in cls.media_type:
+        if "*" not in cls.media_type and cls.media_type != Blob.media_type:
             media_type["const"] = cls.media_type
         return {
             "type": "object",

@@ -220,23 +220,21 @@ def _includes(wide: Schema, narrow: Schema) -> bool:
     """Return whether the wide schema surely accepts all that the narrow one accepts."""
     if wide["type"] != narrow["type"] and (wide["type"], narrow["type"]) != ("number", "integer"):
         return False
-    for key in wide.keys() - _ANNOTATIONS - {"type"}:
-        if key not in narrow:
-            return False
-        if key in ("items", "additionalProperties"):
-            if not (isinstance(wide[key], dict) and isinstance(narrow[key], dict)):
-                return False
-            if not _includes_all(wide[key], narrow[key]):
-                return False
-        elif key in _LOWER:
-            if narrow[key] < wide[key]:
-                return False
-        elif key in _UPPER:
-            if narrow[key] > wide[key]:
-                return False
-        elif not _is_same(wide[key], narrow[key]):
-            return False
-    return True
+    assertions = wide.keys() - _ANNOTATIONS - {"type"}
+    return assertions <= narrow.keys() and all(
+        _is_wider(key, wide[key], narrow[key]) for key in assertions
+    )
+
+
+def _is_wider(key: str, wide: Any, narrow: Any) -> bool:
+    """Return whether a member of a schema surely accepts what its narrower form accepts."""
+    if key in _LOWER:
+        return bool(wide <= narrow)
+    if key in _UPPER:
+        return bool(wide >= narrow)
+    if key in ("items", "additionalProperties") and isinstance(wide, dict):
+        return isinstance(narrow, dict) and _includes_all(wide, narrow)
+    return _is_same(wide, narrow)
 
 
 def _is_same(one: Any, two: Any) -> bool:

@@ -25,6 +25,17 @@ if TYPE_CHECKING:
 _OBJECT: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, Any])
 
 
+WARNING = "LabThings-Warning"
+"""The header of a write that succeeded although something went wrong after it."""
+_LONGEST_WARNING = 500
+
+
+def _warning(text: str) -> dict[str, str]:
+    line = " ".join(text.split()).encode("ascii", "backslashreplace").decode()
+    printable = "".join(character if character.isprintable() else "?" for character in line)
+    return {WARNING: printable[:_LONGEST_WARNING]}
+
+
 class PropertyResource:
     """`/{thing}/{property}`; used on the server's event loop."""
 
@@ -57,8 +68,8 @@ class PropertyResource:
         body = await response.body()
         if not body:
             raise MalformedBodyError(f"{self.label}: the body is empty. Send the value as JSON.")
-        await self._property.write(body)
-        await response.send(204)
+        warning = await self._property.write(body)
+        await response.send(204, headers=_warning(warning) if warning else None)
 
 
 class ResetResource:
@@ -103,5 +114,5 @@ class PropertiesResource:
         wrong = defect(body)
         if wrong is not None:
             raise MalformedBodyError(f"{self.label}: the body is not JSON: {wrong}.")
-        await self._properties.write(_OBJECT.validate_json(body))
-        await response.send(204)
+        warning = await self._properties.write(_OBJECT.validate_json(body))
+        await response.send(204, headers=_warning(warning) if warning else None)

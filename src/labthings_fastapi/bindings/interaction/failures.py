@@ -10,7 +10,12 @@ from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 
 from labthings_fastapi.concurrency.bounded_executor import UserCodeExit
-from labthings_fastapi.exceptions import LabThingsError, MalformedBodyError
+from labthings_fastapi.exceptions import (
+    InvalidReadingError,
+    LabThingsError,
+    MalformedBodyError,
+    describe_exception,
+)
 from labthings_fastapi.problems import (
     Problem,
     message_problem,
@@ -31,6 +36,18 @@ class ReportedFailure(Exception):  # noqa: N818 - carries an error that has been
         self.raised = raised
 
 
+class SetterRefusal(ReportedFailure):
+    """A setter refused the value of a client with a ValueError; its words are for the client."""
+
+    def problem(self, instance: str) -> Problem:
+        """Return the problem: the value is not valid."""
+        words = describe_exception(self.raised)
+        name = type(self.raised).__name__
+        words = well_formed(words.removeprefix(f"{name}: "))
+        errors = [{"loc": [], "msg": words, "type": "refused_by_setter"}]
+        return validation_problem(errors, self.affordance, instance=instance)
+
+
 class InvalidMembers(Exception):  # noqa: N818 - carries several ValidationErrors
     """Members of a JSON object are not valid; `errors` lists all errors as pydantic does."""
 
@@ -48,9 +65,13 @@ def interaction_problem(error: BaseException, affordance: str, instance: str) ->
     """
     if isinstance(error, UserCodeExit):
         error = error.raised
+    if isinstance(error, SetterRefusal):
+        return error.problem(instance)
     if isinstance(error, ReportedFailure):
         # An error of the Thing, never of the client: a ValidationError in a getter is not a 422.
         problem = problem_from(error.raised, instance=instance)
+        if isinstance(error.raised, InvalidReadingError):
+            return problem  # it names the property
         return replace(problem, detail=f"{error.affordance}: {problem.detail}")
     if isinstance(error, HTTPException):
         return problem_of(error, instance)

@@ -11,6 +11,7 @@ from pydantic_core import to_json
 
 from labthings_fastapi.actions.logs import thing_log
 from labthings_fastapi.actions.turns import PATIENCE, TURN
+from labthings_fastapi.descriptors.write_report import reported_write
 from labthings_fastapi.exceptions import (
     ActionBusyError,
     AffordanceNotFoundError,
@@ -18,9 +19,10 @@ from labthings_fastapi.exceptions import (
     ThingBusyError,
     describe_exception,
 )
+from labthings_fastapi.schemas.invalid_values import shown
 from labthings_fastapi.thing_description.paths import name_of
 
-from .failures import InvalidMembers, ReportedFailure
+from .failures import InvalidMembers, ReportedFailure, SetterRefusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -74,16 +76,18 @@ class PropertyInteraction:
         with self._user_code():
             return self.descriptor.read_json(self._thing, self._context)
 
-    async def write(self, body: bytes) -> None:
+    async def write(self, body: bytes) -> str | None:
         """Validate and set a value in JSON; a setter runs on the Thing's executor.
+
+        Return a warning if the value was set and could not be read back.
 
         Raises:
             pydantic.ValidationError: the value is not valid; nothing has changed.
         """
         if self.writes_quickly and TURN not in self._thing.__dict__:
             self.descriptor.set_valid(self._thing, self.descriptor.schema.validate_wire(body))
-        else:
-            await self._executor.run(self._write, body)
+            return None
+        return await self._executor.run(self._write, body)
 
     async def reset(self) -> None:
         """Set the property to its default."""
@@ -98,10 +102,10 @@ class PropertyInteraction:
         with self._user_code():
             self.descriptor.reset(self._thing)
 
-    def _write(self, body: bytes) -> None:
+    def _write(self, body: bytes) -> str | None:
         PATIENCE.set(CLIENT_PATIENCE)
         with self.guard():
-            self.set_checked(self.checked(body))
+            return self.set_checked(self.checked(body))
 
     def value(self) -> Any:
         """Return the Python value."""
@@ -113,12 +117,27 @@ class PropertyInteraction:
         with self._user_code(passing=ValidationError):
             return self.descriptor.schema.validate_wire(body)
 
-    def set_checked(self, value: Any) -> None:
-        """Set a validated value."""
+    def set_checked(self, value: Any) -> str | None:
+        """Set a validated value; return a warning if it could not be read back.
+
+        Raises:
+            SetterRefusal: the setter does not accept the value.
+        """
         if self.descriptor.readonly:
             raise self.descriptor.read_only_error(self._thing)
-        with self._user_code():
-            self.descriptor.set_checked(self._thing, value)
+        with reported_write() as report:
+            try:
+                with self._user_code(passing=ValueError):
+                    self.descriptor.set_checked(self._thing, value)
+            except ValueError as error:
+                if error is report.refusal:
+                    thing_log(name_of(self._thing)).warning(
+                        "%s refused %s: %s", self.label, shown(value), describe_exception(error)
+                    )
+                    raise SetterRefusal(self.label, error) from error
+                with self._user_code():
+                    raise
+        return " ".join(report.warnings) or None
 
     @contextmanager
     def _user_code(self, passing: type[Exception] | tuple[()] = ()) -> Iterator[None]:
@@ -178,17 +197,17 @@ class PropertiesInteraction:
         members = [to_json(name) + b":" + value for name, value in zip(chosen, values, strict=True)]
         return b"{" + b",".join(members) + b"}"
 
-    async def write(self, values: Mapping[str, Any]) -> None:
+    async def write(self, values: Mapping[str, Any]) -> str | None:
         """Write several properties, all or nothing.
 
         All values are validated before the first is set. If a setter fails, the properties that
-        have been set get their old values again.
+        have been set get their old values again. Return a warning if one was set and could not be
+        read back.
         """
         chosen = self._chosen(values)
         if TURN not in self._thing.__dict__ and all(one.writes_quickly for one in chosen):
-            self._write(chosen)
-        else:
-            await self._executor.run(self._write, chosen)
+            return self._write(chosen)
+        return await self._executor.run(self._write, chosen)
 
     def _chosen(self, values: Mapping[str, Any]) -> dict[PropertyInteraction, bytes]:
         chosen = {}
@@ -199,25 +218,27 @@ class PropertiesInteraction:
             chosen[one] = to_json(value, inf_nan_mode="constants")
         return chosen
 
-    def _write(self, chosen: dict[PropertyInteraction, bytes]) -> None:
+    def _write(self, chosen: dict[PropertyInteraction, bytes]) -> str | None:
         PATIENCE.set(CLIENT_PATIENCE)
         with ExitStack() as held:
             for one in chosen:
                 held.enter_context(one.guard())
-            self._write_all(chosen)
+            return self._write_all(chosen)
 
-    def _write_all(self, chosen: dict[PropertyInteraction, bytes]) -> None:
+    def _write_all(self, chosen: dict[PropertyInteraction, bytes]) -> str | None:
         done: list[tuple[PropertyInteraction, Any]] = []
+        warnings: list[str | None] = []
         try:
             for one, value in self._checked(chosen).items():
                 before = one.value()
-                one.set_checked(value)
+                warnings.append(one.set_checked(value))
                 done.append((one, before))
         except ReportedFailure:
             for one, before in reversed(done):
                 with suppress(ReportedFailure):  # it has been logged; restore the others
                     one.set_checked(before)
             raise
+        return " ".join(filter(None, warnings)) or None
 
     def _checked(self, chosen: dict[PropertyInteraction, bytes]) -> dict[PropertyInteraction, Any]:
         values: dict[PropertyInteraction, Any] = {}

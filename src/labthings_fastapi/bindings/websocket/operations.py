@@ -72,16 +72,16 @@ class Operations:
         interaction = request.thing.properties.named(request.name)
         if interaction.descriptor.readonly:
             raise interaction.descriptor.read_only_error(request.thing.thing)
-        await interaction.write(value)
-        return Response(204, {"value": request.members["value"]})
+        warning = await interaction.write(value)
+        return Response(204, {"value": request.members["value"], **_warning(warning)})
 
     async def write_multiple_properties(self, request: Request) -> Response:
         """Write several properties, all or nothing."""
         values = request.value("values")
         if not isinstance(values, dict):
             raise RequestError("'values' must be an object: name of a property → its value.")
-        await request.thing.properties.write(values)
-        return Response(204, {"values": values})
+        warning = await request.thing.properties.write(values)
+        return Response(204, {"values": values, **_warning(warning)})
 
     async def invoke_action(self, request: Request) -> Response:
         """Start an invocation; for a synchronous action, wait for its end and return its output."""
@@ -186,6 +186,10 @@ class Operations:
         record = invocation.snapshot(log=True)
         members = {"actionID": str(record.id), "state": w3c_word(record)}
         return Response(status, members, {"status": action_status(record, self._urls)})
+
+
+def _warning(text: str | None) -> dict[str, str]:
+    return {"labthings:warning": text} if text else {}
 
 
 def _output(json: bytes) -> Response:
