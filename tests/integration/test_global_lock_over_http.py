@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import logging
 import threading
 
@@ -48,6 +49,12 @@ class Stage(lt.Thing):
     @lt.action(synchronous=True)
     def step(self) -> int:
         return 2
+
+    @lt.action(concurrency="queue")
+    def queue(self) -> str:
+        self.inside.set()
+        self.go_on.wait(30)
+        return "done"
 
     @lt.action(use_global_lock=False)
     def look(self) -> str:
@@ -130,13 +137,15 @@ def test_an_emergency_stop_passes_and_may_set_things(client, scanning, ended):
     assert client.get("/stage/speed").json() == 0.5
 
 
-def test_another_run_is_refused_never_started_and_logged_once(client, scanning, ended, caplog):
+def test_another_run_is_refused_at_the_post_never_started_and_logged_once(
+    client, scanning, assert_problem, caplog
+):
     with caplog.at_level(logging.DEBUG):
-        run = ended(client, client.post("/stage/move").json()["href"])
-    assert run["status"] == "failed"
-    assert (run["error"]["status"], run["error"]["type"].rpartition(":")[2]) == (409, "locked")
-    assert "timeStarted" not in run
-    old = client.get(f"/action_invocations/{run['id']}").json()
+        problem = assert_problem(client.post("/stage/move"), 409)
+    assert problem["type"].endswith(":locked")
+    assert "'move' of Thing 'stage'" in problem["detail"]
+    [old] = [run for run in client.get("/action_invocations").json() if "/move" in run["action"]]
+    old = client.get(f"/action_invocations/{old['id']}").json()
     assert (old["status"], old["timeStarted"]) == ("error", None)
     assert [entry["levelname"] for entry in old["log"]] == ["ERROR"]
     logged = [record for record in caplog.records if "global lock" in record.getMessage()]
@@ -148,7 +157,45 @@ def test_another_run_is_refused_never_started_and_logged_once(client, scanning, 
 def test_a_synchronous_action_is_refused_with_409(client, scanning, assert_problem):
     problem = assert_problem(client.post("/stage/step"), 409)
     assert problem["type"].endswith(":locked")
-    assert client.get(problem["href"]).json()["status"] == "failed"
+
+
+def test_what_is_refused_with_a_key_can_be_tried_again_with_it(
+    running, client, scanning, assert_problem, ended
+):
+    stage, key = running.server.things["stage"], {"Idempotency-Key": "one move"}
+    assert_problem(client.post("/stage/move", headers=key), 409)
+    stage.go_on.set()
+    ended(client, scanning)
+    assert client.post("/stage/move", headers=key).status_code == 201
+
+
+def test_what_waits_in_line_is_not_refused_and_takes_the_lock_when_it_begins(
+    running, client, ended
+):
+    stage = running.server.things["stage"]
+    first = client.post("/stage/queue").json()["href"]
+    assert stage.inside.wait(30)
+    second = client.post("/stage/queue").json()
+    assert second["phase"] == "queued"
+    stage.go_on.set()
+    assert ended(client, first)["output"] == "done"
+    assert ended(client, second["href"])["output"] == "done"
+    assert running.server._services.global_lock.locked is False
+
+
+def test_many_that_come_at_once_are_each_refused_or_run_to_the_end(running, client, ended):
+    running.server.things["stage"].go_on.set()
+
+    def post(_):
+        return client.post("/stage/move")
+
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(post, range(40)))
+    accepted = [answer.json()["href"] for answer in answers if answer.status_code == 201]
+    assert accepted
+    assert {ended(client, href)["status"] for href in accepted} == {"completed"}
+    assert {answer.status_code for answer in answers} <= {201, 409}
+    assert running.server._services.global_lock.locked is False
 
 
 def test_code_on_the_server_is_refused_too(running, scanning):

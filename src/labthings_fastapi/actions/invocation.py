@@ -37,7 +37,7 @@ from .invocation_model import (
     input_json,
     new_id,
 )
-from .live_invocation import LiveInvocation, release, release_in_turn
+from .live_invocation import LiveInvocation, release, release_guard, release_in_turn
 from .logs import capture_again, thing_log
 from .protocols import BelongsToInvocation, Host, Runnable, UrlSource
 from .publisher import InvocationPublisher
@@ -92,6 +92,7 @@ class Invocation(threading.Thread):
         )
         if requester is not None:
             requester.made_invocation = True
+        self.takes_global_lock = True  # if there is one
         self._asked = False  # whether `start` was called
         self._limit: StartLimit = NoLimits()
         self._open_commit: Future[None] | None = None
@@ -276,6 +277,7 @@ class Invocation(threading.Thread):
 
         Raises:
             ActionBusyError: the group lock is taken, and the action's policy is not to wait.
+            GlobalLockBusyError: it would begin now, and another task holds the global lock.
             TooBusyError: as many invocations wait as the server takes.
             RuntimeError: it was started before, or no thread can be made.
         """
@@ -296,6 +298,7 @@ class Invocation(threading.Thread):
             limit = NoLimits() if action.stop else self._limit
             id = self._record.id
             live.gate = gate = StartGate(limit, locks, owner=id, launch=self._launch)
+            live.starter = threading.get_ident()
         name = live.label if locks else ""
         try:
             gate.take(name, queued=self._queued, cancel=self.cancel, invocation=live)
@@ -303,8 +306,10 @@ class Invocation(threading.Thread):
             live.finish(failed_ending(error))
             release(live)
             raise
-        if live.no_thread is not None:
-            raise live.no_thread
+        finally:
+            live.starter = None
+        if live.refused is not None:
+            raise live.refused
 
     def _queued(self, position: int, holder: str) -> None:
         live = self._live
@@ -323,6 +328,9 @@ class Invocation(threading.Thread):
         ):
             release_in_turn(live)  # it was cancelled
             return
+        begins_now = live.starter == threading.get_ident()
+        if begins_now and self.takes_global_lock and not self._take_global_lock(live):
+            return
         commit = live.commit
         if commit is None:
             self._start_thread(live)
@@ -331,6 +339,36 @@ class Invocation(threading.Thread):
             self._start_thread(live)
         else:
             commit.add_done_callback(partial(self._start_committed, live))
+
+    def _take_global_lock(self, live: LiveInvocation) -> bool:
+        """Take the server's global lock for an invocation that begins now; False: it is refused.
+
+        One that has waited in line takes it when its code begins.
+        """
+        action, thing = live.subjects or (self.action, self.thing)
+        guard = action.guard(thing)
+        if action.stop:
+            return True  # its code passes the lock
+        try:
+            if type(guard) is not nullcontext:
+                with entered(live):
+                    guard.__enter__()
+        except GlobalLockBusyError as busy:
+            live.refused = busy
+            self._refuse(live, busy)
+            release_in_turn(live)
+            return False
+        with live.lock:
+            if not live.thread_over:
+                live.guard = guard
+                return True
+        release_guard(live, guard)  # it was cancelled
+        return False
+
+    def _refuse(self, live: LiveInvocation, busy: GlobalLockBusyError) -> None:
+        path = self._record.action_path
+        self._log_line(busy.log_level, "%s did not start: %s", path, busy)
+        live.finish(failed_ending(busy))
 
     def _start_committed(self, live: LiveInvocation, commit: Future[None]) -> None:
         if (error := commit.exception()) is not None:
@@ -346,7 +384,7 @@ class Invocation(threading.Thread):
             threading.Thread.start(self)
         except (RuntimeError, MemoryError) as error:
             # It must not stay pending for ever, nor keep what others wait for.
-            live.no_thread = error
+            live.refused = error
             live.finish(failed_ending(error))
             release_in_turn(live)
 
@@ -378,16 +416,14 @@ class Invocation(threading.Thread):
         if live.commit is not None and not action.stop:
             live.commit.result()
         try:
-            with action.guard(thing):
+            with action.guard(thing) if live.guard is None else nullcontext():
                 if live.begin():
                     if action.timeout is not None:
                         self._limit_time(action.timeout)
                     call = ActionCall(action, thing, live, self._blobs)
                     live.finish(call.ending(arguments(self.input) | live.dependencies))
         except GlobalLockBusyError as busy:
-            path = self._record.action_path
-            self._log_line(busy.log_level, "%s did not start: %s", path, busy)
-            live.finish(failed_ending(busy))
+            self._refuse(live, busy)
 
     def cancel(self) -> bool:
         """Ask the code to stop; return False if the invocation has ended.

@@ -13,7 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, wait
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, NamedTuple, Protocol
@@ -26,7 +26,7 @@ from labthings_fastapi.own_log import own_logger
 from labthings_fastapi.thing_description.paths import name_of
 
 from .cancellation import CancelEvent
-from .context import InvocationContext
+from .context import InvocationContext, entered
 from .invocation_log import InvocationLog
 from .progress import Progress, ProgressMeter
 from .publisher import InvocationPublisher
@@ -87,7 +87,9 @@ class LiveInvocation(InvocationContext):
         self.publisher: InvocationPublisher | None = None
         self.deliver: Callable[[], None] = lambda: None  # called without the lock
         self.commit: Future[None] | None = None  # by the journal; the code starts after it
-        self.no_thread: Exception | None = None  # why no thread could be started
+        self.refused: Exception | None = None  # why it could not begin at once
+        self.starter: int | None = None  # the thread that is in `Invocation.start`
+        self.guard: AbstractContextManager[None] | None = None  # holds the global lock for it
         self._stop_sent = False  # whether `request_stop` has told the code
         self.thread_over = False  # the code has stopped, or will never start
         self.gate: StartGate | None = None
@@ -291,15 +293,16 @@ class LiveInvocation(InvocationContext):
         self.deliver()
         _call_all(waiters)
 
-    def stop_holding(self) -> StartGate | None:
+    def stop_holding(self) -> tuple[StartGate | None, AbstractContextManager[None] | None]:
         """Forget what the code needed; return what to release without the lock. Idempotent."""
         with self.lock:
             gate, self.gate = self.gate, None
+            guard, self.guard = self.guard, None
             self.thread_over = True
             self.subjects = None
             self.dependencies = {}
             self._retire_if_over()
-        return gate
+        return gate, guard
 
     def _retire_if_over(self) -> None:
         if self.thread_over and not self.shown.is_open:
@@ -345,10 +348,18 @@ def _call_all(waiters: tuple[Callable[[], None], ...]) -> None:
 
 
 def release(live: LiveInvocation) -> None:
-    """Release the group lock and the place among the running ones. Idempotent."""
-    gate = live.stop_holding()
+    """Release the locks and the place among the running ones. Idempotent."""
+    gate, guard = live.stop_holding()
+    if guard is not None and type(guard) is not nullcontext:
+        release_guard(live, guard)
     if gate is not None:
         gate.over()
+
+
+def release_guard(live: LiveInvocation, guard: AbstractContextManager[None]) -> None:
+    """Release the global lock, which belongs to the invocation and not to this thread."""
+    with entered(live):
+        guard.__exit__(None, None, None)
 
 
 _releases = threading.local()

@@ -45,6 +45,7 @@ class ActionManager:
         max_retained_runs: int = MAX_RETAINED_RUNS,
         max_concurrent_runs: int = MAX_CONCURRENT_RUNS,
         max_queued_runs: int = MAX_QUEUED_RUNS,
+        has_global_lock: bool = True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         # A server sets another one when it starts and stops.
@@ -56,6 +57,8 @@ class ActionManager:
         self._limits = InvocationLimits(max_concurrent_runs, max_queued_runs)
         self._publisher = InvocationPublisher(self.broker, lambda: self.journal, self._note_end)
         self._refusal: str | None = None
+        # False in a server without a global lock: starting an invocation then looks for none.
+        self.has_global_lock = has_global_lock
         self.prefix = ""  # of the paths of the endpoints
         self._clock = clock
         self._lock = threading.RLock()  # guards what follows; finalisers may ask while it is held
@@ -99,6 +102,7 @@ class ActionManager:
             path = f"{path_of(thing)}{action.name}"
             raise ServerNotRunningError(f"{path} cannot be invoked: {self._refusal}")
         invocation = Invocation(action, thing, input, dependencies, id=id, cancel_hook=cancel_hook)
+        invocation.takes_global_lock = self.has_global_lock
         self.append_invocation(invocation)
         if self._refuses(action):
             # The server may have begun to stop, and may have missed this one when it cancelled all.

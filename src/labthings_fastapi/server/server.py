@@ -113,6 +113,7 @@ class ThingServer:
             max_retained_runs=self.config.max_retained_runs,
             max_concurrent_runs=self.config.max_concurrent_runs,
             max_queued_runs=self.config.max_queued_runs,
+            has_global_lock=self.config.enable_global_lock,
         )
         self._targets = RequestTargets(self.action_manager, self.api_prefix)
         self._audit = Audit(lambda: self.action_manager.journal, self._broker.boot_id)

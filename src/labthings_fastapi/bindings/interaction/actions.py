@@ -42,6 +42,11 @@ class ActionInteraction:
         self.descriptor = descriptor
         self._executor = executor
         self._manager = manager
+        # Starting one may wait a moment for the global lock.
+        waits = descriptor.use_global_lock is not False and not descriptor.stop
+        self._is_quick = descriptor.quick_input and not (
+            waits and thing._thing_server_interface.global_lock is not None
+        )
         self.label = f"Action {descriptor.name!r} of Thing {name_of(thing)!r}"
 
     async def invoke(self, text: bytes, **options: Any) -> Invocation:
@@ -54,7 +59,7 @@ class ActionInteraction:
             pydantic.ValidationError: the input is not valid, and nothing has begun.
         """
         action = self.descriptor
-        if action.quick_input:
+        if self._is_quick:
             invocation = self._start(text, options)
         else:
             invocation = await self._executor.run(self._start, text, options)
@@ -73,7 +78,7 @@ class ActionInteraction:
 
     async def _call(self, function: Callable[..., T], argument: Any) -> T:
         """Call a function that checks the input, or writes it for the record."""
-        if self.descriptor.quick_input:
+        if self._is_quick:
             return function(argument)
         return await self._executor.run(function, argument)
 
