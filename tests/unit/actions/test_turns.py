@@ -1,0 +1,240 @@
+"""Waits for a group or a Thing that could never end are told, and end."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import gc
+import logging
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import labthings_fastapi as lt
+from labthings_fastapi.actions import ActionManager, Invocation, InvocationStatus, waiting
+from labthings_fastapi.exceptions import ActionBusyError, AffordanceDefinitionError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@pytest.fixture(autouse=True)
+def _looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting, "CHECK_SECONDS", 0.02)
+    monkeypatch.setattr("labthings_fastapi.actions.thread_calls.CHECK_SECONDS", 0.02)
+
+
+class Stage(lt.Thing):
+    """Moves its axes in a pool of threads, and waits for the pool."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inside, self.go_on = threading.Event(), threading.Event()
+
+    @lt.action(concurrency="queue", group="motion")
+    def move(self, axis: str = "x") -> str:
+        return axis
+
+    @lt.action(concurrency="queue", group="motion")
+    def home(self) -> list[str]:
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            return list(pool.map(self.move, "xy"))
+
+    @lt.action
+    def scan(self) -> str:
+        self.inside.set()
+        assert self.go_on.wait(30)
+        return self.move("scan")
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Wait for something that is no event."""
+    clock = threading.Event()
+    for _ in range(3000):
+        if condition():
+            return
+        clock.wait(0.01)
+    raise AssertionError("it never came")
+
+
+def test_a_pool_that_waits_for_its_own_run_is_told_in_the_log_of_the_run(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    stage, manager = Stage(), ActionManager()
+    run = manager.invoke_action(Stage.home, stage)
+    run.default_stop_timeout = 0.05
+    until(lambda: run.log)
+    told = run.log[0]
+    assert told.levelno == logging.WARNING
+    assert told.name == "labthings_fastapi.things.Stage"
+    message = told.getMessage()
+    assert "ThreadPoolExecutor" in message
+    assert str(run.id) in message
+    assert "copy_context" in message
+    # A cancel ends it: those that wait for a run that is overdue are refused.
+    run.cancel()
+    run.join(30)
+    assert run.status is InvocationStatus.ERROR
+    assert isinstance(run.exception, ActionBusyError)
+    assert manager.invoke_action(Stage.move, stage).wait(30)
+    once_for_each_thread = [r for r in caplog.records if " waits: " in r.getMessage()]
+    assert len(once_for_each_thread) == 2
+
+
+def test_a_run_waits_for_no_run_that_waits_for_its_end() -> None:
+    """With one run at a time, the run in progress calls what a queued one has the place for."""
+    stage, manager = Stage(), ActionManager(max_concurrent_runs=1)
+    scan = manager.invoke_action(Stage.scan, stage)
+    assert stage.inside.wait(30)
+    move = manager.invoke_action(Stage.move, stage)
+    later = manager.invoke_action(Stage.move, stage)
+    assert move.phase == "queued"
+    stage.go_on.set()
+    for run in (scan, move, later):
+        run.join(30)
+        assert run.status is InvocationStatus.COMPLETED
+    assert scan.output == "scan"
+
+
+class Meter(lt.Thing, exclusive=True):
+    @lt.property
+    def volts(self) -> float:
+        return 1.0
+
+    @volts.setter
+    def _set_volts(self, value: float) -> None: ...
+
+
+class BetterMeter(Meter):
+    """Inherits that it is exclusive."""
+
+
+class FreeMeter(Meter, exclusive=False):
+    """Is exclusive no more."""
+
+
+def test_both_keywords_are_inherited_and_can_be_changed() -> None:
+    class Own(Meter, thread="own"):
+        pass
+
+    class AlsoOwn(Own):
+        pass
+
+    assert [cls()._exclusive for cls in (Meter, BetterMeter, FreeMeter, Own)] == [
+        *(True, True, False, True)
+    ]
+    assert [cls()._own_thread for cls in (Meter, Own, AlsoOwn)] == [False, True, True]
+
+
+@pytest.mark.parametrize(("cls", "waits"), [(BetterMeter, True), (FreeMeter, False)])
+def test_a_reading_waits_for_who_keeps_an_exclusive_thing(cls: type[Meter], waits: bool) -> None:
+    meter = cls()
+    readings: list[float] = []
+    reading = threading.Thread(target=lambda: readings.append(meter.volts))
+    with lt.hold(meter):
+        reading.start()
+        reading.join(0.05 if waits else 30)
+        assert readings == ([] if waits else [1.0])
+    reading.join(30)
+    assert readings == [1.0]
+
+
+@pytest.mark.parametrize("keywords", [{"exclusive": "yes"}, {"thread": "mine"}])
+def test_other_values_of_the_keywords_are_refused(keywords: dict[str, Any]) -> None:
+    with pytest.raises(AffordanceDefinitionError, match=r"Odd: (exclusive|thread)="):
+        type("Odd", (lt.Thing,), {}, **keywords)
+
+
+# --- a thread of its own ------------------------------------------------------------------
+
+
+class Camera(lt.Thing, thread="own"):
+    def __init__(self) -> None:
+        super().__init__()
+        self.threads: list[str] = []
+        self.waiting = threading.Event()
+
+    def __enter__(self) -> Camera:
+        self.threads.append(threading.current_thread().name)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.threads.append(threading.current_thread().name)
+
+    @lt.property
+    def frame(self) -> int:
+        self.threads.append(threading.current_thread().name)
+        return 1
+
+    @lt.action
+    def expose(self) -> str:
+        """Ask for a frame in another thread, and wait for it: that can never come."""
+        helper = lt.ThreadWithInvocationID(lambda: self.frame)
+        helper.start()
+        self.waiting.set()
+        helper.join_and_propagate_cancel(0.01)
+        return "exposed"
+
+    @lt.action
+    def count(self) -> Any:
+        """Yield twice."""
+        try:
+            yield threading.current_thread().name
+            yield 2
+        finally:
+            self.threads.append(threading.current_thread().name)
+
+
+def test_without_a_server_it_has_its_thread_too() -> None:
+    with Camera() as camera:
+        assert camera.frame == 1
+    assert camera.threads == ["labthings-own-Camera"] * 3
+
+
+def test_a_generator_that_is_left_early_is_closed_in_the_thread() -> None:
+    camera = Camera()
+    frames = camera.count()
+    assert next(frames) == "labthings-own-Camera"
+    frames.close()
+    assert camera.threads == ["labthings-own-Camera"]
+    assert camera.frame == 1  # others may use it again
+
+
+def test_code_that_waits_for_a_call_into_its_own_thread_is_told_and_can_be_cancelled(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    camera, manager = Camera(), ActionManager()
+    run: Invocation = manager.invoke_action(Camera.expose, camera)
+    assert camera.waiting.wait(30)
+    until(lambda: "own thread is busy" in caplog.text)
+    run.cancel()
+    run.join(30)
+    assert run.status is InvocationStatus.CANCELLED
+    assert camera.frame == 1
+
+
+def test_what_is_raised_there_comes_to_the_caller() -> None:
+    class Broken(lt.Thing, thread="own"):
+        @lt.property
+        def value(self) -> int:
+            raise SystemExit(3)
+
+        @lt.action
+        def act(self) -> int:
+            raise StopIteration("odd")
+
+    broken = Broken()
+    with pytest.raises(SystemExit):
+        _ = broken.value
+    with pytest.raises(StopIteration, match="odd"):
+        broken.act()
+
+
+def test_the_thread_ends_with_its_thing() -> None:
+    camera = Camera()
+    assert camera.frame == 1
+    [thread] = [one for one in threading.enumerate() if one.name == "labthings-own-Camera"]
+    del camera
+    gc.collect()
+    thread.join(30)
+    assert not thread.is_alive()
