@@ -419,7 +419,7 @@ class Invocation(threading.Thread):
             with action.guard(thing) if live.guard is None else nullcontext():
                 if live.begin():
                     if action.timeout is not None:
-                        self._limit_time(action.timeout)
+                        live.limit_time(action.timeout)
                     call = ActionCall(action, thing, live, self._blobs)
                     live.finish(call.ending(arguments(self.input) | live.dependencies))
         except GlobalLockBusyError as busy:
@@ -444,23 +444,6 @@ class Invocation(threading.Thread):
         else:
             live.repeat_stop()
         return requested or live.record.is_open
-
-    def _limit_time(self, timeout: float) -> None:
-        # A reference would keep an invocation that ends sooner.
-        invocation = weakref.ref(self)
-
-        def time_out() -> None:
-            if (found := invocation()) is not None:
-                found._time_out(timeout)
-
-        deadlines().add(time.monotonic() + timeout, time_out)
-
-    def _time_out(self, timeout: float) -> None:
-        live = self._live
-        if live is None or live.record.cancel_requested:
-            return  # the clean-up after a cancel is not interrupted
-        live.timed_out_after = timeout
-        self.cancel()
 
     def _check_overdue(self) -> None:
         live = self._live

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, wait
@@ -27,6 +28,7 @@ from labthings_fastapi.thing_description.paths import name_of
 
 from .cancellation import CancelEvent
 from .context import InvocationContext, entered
+from .deadlines import deadlines
 from .invocation_log import InvocationLog
 from .progress import Progress, ProgressMeter
 from .publisher import InvocationPublisher
@@ -219,6 +221,19 @@ class LiveInvocation(InvocationContext):
         self.started_at = time.monotonic()
         now = datetime.now(UTC)
         return self.change("pending", status=_RUNNING, phase="running", time_started=now)
+
+    def limit_time(self, seconds: float) -> None:
+        """Cancel the code after `seconds`, unless a cancel was requested before."""
+        known = weakref.ref(self)  # otherwise one that ends sooner would be kept until then
+
+        def time_out() -> None:
+            live = known()
+            # The clean-up after a cancel is not interrupted.
+            if live is not None and live.record.is_open and not live.record.cancel_requested:
+                live.timed_out_after = seconds
+                live.request_cancel()
+
+        deadlines().add(time.monotonic() + seconds, time_out)
 
     def request_stop(self) -> bool:
         """Deliver a cancel request to the code; return False if one was made before."""
