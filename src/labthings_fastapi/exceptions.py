@@ -4,6 +4,10 @@ Each class also derives from the builtin exception that code without LabThings w
 
     LabThingsError (Exception)
     ├── AffordanceDefinitionError (TypeError)      a declaration in a class is wrong
+    │   ├── MissingTypeError                       no type hint, or one that cannot be resolved
+    │   ├── UnserialisableTypeError                a type has no JSON form
+    │   ├── UnsupportedConstraintError (ValueError)
+    │   └── DescriptorAddedToClassTwiceError (RuntimeError)
     ├── AffordanceNotFoundError (KeyError)
     ├── ThingNameError (ValueError)                a name or path that cannot be served
     ├── ThingNotFoundError (KeyError)
@@ -72,6 +76,22 @@ class InvocationCancelledError(BaseException):
 
 class AffordanceDefinitionError(LabThingsError, TypeError):
     """A class declares an affordance wrongly; raised when the class is made."""
+
+
+class MissingTypeError(AffordanceDefinitionError):
+    """An affordance has no type hint, or one that cannot be resolved."""
+
+
+class UnserialisableTypeError(AffordanceDefinitionError):
+    """The type of an affordance has no JSON form, so no server can be made of the class."""
+
+
+class UnsupportedConstraintError(AffordanceDefinitionError, ValueError):
+    """A constraint is unknown, has an impossible value, or does not fit the type."""
+
+
+class DescriptorAddedToClassTwiceError(AffordanceDefinitionError, RuntimeError):
+    """An affordance is assigned to two names."""
 
 
 class AffordanceNotFoundError(LabThingsError, KeyError):

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import inspect
-import logging
+import warnings
+from abc import ABCMeta
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypedDict
 
 from labthings_fastapi.actions.context import current_invocation
-from labthings_fastapi.actions.logs import get_thing_logger
+from labthings_fastapi.actions.logs import get_thing_logger, thing_log
 from labthings_fastapi.concurrency.things_loop import pass_loop_on
 from labthings_fastapi.descriptors.action import ActionDescriptor
 from labthings_fastapi.descriptors.base import BaseDescriptor, descriptors_of
+from labthings_fastapi.descriptors.declarations import check_declarations
 from labthings_fastapi.descriptors.endpoint import EndpointDescriptor
 from labthings_fastapi.descriptors.event import Event, EventDescriptor
 from labthings_fastapi.descriptors.info import AffordanceMap, PropertyInfo
@@ -26,9 +28,17 @@ from labthings_fastapi.thing_host.interface import ThingServerInterface, interfa
 from labthings_fastapi.thing_host.settings import SettingsFile
 
 if TYPE_CHECKING:
+    import logging
     from collections.abc import Mapping
+    from types import FrameType
 
     from labthings_fastapi.thing_description.model import ThingDescription
+
+
+PROPERTIES = AffordanceMap(BaseProperty, PropertyInfo)
+SETTINGS = AffordanceMap(Setting, PropertyInfo)
+ACTIONS = AffordanceMap(ActionDescriptor)
+EVENTS = AffordanceMap(EventDescriptor, Event)
 
 
 class ThingClassSettings(TypedDict, total=False):
@@ -70,18 +80,26 @@ class Thing:
     title: str
     """A short text for people; by default the first line of the docstring, or the class's name."""
 
+    _class_title: ClassVar[str] = "Thing"
+
     _affordances: ClassVar[Mapping[str, BaseDescriptor]] = {}
 
-    properties = AffordanceMap(BaseProperty, PropertyInfo)
+    _inherited: ClassVar[dict[str, BaseDescriptor]] = {}
+    """The affordances of base classes as this class sees them: `BaseDescriptor.seen_from`."""
+
+    _remarks: ClassVar[tuple[str, ...]] = ()
+    """What the declarations of this class probably mean otherwise."""
+
+    properties = PROPERTIES
     """Name → property, on the class and on an instance."""
 
-    settings = AffordanceMap(Setting, PropertyInfo)
+    settings = SETTINGS
     """Name → setting (a property that is saved), on the class and on an instance."""
 
-    actions = AffordanceMap(ActionDescriptor)
+    actions = ACTIONS
     """Name → action, on the class and on an instance."""
 
-    events = AffordanceMap(EventDescriptor, Event)
+    events = EVENTS
     """Name → event, on the class and on an instance."""
 
     _class_settings: ClassVar[ThingClassSettings] = {}
@@ -100,23 +118,20 @@ class Thing:
         """Check every affordance, so that a wrong declaration fails when the class is made."""
         super().__init_subclass__(**kwargs)
         declare_access(cls, exclusive=exclusive, thread=thread)
-        if "title" not in vars(cls):
-            cls.title = summary(vars(cls).get("__doc__")) or cls.__name__
+        frame = _class_statement()
         # Type hints of a class in a function may use local names of that function.
-        frame = inspect.currentframe()
-        function = frame.f_back if frame is not None and "<locals>" in cls.__qualname__ else None
-        namespace = dict(function.f_locals) if function is not None else {}
-        affordances = dict(descriptors_of(cls))
-        for name, descriptor in affordances.items():
-            # Those of a Thing above are checked, those of another base class are not.
-            if not descriptor.checked:
-                descriptor.check(namespace)
-            if name in RESERVED_AFFORDANCES and not isinstance(descriptor, ThingSlot):
-                raise AffordanceDefinitionError(
-                    f"{cls.__name__}.{name}: the name {name!r} is used by the server itself. "
-                    "Give this affordance another name."
-                )
-        cls._affordances = affordances
+        is_local = frame is not None and "<locals>" in cls.__qualname__
+        namespace = dict(frame.f_locals) if frame is not None and is_local else {}
+        cls._inherited = {}
+        cls._remarks = check_declarations(cls, Thing, namespace)
+        cls._find_affordances()
+        if not isinstance(cls, ABCMeta):  # which does the same
+            missing = [name for name, each in cls._affordances.items() if each.__isabstractmethod__]
+            if missing:
+                cls.__abstractmethods__ = frozenset(missing)  # type: ignore[attr-defined]
+        cls._class_title = summary(vars(cls).get("__doc__")) or cls.__name__
+        if "title" not in {*vars(cls), *cls._affordances}:
+            cls.title = cls._class_title
         _check_paths(cls)
         unknown = sorted(cls._class_settings.keys() - ThingClassSettings.__annotations__.keys())
         if unknown:
@@ -124,6 +139,17 @@ class Thing:
                 f"{cls.__name__}._class_settings: the key {unknown[0]!r} is unknown. "
                 f"Known keys: {', '.join(ThingClassSettings.__annotations__)}."
             )
+        if frame is not None:
+            for text in cls._remarks:
+                place = frame.f_code.co_filename, frame.f_lineno
+                warnings.warn_explicit(text, UserWarning, *place, frame.f_globals.get("__name__"))
+
+    @classmethod
+    def _find_affordances(cls) -> None:
+        """List the affordances of this class and of those that inherit from it."""
+        cls._affordances = dict(descriptors_of(cls))
+        for subclass in cls.__subclasses__():
+            subclass._find_affordances()
 
     def __new__(cls, *_args: Any, **_kwargs: Any) -> Self:
         """Make a Thing, with a turn if its class says that one at a time uses it."""
@@ -166,6 +192,12 @@ class Thing:
         return self._thing_server_interface.path
 
     @property
+    def _own_title(self) -> str:
+        if "title" in type(self)._affordances:
+            return type(self)._class_title
+        return str(self.title)
+
+    @property
     def logger(self) -> logging.Logger:
         """The logger `labthings_fastapi.things.<name>`.
 
@@ -179,9 +211,9 @@ class Thing:
         interface = self._thing_server_interface
         path = interface.settings_file_path
         if file is None and path is not None:
-            file = self.__dict__.setdefault(
-                "_settings_file", SettingsFile(path, self.logger, interface.claim_folder)
-            )
+            logger = get_thing_logger(name_of(self))
+            made = SettingsFile(path, logger, interface.claim_folder)
+            file = self.__dict__.setdefault("_settings_file", made)
         return file
 
     def load_settings(self) -> None:
@@ -194,13 +226,13 @@ class Thing:
         if file is None:
             return
         for name, saved in file.load().items():
-            info = self.settings.get(name)
-            if info is None:
+            setting = self._setting_descriptors.get(name)
+            if setting is None:
                 continue
             try:
-                info.descriptor.restore(self, saved)
+                setting.restore(self, saved)
             except (Exception, SystemExit) as error:  # noqa: BLE001 - setters are user code
-                self.logger.warning(
+                thing_log(name_of(self)).warning(
                     "Setting %r keeps its default: the value %r in %s is invalid: %s",
                     name,
                     saved,
@@ -219,10 +251,12 @@ class Thing:
             return
         if not file.loaded:
             file.load()  # so that unknown keys in the file are kept
-        settings = self.settings.items()
-        file.save_latest(
-            lambda: {name: info.descriptor.saved_form(self) for name, info in settings}
-        )
+        settings = self._setting_descriptors.items()
+        file.save_latest(lambda: {name: setting.saved_form(self) for name, setting in settings})
+
+    @property
+    def _setting_descriptors(self) -> Mapping[str, Setting[Any]]:
+        return SETTINGS.__get__(None, type(self))
 
     @property
     def thing_state(self) -> Mapping[str, Any]:
@@ -232,17 +266,17 @@ class Thing:
     @property
     def property_descriptors(self) -> Mapping[str, BaseProperty[Any]]:
         """Name → descriptor of a property."""
-        return type(self).properties
+        return PROPERTIES.__get__(None, type(self))
 
     @property
     def action_descriptors(self) -> Mapping[str, ActionDescriptor[Any, Any, Any]]:
         """Name → descriptor of an action."""
-        return type(self).actions
+        return ACTIONS.__get__(None, type(self))
 
     @property
     def event_descriptors(self) -> Mapping[str, EventDescriptor]:
         """Name → descriptor of an event."""
-        return type(self).events
+        return EVENTS.__get__(None, type(self))
 
     def thing_description(
         self, path: str | None = None, base: str | None = None
@@ -287,6 +321,16 @@ class Thing:
         if invocation is None or invocation.log is None:
             return []
         return list(invocation.log.records)
+
+
+def _class_statement() -> FrameType | None:
+    """Return the frame that makes a class: the first outside of `__init_subclass__` and `abc`."""
+    frame = inspect.currentframe()
+    while frame is not None and (
+        frame.f_code.co_name in ("_class_statement", "__init_subclass__", "__new__")
+    ):
+        frame = frame.f_back
+    return frame
 
 
 def _check_paths(cls: type[Thing]) -> None:

@@ -117,7 +117,6 @@ def test_a_mixin_brings_affordances():
 @pytest.mark.parametrize(
     "wrong",
     [
-        lambda: {"level": lt.property(default=-1, ge=0), "__annotations__": {"level": int}},
         lambda: {"level": lt.property(default=1)},
         lambda: {"level": lt.property(unit="mm"), "__annotations__": {"level": int}},
     ],

@@ -42,6 +42,7 @@ from labthings_fastapi.schemas.values import ValueSchema
 from labthings_fastapi.thing_description.paths import name_of
 
 from .base import BaseDescriptor, function_doc
+from .functions import require_method
 from .injection import injected_parameters
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ class ActionDescriptor(BaseDescriptor, Generic[OwnerT, P, R]):
     """
 
     kind = "action"
+    declared_by = "`@lt.action`"
 
     def __init__(
         self,
@@ -92,6 +94,7 @@ class ActionDescriptor(BaseDescriptor, Generic[OwnerT, P, R]):
             AffordanceDefinitionError: a parameter has no name, or an option an impossible value.
         """
         super().__init__(title)
+        require_method(func, "an action")
         check_signature(func)
         if concurrency not in CONCURRENCIES:
             raise AffordanceDefinitionError(
@@ -135,6 +138,30 @@ class ActionDescriptor(BaseDescriptor, Generic[OwnerT, P, R]):
         """`Class.method`, for error messages."""
         return super().where if self._owner else self.func.__qualname__
 
+    def functions(self) -> tuple[Callable[..., Any], ...]:
+        """The method."""
+        return (self.func,)
+
+    def check(self, namespace: Mapping[str, Any]) -> None:
+        """Refuse options that have an impossible value."""
+        super().check(namespace)
+        for option in ("response_timeout", "retention_time"):
+            value = getattr(self, option)
+            is_number = isinstance(value, int | float) and not isinstance(value, bool)
+            if value is not None and not (is_number and value >= 0):
+                raise AffordanceDefinitionError(
+                    f"{self.where}: {option}={value!r} is not valid. Use seconds, 0 or more."
+                )
+        for option in ("group", "on_cancel"):
+            self._check_text(option, getattr(self, option))
+
+    def check_types(self) -> None:
+        """Raise an error if input or output have no JSON form, or cannot be described."""
+        for schema in (self.input_schema, self.output_schema, self.result_schema):
+            if schema is not None:
+                schema.compile()
+                schema.data_schema()
+
     def doc(self) -> str | None:
         """Return the method's docstring."""
         return function_doc(self.func)
@@ -147,7 +174,7 @@ class ActionDescriptor(BaseDescriptor, Generic[OwnerT, P, R]):
 
     def __get__(self, obj: object, owner: type | None = None) -> Self | Callable[P, R]:
         if obj is None:
-            return self
+            return self.seen_from(owner)
         interface = getattr(obj, "__dict__", {}).get("_thing_server_interface")
         locked = interface is not None and interface.global_lock is not None
         return MethodType(self._locked if locked or needs_locks(self, obj) else self.func, obj)

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import copy
+import inspect
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
-from pydantic import ValidationError
-
-from labthings_fastapi.exceptions import AffordanceDefinitionError, describe_exception
+from labthings_fastapi.exceptions import (
+    AffordanceDefinitionError,
+    MissingTypeError,
+    UnserialisableTypeError,
+    describe_exception,
+)
 
 from .property import BaseProperty
 from .property_messages import OrderedStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 V = TypeVar("V")
 
@@ -49,7 +54,7 @@ class DataProperty(BaseProperty[V]):
         self._store = OrderedStore()
 
     def check(self, namespace: Mapping[str, Any]) -> None:
-        """Refuse a missing hint, both or no default, and a default that is not valid itself."""
+        """Refuse a missing hint, both or no default, and a factory that fails."""
         super().check(namespace)
         if (self._default is MISSING) == (self._factory is None):
             found = "neither" if self._factory is None else "both"
@@ -58,15 +63,23 @@ class DataProperty(BaseProperty[V]):
                 f"and this one has {found}."
             )
         try:
-            self.make_default()
-        except ValidationError as error:
-            raise self.invalid_default(error, error.errors()[0]["input"]) from error
-        except AffordanceDefinitionError:
-            raise
+            if self._factory is not None:
+                self._factory()
         except Exception as error:
             raise AffordanceDefinitionError(
                 f"{self.where}: the `default_factory` failed: {describe_exception(error)}"
             ) from error
+        try:
+            self.schema.compile()
+        except UnserialisableTypeError:
+            pass  # a class that no server is made of; otherwise `check_types` raises it again
+        except MissingTypeError:
+            if self.written_hint() is inspect.Parameter.empty:
+                raise
+
+    def remarks(self) -> Iterator[str]:
+        """Yield a default that the property's own type or constraints do not allow."""
+        yield from self.misfit(self._raw_default())
 
     @property
     def value_type(self) -> Any:
@@ -88,28 +101,54 @@ class DataProperty(BaseProperty[V]):
         """A fresh default value."""
         return self.make_default()
 
+    @cached_property
+    def default_fits(self) -> bool:
+        """Whether the default is one that the type and the constraints allow."""
+        try:
+            self.schema.compile()
+        except AffordanceDefinitionError:
+            return False
+        return not any(self.misfit(self._raw_default()))
+
+    def _raw_default(self) -> Any:
+        return self._factory() if self._factory is not None else self._default
+
     def make_default(self) -> V:
-        """Return a fresh default of the property's own type, which no other code has."""
-        if self._factory is not None:
-            return self.schema.validate(self._factory())
-        if self.schema.immutable:
-            return self.schema.validate(self._default)
-        return self.schema.validate(copy.deepcopy(self._default))
+        """Return a fresh default, which no other code has, of the property's own type if it fits.
+
+        Older code has defaults that do not, such as None for an `int` that is set later.
+        """
+        value = self._raw_default()
+        if not self.default_fits:
+            unchecked: V = value if self._factory is not None else copy.deepcopy(value)
+            return unchecked
+        if self._factory is not None or self.schema.immutable:
+            return self.schema.validate(value)
+        return self.schema.validate(copy.deepcopy(value))
 
     @property
     def quick(self) -> bool:
         """True for builtin types: no code of a user's model runs."""
+        return self.default_fits and self.schema.is_plain
+
+    @property
+    def quick_to_write(self) -> bool:
+        """True for builtin types, also where the default must be replaced before it is read."""
         return self.schema.is_plain
 
     @property
     def is_resettable(self) -> bool:
-        """Whether clients can reset it: if they can write it."""
-        return not self.readonly
+        """Whether clients can reset it: if they can write it, and the default is valid."""
+        return not self.readonly and self.default_fits
 
     def reset(self, thing: Any) -> None:
-        """Give the property a fresh default."""
+        """Give the property a fresh default; one that does not fit is not published."""
         with self.guard(thing):
-            self.set_valid(thing, self.make_default())
+            default = self.make_default()
+            if self.default_fits:
+                self.set_valid(thing, default)
+            else:
+                thing.__dict__[self.name] = default
 
     def prepare(self, thing: Any) -> None:
         """Make the default now: a `default_factory` is user code."""
@@ -122,7 +161,7 @@ class DataProperty(BaseProperty[V]):
     def __get__(self, obj: object, owner: type | None = None) -> V: ...
 
     def __get__(self, obj: object, owner: type | None = None) -> Self | V:
-        return self if obj is None else self.get(obj)
+        return self.seen_from(owner) if obj is None else self.get(obj)
 
     def __set__(self, obj: Any, value: V) -> None:
         self.set(obj, value)

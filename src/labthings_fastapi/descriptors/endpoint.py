@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from labthings_fastapi.exceptions import AffordanceDefinitionError
 
 from .base import BaseDescriptor, function_doc
+from .functions import require_method
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +25,7 @@ class EndpointDescriptor(BaseDescriptor):
     """
 
     kind = "endpoint"
+    declared_by = "`@lt.endpoint`"
 
     def __init__(
         self,
@@ -34,6 +36,7 @@ class EndpointDescriptor(BaseDescriptor):
     ) -> None:
         """Serve `http_method` at `path` (by default the method's name) below the Thing."""
         super().__init__()
+        require_method(func, "an endpoint")
         if http_method not in METHODS:
             raise AffordanceDefinitionError(
                 f"{func.__qualname__}: {http_method!r} is not an HTTP method of endpoints. "
@@ -52,6 +55,10 @@ class EndpointDescriptor(BaseDescriptor):
         """The path below the Thing, without a leading slash."""
         return (self._path if self._path is not None else self.name).lstrip("/")
 
+    def functions(self) -> tuple[Callable[..., Any], ...]:
+        """The method."""
+        return (self.func,)
+
     def doc(self) -> str | None:
         """Return the method's docstring."""
         return function_doc(self.func)
@@ -61,4 +68,4 @@ class EndpointDescriptor(BaseDescriptor):
         return self.func(*args, **kwargs)
 
     def __get__(self, obj: Any, owner: type | None = None) -> Any:
-        return self if obj is None else MethodType(self.func, obj)
+        return self.seen_from(owner) if obj is None else MethodType(self.func, obj)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+from functools import cached_property
 from types import NoneType
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, get_args, get_origin, overload
 
@@ -79,16 +81,22 @@ class EventDescriptor(BaseDescriptor):
     """
 
     kind = "event"
+    declared_by = "`lt.event`"
 
     def __init__(self, title: str | None = None, description: str | None = None) -> None:
         """Set title and description; the type hint is read when the class is complete."""
         super().__init__(title, description)
-        self._schema: ValueSchema[Any] | None = None
 
     def check(self, namespace: Mapping[str, Any]) -> None:
-        """Raise an error if the type hint is missing, or has no JSON form."""
+        """Raise an error if there is no type hint."""
         super().check(namespace)
+        if self.written_hint() is inspect.Parameter.empty:
+            self.hint()
+
+    def check_types(self) -> None:
+        """Raise an error if the data has no JSON form, or cannot be described."""
         self.schema.compile()
+        self.schema.data_schema()
 
     @property
     def value_type(self) -> Any:
@@ -98,12 +106,10 @@ class EventDescriptor(BaseDescriptor):
             return self.resolve(get_args(hint)[0])
         return NoneType if hint in (None, Event) else hint
 
-    @property
+    @cached_property
     def schema(self) -> ValueSchema[Any]:
         """Validates and serialises the data."""
-        if self._schema is None:
-            self._schema = ValueSchema(self.value_type, where=self.where, mode="serialization")
-        return self._schema
+        return ValueSchema(self.value_type, where=self.where, mode="serialization")
 
     @overload
     def __get__(self, obj: None, owner: type | None = None) -> Self: ...
@@ -112,7 +118,7 @@ class EventDescriptor(BaseDescriptor):
     def __get__(self, obj: object, owner: type | None = None) -> Event[Any]: ...
 
     def __get__(self, obj: Any, owner: type | None = None) -> Self | Event[Any]:
-        return self if obj is None else Event(self, obj)
+        return self.seen_from(owner) if obj is None else Event(self, obj)
 
     def __set__(self, obj: Any, value: Any) -> None:
         raise AttributeError(

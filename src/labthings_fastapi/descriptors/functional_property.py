@@ -6,19 +6,22 @@ import copy
 import math
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
 
-from pydantic import ValidationError
-
 from labthings_fastapi.actions.turns import TURN, Turn, run_code
-from labthings_fastapi.exceptions import AffordanceDefinitionError
+from labthings_fastapi.exceptions import (
+    AffordanceDefinitionError,
+    MissingTypeError,
+    UnserialisableTypeError,
+)
 from labthings_fastapi.schemas.signature import resolved_hints
 
 from .base import function_doc
 from .data_property import MISSING
+from .functions import Accessor, check_function, require_method
 from .property import BaseProperty
 from .write_report import call_setter, read_back
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 V = TypeVar("V")
 OwnerT = TypeVar("OwnerT")
@@ -27,71 +30,87 @@ OwnerT = TypeVar("OwnerT")
 class FunctionalProperty(BaseProperty[V], Generic[OwnerT, V]):
     """A property with a getter, and optionally a setter and a resetter.
 
-    Its functions run in the thread that reads or writes; bindings use worker threads.
+    Its functions run in the thread that reads or writes; bindings use worker threads. As those of
+    Python's own `property` they are `fget` and `fset`, and `freset`.
     """
 
     def __init__(self, getter: Callable[[OwnerT], V], **options: Any) -> None:
         """Wrap a getter; its return hint is the type of the property."""
+        require_method(getter, "a property")
         self._readonly = False
         self._constraints: Mapping[str, Any] = {}
-        self._setter: Callable[[Any, V], None] | None = None
+        self.fset: Callable[[Any, V], None] | None = None
         super().__init__(**options)
-        self.getter = getter
-        self._resetter: Callable[[Any], None] | None = None
+        self.fget = getter
+        self.freset: Callable[[Any], None] | None = None
         self.default: Any = MISSING
         self.__doc__ = getter.__doc__
 
+    def functions(self) -> tuple[Callable[..., Any], ...]:
+        """The getter and, where there are any, the setter and the resetter."""
+        return tuple(each for each in (self.fget, self.fset, self.freset) if each is not None)
+
     def doc(self) -> str | None:
         """The getter's docstring."""
-        return function_doc(self.getter)
+        return function_doc(self.fget)
 
-    def setter(self, func: Callable[[OwnerT, V], None]) -> Self:
-        """Make the property writable; a decorator, for a method of the same or another name."""
-        self._setter = func
-        self.__dict__.pop("schema", None)
-        found: Self = self._in_place_of(func)
-        return found
+    def getter(self, func: Callable[[Any], V]) -> Self:
+        """Replace the getter; a decorator like `setter`."""
+        return self._with("fget", func)
 
-    def resetter(self, func: Callable[[OwnerT], None]) -> Self:
+    def setter(self, func: Callable[[Any, V], None]) -> Self:
+        """Make the property writable; a decorator, for a method of the same or another name.
+
+        In a subclass, as in `@Base.x.setter`, it makes a new property of the subclass.
+        """
+        return self._with("fset", func)
+
+    def resetter(self, func: Callable[[Any], None]) -> Self:
         """Declare how the property is reset to its default; a decorator like `setter`."""
-        self._resetter = func
-        found: Self = self._in_place_of(func)
-        return found
+        return self._with("freset", func)
 
-    def _in_place_of(self, func: Any) -> Any:
-        """Return the property if the method has its name; otherwise the method."""
-        # Type checkers see `Self` in both cases, so that the property keeps its type.
-        return self if func.__name__ == self.getter.__name__ else func
+    def _with(self, attribute: str, func: Any) -> Self:
+        require_method(func, "the setter or getter of a property")
+        own_name = getattr(func, "__name__", None) == (self._name or self.fget.__name__)
+        # Type checkers see `Self` in every case, so that the property keeps its type.
+        found: Any = self
+        if self._owner is not None:  # the body of a subclass
+            found = self.for_subclass() if own_name else Accessor(self, attribute, func)
+        if not isinstance(found, Accessor):
+            setattr(found, attribute, func)
+            found = found if own_name else func
+        copied: Self = found
+        return copied
 
     def check(self, namespace: Mapping[str, Any]) -> None:
-        """Refuse a getter without a return type hint, and other mistakes of the declaration."""
+        """Refuse functions that cannot be called, constraints that do not fit, and the like."""
         super().check(namespace)
-        if "return" not in getattr(self.getter, "__annotations__", {}):
-            raise AffordanceDefinitionError(
-                f"{self.where}: the getter has no return type hint. Write "
-                f"`def {self.getter.__name__}(self) -> <type>:`, so that values can be described."
-            )
-        if self.constraints:
-            self.schema.compile()
+        check_function(self.fget, self.where, "getter")
+        if self.fset is not None:
+            check_function(self.fset, self.where, "setter", values=1)
+        if self.freset is not None:
+            check_function(self.freset, self.where, "resetter")
+        try:
+            if self.constraints:
+                self.schema.compile()
+        except (MissingTypeError, UnserialisableTypeError):
+            pass  # a class that no server is made of; otherwise `check_types` raises it again
         interval = self.poll_interval
         if interval is not None and not 0 < interval < math.inf:
             raise AffordanceDefinitionError(
                 f"{self.where}: observable={self.observable!r} is not valid. Use a positive "
                 "number of seconds between two readings, True or False."
             )
-        if self.has_default:
-            self._check_default()
 
-    def _check_default(self) -> None:
-        try:
-            self.schema.validate(self.default)
-        except ValidationError as error:
-            raise self.invalid_default(error, self.default) from error
+    def remarks(self) -> Iterator[str]:
+        """Yield a default that the property's own type or constraints do not allow."""
+        if self.has_default:
+            yield from self.misfit(self.default)
 
     @property
     def readonly(self) -> bool:
         """Whether clients may not write it: it is declared so, or it has no setter."""
-        return self._readonly or self._setter is None
+        return self._readonly or self.fset is None
 
     @readonly.setter
     def readonly(self, value: bool) -> None:
@@ -110,13 +129,20 @@ class FunctionalProperty(BaseProperty[V], Generic[OwnerT, V]):
 
     @property
     def value_type(self) -> Any:
-        """The return hint of the getter."""
-        return resolved_hints(self.getter, self.scope)["return"]
+        """The return hint of the getter; without one, values may be anything."""
+        if "return" not in getattr(self.fget, "__annotations__", {}):
+            return Any
+        return resolved_hints(self.fget, self.scope)["return"]
 
     @property
     def has_default(self) -> bool:
         """Whether `default` was assigned in the class."""
         return self.default is not MISSING
+
+    @property
+    def default_fits(self) -> bool:
+        """Whether there is a default that the type and the constraints allow."""
+        return self.has_default and not any(self.misfit(self.default))
 
     def make_default(self) -> V:
         """Return a copy of the default that was assigned in the class."""
@@ -130,11 +156,11 @@ class FunctionalProperty(BaseProperty[V], Generic[OwnerT, V]):
 
     def __get__(self, obj: Any, owner: type | None = None) -> Self | V:
         if obj is None:
-            return self
+            return self.seen_from(owner)
         return self.get(obj)
 
     def __set__(self, obj: Any, value: V) -> None:
-        if self._setter is None:
+        if self.fset is None:
             raise self.read_only_error(obj)
         self.set(obj, value)
 
@@ -142,12 +168,12 @@ class FunctionalProperty(BaseProperty[V], Generic[OwnerT, V]):
         """Call the getter; in turn, if the Thing is exclusive."""
         turn: Turn | None = thing.__dict__.get(TURN)
         if turn is None:
-            return self.getter(thing)
-        return turn.read(f"a reading of {self.name!r}", self.getter, thing)
+            return self.fget(thing)
+        return turn.read(f"a reading of {self.name!r}", self.fget, thing)
 
     def set_valid(self, thing: Any, value: V) -> None:
         """Call the setter with a value that has been checked, then publish it."""
-        setter = self._setter
+        setter = self.fset
         if setter is None:
             raise self.read_only_error(thing)
         self.change(thing, lambda: call_setter(setter, thing, value))
@@ -175,15 +201,15 @@ class FunctionalProperty(BaseProperty[V], Generic[OwnerT, V]):
     @property
     def is_resettable(self) -> bool:
         """Whether there is a resetter, or a default and a setter for it."""
-        return self._resetter is not None or (self.has_default and not self.readonly)
+        return self.freset is not None or (self.default_fits and not self.readonly)
 
     def reset(self, thing: Any) -> None:
         """Call the resetter, or the setter with the default."""
         with self.guard(thing):
-            resetter = self._resetter
+            resetter = self.freset
             if resetter is not None:
                 self.change(thing, lambda: run_code(thing, resetter, thing))
-            elif self.has_default and self._setter is not None:
+            elif self.has_default and self.fset is not None:
                 self.set_valid(thing, self.make_default())
             else:
                 super().reset(thing)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from contextlib import nullcontext
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
@@ -15,6 +16,7 @@ from labthings_fastapi.exceptions import (
     InvalidReadingError,
     OutputMismatchError,
     ReadOnlyPropertyError,
+    UnserialisableTypeError,
     UnserialisableValueError,
 )
 from labthings_fastapi.messages.message import Message
@@ -26,7 +28,7 @@ from .base import BaseDescriptor
 from .property_messages import OrderedPublish
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from contextlib import AbstractContextManager
 
     from labthings_fastapi.schemas.json_schema import Mode
@@ -39,6 +41,7 @@ class BaseProperty(BaseDescriptor, Generic[V]):
     """Base of data properties and functional properties; any thread may use it."""
 
     kind = "property"
+    declared_by = "`lt.property`"
     is_setting: ClassVar[bool] = False
     """True if the value is saved."""
 
@@ -67,6 +70,20 @@ class BaseProperty(BaseDescriptor, Generic[V]):
         mode: Mode = "serialization" if self.readonly else "both"
         return ValueSchema(self.value_type, self.constraints, where=self.where, mode=mode)
 
+    def check(self, namespace: Mapping[str, Any]) -> None:
+        """Refuse options that have an impossible value."""
+        super().check(namespace)
+        if not isinstance(self.observable, bool | int | float | None):
+            raise AffordanceDefinitionError(
+                f"{self.where}: observable={self.observable!r} is not valid. Use True, False or, "
+                "for a getter, the number of seconds between two readings."
+            )
+
+    def check_types(self) -> None:
+        """Raise an error if the values have no JSON form, or cannot be described."""
+        self.schema.compile()
+        self.schema.data_schema()
+
     @property
     def value_type(self) -> Any:
         """The type hint, resolved."""
@@ -87,9 +104,28 @@ class BaseProperty(BaseDescriptor, Generic[V]):
         """True if there is a default value."""
         return False
 
+    @property
+    def default_fits(self) -> bool:
+        """True if there is a default value that the type and the constraints allow."""
+        return self.has_default
+
     def make_default(self) -> V:
         """Return a fresh default value, if `has_default` is True."""
         raise NotImplementedError
+
+    def misfit(self, default: Any) -> Iterator[str]:
+        """Yield the reason, for people, why a default breaks the type or a constraint."""
+        try:
+            self.schema.validate(copy.deepcopy(default))
+        except ValidationError as error:
+            reason = error.errors(include_url=False)[0]["msg"]
+            yield (
+                f"{self.where}: the default {default!r} breaks the property's own type or "
+                f"constraints: {reason}. Clients cannot read the property until it is set: give "
+                "it another default, or a type that allows this one."
+            )
+        except AffordanceDefinitionError:
+            pass  # there is no schema: `check_types` says why
 
     @property
     def is_resettable(self) -> bool:
@@ -136,6 +172,9 @@ class BaseProperty(BaseDescriptor, Generic[V]):
         except ValidationError as error:
             subject = f"Property {self.name!r} of Thing {name_of(thing)!r}"
             raise named(error, subject) from None
+        except UnserialisableTypeError:
+            unchecked: V = value  # no server can be made of this class, so no client sees it
+            return unchecked
 
     def guard(self, thing: Any) -> AbstractContextManager[None]:
         """Hold what a write needs: the turn of the Thing, and the server's global lock."""
@@ -246,6 +285,8 @@ class BaseProperty(BaseDescriptor, Generic[V]):
         except UnserialisableValueError as error:
             thing_log(thing).error("A change could not be published: %s", error)
             return None
+        except UnserialisableTypeError:
+            return None  # no server can be made of this class, so nobody follows it
         return Message(
             kind="property",
             thing=thing,

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import copy
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
-
-from pydantic import ValidationError
 
 from labthings_fastapi.actions.turns import TURN, Turn
 
 from .base import function_doc
+from .functions import Accessor, check_function, require_method
 from .property import BaseProperty
 from .property_messages import OrderedStore
 from .write_report import call_setter, read_back
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 
 class PropertyDescriptor(BaseProperty[Any]):
@@ -57,13 +57,26 @@ class PropertyDescriptor(BaseProperty[Any]):
         super().__set_name__(owner, name)
 
     def check(self, namespace: Mapping[str, Any]) -> None:
-        """Raise `AffordanceDefinitionError` if the initial value is invalid."""
+        """Raise `AffordanceDefinitionError` if the getter or the setter cannot be called."""
         super().check(namespace)
-        try:
-            if self.has_default:
-                self.make_default()
-        except ValidationError as error:
-            raise self.invalid_default(error, self.initial_value, "initial value") from error
+        if self.getter is not None:
+            check_function(self.getter, self.where, "getter")
+        if self._setter is not None:
+            check_function(self._setter, self.where, "setter", values=1)
+
+    def functions(self) -> tuple[Callable[..., Any], ...]:
+        """The getter and the setter, where there are any."""
+        return tuple(each for each in (self.getter, self._setter) if each is not None)
+
+    def remarks(self) -> Iterator[str]:
+        """Yield an initial value that the property's own type does not allow."""
+        if self.has_default:
+            yield from self.misfit(self.initial_value)
+
+    @cached_property
+    def default_fits(self) -> bool:
+        """True if there is an initial value that the type allows."""
+        return self.has_default and not any(self.misfit(self.initial_value))
 
     @property
     def value_type(self) -> Any:
@@ -87,13 +100,14 @@ class PropertyDescriptor(BaseProperty[Any]):
         return self.getter is None and self.initial_value is not None
 
     def make_default(self) -> Any:
-        """Return a copy of the initial value, converted to the property's type."""
-        return self.schema.validate(copy.deepcopy(self.initial_value))
+        """Return a copy of the initial value, converted to the property's type if it fits."""
+        value = copy.deepcopy(self.initial_value)
+        return self.schema.validate(value) if self.default_fits else value
 
     @property
     def is_resettable(self) -> bool:
         """True if there is an initial value and clients can write."""
-        return self.has_default and not self.readonly
+        return self.default_fits and not self.readonly
 
     def reset(self, thing: Any) -> None:
         """Set the initial value."""
@@ -108,12 +122,20 @@ class PropertyDescriptor(BaseProperty[Any]):
 
     def setter(self, func: Callable[[Any, Any], None]) -> PropertyDescriptor:
         """Decorate the method that sets the value; its name may differ from the getter's."""
+        require_method(func, "a setter")
+        if self._owner is not None:  # the body of a subclass
+            copied: Any = Accessor(self, "_setter", func)
+            if func.__name__ == self._name:
+                copied = self.for_subclass()
+                copied.readonly, copied._setter = False, func
+            made: PropertyDescriptor = copied
+            return made
         self._setter = func
         self.readonly = False
         return self
 
     def __get__(self, obj: Any, owner: type | None = None) -> Any:
-        return self if obj is None else self.get(obj)
+        return self.seen_from(owner) if obj is None else self.get(obj)
 
     def __set__(self, obj: Any, value: Any) -> None:
         self.set(obj, value)

@@ -88,8 +88,8 @@ class FunctionalSetting(FunctionalProperty[OwnerT, V], Setting[V]):
     def restore(self, thing: Any, saved: Any) -> None:
         """Call the setter with a value from the settings file."""
         value = self.from_saved(saved)
-        if self._setter is not None:
-            run_code(thing, self._setter, thing, value)
+        if self.fset is not None:
+            run_code(thing, self.fset, thing, value)
 
     def change(self, thing: Any, make_change: Callable[[], None]) -> None:
         """Change the value and save what the getter returns; if that fails, undo the change."""
@@ -107,10 +107,10 @@ class FunctionalSetting(FunctionalProperty[OwnerT, V], Setting[V]):
         self.publish_if_observed(thing)
 
     def _undo(self, thing: Any, before: V) -> None:
-        if self._setter is None:
+        if self.fset is None:
             return
         try:
-            run_code(thing, self._setter, thing, before)
+            run_code(thing, self.fset, thing, before)
         except Exception as error:  # noqa: BLE001 - setters are user code
             thing_log(name_of(thing)).error(
                 "Setting %r could not be saved, and setting the old value %r failed as well: %s",

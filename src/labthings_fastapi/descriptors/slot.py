@@ -54,6 +54,7 @@ class ThingSlot(BaseDescriptor, Generic[V]):
     """
 
     kind = "slot"
+    declared_by = "`lt.thing_slot`"
 
     def __init__(self, default: str | Iterable[str] | None = UNSET) -> None:
         """Set the name or names of the Things; the configuration may set others."""
@@ -96,7 +97,7 @@ class ThingSlot(BaseDescriptor, Generic[V]):
 
     def __get__(self, obj: Any, owner: type | None = None) -> Self | V:
         if obj is None:
-            return self
+            return self.seen_from(owner)
         try:
             value: V = obj.__dict__[self._name]
         except KeyError:

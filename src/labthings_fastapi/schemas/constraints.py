@@ -13,13 +13,16 @@ import datetime
 import decimal
 import enum
 import fractions
+import math
+import numbers
+import re
 import types
-from collections.abc import Mapping, Set
+from collections.abc import Iterator, Mapping, Set
 from typing import Annotated, Any, Literal, NewType, Union, get_args, get_origin
 
 from pydantic import BaseModel, Field
 
-from labthings_fastapi.exceptions import AffordanceDefinitionError
+from labthings_fastapi.exceptions import UnsupportedConstraintError
 
 from .patterns import portable
 from .wire_values import plain_value
@@ -31,13 +34,15 @@ _ORDER = frozenset({"gt", "ge", "lt", "le"})
 _NUMBER = _ORDER | {"multiple_of", "allow_inf_nan"}
 _LENGTH = frozenset({"min_length", "max_length"})
 _NOTHING: frozenset[str] = frozenset()
+_RANGES = (("gt", "lt"), ("gt", "le"), ("ge", "lt"), ("ge", "le"))
+_TIMES = (datetime.date, datetime.datetime, datetime.time, datetime.timedelta)
 
 CONSTRAINTS = _NUMBER | _LENGTH | {"pattern"}
 
 _FITTING: Mapping[Any, frozenset[str]] = {
     **dict.fromkeys((Any, None, bool, complex, types.NoneType, Literal), _NOTHING),
     **dict.fromkeys((int, float, decimal.Decimal, fractions.Fraction), _NUMBER),
-    **dict.fromkeys((datetime.date, datetime.datetime, datetime.time, datetime.timedelta), _ORDER),
+    **dict.fromkeys(_TIMES, _ORDER),
     str: _LENGTH | {"pattern"},
     **dict.fromkeys(
         (
@@ -65,29 +70,68 @@ _FITTING: Mapping[Any, frozenset[str]] = {
 
 
 def check_known(constraints: Mapping[str, Any], where: str) -> None:
-    """Refuse an unknown constraint, whatever the type.
+    """Refuse an unknown constraint, or one that no value could keep, whatever the type.
 
     Raises:
-        AffordanceDefinitionError: naming `where`.
+        UnsupportedConstraintError: naming `where`.
     """
     for name in constraints:
         if name not in CONSTRAINTS:
-            raise AffordanceDefinitionError(
+            raise UnsupportedConstraintError(
                 f"{where}: there is no constraint {name!r}."
                 f" Constraints are: {', '.join(sorted(CONSTRAINTS))}."
             )
+    for text in _impossible(constraints):
+        raise UnsupportedConstraintError(f"{where}: {text}.")
+
+
+def _impossible(constraints: Mapping[str, Any]) -> Iterator[str]:
+    for name, value in constraints.items():
+        if value is None:
+            continue
+        if name in _NUMBER - {"allow_inf_nan"} and not _is_limit(value, name):
+            positive = " above 0" if name == "multiple_of" else ""
+            yield f"{name}={value!r} is no limit. Use a number{positive} (or, for times, a time)"
+        elif name in _LENGTH and (type(value) is not int or value < 0):
+            yield f"{name}={value!r} is no length. Use a whole number from 0 on"
+        elif name == "allow_inf_nan" and not isinstance(value, bool):
+            yield f"allow_inf_nan={value!r} must be True or False"
+        elif name == "pattern" and not isinstance(value, str | re.Pattern):
+            yield f"pattern={value!r} is no regular expression"
+    for least, most in (("min_length", "max_length"), *_RANGES):
+        low, high = constraints.get(least), constraints.get(most)
+        if low is not None and high is not None and _excludes(low, high, least, most):
+            yield f"no value is allowed by both {least}={low!r} and {most}={high!r}"
+
+
+def _is_limit(value: Any, name: str) -> bool:
+    if name == "multiple_of":
+        return _is_number(value) and value > 0
+    return _is_number(value) or isinstance(value, _TIMES)
+
+
+def _is_number(value: Any) -> bool:
+    is_number = isinstance(value, numbers.Number | decimal.Decimal) and not isinstance(value, bool)
+    return is_number and not isinstance(value, complex) and not math.isnan(value)
+
+
+def _excludes(low: Any, high: Any, least: str, most: str) -> bool:
+    try:
+        return bool(low > high or (low == high and (least == "gt" or most == "lt")))
+    except TypeError:  # such as a date and a number
+        return True
 
 
 def constrained(hint: Any, constraints: Mapping[str, Any], where: str) -> Any:
     """Return the type with its constraints; in a union, each applies to the types that it fits.
 
     Raises:
-        AffordanceDefinitionError: a constraint fits no part of the type; the error names `where`.
+        UnsupportedConstraintError: a constraint fits no part of the type; the error names `where`.
     """
     check_known(constraints, where)
     unfitting = set(constraints) - _fitting(hint)
     if unfitting:
-        raise AffordanceDefinitionError(
+        raise UnsupportedConstraintError(
             f"{where}: the constraint {min(unfitting)!r} does not fit the type {hint!r}."
             " Remove the constraint, or use a type that it fits."
         )
@@ -101,7 +145,7 @@ def _readable(constraints: Mapping[str, Any], where: str) -> dict[str, Any]:
         try:
             found["pattern"] = portable(found["pattern"])
         except ValueError as error:
-            raise AffordanceDefinitionError(f"{where}: {error}") from error
+            raise UnsupportedConstraintError(f"{where}: {error}") from error
     return found
 
 

@@ -20,7 +20,11 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, create_model, mo
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
-from labthings_fastapi.exceptions import AffordanceDefinitionError
+from labthings_fastapi.exceptions import (
+    AffordanceDefinitionError,
+    MissingTypeError,
+    UnserialisableTypeError,
+)
 
 from .docstrings import parameter_descriptions
 from .reasons import reason
@@ -117,7 +121,7 @@ def resolved_hints(func: Function, owner: Any = None) -> dict[str, Any]:
     `owner` is usually the class of the method.
 
     Raises:
-        AffordanceDefinitionError: a type hint cannot be resolved.
+        MissingTypeError: a type hint cannot be resolved.
     """
     # Only names that the module lacks: an action called `list` must not hide the builtin.
     borrowed: dict[str, Any] = {}
@@ -210,14 +214,12 @@ def _name(func: Function) -> str:
     return getattr(func, "__qualname__", None) or repr(func)
 
 
-def _unresolved(func: Function, error: Exception) -> AffordanceDefinitionError:
+def _unresolved(func: Function, error: Exception) -> MissingTypeError:
     missing = getattr(error, "name", None)
-    cause = (
-        f"the type hint {missing!r} cannot be found" if missing else f"a type hint fails: {error}"
-    )
-    return AffordanceDefinitionError(
-        f"{_name(func)}: {cause}. Define or import it at the top of the module,"
-        " and not under `if TYPE_CHECKING`."
+    cause = f"the type hint {missing!r} cannot be found" if missing else f"{error}"
+    return MissingTypeError(
+        f"{_name(func)}: could not resolve forward reference: {cause}. Define or import it at"
+        " the top of the module, and not under `if TYPE_CHECKING`."
     )
 
 
@@ -261,7 +263,7 @@ def _create(
     try:
         return create_model(name, __base__=base, __module__=func.__module__, **fields)
     except Exception as error:  # a type may bring schema code of its own
-        raise AffordanceDefinitionError(
+        raise UnserialisableTypeError(
             f"{_name(func)}: {_invalid_part(hints)} cannot be read from JSON ({reason(error)})."
             " Use a builtin type, a pydantic model or a dataclass."
         ) from error

@@ -14,6 +14,7 @@ from pydantic_core import CoreSchema, SchemaSerializer, SchemaValidator, core_sc
 from labthings_fastapi.exceptions import (
     AffordanceDefinitionError,
     OutputMismatchError,
+    UnserialisableTypeError,
     UnserialisableValueError,
 )
 
@@ -94,7 +95,8 @@ class ValueSchema(Generic[T]):
         """The validator and the serialiser, built on first use.
 
         Raises:
-            AffordanceDefinitionError: naming `where`; the type hint or a constraint is wrong.
+            UnserialisableTypeError: naming `where`.
+            UnsupportedConstraintError: naming `where`.
         """
         hint = constrained(self.hint, self.constraints, self.where)
         try:
@@ -102,8 +104,8 @@ class ValueSchema(Generic[T]):
         except Exception as error:  # a type may bring schema code of its own
             raise self._no_json_form(error) from error
 
-    def _no_json_form(self, error: Exception) -> AffordanceDefinitionError:
-        return AffordanceDefinitionError(
+    def _no_json_form(self, error: Exception) -> UnserialisableTypeError:
+        return UnserialisableTypeError(
             f"{self.where}: the type {self.hint!r} has no JSON form ({reason(error)})."
             " Use builtin types, a pydantic model or a dataclass."
         )
@@ -112,7 +114,7 @@ class ValueSchema(Generic[T]):
         """Find a wrong type hint or constraint now; idempotent.
 
         Raises:
-            AffordanceDefinitionError: naming `where`.
+            UnserialisableTypeError, UnsupportedConstraintError: naming `where`.
         """
         self.compiled  # noqa: B018 - built by this
 

@@ -9,7 +9,7 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from labthings_fastapi.exceptions import LabThingsError
-from labthings_fastapi.thing_description.paths import name_of, path_of
+from labthings_fastapi.thing_description.paths import name_of, path_of, title_of
 
 from .forms import in_order
 from .http_forms import HttpForms
@@ -62,7 +62,7 @@ def describe(
         "@context": [TD_CONTEXT, _prefixes(thing)],
         "@type": "Thing",
         "id": thing_id(thing, server_id),
-        "title": thing.title,
+        "title": title_of(thing),
         "profile": PROFILES,
         **security_members(schemes),
     }
@@ -131,7 +131,7 @@ def _property(descriptor: DescribedProperty, writers: Sequence[FormWriter], url:
 
 
 def _default(descriptor: DescribedProperty) -> dict[str, Any]:
-    if not descriptor.has_default:
+    if not descriptor.default_fits:
         return {}
     try:
         return {"default": json.loads(descriptor.to_json(descriptor.make_default()))}

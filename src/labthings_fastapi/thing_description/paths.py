@@ -9,7 +9,7 @@ from urllib.parse import quote
 from labthings_fastapi.exceptions import ThingNameError
 
 THING_NAME = re.compile(r"[A-Za-z0-9_-]+")
-RESERVED_AFFORDANCES = frozenset({"properties", "actions", "events", "ws"})
+RESERVED_AFFORDANCES = frozenset({"properties", "actions", "events", "ws", "gap"})
 """Path segments below a Thing that belong to the server."""
 RESERVED_THINGS = frozenset(
     {
@@ -42,6 +42,12 @@ def path_of(thing: Any) -> str:
     """Return the path of a Thing on its server; `thing.path` may be a property of its own."""
     path: str = thing._thing_server_interface.path
     return path
+
+
+def title_of(thing: Any) -> str:
+    """Return the title of a Thing; `thing.title` may be a property of its own."""
+    title: str = thing._own_title
+    return title
 
 
 def thing_path(name: str, prefix: str = "") -> str:

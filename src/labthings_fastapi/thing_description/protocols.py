@@ -53,8 +53,8 @@ class DescribedProperty(Described, Protocol):
         """The unit of its values."""
 
     @property
-    def has_default(self) -> bool:
-        """Whether the property has a default."""
+    def default_fits(self) -> bool:
+        """Whether the property has a default that its own type allows."""
 
     def make_default(self) -> Any:
         """Return the default."""
@@ -112,14 +112,13 @@ class DescribedEvent(Described, Protocol):
 
 
 class DescribedThing(Protocol):
-    """A Thing. For its name and path see `name_of` and `path_of`."""
+    """A Thing. For its name, path and title see `name_of`, `path_of` and `title_of`."""
 
     @property
     def _thing_server_interface(self) -> Any: ...
 
     @property
-    def title(self) -> str:
-        """A short text for people."""
+    def _own_title(self) -> str: ...
 
     @property
     def property_descriptors(self) -> Mapping[str, DescribedProperty]:

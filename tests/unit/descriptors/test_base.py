@@ -8,7 +8,7 @@ import pytest
 
 import labthings_fastapi as lt
 from labthings_fastapi.descriptors.base import descriptors_of
-from labthings_fastapi.exceptions import AffordanceDefinitionError
+from labthings_fastapi.exceptions import AffordanceDefinitionError, MissingTypeError
 
 
 class Base(lt.Thing):
@@ -24,9 +24,11 @@ class Base(lt.Thing):
     bare: int = lt.property(default=3)
 
 
-class Derived(Base):
-    second: int = 5
-    third: int = lt.property(default=3)
+with pytest.warns(UserWarning, match=r"Derived\.second hides property Base\.second"):
+
+    class Derived(Base):
+        second: int = 5
+        third: int = lt.property(default=3)
 
 
 def test_affordances_come_in_the_order_of_their_declaration():
@@ -79,10 +81,11 @@ def test_a_hint_may_name_variables_around_a_local_class():
 
 
 def test_a_hint_that_leads_nowhere_is_named():
-    with pytest.raises(AffordanceDefinitionError, match=r"Wrong\.value.*'Nowhere'"):
+    class Wrong(lt.Thing):
+        value: Nowhere = lt.property(default=1)  # noqa: F821
 
-        class Wrong(lt.Thing):
-            value: Nowhere = lt.property(default=1)  # noqa: F821
+    with pytest.raises(MissingTypeError, match=r"Wrong\.value.*'Nowhere'"):
+        Wrong.value.check_types()
 
 
 def test_the_error_for_a_descriptor_outside_of_a_class_has_the_remedy():

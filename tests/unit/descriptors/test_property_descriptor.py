@@ -9,7 +9,7 @@ from pydantic import Field, ValidationError
 
 import labthings_fastapi as lt
 from labthings_fastapi.descriptors import PropertyDescriptor
-from labthings_fastapi.exceptions import AffordanceDefinitionError, ReadOnlyPropertyError
+from labthings_fastapi.exceptions import ReadOnlyPropertyError
 from labthings_fastapi.messages.topic import Topic
 
 
@@ -93,9 +93,11 @@ def test_a_setter_of_another_name_stays_a_method():
     assert set(Stored.properties) == {"speed", "unset", "named"}
 
 
-def test_an_initial_value_that_is_not_valid_is_refused_with_the_class():
-    with pytest.raises(AffordanceDefinitionError, match=r"Wrong\.n: the initial value 'x' breaks"):
-        type("Wrong", (lt.Thing,), {"n": PropertyDescriptor(int, "x")})
+def test_an_initial_value_that_is_not_valid_is_a_warning():
+    with pytest.warns(UserWarning, match=r"Wrong\.n: the default 'x' breaks"):
+        wrong = type("Wrong", (lt.Thing,), {"n": PropertyDescriptor(int, "x")})
+    assert wrong().n == "x"
+    assert not wrong.n.is_resettable
 
 
 def test_what_has_no_initial_value_cannot_go_back_to_it():
