@@ -9,19 +9,28 @@ from fastapi.testclient import TestClient
 
 import labthings_fastapi as lt
 
+with pytest.warns(UserWarning, match=r"Lamp\.(name|path): this property hides"):
 
-class Lamp(lt.Thing):
-    """A lamp with a name and a path of light of its own."""
+    class Lamp(lt.Thing):
+        """A lamp with a name and a path of light of its own."""
 
-    name: str = lt.property(default="bench lamp")
-    path: str = lt.property(default="mirror 3")
-    level: int = lt.property(default=1)
+        name: str = lt.property(default="bench lamp")
+        path: str = lt.property(default="mirror 3")
+        level: int = lt.property(default=1)
 
-    @lt.action
-    def dim(self) -> None:
-        """Set the lowest level, and write a line."""
-        self.level = 0
-        self.logger.info("It is dim.")
+        @lt.action
+        def dim(self) -> None:
+            """Set the lowest level, and write a line."""
+            self.level = 0
+            self.logger.info("It is dim.")
+
+
+with pytest.warns(UserWarning, match=r"Camera\.(title|settings|logger): this setting hides"):
+
+    class Camera(lt.Thing):
+        title: str = lt.setting(default="left")
+        settings: dict[str, int] = lt.setting(default={"gain": 1})
+        logger: str = lt.setting(default="none")
 
 
 @pytest.fixture
@@ -72,3 +81,21 @@ def test_a_socket_gets_the_messages_of_its_action(client, operation):
         assert socket.receive_json()["messageType"] == "response"
         client.post("/lamp/dim").raise_for_status()
         assert socket.receive_json()["messageType"] == "notification"
+
+
+def test_title_settings_and_logger_may_be_settings_of_the_thing_itself(tmp_path):
+    def server():
+        return lt.ThingServer.from_things({"cam": Camera}, settings_folder=tmp_path)
+
+    with server().test_client() as client:
+        assert client.get("/cam/").json()["title"] == "Camera"
+        assert client.put("/cam/title", json="right").status_code == 204
+        assert client.put("/cam/settings", json={"gain": 5}).status_code == 204
+        assert client.get("/openapi.json").status_code == 200
+        assert client.get("/things/").status_code == 200
+    with server().test_client() as client:
+        assert client.get("/cam/properties").json() == {
+            "title": "right",
+            "settings": {"gain": 5},
+            "logger": "none",
+        }

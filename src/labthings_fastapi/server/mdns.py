@@ -15,7 +15,7 @@ from labthings_fastapi.discovery.services import Origin
 from labthings_fastapi.exceptions import describe_exception
 from labthings_fastapi.own_log import own_logger
 from labthings_fastapi.thing import Thing
-from labthings_fastapi.thing_description.paths import name_of, path_of
+from labthings_fastapi.thing_description.paths import name_of, path_of, title_of
 
 if TYPE_CHECKING:
     from labthings_fastapi.server.address import ListenAddress
@@ -72,7 +72,7 @@ class MdnsAnnouncement:
 
     def _add(self, advertiser: Advertiser, thing: Thing) -> None:
         self._announced.add(name_of(thing))
-        service = self._origin.thing(name_of(thing), thing.title, path_of(thing), self._names)
+        service = self._origin.thing(name_of(thing), title_of(thing), path_of(thing), self._names)
         self._names.add(service.name)
         advertiser.add(service)
 

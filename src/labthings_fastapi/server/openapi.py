@@ -17,7 +17,7 @@ from labthings_fastapi.problems import PROBLEM_MEDIA_TYPE
 from labthings_fastapi.schemas.values import ValueSchema
 from labthings_fastapi.server.access.authentication import Authentication
 from labthings_fastapi.thing import Thing
-from labthings_fastapi.thing_description.paths import name_of, path_of
+from labthings_fastapi.thing_description.paths import name_of, path_of, title_of
 
 from .routes import VERSION
 
@@ -176,13 +176,15 @@ ACTION_STATUS: Json = {
 
 def thing_paths(thing: Thing, components: Components) -> Json:
     td = content("The Thing Description", _OBJECT, "application/td+json")
-    describe = _operation("describe", f"Describe {thing.title}", {"200": td, "304": NOT_MODIFIED})
+    describe = _operation(
+        "describe", f"Describe {title_of(thing)}", {"200": td, "304": NOT_MODIFIED}
+    )
     paths: Json = {"": {"get": describe}}
-    for name, info in thing.properties.items():
-        paths |= _property(name, info.descriptor, components)
+    for name, descriptor in thing.property_descriptors.items():
+        paths |= _property(name, descriptor, components)
     for name, event in thing.event_descriptors.items():
         paths[name] = {"get": _event(event, components)}
-    for name, action in thing.actions.items():
+    for name, action in thing.action_descriptors.items():
         paths |= _action(name, action, components)
     paths |= _all_of(thing, components)
     for item in paths.values():

@@ -10,7 +10,7 @@ from pydantic_core import to_json
 
 from labthings_fastapi.concurrency.bounded_executor import BoundedExecutor
 from labthings_fastapi.thing_description.describe import describe
-from labthings_fastapi.thing_description.paths import path_of
+from labthings_fastapi.thing_description.paths import path_of, title_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,7 +54,7 @@ class Descriptions:
     async def of(self, thing: Thing, base_url: str) -> Rendering:
         """Return the description for clients that reach the server at `base_url`."""
         schemes = thing._thing_server_interface.security_schemes
-        key = base_url, path_of(thing), thing.title, *schemes
+        key = base_url, path_of(thing), title_of(thing), *schemes
         description = self._kept.get(key)
         if description is None:
             description = await self._executor.run(self._write, thing, base_url)
