@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
 from typing import Any, TypeVar
 
+from labthings_fastapi.concurrency.things_loop import ThingsLoop, loop_of
 from labthings_fastapi.thing_description.paths import name_of
 
 from .context import current_invocation
@@ -94,6 +95,14 @@ async def locks_held_async(action: Runnable, thing: Any) -> AsyncIterator[None]:
             raise
         for wait in reversed(held):
             wait.over()
+
+
+def own_loop(thing: Any) -> ThingsLoop:
+    """Return the loop on which the async actions of a Thing run, whichever Thing awaits them.
+
+    So a driver's connections and locks, which belong to one loop, work for all.
+    """
+    return loop_of(thing._thing_server_interface, name_of(thing))
 
 
 def drive(run: Callable[..., Any], generator: Generator[Any, Any, T]) -> Generator[Any, Any, T]:

@@ -159,6 +159,12 @@ class BoundedExecutor:
         self._running = 0
         self._queue: deque[_Call] = deque()
 
+    def beside(self) -> BoundedExecutor:
+        """Return another one of the same name and limits, for calls that must not wait behind."""
+        return BoundedExecutor(
+            self._workers, self._name, limit=self._limit, waiting=self._max_waiting
+        )
+
     async def run(self, function: Callable[..., T], *arguments: Any) -> T:
         """Call a function on a worker, in a copy of the caller's context; return its result.
 

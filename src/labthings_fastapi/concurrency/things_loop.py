@@ -12,15 +12,21 @@ import threading
 import weakref
 from concurrent.futures import CancelledError, Future
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from labthings_fastapi.own_log import own_logger
+
+from .threadsafe_event import wait_for_future
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
 
+T = TypeVar("T")
 LOGGER = own_logger("concurrency")
+
+
+_all: weakref.WeakSet[asyncio.AbstractEventLoop] = weakref.WeakSet()
 
 
 class ThingsLoop:
@@ -52,6 +58,7 @@ class ThingsLoop:
                     loop.close()
                     raise
                 self._loop = loop
+                _all.add(loop)
                 weakref.finalize(self, _stop, loop, ended).atexit = False
             return self._loop
 
@@ -61,6 +68,24 @@ class ThingsLoop:
             return asyncio.get_running_loop() is self._loop
         except RuntimeError:
             return False
+
+    async def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Await a coroutine on this loop; a cancel of the caller cancels it, and waits for its end.
+
+        A caller on a loop that is no Thing's, as in a notebook, awaits it on its own loop.
+        """
+        if self.is_current() or not on_things_loop():
+            return await coroutine
+        handle = self.submit(coroutine)
+        while True:
+            try:
+                result: T = await wait_for_future(handle.future)
+            except asyncio.CancelledError:
+                if handle.future.done():
+                    raise
+                handle.cancel()
+            else:
+                return result
 
     def submit(self, coroutine: Coroutine[Any, Any, Any]) -> TaskHandle:
         """Run a coroutine in a copy of the caller's context, and return a handle to it."""
@@ -86,6 +111,14 @@ class ThingsLoop:
                 "Code on the event loop of a Thing cannot block until other code on that loop "
                 "ends: use `await` instead."
             )
+
+
+def on_things_loop() -> bool:
+    """Return whether the calling code runs on the loop of a Thing."""
+    try:
+        return asyncio.get_running_loop() in _all
+    except RuntimeError:
+        return False
 
 
 def _stop(loop: asyncio.AbstractEventLoop, ended: threading.Event) -> None:

@@ -29,8 +29,10 @@ from labthings_fastapi.actions.python_calls import (
     locks_held,
     locks_held_async,
     needs_locks,
+    own_loop,
 )
 from labthings_fastapi.actions.turns import run_code
+from labthings_fastapi.concurrency.things_loop import on_things_loop
 from labthings_fastapi.exceptions import AffordanceDefinitionError
 from labthings_fastapi.schemas.signature import (
     check_signature,
@@ -46,7 +48,7 @@ from .functions import require_method
 from .injection import injected_parameters
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import AsyncGenerator, Callable, Mapping
     from contextlib import AbstractContextManager
 
     from pydantic import BaseModel
@@ -59,6 +61,10 @@ P = ParamSpec("P")
 R = TypeVar("R")
 Concurrency = Literal["parallel", "queue", "reject", "replace"]
 CONCURRENCIES = ("parallel", "queue", "reject", "replace")
+
+
+async def _next(values: AsyncGenerator[Any, None]) -> Any:
+    return await anext(values)
 
 
 class ActionDescriptor(BaseDescriptor, Generic[OwnerT, P, R]):
@@ -177,12 +183,18 @@ class ActionDescriptor(BaseDescriptor, Generic[OwnerT, P, R]):
             return self.seen_from(owner)
         interface = getattr(obj, "__dict__", {}).get("_thing_server_interface")
         locked = interface is not None and interface.global_lock is not None
-        return MethodType(self._locked if locked or needs_locks(self, obj) else self.func, obj)
+        locked = locked or needs_locks(self, obj) or (self._is_async and on_things_loop())
+        return MethodType(self._locked if locked else self.func, obj)
 
     def __call__(self, thing: OwnerT, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the method through its class, as in `Base.move(self, 1)` in a subclass."""
         bound: Callable[P, R] = self.__get__(thing)
         return bound(*args, **kwargs)
+
+    @cached_property
+    def _is_async(self) -> bool:
+        plain = inspect.unwrap(self.func)
+        return inspect.iscoroutinefunction(plain) or inspect.isasyncgenfunction(plain)
 
     @cached_property
     def _locked(self) -> Callable[..., Any]:
@@ -198,7 +210,7 @@ class ActionDescriptor(BaseDescriptor, Generic[OwnerT, P, R]):
 
             async def wrapper(thing: Any, /, *args: Any, **kwargs: Any) -> Any:
                 async with locks_held_async(self, thing):
-                    return await func(thing, *args, **kwargs)
+                    return await own_loop(thing).run(func(thing, *args, **kwargs))
         elif inspect.isgeneratorfunction(plain):
 
             def wrapper(thing: Any, /, *args: Any, **kwargs: Any) -> Any:
@@ -209,8 +221,16 @@ class ActionDescriptor(BaseDescriptor, Generic[OwnerT, P, R]):
 
             async def wrapper(thing: Any, /, *args: Any, **kwargs: Any) -> Any:
                 async with locks_held_async(self, thing):
-                    async for value in func(thing, *args, **kwargs):
-                        yield value
+                    values, loop = func(thing, *args, **kwargs), own_loop(thing)
+                    try:
+                        while True:
+                            try:
+                                value = await loop.run(_next(values))
+                            except StopAsyncIteration:
+                                return
+                            yield value
+                    finally:
+                        await loop.run(values.aclose())
         else:
 
             def wrapper(thing: Any, /, *args: Any, **kwargs: Any) -> Any:

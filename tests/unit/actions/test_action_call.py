@@ -7,14 +7,14 @@ import gc
 import sys
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import CancelledError as FutureCancelledError
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-from labthings_fastapi.actions import Invocation, InvocationStatus
+from labthings_fastapi.actions import ActionManager, Invocation, InvocationStatus
 from labthings_fastapi.actions.action_call import release_tracebacks
 from labthings_fastapi.actions.cancellation import CancelEvent
 from labthings_fastapi.actions.context import get_invocation_id, raise_if_cancelled
@@ -29,9 +29,6 @@ from labthings_fastapi.exceptions import (
 from labthings_fastapi.thing import Thing
 
 from .conftest import Bench
-
-if TYPE_CHECKING:
-    from labthings_fastapi.actions import ActionManager
 
 PLACE = InvocationUrls()
 
@@ -422,3 +419,79 @@ def test_deep_recursion_is_an_error(run: Callable[..., Invocation]) -> None:
         return code(depth + 1) + sys.getrecursionlimit()
 
     assert isinstance(run(code).exception, RecursionError)
+
+
+class Link(Thing):
+    """An async driver: what it opens belongs to the loop on which it was opened."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.answers: asyncio.Queue[str]
+        self.cleaned: list[str] = []
+        self.waiting = threading.Event()
+
+    @action
+    async def connect(self) -> None:
+        self.answers = asyncio.Queue()
+        self.turn = asyncio.Lock()
+
+    @action
+    async def ask(self, what: str) -> str:
+        async with self.turn:
+            asyncio.get_running_loop().call_later(0.001, self.answers.put_nowait, what)
+            return await self.answers.get()
+
+    @action
+    async def ask_all(self) -> AsyncIterator[str]:
+        for what in "abc":
+            yield await self.ask(what)
+
+    @action
+    async def wait(self) -> None:
+        try:
+            self.waiting.set()
+            await asyncio.Event().wait()
+        finally:
+            self.cleaned.append(threading.current_thread().name)
+
+
+class Script(Thing):
+    def __init__(self, link: Link) -> None:
+        super().__init__()
+        self.link = link
+
+    @action
+    async def talk(self) -> list[str]:
+        found = [value async for value in self.link.ask_all()]
+        return [*found, *await asyncio.gather(*(self.link.ask(what) for what in "de"))]
+
+    @action
+    async def wait(self) -> None:
+        await self.link.wait()
+
+
+def test_async_actions_of_a_thing_run_on_its_own_loop_whoever_awaits_them() -> None:
+    link, manager = Link(), ActionManager()
+    script = Script(link)
+    assert manager.invoke_action(Link.connect, link).wait(30)
+    runs = [manager.invoke_action(Script.talk, script) for _ in range(3)]
+    for run in runs:
+        run.join(30)
+        assert run.output is not None, run.exception
+        assert sorted(run.output) == list("abcde")
+
+    async def in_a_task() -> str:
+        return await link.ask("outside a run")
+
+    interface = script._thing_server_interface
+    assert interface.call_async_task(in_a_task) == "outside a run"
+
+
+def test_a_cancel_reaches_what_is_awaited_on_another_loop_and_waits_for_its_clean_up() -> None:
+    link, manager = Link(), ActionManager()
+    run = manager.invoke_action(Script.wait, Script(link))
+    assert link.waiting.wait(30)
+    run.cancel()
+    run.join(30)
+    assert run.status is InvocationStatus.CANCELLED
+    assert link.cleaned == ["labthings-loop-Link"]

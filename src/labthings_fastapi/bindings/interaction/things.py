@@ -35,8 +35,10 @@ class ThingInteraction:
             for name, descriptor in thing.property_descriptors.items()
         }
         self.properties = PropertiesInteraction(thing, self.each_property, executor)
+        # Inputs do not wait behind readings, which may wait for the instrument: so stops pass.
+        inputs = executor.beside()
         self.actions = {
-            name: ActionInteraction(thing, descriptor, executor, manager)
+            name: ActionInteraction(thing, descriptor, inputs, manager)
             for name, descriptor in thing.action_descriptors.items()
         }
 
