@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,6 +21,11 @@ MODULE = '''
 from collections.abc import Iterator
 import os
 import labthings_fastapi as lt
+from labthings_fastapi.invocation_contexts import get_invocation_directory
+
+
+class Tile(lt.blob.Blob):
+    media_type = "image/png"
 
 
 class Heater(lt.Thing):
@@ -48,9 +54,20 @@ class Scanner(lt.Thing):
             lt.cancellable_sleep(0.02)
 
     @lt.action
-    def quick(self) -> str:
-        self.logger.info("measured")
-        return "done"
+    def pictures(self, size: int) -> Iterator[Tile]:
+        file = get_invocation_directory() / "stitched.txt"
+        for number in range(10_000):
+            with file.open("a") as stitched:
+                stitched.write(f"{number}\\n")
+            yield Tile.from_bytes(b"%d" % number * size)
+            lt.cancellable_sleep(0.02)
+
+    @lt.action
+    def spectra(self) -> Iterator[list[float]]:
+        while True:
+            self.logger.info("spectrum")
+            yield [0.5] * 1000
+            lt.cancellable_sleep(0.01)
 
     @lt.action
     def crash(self) -> None:
@@ -77,6 +94,15 @@ def start(tmp_path: Path) -> Iterator[Callable[[], ServerProcess]]:
 def get(server: ServerProcess, path: str) -> Any:
     with urllib.request.urlopen(f"{server.url}{path}", timeout=30) as answer:
         return json.load(answer)
+
+
+def read(server: ServerProcess, path: str) -> bytes:
+    try:
+        with urllib.request.urlopen(f"{server.url}{path}", timeout=30) as answer:
+            return bytes(answer.read())
+    except urllib.error.HTTPError as error:
+        assert error.code == 404  # noqa: PT017 - the file is not there yet
+        return b""
 
 
 def invoke(server: ServerProcess, path: str, **input: Any) -> str:
@@ -126,8 +152,48 @@ def test_a_thing_that_crashes_the_server_at_once_is_known_to_have_taken_part(
     start: Callable[[], ServerProcess],
 ) -> None:
     server = start()
-    id = invoke(server, "/scanner/crash")
+    with contextlib.suppress(OSError):  # it may crash before it answers
+        invoke(server, "/scanner/crash")
     server.process.wait(30)
-    record = get(start(), f"/journal/{id}")
+    server = start()
+    (found,) = get(server, "/journal")["records"]
+    record = get(server, f"/journal/{found['id']}")
     assert record["error"]["type"] == INTERRUPTED
     assert record["things"] == ["scanner", "heater"]
+
+
+@pytest.mark.parametrize("size", [10, 100_000])
+def test_blobs_and_files_of_a_second_before_the_kill_are_kept(
+    start: Callable[[], ServerProcess], size: int
+) -> None:
+    server = start()
+    id = invoke(server, "/scanner/pictures", size=size)
+    while len(read(server, f"/action_invocations/{id}/files/stitched.txt").split()) < 10:
+        pass
+    time.sleep(1)  # the promise is about this second
+    server.kill()
+
+    server = start()
+    tiles = get(server, f"/action_invocations/{id}")["output"]
+    assert len(tiles) >= 9
+    for number, tile in enumerate(tiles):
+        assert read(server, tile["href"]) == b"%d" % number * size
+    assert get(server, f"/action_invocations/{id}/files") == ["stitched.txt"]
+    lines = read(server, f"/action_invocations/{id}/files/stitched.txt").split()
+    assert lines[:10] == [b"%d" % number for number in range(10)]
+
+
+def test_results_too_large_for_a_record_are_kept(start: Callable[[], ServerProcess]) -> None:
+    server = start()
+    id = invoke(server, "/scanner/spectra")
+    while len(get(server, f"/action_invocations/{id}")["log"]) < 40:
+        pass
+    time.sleep(1)  # the promise is about this second
+    server.kill()
+
+    server = start()
+    run = get(server, f"/action_invocations/{id}")
+    assert len(run["output"]) >= 39
+    assert run["output"][0] == [0.5] * 1000
+    assert get(server, f"/action_invocations/{id}/output") == run["output"]
+    assert get(server, f"/journal/{id}")["outputReference"]["size"] > 64 * 1024

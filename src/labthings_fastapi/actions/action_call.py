@@ -25,6 +25,7 @@ from .context import InvocationContext, raise_if_cancelled
 from .live_invocation import Ending, LiveInvocation
 from .logs import thing_log
 from .protocols import Host, Runnable
+from .results import BlobsOfInvocation
 from .turns import TURN, Turn, emergency
 
 SAFE_STATE_PATIENCE = 5.0
@@ -95,7 +96,7 @@ class ActionCall:
         self._action = action
         self._thing = thing
         self._live = live
-        self._json_context = {"blobs": blobs}
+        self._json_context = {"blobs": BlobsOfInvocation(live.id, blobs, live.outputs)}
         self._name = f"{name_of(thing)}.{action.name}"
 
     def ending(self, arguments: dict[str, Any]) -> Ending:

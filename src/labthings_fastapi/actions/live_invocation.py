@@ -20,9 +20,10 @@ from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 from labthings_fastapi.journal.part import InvocationPart
-from labthings_fastapi.journal.record import InvocationRecord
+from labthings_fastapi.journal.record import InvocationRecord, stored_output
 from labthings_fastapi.messages.message import InvocationStatus
 from labthings_fastapi.outputs.blob import Blob
+from labthings_fastapi.outputs.kept import KeptOutputs
 from labthings_fastapi.own_log import own_logger
 from labthings_fastapi.thing_description.paths import name_of
 
@@ -150,8 +151,14 @@ class LiveInvocation(InvocationContext):
         if self._files is None:
             with self.lock:
                 if self._files is None:
-                    self._files = InvocationFiles()
+                    outputs = self.outputs()
+                    make = None if outputs is None else partial(outputs.files_folder, self.id)
+                    self._files = InvocationFiles(make)
         return self._files
+
+    def outputs(self) -> KeptOutputs | None:
+        """Return where files and large outputs stay; None if they go with their invocation."""
+        return None if self.publisher is None else self.publisher.outputs()
 
     def _report(self, what: str, *content: Any) -> None:
         publisher = self.publisher
@@ -252,6 +259,7 @@ class LiveInvocation(InvocationContext):
 
     def finish(self, ending: Ending, *, only_pending: bool = False) -> bool:
         """End it once; return False if it had ended or, with `only_pending`, had begun."""
+        reference = self._reference(ending) if ending.output_json is not None else None
         with self.lock:
             record = self.record
             if not record.is_open or (only_pending and record.status is not _PENDING):
@@ -276,7 +284,7 @@ class LiveInvocation(InvocationContext):
             )
             waiters, self._on_end = self._on_end, ()
             publisher = self.publisher
-            commit = None if publisher is None else publisher.record(self._for_journal())
+            commit = None if publisher is None else publisher.record(self._for_journal(reference))
         if publisher is not None:
             publisher.ended(record)
         _call_all(waiters)
@@ -286,13 +294,32 @@ class LiveInvocation(InvocationContext):
             commit.add_done_callback(self._show_end)
         return True
 
-    def _for_journal(self) -> InvocationRecord:
-        record, output = self.record, self.output
-        if isinstance(output, Blob):  # its link leads nowhere once the server has ended
-            reference: dict[str, Any] = {"size": None, "media_type": output.media_type}
+    def _reference(self, ending: Ending) -> dict[str, Any] | None:
+        """Keep an output that is too large for the journal or binary, and say where; not locked."""
+        output, text, outputs = ending.output, ending.output_json or b"", self.outputs()
+        if isinstance(output, Blob):
+            blob: dict[str, Any] = {"size": None, "media_type": output.media_type}
             with suppress(OSError):
-                reference["size"] = output.size
-            record = record._replace(output=None, output_reference=reference)
+                blob["size"] = output.size
+            kept = f"{self.id.hex}.{output.id}"
+            found = None if outputs is None else outputs.find_blob(kept)
+            return blob if found is None else {**blob, "blob": kept}
+        _, reference = stored_output(text)
+        if reference is not None and outputs is not None:
+            try:
+                outputs.keep_output(self.id, text)
+            except OSError as error:
+                LOGGER.warning("The output of run %s could not be kept: %s", self.id, error)
+            else:
+                reference["kept"] = True
+        return reference
+
+    def _for_journal(self, reference: dict[str, Any] | None) -> InvocationRecord:
+        record = self.record
+        if reference is not None:
+            # The link of a blob stays true if the blob is kept.
+            output = record.output if "blob" in reference else None
+            record = record._replace(output=output, output_reference=reference)
         return record if self._log is None else record._replace(log=self._log.members())
 
     def _show_end(self, commit: Future[None] | None = None) -> None:

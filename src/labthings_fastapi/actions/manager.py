@@ -17,6 +17,7 @@ from labthings_fastapi.journal.journal import Journal, MemoryJournal
 from labthings_fastapi.journal.reader import JournalReader
 from labthings_fastapi.journal.record import InvocationRecord
 from labthings_fastapi.messages.broker import Broker
+from labthings_fastapi.outputs.blob import Blob
 from labthings_fastapi.outputs.store import BlobStore
 from labthings_fastapi.thing_description.paths import path_of
 
@@ -48,11 +49,14 @@ class ActionManager:
         has_global_lock: bool = True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self.has_journal = journal is not None
+        """Whether clients are answered from the journal after an invocation has expired."""
         # A server sets another one when it starts and stops.
         self.journal = journal if journal is not None else MemoryJournal()
         self.records = JournalReader(lambda: self.journal)
         self.broker = broker if broker is not None else Broker()
         self.blobs = blobs if blobs is not None else BlobStore()
+        self.blobs.find_kept = self._find_kept_blob
         self._max_retained = max_retained_runs
         self._limits = InvocationLimits(max_concurrent_runs, max_queued_runs)
         self._publisher = InvocationPublisher(self.broker, lambda: self.journal, self._note_end)
@@ -109,6 +113,12 @@ class ActionManager:
             invocation.cancel()
         invocation.start()
         return invocation
+
+    async def _find_kept_blob(self, id: str) -> Blob | None:
+        def find(journal: Journal) -> Blob | None:
+            return None if journal.outputs is None else journal.outputs.find_blob(id)
+
+        return await self.records.read(find)
 
     def _refuses(self, action: Runnable) -> bool:
         return self._refusal is not None and not action.stop

@@ -14,6 +14,7 @@ from labthings_fastapi.journal.part import InvocationPart
 from labthings_fastapi.journal.record import InvocationRecord
 from labthings_fastapi.messages.broker import Broker
 from labthings_fastapi.messages.message import Message
+from labthings_fastapi.outputs.kept import KeptOutputs
 
 from .invocation_log import Line, line_payload, line_time
 from .progress import Progress
@@ -50,6 +51,10 @@ class InvocationPublisher:
             return self._journal().put(record if record.output is None else record.for_journal())
         except Exception as error:  # noqa: BLE001 - it counts as a journal that cannot write
             return _failed(error)
+
+    def outputs(self) -> KeptOutputs | None:
+        """Return where files and large outputs stay; None if they go with their invocation."""
+        return self._journal().outputs
 
     def part(self, part: InvocationPart) -> Future[None]:
         """Add to the record of an open invocation."""

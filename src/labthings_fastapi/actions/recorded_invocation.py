@@ -7,6 +7,7 @@ from typing import Any, Protocol, TypeAlias
 from uuid import UUID
 
 from labthings_fastapi.exceptions import InvocationNotFoundError
+from labthings_fastapi.journal.journal import Journal
 from labthings_fastapi.journal.reader import JournalReader
 from labthings_fastapi.journal.record import InvocationRecord
 from labthings_fastapi.messages.broker import Broker
@@ -22,6 +23,7 @@ class Invocations(Protocol):
     prefix: str
     broker: Broker
     records: JournalReader
+    has_journal: bool
 
     def get_invocation(self, id: UUID) -> Invocation: ...
     def newest(
@@ -30,16 +32,18 @@ class Invocations(Protocol):
 
 
 class RecordedInvocation:
-    """An invocation of which only the record is left; immutable."""
+    """An invocation of which only the record is left, and what it has on the disk; immutable."""
 
     response_timeout = 0.0
     commit = None
-    output: Any = None
 
-    def __init__(self, record: InvocationRecord) -> None:
+    def __init__(
+        self, record: InvocationRecord, output: Any = None, files: InvocationFiles | None = None
+    ) -> None:
         self.record = record
         self.id = record.id
-        self.files = InvocationFiles()
+        self.output = output
+        self.files = InvocationFiles() if files is None else files
 
     def snapshot(self, *, log: bool = False) -> InvocationRecord:  # noqa: ARG002
         return self.record
@@ -56,19 +60,41 @@ KnownInvocation: TypeAlias = Invocation | RecordedInvocation
 """An invocation that a client knows."""
 
 
-async def find_invocation(
-    manager: Invocations, id: UUID, prefix: str = "", *, expired: bool = False
-) -> KnownInvocation:
-    """Return an invocation in memory or, from the journal, one of an earlier start of the server.
+def recorded_invocation(journal: Journal, id: UUID, prefix: str) -> RecordedInvocation | None:
+    """Return an ended invocation from the journal, with its output and files; may wait for a disk.
 
-    With `expired`, also one of this start whose retention time has passed.
+    One that is open there is in memory, or its end could not be written yet.
+    """
+    record = journal.get(id)
+    if record is None or record.is_open:
+        return None
+    path = f"{thing_path(record.thing, prefix)}{record.action}"
+    record, output, directory = record._replace(action_path=path), None, None
+    outputs, reference = journal.outputs, record.output_reference or {}
+    if outputs is not None:
+        directory = outputs.find_files_folder(id)
+        output = outputs.find_blob(str(reference.get("blob", "")))
+        large = outputs.output(id) if reference.get("kept") else None
+        if large is not None:
+            record = record._replace(output=large, output_reference=None)
+    return RecordedInvocation(record, output, InvocationFiles(directory=directory))
+
+
+async def find_invocation(
+    manager: Invocations, id: UUID, prefix: str = "", *, recorded: bool = False
+) -> KnownInvocation:
+    """Return an invocation in memory or, if the manager was given a journal, from the journal.
+
+    With `recorded`, also from the memory journal of a manager that was given none.
     """
     try:
         return manager.get_invocation(id)
     except InvocationNotFoundError:
-        record = await manager.records.get(id)
-        ours = record is not None and record.boot_id == manager.broker.boot_id
-        if record is None or record.is_open or (ours and not expired):
+        found = None
+        if recorded or manager.has_journal:
+            found = await manager.records.read(
+                lambda journal: recorded_invocation(journal, id, prefix)
+            )
+        if found is None:
             raise
-        path = f"{thing_path(record.thing, prefix)}{record.action}"
-        return RecordedInvocation(record._replace(action_path=path))
+        return found

@@ -81,7 +81,7 @@ def _remarks(record: InvocationRecord) -> dict[str, Any]:
         found["resultsDropped"] = record.results_dropped
     if not record.journaled:
         found["journaled"] = False
-    if record.output_reference is not None:
+    if record.output_reference is not None and record.output is None:
         found["outputReference"] = record.output_reference
     return found
 

@@ -11,8 +11,15 @@ from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
+from labthings_fastapi.outputs.blob import Blob
+from labthings_fastapi.outputs.kept import KeptOutputs
+from labthings_fastapi.outputs.store import BlobStore
+from labthings_fastapi.own_log import OwnLogger
 from labthings_fastapi.problems import well_formed
+
+from .logs import invocations_logger
 
 KEPT_RESULTS = 10_000
 
@@ -77,20 +84,32 @@ class InvocationResults:
 
 
 class InvocationFiles:
-    """The folder of an invocation, made on first use, deleted with it; any thread may use it."""
+    """The folder of an invocation, made on first use; any thread may use it.
 
-    def __init__(self) -> None:
+    `make` makes it, and it stays. Without `make` it is temporary, and goes with this object.
+    """
+
+    __slots__ = ("__weakref__", "_directory", "_lock", "_make")
+
+    def __init__(
+        self, make: Callable[[], Path] | None = None, directory: Path | None = None
+    ) -> None:
         self._lock = threading.Lock()
-        self._directory: Path | None = None
+        self._make = make
+        self._directory = directory
 
     @property
     def directory(self) -> Path:
         with self._lock:
             if self._directory is None:
-                made = tempfile.mkdtemp(prefix="labthings-run-")
-                weakref.finalize(self, shutil.rmtree, made, ignore_errors=True)
-                self._directory = Path(made)
+                self._directory = self._temporary() if self._make is None else self._make()
+                self._make = None
             return self._directory
+
+    def _temporary(self) -> Path:
+        made = tempfile.mkdtemp(prefix="labthings-run-")
+        weakref.finalize(self, shutil.rmtree, made, ignore_errors=True)
+        return Path(made)
 
     def names(self) -> list[str]:
         with self._lock:
@@ -107,3 +126,33 @@ class InvocationFiles:
     def find(self, filename: str) -> Path | None:
         """Return the file of that name, or None; names that lead out of the folder find nothing."""
         return self.directory / filename if filename in self.names() else None
+
+
+class BlobsOfInvocation:
+    """Publishes the blobs in the JSON of one invocation, and keeps them as long as its record.
+
+    For the threads of that invocation.
+    """
+
+    __slots__ = ("_id", "_outputs", "_store")
+
+    def __init__(
+        self, id: UUID, store: BlobStore | None, outputs: Callable[[], KeptOutputs | None]
+    ) -> None:
+        self._id = id
+        self._store = store
+        self._outputs = outputs
+
+    def publish(self, blob: Blob) -> str | None:
+        """Return the href of a blob; None without a store."""
+        if self._store is None:
+            return None
+        href, outputs = self._store.publish(blob), self._outputs()
+        if outputs is None:
+            return href
+        try:
+            return self._store.href(outputs.keep_blob(self._id, blob))
+        except OSError as error:
+            text = "%r could not be kept on the disk, and is lost when the server stops: %s"
+            OwnLogger(invocations_logger()).warning(text, blob, error)
+            return href

@@ -197,12 +197,12 @@ def _add_output(router: APIRouter, manager: Invocations) -> None:
         record = invocation.snapshot()
         if record.is_open:
             raise OutputNotReadyError(id, record.status.value)
-        if record.output_reference is not None:
-            raise OutputNotKeptError(id, **record.output_reference)
-        if record.output is None:
-            raise NoOutputError(id, record.status.value)
         if isinstance(invocation.output, Blob):
             return blob_response(invocation.output)
+        if (reference := record.output_reference) is not None:
+            raise OutputNotKeptError(id, reference["size"], reference["media_type"])
+        if record.output is None:
+            raise NoOutputError(id, record.status.value)
         return _json(record.output)
 
 
@@ -210,7 +210,7 @@ def _add_files(router: APIRouter, manager: Invocations) -> None:
     @router.get(_ID + "/files", name="action_invocation_files", responses=_NOT_FOUND)
     async def list_files(id: UUID) -> list[str]:
         """List the names of the files that the run left behind."""
-        return manager.get_invocation(id).files.names()
+        return (await find_invocation(manager, id)).files.names()
 
     @router.get(
         _ID + "/files/{filename}",
@@ -220,7 +220,7 @@ def _add_files(router: APIRouter, manager: Invocations) -> None:
     )
     async def get_file(id: UUID, filename: str) -> Response:
         """Download a file that the run left behind."""
-        found = manager.get_invocation(id).files.find(filename)
+        found = (await find_invocation(manager, id)).files.find(filename)
         if found is None:
             raise HTTPException(404, f"Invocation {id} left no file called {filename!r}.")
         return file_response(found)

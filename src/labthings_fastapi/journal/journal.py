@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
+    from labthings_fastapi.outputs.kept import KeptOutputs
+
     from .keys import IdempotencyKey
     from .mutation import MutationRecord
     from .part import InvocationPart
@@ -32,6 +34,10 @@ V = TypeVar("V")
 
 class Journal(ABC):
     """The records of invocations and mutations; any thread may call every method."""
+
+    outputs: KeptOutputs | None = None
+    """Where files, blobs and large outputs of invocations stay, as long as their records; None:
+    they go with the invocation in memory."""
 
     @abstractmethod
     def put(self, record: InvocationRecord) -> Future[None]:
@@ -156,10 +162,17 @@ class MemoryJournal(Journal):
         ValueError: `limit` is not positive.
     """
 
-    def __init__(self, limit: int = 10_000, *, clock: Callable[[], datetime] = utc_now) -> None:
+    def __init__(
+        self,
+        limit: int = 10_000,
+        *,
+        outputs: KeptOutputs | None = None,
+        clock: Callable[[], datetime] = utc_now,
+    ) -> None:
         """Start empty; `clock` returns aware UTC."""
         if limit < 1:
             raise ValueError(f"limit is {limit}, but the smallest journal has 1 invocation.")
+        self.outputs = outputs
         self._limit = limit
         self._clock = clock
         self._lock = threading.Lock()  # guards what follows
@@ -176,9 +189,16 @@ class MemoryJournal(Journal):
                 self._records[record.id] = record
                 if not record.is_open:
                     self._parts.pop(record.id, None)
-                if (dropped := self._limit_size(self._records)) is not None:
-                    self._parts.pop(dropped, None)
-                return _result(None)
+                dropped = self._limit_size(self._records)
+                if dropped is None:
+                    return _result(None)
+                self._parts.pop(dropped, None)
+            else:
+                dropped = None
+        if dropped is not None:
+            if self.outputs is not None:
+                self.outputs.delete([dropped])
+            return _result(None)
         return _failure(closed_error(f"run {record.id} was not recorded"))
 
     def put_part(self, part: InvocationPart) -> Future[None]:

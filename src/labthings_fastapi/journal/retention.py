@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
+from uuid import UUID
 
 from .keys import KEY_LIFETIME
 from .sql_values import to_microseconds
@@ -25,15 +26,14 @@ SPARE_PAGES: Final = 64
 
 # Open invocations have no `closed`. An invocation stays as long as its key; otherwise a request
 # that is sent again would move the instrument again.
-_DELETE_INVOCATIONS: Final = """
-DELETE FROM runs WHERE rowid IN (
-    SELECT rowid FROM runs
-    WHERE closed < ? AND NOT EXISTS (SELECT 1 FROM keys WHERE keys.run = runs.id)
-    ORDER BY closed LIMIT ?
-)"""
+_SELECT_INVOCATIONS: Final = """
+SELECT rowid, id FROM runs
+WHERE closed < ? AND NOT EXISTS (SELECT 1 FROM keys WHERE keys.run = runs.id)
+ORDER BY closed LIMIT ?"""
 _DELETE_MUTATIONS: Final = """
 DELETE FROM audit WHERE rowid IN (SELECT rowid FROM audit WHERE time < ? ORDER BY time LIMIT ?)"""
 _DELETE_KEYS: Final = "DELETE FROM keys WHERE time < ?"
+_UUID_BYTES: Final = 16
 _ANY_TIME: Final = 2**62
 _DAY: Final = 24 * 60 * 60 * 1_000_000  # in microseconds
 _MAX_DAYS: Final = 10_000_000
@@ -42,8 +42,17 @@ _MAX_DAYS: Final = 10_000_000
 class Retention:
     """Deletes records that are too old or too many; only the writer's thread uses it."""
 
-    def __init__(self, days: float, size: int, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        days: float,
+        size: int,
+        clock: Callable[[], datetime],
+        delete_outputs: Callable[[list[UUID]], None] = lambda _: None,
+    ) -> None:
         """Keep records for `days`, and delete the oldest while they take more than `size` bytes.
+
+        `delete_outputs` deletes what such invocations have on the disk, before their records: after
+        a crash between the two, nothing is left that no record leads to.
 
         The age of an invocation counts from its end, that of a mutation from its request.
         """
@@ -51,6 +60,7 @@ class Retention:
         self._size = size
         self._max_mutations = max(1, size // AUDIT_SHARE // MUTATION_BYTES)
         self._clock = clock
+        self._delete_outputs = delete_outputs
 
     def step(self, connection: sqlite3.Connection) -> bool:
         """Delete a few records or free a few pages; False when there is nothing left to do."""
@@ -67,9 +77,16 @@ class Retention:
             return True
         return self._free_pages(connection)
 
-    @staticmethod
-    def _delete_invocations(connection: sqlite3.Connection, before: int) -> int:
-        return connection.execute(_DELETE_INVOCATIONS, (before, INVOCATIONS_PER_STEP)).rowcount
+    def _delete_invocations(self, connection: sqlite3.Connection, before: int) -> int:
+        found = connection.execute(_SELECT_INVOCATIONS, (before, INVOCATIONS_PER_STEP)).fetchall()
+        if not found:
+            return 0
+        self._delete_outputs([UUID(bytes=id) for _, id in found if len(id) == _UUID_BYTES])
+        places = ", ".join("?" * len(found))
+        return connection.execute(
+            f"DELETE FROM runs WHERE rowid IN ({places})",  # noqa: S608
+            [rowid for rowid, _ in found],
+        ).rowcount
 
     def _delete_mutations(self, connection: sqlite3.Connection, before: int) -> int:
         deleted = connection.execute(_DELETE_MUTATIONS, (before, MUTATIONS_PER_STEP)).rowcount

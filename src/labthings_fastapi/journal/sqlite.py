@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeVar
 
 from labthings_fastapi.exceptions import LabThingsError, ServerConfigurationError
 from labthings_fastapi.messages.message import InvocationStatus
+from labthings_fastapi.outputs.kept import KeptOutputs
 from labthings_fastapi.problems import message_problem
 
 from .database import Database
@@ -76,6 +77,9 @@ class SqliteJournal(Journal):
     without file locks. `claim` is called on the writer's thread before the file is opened; while it
     raises an error, nothing is recorded.
 
+    Files, blobs and large outputs of invocations are in a folder beside the file, whose name ends
+    in `.outputs`.
+
     Folder and file are created on first use. A file that turns out to be damaged is renamed, and a
     new one is started. A `put` fails with an OSError (ENOSPC) if the disk is full; the end of an
     invocation is then written later, although its future has failed.
@@ -104,7 +108,8 @@ class SqliteJournal(Journal):
         self._boot_id = boot_id
         self._clock = clock
         self._database = Database(self.path, synchronous, clock, vfs, claim)
-        retention = Retention(keep_days, keep_bytes, clock)
+        self.outputs = outputs = KeptOutputs(self.path.with_suffix(".outputs").absolute())
+        retention = Retention(keep_days, keep_bytes, clock, outputs.delete)
         self._writer = Writer(self._database, retention, clock, monotonic)
 
     def put(self, record: InvocationRecord) -> Future[None]:
@@ -167,7 +172,7 @@ class SqliteJournal(Journal):
         ended: list[InvocationRecord] = []
         try:
             while found := self._read(self._open_ones, default=_NO_RECORDS):
-                records = [interrupted(record, self._clock()) for record in found]
+                records = [self._interrupted(record) for record in found]
                 self._call_writer(lambda: write_unsafe(self._database.connection(), found))
                 ended += records
                 for future in [self.put(record) for record in records]:
@@ -181,6 +186,17 @@ class SqliteJournal(Journal):
                 *(self.path, error),
             )
         return ended
+
+    def _interrupted(self, record: InvocationRecord) -> InvocationRecord:
+        ended = interrupted(record, self._clock()).for_journal()
+        if ended.output_reference is None or record.output is None or self.outputs is None:
+            return ended
+        try:
+            self.outputs.keep_output(record.id, record.output)
+        except OSError as error:
+            LOGGER.error("The results of run %s are lost: %s", record.id, error)
+            return ended
+        return ended._replace(output_reference={**ended.output_reference, "kept": True})
 
     def _open_ones(self, connection: sqlite3.Connection) -> list[InvocationRecord]:
         """Return invocations of earlier starts that are open; none whose record is damaged."""

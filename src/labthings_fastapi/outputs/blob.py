@@ -119,6 +119,11 @@ class Blob:
         return blob
 
     @property
+    def is_temporary(self) -> bool:
+        """Whether its file goes with the blob, so that nobody else writes to it."""
+        return isinstance(self._keep_alive, tempfile.TemporaryDirectory)
+
+    @property
     def size(self) -> int:
         """The size of the content in bytes."""
         if self._content is not None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from fastapi import FastAPI
+    from starlette.types import Message, Receive, Scope, Send
 
     from .blob import Blob
     from .store import BlobStore
@@ -37,9 +38,28 @@ def blob_response(blob: Blob) -> Response:
     return Response(blob.content, media_type=blob.media_type, headers=headers)
 
 
+class _FileSoFar(FileResponse):
+    """A file that may grow while it is sent: as much as there was at the start."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        left: int | None = None
+
+        async def send_announced(message: Message) -> None:
+            nonlocal left
+            if message["type"] == "http.response.start":
+                length = dict(message["headers"]).get(b"content-length")
+                left = None if length is None else int(length)
+            elif message["type"] == "http.response.body" and left is not None:
+                message = {**message, "body": message.get("body", b"")[:left]}
+                left -= len(message["body"])
+            await send(message)
+
+        await super().__call__(scope, receive, send_announced)
+
+
 def file_response(path: Path) -> Response:
-    """Return a response with a file as a download."""
-    return FileResponse(
+    """Return a response with a file as a download; of one that is being written, what is there."""
+    return _FileSoFar(
         path,
         media_type="application/octet-stream",
         filename=path.name,
@@ -59,10 +79,10 @@ def attach(store: BlobStore, app: FastAPI, prefix: str = "") -> None:
     )
     async def get_blob(id: str) -> Response:
         """Download a binary value."""
-        blob = store.find(id)
+        blob = await store.look_for(id)
         if blob is None:
             raise HTTPException(
-                404, f"There is no blob {id!r}: the id is unknown, or its invocation has expired."
+                404, f"There is no blob {id!r}: the id is unknown, or its invocation is deleted."
             )
         return blob_response(blob)
 

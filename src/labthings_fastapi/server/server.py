@@ -15,7 +15,9 @@ from labthings_fastapi.actions.thread_failures import thread_failure_hook
 from labthings_fastapi.concurrency.bounded_executor import BoundedExecutor, Workers
 from labthings_fastapi.descriptors.slot import UNSET
 from labthings_fastapi.exceptions import ThingNameError, ThingNotFoundError
+from labthings_fastapi.journal.journal import MemoryJournal
 from labthings_fastapi.messages.broker import Broker
+from labthings_fastapi.outputs.kept import KeptOutputs
 from labthings_fastapi.outputs.store import BlobStore
 from labthings_fastapi.own_log import own_logger
 from labthings_fastapi.thing import Thing, slots_of
@@ -108,6 +110,7 @@ class ThingServer:
         self._server_id = ServerId(self.settings_folder)
         self._announcing = MdnsAnnouncement(self.config.discovery, self._server_id.get)
         self.action_manager = ActionManager(
+            journal=MemoryJournal(outputs=KeptOutputs()),
             broker=self._broker,
             blobs=BlobStore(self.api_prefix),
             max_retained_runs=self.config.max_retained_runs,

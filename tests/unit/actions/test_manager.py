@@ -485,3 +485,8 @@ def test_many_threads_may_use_it_at_once(thing: Bench) -> None:
         thread.join(60)
     assert failures == []
     assert len(manager.invocations) == 20
+
+
+def test_only_a_manager_that_was_given_a_journal_answers_from_it() -> None:
+    assert not ActionManager().has_journal
+    assert ActionManager(journal=MemoryJournal()).has_journal

@@ -191,6 +191,7 @@ def test_only_an_unusual_run_has_remarks(run: Callable[..., Invocation]) -> None
         queue_position=2,
         overdue=True,
         journaled=False,
+        output=None,
         output_reference={"size": 1, "media_type": "image/png"},
     )
     for found in (summary(unusual, PLACE), status_json(unusual, PLACE)):

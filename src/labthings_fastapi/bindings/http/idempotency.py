@@ -104,7 +104,9 @@ class KeyedInvocations:
                 f"and belongs to invocation {kept.invocation}: use a new key for a new request."
             )
         try:
-            return await find_invocation(self._manager, kept.invocation, self._prefix, expired=True)
+            return await find_invocation(
+                self._manager, kept.invocation, self._prefix, recorded=True
+            )
         except InvocationNotFoundError as error:
             raise IdempotencyKeyError(
                 f"The key {key.key!r} belongs to invocation {kept.invocation} of {key.thing}."
