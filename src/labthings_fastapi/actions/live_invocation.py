@@ -20,7 +20,7 @@ from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 from labthings_fastapi.journal.part import InvocationPart
-from labthings_fastapi.journal.record import InvocationRecord, stored_output
+from labthings_fastapi.journal.record import OUTPUT_LIMIT, InvocationRecord, stored_output
 from labthings_fastapi.messages.message import InvocationStatus
 from labthings_fastapi.outputs.blob import Blob
 from labthings_fastapi.outputs.kept import KeptOutputs
@@ -259,7 +259,9 @@ class LiveInvocation(InvocationContext):
 
     def finish(self, ending: Ending, *, only_pending: bool = False) -> bool:
         """End it once; return False if it had ended or, with `only_pending`, had begun."""
-        reference = self._reference(ending) if ending.output_json is not None else None
+        text = ending.output_json
+        unusual = text is not None and (len(text) > OUTPUT_LIMIT or isinstance(ending.output, Blob))
+        reference = self._reference(ending) if unusual else None
         with self.lock:
             record = self.record
             if not record.is_open or (only_pending and record.status is not _PENDING):
