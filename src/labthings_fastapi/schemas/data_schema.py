@@ -52,6 +52,7 @@ _KEPT = (
 _NUMBER_LIMITS = frozenset(
     {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"}
 )
+_NO_NUMBERS = frozenset({"string", "boolean", "null", "array", "object"})
 _IMPLIED_TYPES = {
     "properties": "object",
     "required": "object",
@@ -128,7 +129,8 @@ def _convert(schema: Any, definitions: Schema, open_refs: tuple[str, ...]) -> di
 def _limits(branches: Sequence[Schema]) -> dict[str, Any]:
     """Return the limits of numbers that may also be "NaN"; beside `oneOf` clients find them."""
     numbers = [branch for branch in branches if branch.get("type") == "number"]
-    if len(numbers) != 1 or any(branch.get("type") == "integer" for branch in branches):
+    others = [branch for branch in branches if branch not in numbers]
+    if len(numbers) != 1 or not all(branch.get("type") in _NO_NUMBERS for branch in others):
         return {}
     return {key: item for key, item in numbers[0].items() if key in _NUMBER_LIMITS}
 

@@ -28,6 +28,7 @@ COMPONENTS = "#/components/schemas/{model}"
 _BOUNDS = frozenset({"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"})
 _NAMES = {math.inf: "Infinity", -math.inf: "-Infinity"}
 _MOST_COMBINATIONS = 64
+_MOST_FLAGS = 2**53 - 1  # the largest integer that every client reads exactly
 
 
 class _Generator(GenerateJsonSchema):
@@ -173,7 +174,7 @@ def _flags(kind: type[enum.Flag], written: dict[str, Any]) -> dict[str, Any]:
     described["description"] = "\n\n".join([*filter(None, [described.get("description")]), text])
     described["type"] = "integer"
     if _keeps_unknown(kind, 1 << mask.bit_length()):
-        return described | {"minimum": 0}
+        return described | {"minimum": 0, "maximum": _MOST_FLAGS}
     if mask & (mask + 1) and bin(mask).count("1") <= _MOST_COMBINATIONS.bit_length():
         return described | {"enum": [n for n in range(mask + 1) if not n & ~mask]}
     return described | {"minimum": 0, "maximum": mask}
