@@ -24,6 +24,7 @@ from labthings_fastapi.problems import (
     well_formed,
 )
 from labthings_fastapi.routes import problem_of
+from labthings_fastapi.schemas.invalid_values import error_text
 
 
 class ReportedFailure(Exception):  # noqa: N818 - carries an error that has been logged
@@ -76,16 +77,24 @@ def interaction_problem(error: BaseException, affordance: str, instance: str) ->
     if isinstance(error, HTTPException):
         return problem_of(error, instance)
     if isinstance(error, InvalidMembers):
-        return validation_problem(error.errors, affordance, instance=instance)
+        return _invalid(error.errors, affordance, instance)
     if isinstance(error, ValidationError):
-        errors = error.errors(include_url=False, include_context=False, include_input=False)
+        errors = error.errors(include_url=False, include_context=False)
         if errors[0]["type"] == "json_invalid":
             malformed = MalformedBodyError(
                 f"{affordance}: the body is not JSON: {errors[0]['msg']}"
             )
             return problem_from(malformed, instance=instance)
-        return validation_problem([dict(item) for item in errors], affordance, instance=instance)
+        return _invalid([dict(item) for item in errors], affordance, instance)
     return problem_from(error, instance=instance)
+
+
+def _invalid(errors: list[dict[str, Any]], affordance: str, instance: str) -> Problem:
+    """Return the problem for values that do not fit, with the first of them in its detail."""
+    problem = validation_problem(errors, affordance, instance=instance)
+    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+    detail = well_formed(f"{affordance}: {error_text(errors[0])}{more}")
+    return replace(problem, detail=detail)
 
 
 def not_observable(affordance: str) -> Problem:
