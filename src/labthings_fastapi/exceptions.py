@@ -365,4 +365,10 @@ def _described(error: BaseException) -> str:
         text = str(error)
     except BaseException:  # noqa: BLE001 - `__str__` may be user code
         return f"{name} (its message could not be read)"
+    if _MANUAL in text:
+        text = "\n".join(line for line in text.splitlines() if _MANUAL not in line)
     return f"{name}: {text}" if text else name
+
+
+_MANUAL = "For further information visit https://errors.pydantic.dev"
+"""A line in the errors of pydantic that does not help the users of an instrument."""

@@ -9,6 +9,7 @@ import sys
 import uuid
 
 import pytest
+from pydantic import BaseModel, ValidationError
 
 from labthings_fastapi import exceptions as errors
 from labthings_fastapi.problems import (
@@ -201,3 +202,15 @@ def test_a_group_that_hides_its_members_names_them():
             raise SystemExit
 
     assert "no light" in problem_from(Hiding("dark", [OSError("no light")])).detail
+
+
+def test_the_address_of_pydantics_manual_is_left_out():
+    class Point(BaseModel):
+        x: int
+
+    with pytest.raises(ValidationError) as caught:
+        Point(x="far")
+    text = errors.describe_exception(caught.value)
+    assert "x" in text
+    assert "'far'" in text
+    assert "pydantic.dev" not in text

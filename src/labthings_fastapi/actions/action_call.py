@@ -19,6 +19,7 @@ from labthings_fastapi.exceptions import (
 from labthings_fastapi.messages.message import InvocationStatus
 from labthings_fastapi.problems import message_problem, problem_from
 from labthings_fastapi.schemas.values import ValueSchema
+from labthings_fastapi.schemas.invalid_values import shown
 from labthings_fastapi.thing_description.paths import name_of
 
 from .context import InvocationContext, raise_if_cancelled
@@ -175,11 +176,12 @@ class ActionCall:
         try:
             return schema.validate(value)
         except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
+            first = error.errors(include_url=False)[0]
             place = ".".join(str(part) for part in first["loc"])
             raise OutputMismatchError(
                 f"{self._name} {verb} a value of type {type(value).__name__!r} that breaks its "
-                f"type hint{' at ' + place if place else ''}: {first['msg']}"
+                f"type hint{' at ' + place if place else ''}: {first['msg']}, and it is "
+                f"{shown(first['input'])}"
             ) from error
 
     def _keep(self, value: Any) -> None:
