@@ -18,8 +18,8 @@ from labthings_fastapi.exceptions import (
 )
 from labthings_fastapi.messages.message import InvocationStatus
 from labthings_fastapi.problems import message_problem, problem_from
-from labthings_fastapi.schemas.values import ValueSchema
 from labthings_fastapi.schemas.invalid_values import shown
+from labthings_fastapi.schemas.values import ValueSchema
 from labthings_fastapi.thing_description.paths import name_of
 
 from .context import InvocationContext, raise_if_cancelled
