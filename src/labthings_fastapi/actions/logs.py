@@ -14,6 +14,7 @@ from labthings_fastapi.problems import well_formed
 
 from .context import CURRENT_INVOCATION, INVOCATION_MEMBER, current_invocation
 
+_INFO = logging.INFO
 THINGS_LOGGER = "labthings_fastapi.things"
 INVOCATIONS_LOGGER = "labthings_fastapi.invocations"
 KEPT = "labthings_kept"  # the mark of a record that a run has kept
@@ -32,19 +33,19 @@ class CapturingLogger(logging.Logger):
 
     def isEnabledFor(self, level: int) -> bool:  # noqa: N802 - the name of the method of `Logger`
         """Return whether anybody would receive a record: the run around the call, or others."""
-        return super().isEnabledFor(level) or (
-            level >= logging.INFO
-            and (self.serves_any_thread or CURRENT_INVOCATION.get() is not None)
-        )
+        if level >= _INFO and (CURRENT_INVOCATION.get() is not None or self.serves_any_thread):
+            return True
+        return super().isEnabledFor(level)
 
     def handle(self, record: logging.LogRecord) -> None:
         """Give the record to its run, then to the handlers unless the logger is silenced."""
-        passed: Any = self.filter(record)
-        if not passed:
-            return
-        if isinstance(passed, logging.LogRecord):  # from Python 3.12 on, another one
-            record = passed
-        if record.levelno >= logging.INFO:
+        if self.filters:
+            passed: Any = self.filter(record)
+            if not passed:
+                return
+            if isinstance(passed, logging.LogRecord):  # from Python 3.12 on, another one
+                record = passed
+        if record.levelno >= _INFO:
             keep_with_invocation(record)
         if super().isEnabledFor(record.levelno):
             self.callHandlers(record)
@@ -193,7 +194,8 @@ class InvocationLogHandler(logging.Handler):
         last = logging.lastResort
         if last is not None and record.levelno >= last.level:
             self._show_if_nobody_else_does(record, last)
-        keep_with_invocation(record, self)
+        if KEPT not in record.__dict__:
+            keep_with_invocation(record, self)
         return True
 
     def emit(self, record: logging.LogRecord) -> None:
