@@ -120,6 +120,10 @@ class ActionManager:
 
         return await self.records.read(find)
 
+    def save_open(self) -> None:
+        """Put in the journal what open invocations have told so far; done often by itself too."""
+        self._publisher.saver.save()
+
     def _refuses(self, action: Runnable) -> bool:
         return self._refusal is not None and not action.stop
 

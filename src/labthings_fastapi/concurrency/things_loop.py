@@ -14,6 +14,7 @@ from concurrent.futures import CancelledError, Future
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from labthings_fastapi.exceptions import describe_exception
 from labthings_fastapi.own_log import own_logger
 
 from .threadsafe_event import wait_for_future
@@ -138,6 +139,28 @@ def _run_until(loop: asyncio.AbstractEventLoop, ended: threading.Event) -> None:
     loop.close()
 
 
+class _TaskFuture(Future[Any]):
+    """Logs the exception of a task if it goes before anybody has looked at the outcome."""
+
+    looked_at = False
+
+    def result(self, timeout: float | None = None) -> Any:
+        self.looked_at = True
+        return super().result(timeout)
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        self.looked_at = True
+        return super().exception(timeout)
+
+    def __del__(self) -> None:
+        if self.looked_at or not self.done() or self.cancelled():
+            return
+        error = super().exception()
+        if error is not None and not isinstance(error, asyncio.CancelledError):
+            text = "An async task, whose result nobody has asked for, ended with %s"
+            LOGGER.error(text, describe_exception(error), exc_info=error)
+
+
 class TaskHandle:
     """A coroutine on a Thing's loop, for use from other threads."""
 
@@ -152,7 +175,7 @@ class TaskHandle:
         self._keeper = keeper  # the loop goes on until its last task has ended
         self._coroutine = coroutine
         self._task: asyncio.Task[None] | None = None  # touched on the loop only
-        self.future: Future[Any] = Future()
+        self.future: Future[Any] = _TaskFuture()
         loop.call_soon_threadsafe(self._start, contextvars.copy_context())
 
     def _start(self, context: contextvars.Context) -> None:
@@ -164,6 +187,9 @@ class TaskHandle:
         try:
             result = await self._coroutine
         except BaseException as raised:  # noqa: BLE001 - user code may raise anything
+            # Without this frame: it refers to the future, which would outlive its last user.
+            traceback = raised.__traceback__
+            BaseException.with_traceback(raised, traceback and traceback.tb_next)
             self._resolve(error=raised)
         else:
             self._resolve(result)

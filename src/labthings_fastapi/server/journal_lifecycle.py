@@ -67,6 +67,7 @@ class JournalLifecycle:
     def end(self, timeout: float) -> None:
         """Write pending records within `timeout` seconds, and unlock the folder; idempotent."""
         with self._ending:
+            self._manager.save_open()  # of those that did not stop
             journal, self._manager.journal = self._manager.journal, self._memory
             if journal is not self._memory:
                 journal.close(timeout)

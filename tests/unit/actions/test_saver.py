@@ -185,6 +185,27 @@ def test_what_the_journal_refused_is_put_again(
     journal.wait_for(lambda: messages(saved(journal, run)) == ["one"])
 
 
+def test_what_is_not_saved_yet_can_be_saved_now(
+    thing: Bench,
+    begin: Callable[..., Invocation],
+    journal: WatchedJournal,
+    manager: ActionManager,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(saver, "SAVE_SECONDS", 3600.0)
+
+    def code() -> None:
+        thing.logger.info("stuck")
+        thing.entered.set()
+        thing.gate.wait(30)
+
+    run = begin(code)
+    assert thing.entered.wait(30)
+    assert messages(saved(journal, run)) == []
+    manager.save_open()
+    assert messages(saved(journal, run)) == ["stuck"]
+
+
 # --- which Things take part -----------------------------------------------------------------
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import gc
 import sys
@@ -219,3 +220,31 @@ def test_waiting_for_a_result_times_out(loop: ThingsLoop) -> None:
     with pytest.raises(TimeoutError):
         handle.result(0)
     handle.cancel()
+
+
+async def fail() -> None:
+    raise OSError("no answer")
+
+
+def test_an_exception_that_nobody_looks_at_is_logged(
+    loop: ThingsLoop, caplog: pytest.LogCaptureFixture
+) -> None:
+    ended = threading.Event()
+    loop.submit(fail()).future.add_done_callback(lambda _: ended.set())
+    assert ended.wait(30)
+    loop.submit(five()).result(30)  # the callbacks of the task before have run
+    gc.collect()
+    assert "ended with OSError: no answer" in caplog.text
+    assert "in fail" in caplog.text
+
+
+def test_an_exception_that_somebody_looked_at_is_not_logged(
+    loop: ThingsLoop, caplog: pytest.LogCaptureFixture
+) -> None:
+    for look in (lambda future: future.exception(30), lambda future: future.result(30)):
+        future = loop.submit(fail()).future
+        with contextlib.suppress(OSError):
+            look(future)
+        del future
+    gc.collect()
+    assert caplog.text == ""
