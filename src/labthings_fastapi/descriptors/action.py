@@ -22,6 +22,7 @@ from typing import (
 )
 
 from pydantic import create_model
+from pydantic.fields import FieldInfo
 
 from labthings_fastapi.actions.invocation_model import InvocationModel
 from labthings_fastapi.actions.python_calls import (
@@ -44,7 +45,7 @@ from labthings_fastapi.schemas.values import ValueSchema
 from labthings_fastapi.thing_description.paths import name_of
 
 from .base import BaseDescriptor, function_doc
-from .functions import require_method
+from .functions import is_surely_json, require_method
 from .injection import injected_parameters
 
 if TYPE_CHECKING:
@@ -52,7 +53,6 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from pydantic import BaseModel
-    from pydantic.fields import FieldInfo
 
     from labthings_fastapi.schemas.signature import Returns
 
@@ -163,10 +163,21 @@ class ActionDescriptor(BaseDescriptor, Generic[OwnerT, P, R]):
 
     def check_types(self) -> None:
         """Raise an error if input or output have no JSON form, or cannot be described."""
+        if self._is_surely_json():
+            return
         for schema in (self.input_schema, self.output_schema, self.result_schema):
             if schema is not None:
                 schema.compile()
                 schema.data_schema()
+
+    def _is_surely_json(self) -> bool:
+        hints = resolved_hints(self.func, self.scope)
+        parameters = inspect.signature(self.func).parameters.values()
+        return (
+            all(map(is_surely_json, hints.values()))
+            and is_surely_json(self.output_model)
+            and not any(isinstance(parameter.default, FieldInfo) for parameter in parameters)
+        )
 
     def doc(self) -> str | None:
         """Return the method's docstring."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import builtins
 import functools
 import inspect
-from typing import TYPE_CHECKING, Any
+from types import NoneType, UnionType
+from typing import TYPE_CHECKING, Any, Union, get_args, get_origin
 
 from labthings_fastapi.exceptions import AffordanceDefinitionError
 
@@ -103,6 +104,21 @@ def wrapped_descriptor(value: Any) -> tuple[BaseDescriptor, bool] | None:
         if isinstance(inner, BaseDescriptor):
             return inner, True
     return None
+
+
+def is_surely_json(hint: Any) -> bool:
+    """Return whether a type consists of builtin types only, so that it need not be compiled.
+
+    A server with hundreds of affordances starts faster without compiling their types.
+    """
+    if hint in (int, float, str, bool, None, NoneType, Any):
+        return True
+    arguments = get_args(hint)
+    return (
+        get_origin(hint) in (list, tuple, set, Union, UnionType)
+        and bool(arguments)
+        and all(each is Ellipsis or is_surely_json(each) for each in arguments)
+    )
 
 
 class Accessor:

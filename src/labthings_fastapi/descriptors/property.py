@@ -25,6 +25,7 @@ from labthings_fastapi.schemas.values import ValueSchema
 from labthings_fastapi.thing_description.paths import name_of
 
 from .base import BaseDescriptor
+from .functions import is_surely_json
 from .property_messages import OrderedPublish
 
 if TYPE_CHECKING:
@@ -81,8 +82,9 @@ class BaseProperty(BaseDescriptor, Generic[V]):
 
     def check_types(self) -> None:
         """Raise an error if the values have no JSON form, or cannot be described."""
-        self.schema.compile()
-        self.schema.data_schema()
+        if self.constraints or not is_surely_json(self.value_type):
+            self.schema.compile()
+            self.schema.data_schema()
 
     @property
     def value_type(self) -> Any:

@@ -13,6 +13,7 @@ from labthings_fastapi.actions.logs import capture, capture_more
 from labthings_fastapi.actions.manager import ActionManager
 from labthings_fastapi.actions.thread_failures import thread_failure_hook
 from labthings_fastapi.concurrency.bounded_executor import BoundedExecutor, Workers
+from labthings_fastapi.descriptors.declarations import mistakes_for_server, raise_together
 from labthings_fastapi.descriptors.slot import UNSET
 from labthings_fastapi.exceptions import ThingNameError, ThingNotFoundError
 from labthings_fastapi.journal.journal import MemoryJournal
@@ -96,6 +97,7 @@ class ThingServer:
         Raises:
             ServerConfigurationError: listing every error in the configuration by its path.
             ThingSlotError: a slot cannot be filled.
+            AffordanceDefinitionError: the types of a class have no JSON form, for example.
         """
         from labthings_fastapi.server.config.validation import validated
 
@@ -298,10 +300,13 @@ class ThingServer:
 
         Raises:
             ThingNameError: the path is taken, reserved or does not fit in a URL.
+            AffordanceDefinitionError: its class has mistakes that only a server finds, such as a
+                type without a JSON form.
             ThingStartError: its `__enter__` failed.
         """
         path = normalise_thing_path(path)
         name = path.strip("/")
+        raise_together(mistakes_for_server(type(thing)))
         with self._lock:
             if name in self._things:
                 raise ThingNameError(

@@ -8,10 +8,12 @@ import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from pydantic import ValidationError
 
+from labthings_fastapi.descriptors.declarations import mistakes_for_server
 from labthings_fastapi.descriptors.slot import UNSET, ThingSlot
 from labthings_fastapi.exceptions import (
     LabThingsError,
@@ -95,11 +97,30 @@ def _is_only_passed_on(init: Callable[..., None], rest: str) -> bool:
     return bool(uses) and all(use in passed for use in uses)
 
 
-class SlotConfigurationError(ServerConfigurationError, ThingSlotError):
-    """A configuration has errors, and at least one is a slot that cannot be filled."""
+def error_of_kinds(error: ServerConfigurationError, kinds: Iterable[type]) -> Exception:
+    """Return an error with the same text that is also of these kinds, for `except` clauses."""
+    return _error_class(frozenset(kinds) - {ServerConfigurationError})(str(error))
 
-    def __init__(self, message: str) -> None:
+
+@lru_cache(maxsize=64)
+def _error_class(kinds: frozenset[type]) -> type[ServerConfigurationError]:
+    if not kinds:
+        return ServerConfigurationError
+
+    def init(self: LabThingsError, message: str) -> None:
         LabThingsError.__init__(self, message)
+
+    def reduce(self: LabThingsError) -> Any:  # so that it can be pickled
+        return _remade, (kinds, str(self))
+
+    # A class before those that it derives from.
+    bases = sorted(kinds, key=lambda kind: (-len(kind.__mro__), kind.__name__))
+    members = {"__init__": init, "__reduce__": reduce, "__module__": __name__}
+    return type("ServerConfigurationError", (ServerConfigurationError, *bases), members)
+
+
+def _remade(kinds: frozenset[type], message: str) -> ServerConfigurationError:
+    return _error_class(kinds)(message)
 
 
 @dataclass
@@ -116,7 +137,8 @@ def validated(document: Any) -> ThingServerConfig:
 
     Raises:
         ServerConfigurationError: listing every error with its path, as `things.stage.kwargs`; also
-            a ThingSlotError if one of them is about a slot.
+            a ThingSlotError if one of them is about a slot, and an AffordanceDefinitionError of
+            its kind if one is about a declaration in a class.
     """
     try:
         config = ThingServerConfig.model_validate(document)
@@ -132,10 +154,22 @@ def _raise_errors(
 ) -> None:
     """Raise these errors together with those of the Things, if there are any."""
     slot_errors = list(_slot_errors(things))
-    errors = [*errors, *_argument_errors(things), *slot_errors]
-    if errors:
-        error = configuration_error(errors)
-        raise (SlotConfigurationError(str(error)) if slot_errors else error) from cause
+    declarations = list(_declaration_errors(things))
+    texts = [
+        *errors,
+        *(text for text, _ in declarations),
+        *_argument_errors(things),
+        *slot_errors,
+    ]
+    if texts:
+        kinds = {kind for _, kind in declarations} | ({ThingSlotError} if slot_errors else set())
+        raise error_of_kinds(configuration_error(texts), kinds) from cause
+
+
+def _declaration_errors(things: _ReadableThings) -> Iterator[tuple[str, type]]:
+    for name, config in things.known.items():
+        for mistake in mistakes_for_server(_class_of(config)):
+            yield f"things.{name}.cls: {mistake}", type(mistake)
 
 
 def _readable_things(document: Any, error: ValidationError) -> _ReadableThings:
