@@ -10,6 +10,7 @@ from labthings_fastapi.exceptions import AffordanceDefinitionError, describe_exc
 from labthings_fastapi.thing_description.paths import RESERVED_AFFORDANCES
 
 from .base import BaseDescriptor, descriptors_of
+from .functional_property import FunctionalProperty
 from .functions import wrapped_descriptor
 from .slot import ThingSlot
 
@@ -75,6 +76,18 @@ def mistakes_for_server(cls: Any) -> list[AffordanceDefinitionError]:
             )
         )
     return mistakes
+
+
+def remarks_for_server(cls: Any) -> list[str]:
+    """Return what is allowed in a class and its bases, and is probably a mistake."""
+    found = [text for base in cls.__mro__ for text in vars(base).get("_remarks", ())]
+    found += [
+        f"{descriptor.where}: the getter has no return type hint, so clients are not told what to "
+        f"expect. Write `def {descriptor.name}(self) -> <type>:`."
+        for descriptor in cls._affordances.values()
+        if isinstance(descriptor, FunctionalProperty) and not descriptor.is_typed
+    ]
+    return found
 
 
 def _check_types(descriptor: BaseDescriptor) -> None:

@@ -128,9 +128,14 @@ class FunctionalProperty(BaseProperty[V], Generic[OwnerT, V]):
         self.__dict__.pop("schema", None)
 
     @property
+    def is_typed(self) -> bool:
+        """Whether the getter has a return type hint."""
+        return "return" in getattr(self.fget, "__annotations__", {})
+
+    @property
     def value_type(self) -> Any:
         """The return hint of the getter; without one, values may be anything."""
-        if "return" not in getattr(self.fget, "__annotations__", {}):
+        if not self.is_typed:
             return Any
         return resolved_hints(self.fget, self.scope)["return"]
 

@@ -129,10 +129,12 @@ def serve_from_cli(argv: Sequence[str] | None = None) -> int:
 
 
 def _check(args: argparse.Namespace) -> None:
-    from labthings_fastapi.server.config.build_things import check
+    from .check import check
 
-    config = check(_configuration(args))
-    names = ", ".join(config.things) or "no Things"
+    configuration = _configuration(args)
+    for remark in check(configuration):
+        print(f"Warning: {remark}")
+    names = ", ".join(configuration.get("things", ())) or "no Things"
     print(f"The configuration is valid: {names}.")
 
 

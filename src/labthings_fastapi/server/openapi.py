@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from labthings_fastapi.descriptors.action import ActionDescriptor
 from labthings_fastapi.descriptors.event import EventDescriptor
 from labthings_fastapi.descriptors.property import BaseProperty
+from labthings_fastapi.exceptions import describe_exception
+from labthings_fastapi.own_log import own_logger
 from labthings_fastapi.problems import PROBLEM_MEDIA_TYPE
 from labthings_fastapi.schemas.values import ValueSchema
 from labthings_fastapi.server.access.authentication import Authentication
@@ -21,6 +25,7 @@ from labthings_fastapi.thing_description.paths import name_of, path_of, title_of
 
 from .routes import VERSION
 
+LOGGER = own_logger("server")
 Json = dict[str, Any]
 METHODS = frozenset({"get", "put", "post", "delete", "patch", "head", "options"})
 _SCHEMAS = "#/components/schemas/"
@@ -62,6 +67,10 @@ PROBLEM_SCHEMA: Json = {
         **{key: {"type": "string"} for key in ("type", "title", "detail", "instance")},
         "status": {"type": "integer"},
         "errors": {"type": "array", "items": {"type": "object"}},
+        "values": {
+            "type": "object",
+            "description": "Where some of several properties could not be read: the others.",
+        },
     },
     "required": ["type", "title", "status", "detail"],
 }
@@ -176,9 +185,9 @@ ACTION_STATUS: Json = {
 
 def thing_paths(thing: Thing, components: Components) -> Json:
     td = content("The Thing Description", _OBJECT, "application/td+json")
-    describe = _operation(
-        "describe", f"Describe {title_of(thing)}", {"200": td, "304": NOT_MODIFIED}
-    )
+    # A title that is computed is code of the Thing, which must not run on the event loop.
+    title = title_of(thing) if isinstance(type(thing).title, str) else name_of(thing)
+    describe = _operation("describe", f"Describe {title}", {"200": td, "304": NOT_MODIFIED})
     paths: Json = {"": {"get": describe}}
     for name, descriptor in thing.property_descriptors.items():
         paths |= _property(name, descriptor, components)
@@ -334,6 +343,8 @@ class ThingsAPI(FastAPI):
         self._prefix = prefix
         self._lock = threading.Lock()  # guards the next, and the document that goes with it
         self._discarded = 0
+        self.undescribed: Mapping[str, str] = {}
+        """What the last document does not describe → the reason; replaced, never changed."""
         self._wrapped: ASGIApp = super().__call__
 
     def wrap(self, middleware: Callable[[ASGIApp], ASGIApp]) -> None:
@@ -363,17 +374,42 @@ class ThingsAPI(FastAPI):
         # other threads would take it for the whole document.
         app = copy.copy(self)
         app.openapi_schema = None
-        document = super(ThingsAPI, app).openapi()
+        undescribed: dict[str, str] = {}
+        try:
+            document = super(ThingsAPI, app).openapi()
+        except Exception:  # noqa: BLE001 - the types of users' endpoints raise anything
+            app.router = copy.copy(app.router)
+            app.router.routes = [*_describable(app.router.routes, undescribed)]
+            document = super(ThingsAPI, app).openapi()
         schemas = document.setdefault("components", {}).setdefault("schemas", {})
         schemas |= {"Problem": PROBLEM_SCHEMA, "ActionStatus": ACTION_STATUS}
         components = Components(schemas)
-        for thing in self._things().values():
-            document["paths"].update(thing_paths(thing, components))
+        for name, thing in self._things().items():
+            try:
+                document["paths"].update(thing_paths(thing, components))
+            except Exception as error:  # noqa: BLE001 - one Thing must not hide the others
+                undescribed[f"Thing {name!r}"] = describe_exception(error)
+        for what, reason in undescribed.items() - self.undescribed.items():
+            LOGGER.error("%s is missing in the OpenAPI document: %s", what, reason)
+        self.undescribed = undescribed
         document["paths"].update(directory_paths(self._prefix))
         add_problems(document)
         if self._authentication.required:
             _add_security_schemes(document, self._authentication, self._prefix)
         return document
+
+
+def _describable(routes: Sequence[BaseRoute], undescribed: dict[str, str]) -> Iterator[BaseRoute]:
+    """Yield the routes that FastAPI can describe, and note the others."""
+    for route in routes:
+        try:
+            get_openapi(title="", version="", routes=[route])
+        except Exception as error:  # noqa: BLE001 - as in `_write_document`
+            inner = getattr(getattr(route, "original_router", None), "routes", (route,))
+            paths = ", ".join(repr(getattr(each, "path", each)) for each in inner)
+            undescribed[f"The endpoint at {paths}"] = describe_exception(error)
+        else:
+            yield route
 
 
 def _add_security_schemes(document: Json, authentication: Authentication, prefix: str) -> None:

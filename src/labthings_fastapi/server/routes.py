@@ -15,7 +15,7 @@ from labthings_fastapi.bindings.http.descriptions import Descriptions, rendering
 from labthings_fastapi.request_location import base_url
 from labthings_fastapi.routes import ProblemRoute
 from labthings_fastapi.thing import Thing
-from labthings_fastapi.thing_description.paths import path_of
+from labthings_fastapi.thing_description.paths import name_of, path_of
 
 from .docs_page import DOCS_PATH
 
@@ -73,8 +73,8 @@ def attach(
         """Send all Thing Descriptions: name → description."""
         url = base_url(request.scope)
         members = [
-            to_json(name) + b":" + (await descriptions.of(thing, url)).body
-            for name, thing in things().items()
+            to_json(name_of(thing)) + b":" + description.body
+            for thing, description in await descriptions.of_each(things().values(), url)
         ]
         body, etag = rendering(b"{" + b",".join(members) + b"}")
         headers = {"ETag": etag, "Cache-Control": "no-cache"}

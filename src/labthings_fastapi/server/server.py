@@ -9,20 +9,25 @@ from contextlib import asynccontextmanager, contextmanager
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
-from labthings_fastapi.actions.logs import capture, capture_more
+from labthings_fastapi.actions.logs import capture, capture_more, thing_log
 from labthings_fastapi.actions.manager import ActionManager
 from labthings_fastapi.actions.thread_failures import thread_failure_hook
 from labthings_fastapi.concurrency.bounded_executor import BoundedExecutor, Workers
 from labthings_fastapi.descriptors.declarations import mistakes_for_server, raise_together
 from labthings_fastapi.descriptors.slot import UNSET
-from labthings_fastapi.exceptions import ThingNameError, ThingNotFoundError
+from labthings_fastapi.exceptions import ThingNameError, ThingNotFoundError, describe_exception
 from labthings_fastapi.journal.journal import MemoryJournal
 from labthings_fastapi.messages.broker import Broker
 from labthings_fastapi.outputs.kept import KeptOutputs
 from labthings_fastapi.outputs.store import BlobStore
 from labthings_fastapi.own_log import own_logger
 from labthings_fastapi.thing import Thing, slots_of
-from labthings_fastapi.thing_description.paths import name_of, normalise_thing_path, thing_path
+from labthings_fastapi.thing_description.paths import (
+    name_of,
+    normalise_thing_path,
+    path_of,
+    thing_path,
+)
 from labthings_fastapi.thing_host.interface import ThingServerInterface
 from labthings_fastapi.thing_host.lock import GlobalLock
 from labthings_fastapi.thing_host.server_id import ServerId
@@ -279,11 +284,18 @@ class ThingServer:
         if name not in self._things:
             names = ", ".join(self._things) or "none"
             raise ThingNotFoundError(f"There is no Thing {name!r}. The Things are: {names}.")
-        return self._things[name].path
+        return path_of(self._things[name])
 
     def thing_states(self) -> Mapping[str, Mapping[str, Any]]:
-        """Return the metadata of every Thing, by name."""
-        return {name: thing.thing_state for name, thing in self._things.items()}
+        """Return the metadata of every Thing, by name; empty for one whose code fails."""
+        states: dict[str, Mapping[str, Any]] = {}
+        for name, thing in self._things.items():
+            try:
+                states[name] = thing.thing_state
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - one Thing must not hide the others
+                states[name] = {}
+                thing_log(name).error("Its thing_state failed: %s", describe_exception(error))
+        return states
 
     def _health(self) -> dict[str, Any]:
         schemes = self._access.authentication.schemes

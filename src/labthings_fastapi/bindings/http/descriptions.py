@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pydantic_core import to_json
 
-from labthings_fastapi.concurrency.bounded_executor import BoundedExecutor
+from labthings_fastapi.actions.logs import thing_log
+from labthings_fastapi.concurrency.bounded_executor import BoundedExecutor, UserCodeExit
+from labthings_fastapi.exceptions import TooBusyError, describe_exception
 from labthings_fastapi.thing_description.describe import describe
-from labthings_fastapi.thing_description.paths import path_of, title_of
+from labthings_fastapi.thing_description.paths import name_of, path_of, title_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from labthings_fastapi.concurrency.bounded_executor import Workers
     from labthings_fastapi.thing import Thing
@@ -54,7 +56,11 @@ class Descriptions:
     async def of(self, thing: Thing, base_url: str) -> Rendering:
         """Return the description for clients that reach the server at `base_url`."""
         schemes = thing._thing_server_interface.security_schemes
-        key = base_url, path_of(thing), title_of(thing), *schemes
+        if isinstance(type(thing).title, str):
+            title = title_of(thing)
+        else:  # code of the Thing
+            title = await self._executor.run(title_of, thing)
+        key = base_url, path_of(thing), title, *schemes
         description = self._kept.get(key)
         if description is None:
             description = await self._executor.run(self._write, thing, base_url)
@@ -62,6 +68,27 @@ class Descriptions:
             if len(self._kept) > MAX_KEPT:
                 self._kept.popitem(last=False)
         return description
+
+    async def of_each(
+        self, things: Iterable[Thing], base_url: str
+    ) -> list[tuple[Thing, Rendering]]:
+        """Return the descriptions of all these Things that can be described.
+
+        One that cannot is logged; it must not hide the others.
+        """
+        found = []
+        for thing in things:
+            try:
+                found.append((thing, await self.of(thing, base_url)))
+            except TooBusyError:
+                raise
+            except Exception as error:  # noqa: BLE001 - defaults and titles come from users' code
+                raised = error.raised if isinstance(error, UserCodeExit) else error
+                thing_log(name_of(thing)).error(
+                    "It is missing in a list of Things, because it cannot be described: %s",
+                    describe_exception(raised),
+                )
+        return found
 
     def _write(self, thing: Thing, base_url: str) -> Rendering:
         interface = thing._thing_server_interface

@@ -127,7 +127,8 @@ class Directory:
         things = sorted(self._things, key=path_of)
         page = things[offset:] if limit is None else things[offset : offset + limit]
         base_url = response.base_url
-        parts = [(await self.descriptions.of(thing, base_url)).body for thing in page]
+        described = await self.descriptions.of_each(page, base_url)
+        parts = [description.body for _, description in described]
         headers = {}
         if limit is not None and offset + limit < len(things):
             query = f"offset={offset + limit}&limit={limit}"

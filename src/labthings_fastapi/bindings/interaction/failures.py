@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import traceback
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
+from pydantic_core import from_json
 from starlette.exceptions import HTTPException
 
 from labthings_fastapi.concurrency.bounded_executor import UserCodeExit
@@ -25,6 +26,9 @@ from labthings_fastapi.problems import (
 )
 from labthings_fastapi.routes import problem_of
 from labthings_fastapi.schemas.invalid_values import error_text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class ReportedFailure(Exception):  # noqa: N818 - carries an error that has been logged
@@ -58,6 +62,39 @@ class InvalidMembers(Exception):  # noqa: N818 - carries several ValidationError
         self.errors = errors
 
 
+class PartialReading(Exception):  # noqa: N818 - carries values as well as errors
+    """Some of several properties could not be read."""
+
+    def __init__(self, values: bytes, failures: Mapping[str, tuple[str, Exception]]) -> None:
+        """Keep the values of the others as a JSON object, and name → (label, error)."""
+        super().__init__(", ".join(failures))
+        self.values = values
+        self.failures = failures
+        first = next(iter(failures.values()))[1]
+        self.raised: BaseException = getattr(first, "raised", first)
+
+    def problem(self, instance: str) -> Problem:
+        """Return one problem for all failures, with `values` and, for each failure, an error."""
+        problems = {
+            name: interaction_problem(error, label, instance)
+            for name, (label, error) in self.failures.items()
+        }
+        first = next(iter(problems.values()))
+        kinds = {(each.status, each.type) for each in problems.values()}
+        if len(kinds) > 1:
+            first = message_problem("failure", "Several properties could not be read", 500, "")
+        errors = tuple(
+            {"loc": [name], "msg": each.detail, "type": each.type}
+            for name, each in problems.items()
+        )
+        return replace(
+            first.at(instance),
+            detail="; ".join(each.detail for each in problems.values()),
+            errors=errors,
+            extra={"values": from_json(self.values)},
+        )
+
+
 def interaction_problem(error: BaseException, affordance: str, instance: str) -> Problem:
     """Return the problem for an error that a handler raised.
 
@@ -66,6 +103,8 @@ def interaction_problem(error: BaseException, affordance: str, instance: str) ->
     """
     if isinstance(error, UserCodeExit):
         error = error.raised
+    if isinstance(error, PartialReading):
+        return error.problem(instance)
     if isinstance(error, SetterRefusal):
         return error.problem(instance)
     if isinstance(error, ReportedFailure):
@@ -120,5 +159,13 @@ def with_traceback(problem: Problem, error: BaseException) -> Problem:
 def is_expected(error: BaseException) -> bool:
     """Whether the server's own log needs no entry: the error is an answer, or has been logged."""
     return isinstance(
-        error, (LabThingsError, ValidationError, InvalidMembers, ReportedFailure, HTTPException)
+        error,
+        (
+            LabThingsError,
+            ValidationError,
+            InvalidMembers,
+            ReportedFailure,
+            PartialReading,
+            HTTPException,
+        ),
     )

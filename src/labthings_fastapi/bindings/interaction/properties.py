@@ -19,10 +19,11 @@ from labthings_fastapi.exceptions import (
     ThingBusyError,
     describe_exception,
 )
+from labthings_fastapi.own_log import own_logger
 from labthings_fastapi.schemas.invalid_values import shown
 from labthings_fastapi.thing_description.paths import name_of
 
-from .failures import InvalidMembers, ReportedFailure, SetterRefusal
+from .failures import InvalidMembers, PartialReading, ReportedFailure, SetterRefusal, is_expected
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from labthings_fastapi.outputs.store import BlobStore
     from labthings_fastapi.thing import Thing
 
+LOGGER = own_logger("server")
 CLIENT_PATIENCE = 5.0
 """How long (s) a request of a client waits for the turn of an exclusive Thing."""
 READS_AT_ONCE = 4
@@ -183,9 +185,15 @@ class PropertiesInteraction:
         return found
 
     async def read(self, names: Iterable[str] | None = None) -> bytes:
-        """Return the values of these properties, or of all, as a JSON object."""
+        """Return the values of these properties, or of all, as a JSON object.
+
+        Raises:
+            PartialReading: some could not be read; it has the values of the others.
+        """
         chosen = self._each if names is None else {name: self.named(name) for name in names}
         slots = asyncio.Semaphore(READS_AT_ONCE)
+
+        failures: dict[str, tuple[str, Exception]] = {}
 
         async def read(one: PropertyInteraction) -> bytes:
             if one.reads_quickly:
@@ -193,9 +201,21 @@ class PropertiesInteraction:
             async with slots:
                 return await one.read()
 
-        values = await asyncio.gather(*map(read, chosen.values()))
-        members = [to_json(name) + b":" + value for name, value in zip(chosen, values, strict=True)]
-        return b"{" + b",".join(members) + b"}"
+        async def member(name: str, one: PropertyInteraction) -> bytes:
+            try:
+                return to_json(name) + b":" + await read(one)
+            except Exception as error:
+                if not is_expected(error):
+                    LOGGER.error("%s could not be read.", one.label, exc_info=error)
+                failures[name] = one.label, error
+                return b""
+
+        members = await asyncio.gather(*(member(name, one) for name, one in chosen.items()))
+        values = b"{" + b",".join(filter(None, members)) + b"}"
+        if failures:
+            ordered = {name: failures[name] for name in chosen if name in failures}
+            raise PartialReading(values, ordered)
+        return values
 
     async def write(self, values: Mapping[str, Any]) -> str | None:
         """Write several properties, all or nothing.

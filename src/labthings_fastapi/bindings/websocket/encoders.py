@@ -53,8 +53,10 @@ def encode_error(message: Mapping[str, Any], problem: Mapping[str, Any]) -> str:
         "messageType": "response",
         **repeated_members(message, "operation", "thingID", "name"),
         **_new_id(),
-        "error": problem,
+        "error": {name: value for name, value in problem.items() if name != "values"},
     }
+    if "values" in problem:  # of those properties that could be read
+        members["values"] = problem["values"]
     return _encode(members)
 
 

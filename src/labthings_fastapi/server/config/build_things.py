@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import inspect
-import tempfile
 from collections.abc import Callable, Mapping
 from functools import partial
-from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from labthings_fastapi.actions.turns import run_code
@@ -18,12 +16,10 @@ from labthings_fastapi.server.config_model import (
     import_thing_class,
 )
 from labthings_fastapi.thing import Thing, slots_of
-from labthings_fastapi.thing_description.paths import thing_path
 from labthings_fastapi.thing_host.access import check_own_thread, give_access
-from labthings_fastapi.thing_host.interface import StandaloneServices, ThingServerInterface
-from labthings_fastapi.thing_host.lock import GlobalLock
+from labthings_fastapi.thing_host.interface import ThingServerInterface
 
-from .validation import INTERFACE, accepts_interface, argument_error, validated
+from .validation import INTERFACE, accepts_interface, argument_error
 
 T = TypeVar("T", bound="Thing")
 
@@ -115,18 +111,3 @@ def start_order(things: Mapping[str, Thing]) -> list[Thing]:
     for thing in things.values():
         visit(thing)
     return ordered
-
-
-def check(document: Any) -> ThingServerConfig:
-    """Return the configuration if its Things can be made and connected; this makes them."""
-    config = validated(document)
-    with tempfile.TemporaryDirectory(prefix="labthings-check-") as folder:
-        services = StandaloneServices()
-        services.application_config = config.application_config
-        services.settings_folder = Path(folder)
-        services.global_lock = GlobalLock() if config.enable_global_lock else None
-        prefix = config.api_prefix
-        build_things(
-            config, lambda name: ThingServerInterface(services, name, thing_path(name, prefix))
-        )
-    return config
