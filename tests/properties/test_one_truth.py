@@ -18,7 +18,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft7Validator, FormatChecker
-from pydantic import BaseModel, ConfigDict, Field, computed_field
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, computed_field
 from typing_extensions import TypedDict  # pydantic needs it before Python 3.12
 
 import labthings_fastapi as lt
@@ -70,6 +70,11 @@ class Deep(Named):  # a member without a default after one with a default
 class Exposure(BaseModel):
     exposure_time: float = Field(default=1.0, alias="exposureTime")
     gain: Annotated[int, Field(ge=0, le=4)] = 0
+
+
+class Split(BaseModel):
+    shutter: int = Field(default=1, validation_alias="shutterIn", serialization_alias="shutterOut")
+    iris: int = Field(default=2, validation_alias=AliasChoices("iris", "aperture"))
 
 
 class Frame(BaseModel):
@@ -143,6 +148,7 @@ TYPES: list[tuple[Any, st.SearchStrategy[Any]]] = [
     ),
     (Exposure, st.builds(Exposure, exposureTime=st.floats(), gain=st.integers(0, 4))),
     (Frame, st.builds(Frame, payload=st.binary(max_size=4), taken=NAIVE | st.none())),
+    (Split, st.builds(Split, shutterIn=st.integers(0, 9), iris=st.integers(0, 9))),
     (Box, st.builds(Box, width=FINITE, height=FINITE)),
     (Point, st.builds(Point, FINITE, FINITE)),
     (Place, st.fixed_dictionaries({"x": st.integers(), "label": st.text(max_size=2)})),
@@ -231,11 +237,16 @@ NAMES = st.sampled_from(
         "taken",
         "exposure",
         "width",
+        "x",
         "height",
         "area",
-        "x",
         "y",
         "1",
+        "shutter",
+        "shutterIn",
+        "shutterOut",
+        "iris",
+        "aperture",
     ]
 )
 JSON = st.recursive(

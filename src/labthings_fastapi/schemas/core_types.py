@@ -77,6 +77,24 @@ def patterns(schema: Schema) -> Iterator[str]:
             yield part["pattern"]
 
 
+def has_split_aliases(schema: Schema) -> bool:
+    """Return whether a member has another name when it is read than when it is written."""
+    return any(
+        isinstance(field, dict)
+        and field.get("validation_alias", name) != field.get("serialization_alias", name)
+        for part in _parts(schema)
+        for name, field in _fields(part)
+    )
+
+
+def _fields(part: Schema) -> Iterator[tuple[str, Any]]:
+    fields = part.get("fields")
+    if isinstance(fields, dict):
+        yield from fields.items()
+    elif isinstance(fields, list):
+        yield from ((field["name"], field) for field in fields if isinstance(field, dict))
+
+
 def _is_strict(part: Schema) -> bool:
     return bool((part.get("config") or {}).get("strict"))
 

@@ -79,15 +79,17 @@ def data_schema(json_schema: Schema) -> dict[str, Any]:
     return _convert(finite(json_schema), finite(definitions), ())
 
 
-def data_schema_of(adapter: TypeAdapter[Any], hint: Any, mode: Mode) -> dict[str, Any]:
+def data_schema_of(
+    adapter: TypeAdapter[Any], hint: Any, mode: Mode, *, by_alias: bool = True
+) -> dict[str, Any]:
     """Return the data schema of a compiled type, without the name of its class as title."""
     if mode == "both":
         described = merged_modes(
-            data_schema(json_schema(adapter, "validation")),
-            data_schema(json_schema(adapter, "serialization")),
+            data_schema(json_schema(adapter, "validation", by_alias=by_alias)),
+            data_schema(json_schema(adapter, "serialization", by_alias=by_alias)),
         )
     else:
-        described = data_schema(json_schema(adapter, mode))
+        described = data_schema(json_schema(adapter, mode, by_alias=by_alias))
     if _is_name_of(described.get("title"), getattr(hint, "__name__", None)):
         del described["title"]
     return described

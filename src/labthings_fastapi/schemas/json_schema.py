@@ -192,10 +192,14 @@ def json_schema(
     adapter: TypeAdapter[Any],
     mode: Literal["validation", "serialization"],
     ref_template: str = "#/$defs/{model}",
+    *,
+    by_alias: bool = True,
 ) -> dict[str, Any]:
     """Return the JSON Schema of a type, with its definitions in `$defs`."""
     written: dict[str, Any] = finite(
-        adapter.json_schema(mode=mode, ref_template=ref_template, schema_generator=_Generator)
+        adapter.json_schema(
+            by_alias=by_alias, mode=mode, ref_template=ref_template, schema_generator=_Generator
+        )
     )
     return written
 

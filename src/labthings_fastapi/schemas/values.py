@@ -20,6 +20,7 @@ from labthings_fastapi.exceptions import (
 
 from .constraints import check_known, constrained
 from .core_types import (
+    has_split_aliases,
     is_immutable,
     is_plain,
     keeps_naive_times,
@@ -46,6 +47,7 @@ class _Writer(Protocol):
 
 
 _CONFIG = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")
+_BY_NAME: Any = {"by_alias": False, "by_name": True}
 _BUILTIN = frozenset({bool, int, float, str, type(None)})
 
 
@@ -56,6 +58,7 @@ class _Compiled(Generic[T]):
     write: _Writer
     is_plain: bool
     immutable: bool
+    by_alias: bool
 
 
 class ValueSchema(Generic[T]):
@@ -71,7 +74,8 @@ class ValueSchema(Generic[T]):
     NaN and the infinities are written as the strings "NaN", "Infinity" and "-Infinity", also in
     users' models, and are read back as floats. Bytes are written in base64 (URL-safe alphabet,
     RFC 4648, section 5), and are read in either alphabet. A datetime is written with an offset; one
-    without a time zone is taken to be of the zone of this machine. Models are written by alias.
+    without a time zone is taken to be of the zone of this machine. Models are written by alias; a
+    property that can be written, and whose type reads and writes different aliases, by name.
     """
 
     def __init__(
@@ -100,7 +104,7 @@ class ValueSchema(Generic[T]):
         """
         hint = constrained(self.hint, self.constraints, self.where)
         try:
-            return _compile(hint)
+            return _compile(hint, self.mode)
         except Exception as error:  # a type may bring schema code of its own
             raise self._no_json_form(error) from error
 
@@ -179,11 +183,13 @@ class ValueSchema(Generic[T]):
     def _read(self) -> Reader:
         """Parse and validate JSON by the data schema, then convert it to the type."""
         schema, adapter = self.adapter.core_schema, self.adapter
+        by_alias = self.compiled.by_alias
         try:
             described = described_schema(self.data_schema(), decode=True)
             if reads_builtins(schema):
                 chain = core_schema.chain_schema([described, schema])
-                return SchemaValidator(chain).validate_json
+                validate_json = SchemaValidator(chain).validate_json
+                return validate_json if by_alias else partial(validate_json, **_BY_NAME)
             check = SchemaValidator(described_schema(self.data_schema())).validate_json
         except AffordanceDefinitionError:
             raise
@@ -191,14 +197,16 @@ class ValueSchema(Generic[T]):
             raise self._no_json_form(error) from error
 
         def read(data: bytes) -> Any:
-            return adapter.validate_json(to_json(check(data), inf_nan_mode="constants"))
+            names: Any = {} if by_alias else _BY_NAME
+            return adapter.validate_json(to_json(check(data), inf_nan_mode="constants"), **names)
 
         return read
 
     def _explain(self, data: bytes, error: ValidationError) -> None:
         """Raise the error of the type itself where there is one: it often says more."""
         if error.errors(include_url=False, include_context=False)[0]["type"] != "json_invalid":
-            self.compiled.adapter.validate_json(data)
+            names: Any = {} if self.compiled.by_alias else _BY_NAME
+            self.compiled.adapter.validate_json(data, **names)
 
     def to_json(self, value: T, context: Any = None) -> bytes:
         """Return the value as compact JSON; `context` is passed to the serialisers of its types.
@@ -262,7 +270,8 @@ class ValueSchema(Generic[T]):
         ref_template: str = COMPONENTS,
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return the JSON Schema for OpenAPI, and its definitions by name."""
-        schema = json_schema(self.adapter, mode, ref_template)
+        by_alias = self.compiled.by_alias
+        schema = json_schema(self.adapter, mode, ref_template, by_alias=by_alias)
         definitions: dict[str, Any] = schema.pop("$defs", {})
         return schema, definitions
 
@@ -271,21 +280,25 @@ class ValueSchema(Generic[T]):
         mode = mode or self.mode
         schemas = self._data_schemas
         if mode not in schemas:
-            schemas[mode] = data_schema_of(self.adapter, self.hint, mode)
+            by_alias = self.compiled.by_alias
+            schemas[mode] = data_schema_of(self.adapter, self.hint, mode, by_alias=by_alias)
         return copy.deepcopy(schemas[mode])
 
 
-def _compile(hint: Any) -> _Compiled[Any]:
+def _compile(hint: Any, mode: Mode) -> _Compiled[Any]:
     adapter = _adapter(hint)
     schema = adapter.core_schema
     for pattern in patterns(schema):
         portable(pattern)  # refuses one that clients would read differently
+    # A property that can be written needs one name for a member: that of the field.
+    by_alias = mode != "both" or not has_split_aliases(schema)
     return _Compiled(
         adapter,
         adapter.validate_python,
-        _writer(schema),
+        _writer(schema, by_alias),
         is_plain(schema),
         is_immutable(schema),
+        by_alias,
     )
 
 
@@ -301,18 +314,18 @@ def _adapter(hint: Any) -> TypeAdapter[Any]:
 _write_plain: _Writer = partial(to_json, inf_nan_mode="strings")
 
 
-def _writer(schema: CoreSchema) -> _Writer:
+def _writer(schema: CoreSchema, by_alias: bool) -> _Writer:
     """Return the fastest function that writes each value as the data schema says."""
     if is_plain(schema):
         return _write_plain
     serialiser = SchemaSerializer(schema)
-    by_value = _by_value(serialiser, schema)
+    by_value = _by_value(serialiser, schema, by_alias)
     if schema["type"] == "any":
         return _untyped(by_value)
-    return _direct(serialiser, by_value) if written_by_pydantic(schema) else by_value
+    return _direct(serialiser, by_value, by_alias) if written_by_pydantic(schema) else by_value
 
 
-def _by_value(serialiser: SchemaSerializer, schema: CoreSchema) -> _Writer:
+def _by_value(serialiser: SchemaSerializer, schema: CoreSchema, by_alias: bool) -> _Writer:
     """Return a function that copies the value to simple types first, and writes these.
 
     pydantic's own settings for NaN and for bytes do not apply within users' models.
@@ -322,18 +335,18 @@ def _by_value(serialiser: SchemaSerializer, schema: CoreSchema) -> _Writer:
     keep_naive = keeps_naive_times(schema)
 
     def write(value: Any, *, context: Any) -> bytes:
-        dumped = to_python(value, mode=mode, by_alias=True, warnings=False, context=context)
+        dumped = to_python(value, mode=mode, by_alias=by_alias, warnings=False, context=context)
         return to_wire_json(dumped, keep_naive=keep_naive)
 
     return write
 
 
-def _direct(serialiser: SchemaSerializer, by_value: _Writer) -> _Writer:
+def _direct(serialiser: SchemaSerializer, by_value: _Writer, by_alias: bool) -> _Writer:
     to_bytes = serialiser.to_json
 
     def write(value: Any, *, context: Any) -> bytes:
         try:
-            return to_bytes(value, by_alias=True, warnings="error", context=context)
+            return to_bytes(value, by_alias=by_alias, warnings="error", context=context)
         except ValueError:
             # The value does not have its type and may hold floats, or it cannot be written.
             return by_value(value, context=context)
