@@ -13,6 +13,8 @@ from typing import Any, NoReturn
 
 _UNUSUAL = re.compile(rb"NaN|Infinity|[eE]\+?\d{3}|\d{200}")
 """Where a number may be none: in most texts this is found nowhere, and no more is done."""
+has_unusual_number = _UNUSUAL.search
+"""Say whether a text may hold a number that is none."""
 _STRINGS = re.compile(rb'"((?:[^"\\]|\\.)*)"\s*(:?)', re.DOTALL)
 _LONGEST = 40
 
@@ -22,7 +24,7 @@ def defect(text: bytes) -> str | None:
 
     The text of a usual value is searched once and not parsed.
     """
-    if _UNUSUAL.search(text) or (text.count(b":") > 1 and _may_repeat_names(text)):
+    if has_unusual_number(text) or (text.count(b":") > 1 and _may_repeat_names(text)):
         try:
             json.loads(
                 text,

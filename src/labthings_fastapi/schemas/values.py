@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
-from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 from pydantic_core import CoreSchema, SchemaSerializer, SchemaValidator, core_schema, to_json
 
 from labthings_fastapi.exceptions import (
@@ -33,7 +33,7 @@ from .data_schema import data_schema_of
 from .described import described_schema
 from .invalid_values import not_json
 from .json_schema import COMPONENTS, Mode, json_schema
-from .json_text import defect
+from .json_text import defect, has_unusual_number
 from .patterns import portable
 from .reasons import reason
 from .wire_values import plain_value, to_wire_json
@@ -169,15 +169,24 @@ class ValueSchema(Generic[T]):
         Raises:
             pydantic.ValidationError: as of `validate_json`.
         """
-        wrong = defect(data)
-        if wrong is not None:
-            raise not_json(self.where, wrong)
+        if has_unusual_number(data):
+            self._refuse_defect(data)
         try:
             value: T = self._read(data)
         except ValidationError as error:
+            self._refuse_defect(data)
             self._explain(data, error)
             raise
+        names = data.count(b":")
+        # In most inputs of actions each colon belongs to one parameter, so none is there twice.
+        if names > 1 and not (self.mode == "validation" and names == _number_of_members(value)):
+            self._refuse_defect(data)
         return value
+
+    def _refuse_defect(self, data: bytes) -> None:
+        wrong = defect(data)
+        if wrong is not None:
+            raise not_json(self.where, wrong)
 
     @cached_property
     def _read(self) -> Reader:
@@ -283,6 +292,10 @@ class ValueSchema(Generic[T]):
             by_alias = self.compiled.by_alias
             schemas[mode] = data_schema_of(self.adapter, self.hint, mode, by_alias=by_alias)
         return copy.deepcopy(schemas[mode])
+
+
+def _number_of_members(value: Any) -> int:
+    return len(value.model_fields_set) if isinstance(value, BaseModel) else -1
 
 
 def _compile(hint: Any, mode: Mode) -> _Compiled[Any]:
