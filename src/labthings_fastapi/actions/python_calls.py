@@ -54,6 +54,11 @@ def _without_group(locks: Any, thing: Any) -> Any:
     return [NeededLock(turn.lock, "queue")] if locks else locks
 
 
+def _alone(action: Runnable, thing: Any) -> AbstractContextManager[None]:
+    turn: Turn | None = thing.__dict__.get(TURN)
+    return nullcontext() if turn is None else turn.alone(f"a call of {action.name!r}")
+
+
 def _passing(action: Runnable) -> AbstractContextManager[None]:
     return emergency() if action.stop else nullcontext()
 
@@ -68,7 +73,8 @@ def locks_held(action: Runnable, thing: Any) -> Iterator[None]:
                 wait.take()
                 held.append(wait) if keeps else wait.over()
             _enter(thing)
-            yield
+            with _alone(action, thing):
+                yield
     except BaseException:
         for wait in reversed(held):
             wait.over_once_safe()
@@ -88,7 +94,12 @@ async def locks_held_async(action: Runnable, thing: Any) -> AsyncIterator[None]:
                     await wait.take_async()
                     held.append(wait) if keeps else wait.over()
                 _enter(thing)
-                yield
+                turn: Turn | None = thing.__dict__.get(TURN)
+                if turn is None:
+                    yield
+                else:
+                    async with turn.alone_async(f"a call of {action.name!r}"):
+                        yield
         except BaseException:
             for wait in reversed(held):
                 wait.over_once_safe()

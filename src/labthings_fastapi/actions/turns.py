@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Hashable, Iterator
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, suppress
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
@@ -21,7 +21,7 @@ from labthings_fastapi.thing_description.paths import name_of
 from .group_lock import GroupLock, LockRequest
 from .logs import thing_log
 from .thread_calls import ThreadBusyError, call_in_thread
-from .waiting import Deadline, LockWait, caller
+from .waiting import Deadline, LockWait, caller, one_chain
 
 T = TypeVar("T")
 TURN = "_labthings_turn"
@@ -46,17 +46,21 @@ class TurnLock(GroupLock):
 class Turn:
     """Lets one at a time use a Thing; any thread may use it.
 
+    `lock` belongs to an invocation, or outside one to a thread. Calls of an exclusive Thing also
+    take `_calls`, so that two threads or tasks of one invocation do not use it at once.
+
     `exclusive`: all code of the Thing is run in turn; otherwise only `lt.hold` takes it. `thread`:
     the thread in which that code runs, if the Thing has one of its own.
     """
 
-    __slots__ = ("_thing", "exclusive", "lock", "thread")
+    __slots__ = ("_calls", "_thing", "exclusive", "lock", "thread")
 
     def __init__(self, thing: Any, *, exclusive: bool, own_thread: bool = False) -> None:
         self._thing = weakref.ref(thing)  # which has this object among its attributes
         self.exclusive = exclusive or own_thread
         self.thread = OwnThread() if own_thread else None
         self.lock = TurnLock("its turn")
+        self._calls = GroupLock("its turn")
 
     @property
     def name(self) -> str:
@@ -86,9 +90,46 @@ class Turn:
             return
         wait = self.take(what, seconds)
         try:
-            yield
+            with self.alone(what):
+                yield
         finally:
             wait.over()
+
+    @contextmanager
+    def alone(self, what: str) -> Iterator[None]:
+        """Keep the other threads of the invocation that has the turn out of an exclusive Thing."""
+        if not self._needs_call_lock():
+            yield
+            return
+        with one_chain() as chain:
+            wait = self._wait_alone(what, chain)
+            patience = PATIENCE.get()
+            wait.take(None if patience is None else Deadline(patience, ThingBusyError))
+            try:
+                yield
+            finally:
+                wait.over()
+
+    @asynccontextmanager
+    async def alone_async(self, what: str) -> AsyncIterator[None]:
+        """Do the same without blocking the loop."""
+        if not self._needs_call_lock():
+            yield
+            return
+        with one_chain() as chain:
+            wait = self._wait_alone(what, chain)
+            await wait.take_async()
+            try:
+                yield
+            finally:
+                wait.over()
+
+    def _needs_call_lock(self) -> bool:
+        return self.exclusive and self.thread is None and not _EMERGENCY.get()
+
+    def _wait_alone(self, what: str, chain: Hashable) -> LockWait:
+        self._calls.name = name = self.name
+        return LockWait(self._calls, f"{what} of {name}", owner=chain)
 
     @contextmanager
     def writing(self, what: str, inner: AbstractContextManager[Any]) -> Iterator[None]:
@@ -109,7 +150,7 @@ class Turn:
             wait = LockWait(self.lock, f"{what} of {name}")
             wait.take(Deadline(WRITE_SECONDS, ActionBusyError))
         try:
-            with inner:
+            with self.alone(what), inner:
                 yield
         finally:
             wait.over()

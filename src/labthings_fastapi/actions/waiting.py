@@ -43,6 +43,22 @@ def one_caller() -> Iterator[None]:
             CALLER.reset(before)
 
 
+_CHAIN: ContextVar[Hashable | None] = ContextVar("labthings_chain", default=None)
+
+
+@contextmanager
+def one_chain() -> Iterator[Hashable]:
+    """Let calls inside the `with` block, also in threads that begin there, be parts of one call."""
+    before = _CHAIN.get()
+    chain = object() if before is None else before
+    token = _CHAIN.set(chain)
+    try:
+        yield chain
+    finally:
+        with suppress(ValueError):  # a loop that has ended releases its tasks in no context
+            _CHAIN.reset(token)
+
+
 def caller() -> Hashable:
     """Return who would own a lock that this code takes."""
     invocation = current_invocation()
@@ -78,19 +94,29 @@ class LockWait:
     """One caller's wait for a lock, and its hold of it. Made by the caller; any thread grants."""
 
     def __init__(
-        self, lock: GroupLock, what: str, policy: Policy = "queue", *, is_hold: bool = False
+        self,
+        lock: GroupLock,
+        what: str,
+        policy: Policy = "queue",
+        *,
+        is_hold: bool = False,
+        owner: Hashable | None = None,
     ) -> None:
-        """Prepare a wait; `what` says for what the lock is needed, as in 'a call of stage.move'."""
+        """Prepare a wait; `what` says for what the lock is needed, as in 'a call of stage.move'.
+
+        `owner` is one of several in an invocation or thread; a failure does not prolong its hold.
+        """
         self.invocation = invocation = current_invocation()
         self._has_lock = False
         self._wake: Callable[[], None] = lambda: None
         self._lock = lock
+        self._waits_for_safety = invocation is not None and owner is None
         self._began = time.monotonic()
         self._is_patient = False
         self._told = False
         label = _label(invocation)
         self._request = LockRequest(
-            caller(),
+            caller() if owner is None else owner,
             f"{label} with lt.hold" if is_hold else f"{what} by {label}",
             policy,
             granted=self._granted,
@@ -124,7 +150,7 @@ class LockWait:
 
         Otherwise the next in line would move what is being stopped.
         """
-        if self.invocation is None or not self._has_lock:
+        if self.invocation is None or not self._waits_for_safety or not self._has_lock:
             self.over()
         else:
             self.invocation.hold_until_safe(self.over)

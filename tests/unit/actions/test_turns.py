@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import concurrent.futures
 import gc
 import logging
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -143,6 +145,96 @@ def test_a_reading_waits_for_who_keeps_an_exclusive_thing(cls: type[Meter], wait
 def test_other_values_of_the_keywords_are_refused(keywords: dict[str, Any]) -> None:
     with pytest.raises(AffordanceDefinitionError, match=r"Odd: (exclusive|thread)="):
         type("Odd", (lt.Thing,), {}, **keywords)
+
+
+class Line(lt.Thing, exclusive=True):
+    """Answers the question that was asked last, as a driver with one line does."""
+
+    asked = ""
+
+    def ask(self, what: str) -> str:
+        self.asked = what
+        time.sleep(0.0005)
+        return self.asked
+
+    @lt.property
+    def volts(self) -> str:
+        return self.ask("volts")
+
+    @lt.action
+    def measure(self) -> list[str]:
+        return [self.ask("amps"), self.volts, self.ask("amps")]
+
+    @lt.action
+    async def measure_slowly(self) -> list[str]:
+        found = []
+        for _ in range(3):
+            self.asked = "ohms"
+            await asyncio.sleep(0.0005)
+            found.append(self.asked)
+        return found
+
+
+class Script(lt.Thing):
+    def __init__(self, line: Line) -> None:
+        super().__init__()
+        self.line = line
+
+    @lt.action
+    def in_threads(self) -> list[Any]:
+        work = [lambda: self.line.volts, self.line.measure] * 3
+        threads = [
+            lt.ThreadWithInvocationID(lambda one=one: [one() for _ in range(10)]) for one in work
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join_and_propagate_cancel(0.01)
+        return [thread.result for thread in threads]
+
+    @lt.action
+    async def in_tasks(self) -> list[Any]:
+        tasks = [self.line.measure_slowly() for _ in range(5)]
+        return list(await asyncio.gather(*tasks))
+
+
+MEASURED = ["amps", "volts", "amps"]
+
+
+def test_threads_of_one_run_use_an_exclusive_thing_one_at_a_time() -> None:
+    line = Line()
+    run = ActionManager().invoke_action(Script.in_threads, Script(line))
+    run.join(50)
+    assert run.output == [["volts"] * 10, [MEASURED] * 10] * 3
+
+
+def test_tasks_of_one_run_use_an_exclusive_thing_one_at_a_time() -> None:
+    run = ActionManager().invoke_action(Script.in_tasks, Script(Line()))
+    run.join(50)
+    assert run.output == [["ohms"] * 3] * 5
+
+
+def test_threads_that_an_action_of_an_exclusive_thing_starts_may_use_it_meanwhile() -> None:
+    class Pair(Line):
+        @lt.action
+        def both(self) -> list[str]:
+            threads = [lt.ThreadWithInvocationID(lambda: self.volts) for _ in range(2)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join_and_propagate_cancel(0.01)
+            return [thread.result for thread in threads]
+
+    class Caller(lt.Thing):
+        @lt.action
+        def call(self) -> list[str]:
+            return pair.both()
+
+    pair, manager = Pair(), ActionManager()
+    runs = [manager.invoke_action(*one) for one in ((Pair.both, pair), (Caller.call, Caller()))]
+    for run in runs:
+        run.join(50)
+        assert run.output == ["volts", "volts"]
 
 
 # --- a thread of its own ------------------------------------------------------------------
