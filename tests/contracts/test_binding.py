@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 TIMEOUT = 60.0
 PROBLEM = "urn:labthings:problem:"
+DRAFT_404 = "https://w3c.github.io/web-thing-protocol/errors#404"
 FINAL = {"completed", "failed"}
 
 
@@ -414,19 +415,21 @@ def test_a_problem_is_the_same_in_every_protocol(
 @pytest.mark.parametrize(
     ("send", "status", "problem_type"),
     [
-        (lambda client: client.read("z"), 404, "affordance-not-found"),
-        (lambda client: client.write("z", 1), 404, "affordance-not-found"),
-        (lambda client: client.invoke("fly"), 404, "affordance-not-found"),
-        (lambda client: client.write("serial", "S2"), 405, "read-only"),
+        (lambda client: client.read("z"), 404, DRAFT_404),
+        (lambda client: client.write("z", 1), 404, DRAFT_404),
+        (lambda client: client.invoke("fly"), 404, DRAFT_404),
+        (lambda client: client.write("serial", "S2"), 405, f"{PROBLEM}read-only"),
     ],
 )
 def test_an_unknown_affordance_or_operation_has_the_status_of_http(
     client: Client, send: Callable[[Client], Any], status: int, problem_type: str
 ) -> None:
-    """Over HTTP, the URL or the method is unknown, so the status is enough (RFC 9457, 4.2.1)."""
+    """Over HTTP, the URL or the method is unknown, so the status is enough (RFC 9457, 4.2.1).
+
+    Over a WebSocket, an unknown affordance is one of the five kinds of the Web Thing Protocol.
+    """
     problem = problem_of(client, send)
-    by_status = client.scheme == "http"
-    expected = "about:blank" if by_status else f"{PROBLEM}{problem_type}"
+    expected = "about:blank" if client.scheme == "http" else problem_type
     assert (problem["status"], problem["type"]) == (status, expected)
     assert client.read("serial") == "S1"
 

@@ -124,12 +124,12 @@ def test_the_subprotocol_is_agreed_on_where_a_client_offers_it(dial):
 
 def test_a_response_repeats_members_of_the_request(socket):
     answer = socket.ask("readproperty", thingID="stage", name="x")
-    assert uuid.UUID(answer.pop("messageID"))
+    assert uuid.UUID(answer.pop("messageID")).version == 4
+    assert uuid.UUID(answer.pop("thingID"))
     assert answer.pop("timestamp").endswith("+00:00")
     assert answer == {
         "messageType": "response",
         "operation": "readproperty",
-        "thingID": "stage",
         "name": "x",
         "correlationID": "question 0",
         "value": 0.0,
@@ -159,7 +159,7 @@ def test_all_properties_of_a_thing_are_read(dial):
 def test_several_properties_are_written_all_or_nothing(socket, stage):
     assert "error" not in socket.ask("writemultipleproperties", values={"x": 1, "y": 2})
     error = socket.ask("writemultipleproperties", values={"y": 5, "x": 11})["error"]
-    assert (error["status"], error["errors"][0]["loc"]) == (422, ["x"])
+    assert (error["status"], error["errors"][0]["loc"]) == (400, ["x"])
     assert (stage.x, stage.y) == (1.0, 2.0)
 
 
@@ -208,7 +208,7 @@ def test_a_synchronous_action_is_answered_with_its_output(socket):
 
 def test_an_asynchronous_action_is_queried_after_its_end(socket, ended):
     begun = socket.ask("invokeaction", name="move", input={"to": 3})
-    assert begun["state"] in ("pending", "running", "completed")
+    assert begun["state"] in ("pending", "running")
     status = ended(begun["actionID"])
     assert (status["status"], status["output"]) == ("completed", 3.0)
     assert status["href"].startswith("http://127.0.0.1")
@@ -252,7 +252,7 @@ def test_notifications_of_a_property_follow_the_response(socket, stage):
     stage.x = 2.5
     notification = socket.next()
     assert notification.pop("seq").rpartition("-")[2].isdigit()
-    assert uuid.UUID(notification.pop("messageID")).version == 8
+    assert uuid.UUID(notification.pop("messageID")).version == 4
     assert notification.pop("timestamp")
     assert notification == {
         "messageType": "notification",
@@ -380,7 +380,8 @@ def test_one_socket_is_enough_for_everything(dial, server):
 @pytest.mark.parametrize("label", ["lamp", "/lamp/", "/lamp"])
 def test_a_thing_id_may_be_the_name_or_the_path(dial, label):
     answer = dial("/ws").ask("readproperty", thingID=label, name="level")
-    assert (answer["thingID"], answer["value"]) == (label, 1)
+    assert answer["thingID"].startswith("urn:uuid:")
+    assert answer["value"] == 1
 
 
 def test_a_request_on_the_socket_of_the_server_must_name_a_thing(dial):

@@ -127,11 +127,34 @@ def w3c_word(record: InvocationRecord) -> str:
     return _W3C_STATUS[record.status]
 
 
+def as_begun(record: InvocationRecord) -> InvocationRecord:
+    """Return the record for the answer to a request to begin: never as ended already.
+
+    The standards let this answer say `pending` or `running` only, however quick the action was
+    (WoT Profiles, 6.2.2; Web Thing Protocol, 6.4.1.2.2).
+    """
+    if record.is_open:
+        return record
+    has_started = record.time_started is not None
+    return record._replace(
+        status=InvocationStatus.RUNNING if has_started else InvocationStatus.PENDING,
+        phase="running" if has_started else "starting",
+        time_ended=None,
+        output=None,
+        output_reference=None,
+        error=None,
+    )
+
+
 def action_status(record: InvocationRecord, urls: InvocationUrls, *, short: bool = False) -> bytes:
     """Render in W3C words; members without a value are left out (WoT Profiles, 6.2)."""
     id = str(record.id)
+    word = _W3C_STATUS[record.status]
+    # The HTTP Basic Profile and the Web Thing Protocol have two names for one thing.
     members: dict[str, Any] = {
-        "status": _W3C_STATUS[record.status],
+        "status": word,
+        "state": word,
+        "actionID": id,
         "href": urls.of_action_invocation(record),
         "timeRequested": record.time_requested.isoformat(),
         "id": id,

@@ -137,6 +137,11 @@ class DataProperty(BaseProperty[V]):
         return self.schema.is_plain
 
     @property
+    def holds_value(self) -> bool:
+        """Always true: it has no setter."""
+        return True
+
+    @property
     def is_resettable(self) -> bool:
         """Whether clients can reset it: if they can write it, and the default is valid."""
         return not self.readonly and self.default_fits

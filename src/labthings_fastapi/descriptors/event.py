@@ -106,6 +106,11 @@ class EventDescriptor(BaseDescriptor):
             return self.resolve(get_args(hint)[0])
         return NoneType if hint in (None, Event) else hint
 
+    @property
+    def has_data(self) -> bool:
+        """True unless the event is declared without data."""
+        return self.value_type is not NoneType
+
     @cached_property
     def schema(self) -> ValueSchema[Any]:
         """Validates and serialises the data."""

@@ -144,6 +144,11 @@ class BaseProperty(BaseDescriptor, Generic[V]):
         """True if writing runs no user code and does not block, without a global lock."""
         return self.quick
 
+    @property
+    def holds_value(self) -> bool:
+        """True if the value that is set is the value: no setter changes or delays it."""
+        return False
+
     def prepare(self, thing: Any) -> None:
         """Do the work of a first read, so that `quick` is true of all later ones."""
 

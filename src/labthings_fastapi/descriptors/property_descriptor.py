@@ -95,6 +95,11 @@ class PropertyDescriptor(BaseProperty[Any]):
         return self.quick and self._setter is None
 
     @property
+    def holds_value(self) -> bool:
+        """True without a getter or setter."""
+        return self.getter is None and self._setter is None
+
+    @property
     def has_default(self) -> bool:
         """True with an initial value and without a getter."""
         return self.getter is None and self.initial_value is not None

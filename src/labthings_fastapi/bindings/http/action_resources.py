@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from labthings_fastapi.actions.rendering import InvocationUrls, action_status
+from labthings_fastapi.actions.rendering import InvocationUrls, action_status, as_begun
 from labthings_fastapi.actions.routes import honour_prefer, summaries
 from labthings_fastapi.bindings.interaction.actions import (
     invocations_by_action,
@@ -99,6 +99,8 @@ class ActionResource:
             prefer = request.joined_header(b"prefer")
             answered = await honour_prefer(invocation, prefer, action.response_timeout)
         record = invocation.snapshot(log=True)
+        if not record.is_open and b"prefer" not in headers and KEY_HEADER not in headers:
+            record = as_begun(record)
         answered["Location"] = urls.of_action_invocation(record)
         return Answer(201, action_status(record, urls), answered)
 

@@ -78,18 +78,22 @@ class PropertyInteraction:
         with self._user_code():
             return self.descriptor.read_json(self._thing, self._context)
 
-    async def write(self, body: bytes) -> str | None:
+    async def write(self, body: bytes, assigned: dict[str, bytes] | None = None) -> str | None:
         """Validate and set a value in JSON; a setter runs on the Thing's executor.
 
-        Return a warning if the value was set and could not be read back.
+        Return a warning if the value was set and could not be read back. `assigned` gets the JSON
+        of the value that the Thing now holds; nothing, if a setter decides what it is.
 
         Raises:
             pydantic.ValidationError: the value is not valid; nothing has changed.
         """
         if self.writes_quickly and TURN not in self._thing.__dict__:
-            self.descriptor.set_valid(self._thing, self.descriptor.schema.validate_wire(body))
+            value = self.descriptor.schema.validate_wire(body)
+            self.descriptor.set_valid(self._thing, value)
+            if assigned is not None:
+                self.tell(value, assigned)
             return None
-        return await self._executor.run(self._write, body)
+        return await self._executor.run(self._write, body, assigned)
 
     async def reset(self) -> None:
         """Set the property to its default."""
@@ -104,10 +108,20 @@ class PropertyInteraction:
         with self._user_code():
             self.descriptor.reset(self._thing)
 
-    def _write(self, body: bytes) -> str | None:
+    def _write(self, body: bytes, assigned: dict[str, bytes] | None) -> str | None:
         PATIENCE.set(CLIENT_PATIENCE)
         with self.guard():
-            return self.set_checked(self.checked(body))
+            value = self.checked(body)
+            warning = self.set_checked(value)
+        if assigned is not None:
+            self.tell(value, assigned)
+        return warning
+
+    def tell(self, value: Any, assigned: dict[str, bytes]) -> None:
+        """Add the JSON of a value that was set, if the Thing holds it as it is."""
+        if self.descriptor.holds_value:
+            with suppress(LabThingsError):  # it has no JSON form: reading it will tell
+                assigned[self.descriptor.name] = self.descriptor.to_json(value, self._context)
 
     def value(self) -> Any:
         """Return the Python value."""
@@ -217,17 +231,19 @@ class PropertiesInteraction:
             raise PartialReading(values, ordered)
         return values
 
-    async def write(self, values: Mapping[str, Any]) -> str | None:
+    async def write(
+        self, values: Mapping[str, Any], assigned: dict[str, bytes] | None = None
+    ) -> str | None:
         """Write several properties, all or nothing.
 
         All values are validated before the first is set. If a setter fails, the properties that
         have been set get their old values again. Return a warning if one was set and could not be
-        read back.
+        read back. `assigned`: see `PropertyInteraction.write`.
         """
         chosen = self._chosen(values)
         if TURN not in self._thing.__dict__ and all(one.writes_quickly for one in chosen):
-            return self._write(chosen)
-        return await self._executor.run(self._write, chosen)
+            return self._write(chosen, assigned)
+        return await self._executor.run(self._write, chosen, assigned)
 
     def _chosen(self, values: Mapping[str, Any]) -> dict[PropertyInteraction, bytes]:
         chosen = {}
@@ -238,18 +254,25 @@ class PropertiesInteraction:
             chosen[one] = to_json(value, inf_nan_mode="constants")
         return chosen
 
-    def _write(self, chosen: dict[PropertyInteraction, bytes]) -> str | None:
+    def _write(
+        self, chosen: dict[PropertyInteraction, bytes], assigned: dict[str, bytes] | None
+    ) -> str | None:
         PATIENCE.set(CLIENT_PATIENCE)
         with ExitStack() as held:
             for one in chosen:
                 held.enter_context(one.guard())
-            return self._write_all(chosen)
+            values = self._checked(chosen)
+            warning = self._write_all(values)
+        if assigned is not None:
+            for one, value in values.items():
+                one.tell(value, assigned)
+        return warning
 
-    def _write_all(self, chosen: dict[PropertyInteraction, bytes]) -> str | None:
+    def _write_all(self, values: dict[PropertyInteraction, Any]) -> str | None:
         done: list[tuple[PropertyInteraction, Any]] = []
         warnings: list[str | None] = []
         try:
-            for one, value in self._checked(chosen).items():
+            for one, value in values.items():
                 before = one.value()
                 warnings.append(one.set_checked(value))
                 done.append((one, before))

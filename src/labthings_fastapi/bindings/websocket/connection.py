@@ -149,15 +149,18 @@ class SocketConnection:
         while True:
             is_stopped = self._subscriptions.is_stopped
             await self._send_responses()
-            batch = self._subscriptions.take()
-            for message, subscription in batch:
+            has_messages = self._subscriptions.take()
+            while True:
                 await self._send_responses()
-                if subscription.is_active:  # a request may have ended it since `take`
-                    await self._send_text(subscription.encode(message))
+                entry = self._subscriptions.next()
+                if entry is None:
+                    break
+                message, subscription = entry
+                await self._send_text(subscription.encode(message))
             if not is_stopped:
                 # Anything that was added since `take` has set the event, so this returns at once.
                 await self._has_output.wait()
-            elif not batch and not self._outbox:
+            elif not has_messages and not self._outbox:
                 return GOING_AWAY
 
     async def _send_responses(self) -> None:

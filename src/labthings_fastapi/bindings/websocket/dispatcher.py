@@ -88,6 +88,13 @@ class Dispatcher:
         except (LabThingsError, RequestRefused) as error:
             self._refuse(members, error, "The message")
 
+    def _thing_id(self, members: Members) -> str | None:
+        """Return the `thingID` for an error; None for one that the client may have invented."""
+        try:
+            return self._target(members)[1]
+        except (LabThingsError, RequestRefused):
+            return self._state.id_of(self._thing.name) if self._thing is not None else None
+
     def _target(self, members: Members) -> tuple[ThingInteraction | None, str | None]:
         """Return the Thing that a message names, and its `thingID` for the response."""
         label = members.get("thingID", members.get("thing"))
@@ -103,7 +110,7 @@ class Dispatcher:
                 f"{self._thing.name!r} only: send the message to the socket of {thing.name!r}, or "
                 f"to that of the server, {self._state.prefix}/ws."
             )
-        return thing, label
+        return thing, self._state.id_of(thing.name)
 
     def _observe(self, members: Members) -> None:
         kind = members["messageType"]
@@ -175,8 +182,10 @@ class Dispatcher:
         is_legacy = kind in list(LEGACY_MESSAGES)  # a list, because `kind` may be unhashable
         if kind != "request" and not self._has_subprotocol:
             is_legacy = True
-        encode = encode_legacy_error if is_legacy else encode_error
-        self._respond(encode(members, problem.members()))
+        if is_legacy:
+            self._respond(encode_legacy_error(members, problem.members()))
+        else:
+            self._respond(encode_error(members, problem, self._thing_id(members)))
         return problem
 
 

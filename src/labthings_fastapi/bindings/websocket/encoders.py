@@ -11,10 +11,13 @@ from pydantic_core import from_json, to_json
 
 from labthings_fastapi.exceptions import InvocationNotFoundError
 
+from .draft_problems import in_words_of_the_draft
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from labthings_fastapi.messages.message import Message
+    from labthings_fastapi.problems import Problem
 
     from .requests import Members, Request
     from .socket_state import SocketState
@@ -47,16 +50,21 @@ def encode_response(request: Request, response: Response) -> str:
     return _encode(members, response.raw)
 
 
-def encode_error(message: Mapping[str, Any], problem: Mapping[str, Any]) -> str:
-    """Encode the error response to a message of the Web Thing Protocol."""
+def encode_error(message: Mapping[str, Any], problem: Problem, thing_id: str | None) -> str:
+    """Encode the error response to a message of the Web Thing Protocol.
+
+    Without `thing_id`, the response repeats the `thingID` of the message.
+    """
+    told = in_words_of_the_draft(problem).members()
     members = {
         "messageType": "response",
         **repeated_members(message, "operation", "thingID", "name"),
+        **({} if thing_id is None else {"thingID": thing_id}),
         **_new_id(),
-        "error": {name: value for name, value in problem.items() if name != "values"},
+        "error": {name: value for name, value in told.items() if name != "values"},
     }
-    if "values" in problem:  # of those properties that could be read
-        members["values"] = problem["values"]
+    if "values" in told:  # of those properties that could be read
+        members["values"] = told["values"]
     return _encode(members)
 
 
@@ -86,10 +94,10 @@ class NotificationEncoder:
     A notification of our own operations also has the kind, the Thing and the invocation.
     """
 
-    def __init__(self, state: SocketState, request: Request, number: int) -> None:
-        """Encode for the subscription that `request` begins; its number is part of the ids."""
+    def __init__(self, state: SocketState, request: Request) -> None:
+        """Encode for the subscription that `request` begins."""
         self._state = state
-        self._number = number
+        self._number = state.ids.new_subscription()
         self._operation = request.operation
         self._head = {**_thing_id(request), **repeated_members(request.members)}
 
@@ -109,6 +117,8 @@ class NotificationEncoder:
         members["name"] = message.affordance
         members.setdefault("thingID", self._state.id_of(message.thing))
         if not self._operation.startswith(EXTENSION):
+            if message.kind == "event" and self._state.is_without_data(message):
+                return _encode(members)
             return _encode(members, {_VALUE_MEMBERS[message.kind]: message.payload})
         members |= {"kind": message.kind, "thing": message.thing}
         if message.invocation is not None:

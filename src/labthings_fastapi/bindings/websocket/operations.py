@@ -8,12 +8,23 @@ from uuid import UUID
 from pydantic_core import from_json, to_json
 
 from labthings_fastapi.actions.recorded_invocation import find_invocation
-from labthings_fastapi.actions.rendering import InvocationUrls, action_status, w3c_word
+from labthings_fastapi.actions.rendering import (
+    InvocationUrls,
+    action_status,
+    as_begun,
+    w3c_word,
+)
 from labthings_fastapi.bindings.interaction.actions import (
     invocations_by_action,
     output_of,
 )
+from labthings_fastapi.bindings.interaction.failures import (
+    InvalidMembers,
+    SetterRefusal,
+    interaction_problem,
+)
 from labthings_fastapi.exceptions import (
+    AffordanceNotFoundError,
     InvocationFinishedError,
     InvocationNotFoundError,
     RequestError,
@@ -23,6 +34,7 @@ from labthings_fastapi.request_location import base_url
 from labthings_fastapi.thing_description.paths import path_of
 
 from . import internal_request
+from .draft_problems import as_common_kind
 from .encoders import LegacyEncoder, NotificationEncoder, Response
 from .permission import RequestRefused
 from .selections import SELECTIONS, SUBSCRIBED_BY, selected_topic, subscription_key
@@ -34,6 +46,11 @@ if TYPE_CHECKING:
 
     from labthings_fastapi.actions.recorded_invocation import KnownInvocation
     from labthings_fastapi.bindings.interaction.actions import ActionInteraction
+    from labthings_fastapi.bindings.interaction.properties import (
+        PropertiesInteraction,
+        PropertyInteraction,
+    )
+    from labthings_fastapi.journal.record import InvocationRecord
 
     from .requests import Request
     from .socket_state import SocketState
@@ -64,24 +81,59 @@ class Operations:
         names = request.value("names")
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             raise RequestError("'names' must be a list of names of properties.")
+        if not names:
+            raise RequestError("'names' is empty: it needs the name of a property.")
+        for name in names:
+            _known(request.thing.properties, name)
         return Response(raw={"values": await request.thing.properties.read(names)})
 
     async def write_property(self, request: Request) -> Response:
-        """Write one property; the response repeats the value of the request."""
+        """Write one property; the response has the value that the Thing now holds."""
         value = to_json(request.value("value"), inf_nan_mode="constants")
         interaction = request.thing.properties.named(request.name)
         if interaction.descriptor.readonly:
             raise interaction.descriptor.read_only_error(request.thing.thing)
-        warning = await interaction.write(value)
-        return Response(204, {"value": request.members["value"], **_warning(warning)})
+        assigned: dict[str, bytes] = {}
+        warning = await interaction.write(value, assigned)
+        raw = {"value": assigned[request.name]} if assigned else {}
+        return Response(204, _warning(warning), raw)
 
     async def write_multiple_properties(self, request: Request) -> Response:
         """Write several properties, all or nothing."""
         values = request.value("values")
         if not isinstance(values, dict):
             raise RequestError("'values' must be an object: name of a property → its value.")
-        warning = await request.thing.properties.write(values)
-        return Response(204, {"values": values, **_warning(warning)})
+        if not values:
+            raise RequestError("'values' is empty: it needs the value of a property.")
+        properties = request.thing.properties
+        for name in values:
+            one = _known(properties, name)
+            if one.descriptor.readonly:
+                raise RequestError(str(one.descriptor.read_only_error(request.thing.thing)))
+        assigned: dict[str, bytes] = {}
+        try:
+            warning = await properties.write(values, assigned)
+        except (InvalidMembers, SetterRefusal) as error:
+            problem = interaction_problem(error, properties.label, self._scope["path"])
+            raise RequestRefused(as_common_kind(problem, 400)) from error
+        members = b",".join(to_json(name) + b":" + value for name, value in assigned.items())
+        return Response(204, _warning(warning), {"values": b"{" + members + b"}"})
+
+    async def write_all_properties(self, request: Request) -> Response:
+        """Write all properties that can be written, all or nothing."""
+        values = request.value("values")
+        missing = [
+            name
+            for name, one in request.thing.each_property.items()
+            if isinstance(values, dict) and name not in values and not one.descriptor.readonly
+        ]
+        if missing:
+            raise RequestError(
+                f"'writeallproperties' needs a value of every property that can be written, and "
+                f"'values' has none of: {', '.join(missing)}. To write some of them, use "
+                "'writemultipleproperties'."
+            )
+        return await self.write_multiple_properties(request)
 
     async def invoke_action(self, request: Request) -> Response:
         """Start an invocation; for a synchronous action, wait for its end and return its output."""
@@ -92,7 +144,7 @@ class Operations:
             return await self._invoke_by_http(action, text)
         invocation = await action.invoke(text)
         if not action.descriptor.synchronous:
-            return self._status(invocation, 201)
+            return self._begun(invocation)
         output = await output_of(invocation, self._urls)
         if isinstance(output, Problem):
             raise RequestRefused(output)
@@ -106,7 +158,7 @@ class Operations:
         status, body = await internal_request.post(app, self._scope, path, text)
         if status == 201:
             id = UUID(from_json(body)["id"])
-            return self._status(self._state.manager.get_invocation(id), 201)
+            return self._begun(self._state.manager.get_invocation(id))
         if status in (200, 204):
             return _output(body or b"null")
         members = from_json(body)
@@ -159,11 +211,10 @@ class Operations:
         self, request: Request, encode: Encoder | None = None, *, one_invocation: bool = False
     ) -> SocketSubscription:
         last = request.last_notification_id
-        number = self._subscriptions.next_number()
         return self._subscriptions.subscribe(
             subscription_key(request),
             selected_topic(request),
-            encode or NotificationEncoder(self._state, request, number),
+            encode or NotificationEncoder(self._state, request),
             self._state.ids.seq_of(last) if last is not None else None,
             one_invocation=one_invocation,
         )
@@ -182,10 +233,27 @@ class Operations:
             raise InvocationNotFoundError(invocation.id)
         return invocation
 
-    def _status(self, invocation: KnownInvocation, status: int = 200) -> Response:
-        record = invocation.snapshot(log=True)
-        members = {"actionID": str(record.id), "state": w3c_word(record)}
+    def _begun(self, invocation: KnownInvocation) -> Response:
+        return self._rendered(as_begun(invocation.snapshot(log=True)), 201)
+
+    def _status(self, invocation: KnownInvocation) -> Response:
+        return self._rendered(invocation.snapshot(log=True))
+
+    def _rendered(self, record: InvocationRecord, status: int = 200) -> Response:
+        members = {"name": record.action, "actionID": str(record.id), "state": w3c_word(record)}
         return Response(status, members, {"status": action_status(record, self._urls)})
+
+
+def _known(properties: PropertiesInteraction, name: str) -> PropertyInteraction:
+    """Return a property whose name is one of several, where a wrong one is a bad request.
+
+    Raises:
+        RequestError: there is none of that name.
+    """
+    try:
+        return properties.named(name)
+    except AffordanceNotFoundError as error:
+        raise RequestError(str(error)) from error
 
 
 def _warning(text: str | None) -> dict[str, str]:
@@ -211,6 +279,7 @@ OPERATIONS: dict[str, Operation] = {
     "readallproperties": Operation(Operations.read_all_properties, True),
     "readmultipleproperties": Operation(Operations.read_multiple_properties, True),
     "writeproperty": Operation(Operations.write_property, True, changes=True),
+    "writeallproperties": Operation(Operations.write_all_properties, True, changes=True),
     "writemultipleproperties": Operation(Operations.write_multiple_properties, True, changes=True),
     "invokeaction": Operation(Operations.invoke_action, True, changes=True),
     "queryaction": Operation(Operations.query_action),

@@ -110,7 +110,7 @@ class Request:
     target: ThingInteraction | None
     """The Thing that the request names; None for one that names no Thing."""
     thing_id: str | None
-    """The `thingID` as the client wrote it, or the id of the socket's Thing."""
+    """The id of the Thing in its description."""
 
     @property
     def thing(self) -> ThingInteraction:

@@ -10,6 +10,7 @@ from labthings_fastapi.messages.topic import KINDS, Topic
 
 from .encoders import EXTENSION
 from .permission import RequestRefused
+from .subscriptions import Key
 
 if TYPE_CHECKING:
     from labthings_fastapi.bindings.interaction.things import ThingInteraction
@@ -29,13 +30,15 @@ class Selection(NamedTuple):
     kinds: frozenset[MessageKind]
     names: Literal["property", "event", "action", "invocation"] | None = None
     thing_is_optional: bool = False
+    subject: str | None = None
+    """What the operations to one and to all have in common; None: each operation is for itself."""
 
 
 SELECTIONS = {
-    "observeproperty": Selection(PROPERTY_KINDS, "property"),
-    "observeallproperties": Selection(PROPERTY_KINDS),
-    "subscribeevent": Selection(EVENT_KINDS, "event"),
-    "subscribeallevents": Selection(EVENT_KINDS),
+    "observeproperty": Selection(PROPERTY_KINDS, "property", subject="property"),
+    "observeallproperties": Selection(PROPERTY_KINDS, subject="property"),
+    "subscribeevent": Selection(EVENT_KINDS, "event", subject="event"),
+    "subscribeallevents": Selection(EVENT_KINDS, subject="event"),
     "labthings:observeaction": Selection(INVOCATION_KINDS, "action"),
     "labthings:observeallactions": Selection(INVOCATION_KINDS, thing_is_optional=True),
     "labthings:observeinvocation": Selection(INVOCATION_KINDS, "invocation"),
@@ -59,15 +62,16 @@ SUBSCRIBED_BY = {_opposite(operation): operation for operation in SELECTIONS}
 """For each operation that ends a subscription, the one that begins it."""
 
 
-def subscription_key(request: Request) -> tuple[str, ...]:
+def subscription_key(request: Request) -> Key:
     """Return what distinguishes the subscription of a request from others of the socket."""
     operation = SUBSCRIBED_BY.get(request.operation, request.operation)
     selection = _selection(operation)
+    subject = selection.subject or operation
     if selection.names == "invocation":
-        return operation, str(request.invocation_id)
+        return Key(subject, name=str(request.invocation_id))
     if selection.names is not None:
-        return operation, request.thing.name, request.name
-    return operation, _thing_name(request, selection) or ""
+        return Key(subject, request.thing.name, request.name)
+    return Key(subject, _thing_name(request, selection) or "")
 
 
 def selected_topic(request: Request) -> Topic:
@@ -124,7 +128,3 @@ def _kinds(request: Request, selection: Selection) -> frozenset[MessageKind]:
             f"{', '.join(sorted(selection.kinds))}."
         )
     return kinds
-
-
-def _is_texts(value: object) -> bool:
-    return isinstance(value, list) and all(isinstance(each, str) for each in value)

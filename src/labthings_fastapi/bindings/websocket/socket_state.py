@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from labthings_fastapi.bindings.interaction.things import Interactions, ThingInteraction
+    from labthings_fastapi.messages.message import Message
 
 
 class SocketState:
@@ -49,6 +50,7 @@ class SocketState:
         self._by_id: dict[str, ThingInteraction] = {}
         self._ids: dict[str, str] = {}  # by name
         self._server_id: tuple[UUID | None] | None = None  # None: not loaded yet
+        self._without_data: frozenset[tuple[str, str]] = frozenset()  # Thing, event
         self._changes: set[asyncio.Task[Any]] = set()
 
     def add(self, interaction: ThingInteraction) -> None:
@@ -56,6 +58,13 @@ class SocketState:
         path = path_of(interaction.thing).strip("/")
         self._by_path = {**self._by_path, path: interaction}
         self._by_name = {**self._by_name, interaction.name: interaction}
+        events = interaction.thing.event_descriptors.items()
+        without_data = [name for name, event in events if not event.has_data]
+        self._without_data |= {(interaction.name, name) for name in without_data}
+
+    def is_without_data(self, message: Message) -> bool:
+        """Whether this is the message of an event that is declared without data."""
+        return (message.thing, message.affordance) in self._without_data
 
     def thing_at(self, path: str) -> ThingInteraction | None:
         """Return the Thing whose socket has this path, or None."""
