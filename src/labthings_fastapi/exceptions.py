@@ -31,7 +31,7 @@ Each class also derives from the builtin exception that code without LabThings w
     ├── InvocationFinishedError (RuntimeError)
     ├── OutputNotReadyError (RuntimeError)
     ├── NoOutputError (LookupError)
-    │   └── OutputNotKeptError                     large or binary, from before a restart
+    │   └── OutputNotKeptError                     large or binary, and its file is gone
     ├── IdempotencyKeyError (ValueError)           a key was used for another request
     ├── InvocationError (RuntimeError)             an anticipated failure, raised by user code
     ├── ActionBusyError (RuntimeError)
@@ -259,14 +259,14 @@ class NoOutputError(LabThingsError, LookupError):
 
 
 class OutputNotKeptError(NoOutputError):
-    """An invocation completed before a restart, and its output was too large or binary."""
+    """An invocation had a large or binary output, and only its record is left."""
 
     def __init__(self, id: UUID, size: int | None, media_type: str) -> None:
         """Name the invocation, and the size (bytes) and media type of its output."""
         LabThingsError.__init__(
             self,
-            f"Invocation {id} completed before the server was restarted. The journal does not "
-            f"keep large or binary outputs; this one was {media_type}, {size} bytes.",
+            f"Invocation {id} has an output of {size} bytes ({media_type}), which is no longer there: "
+            "the disk did not take it, or its file was deleted.",
         )
 
 

@@ -12,7 +12,7 @@ from labthings_fastapi.exceptions import ServerNotRunningError
 from labthings_fastapi.journal.journal import Journal
 from labthings_fastapi.journal.part import Addition, InvocationPart
 from labthings_fastapi.journal.query import JournalQuery
-from labthings_fastapi.journal.record import InvocationRecord
+from labthings_fastapi.journal.record import OUTPUT_LIMIT, InvocationRecord
 from labthings_fastapi.messages.message import InvocationStatus
 
 TIMEOUT = 60.0
@@ -86,7 +86,21 @@ def test_an_open_run_shows_what_it_has_added_so_far(journal: Journal) -> None:
         progress={"done": 2, "total": 4},
         other_things=("stage", "laser"),
     )
-    assert journal.search(JournalQuery()).records == (found(journal, record),)
+    (listed,) = journal.search(JournalQuery()).records
+    assert listed == found(journal, record)._replace(output=None, partial=False)
+
+
+def test_large_results_of_an_open_run_are_a_reference_like_other_large_outputs(
+    journal: Journal,
+) -> None:
+    record = run()
+    keep(journal, record)
+    large = Addition((b'"%b"' % (b"x" * OUTPUT_LIMIT),), 1, 10)
+    add(journal, InvocationPart(record.id, results=large))
+    kept = found(journal, record)
+    assert kept.output is None
+    assert kept.output_reference is not None
+    assert kept.output_reference["size"] > OUTPUT_LIMIT
 
 
 def test_a_search_finds_the_log_of_an_open_run(journal: Journal) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any, Protocol, TypeAlias
 from uuid import UUID
 
 from labthings_fastapi.exceptions import InvocationNotFoundError
 from labthings_fastapi.journal.journal import Journal
 from labthings_fastapi.journal.reader import JournalReader
-from labthings_fastapi.journal.record import InvocationRecord
+from labthings_fastapi.journal.record import InvocationRecord, interrupted
 from labthings_fastapi.messages.broker import Broker
 from labthings_fastapi.thing_description.paths import thing_path
 
@@ -60,14 +61,18 @@ KnownInvocation: TypeAlias = Invocation | RecordedInvocation
 """An invocation that a client knows."""
 
 
-def recorded_invocation(journal: Journal, id: UUID, prefix: str) -> RecordedInvocation | None:
+def recorded_invocation(
+    journal: Journal, id: UUID, prefix: str, boot_id: str
+) -> RecordedInvocation | None:
     """Return an ended invocation from the journal, with its output and files; may wait for a disk.
 
-    One that is open there is in memory, or its end could not be written yet.
+    One of this start that is open there is in memory, or its end could not be written yet.
     """
     record = journal.get(id)
-    if record is None or record.is_open:
+    if record is None or (record.is_open and record.boot_id == boot_id):
         return None
+    if record.is_open:  # the disk has refused to have it marked
+        record = interrupted(record, datetime.now(UTC))
     path = f"{thing_path(record.thing, prefix)}{record.action}"
     record, output, directory = record._replace(action_path=path), None, None
     outputs, reference = journal.outputs, record.output_reference or {}
@@ -93,7 +98,7 @@ async def find_invocation(
         found = None
         if recorded or manager.has_journal:
             found = await manager.records.read(
-                lambda journal: recorded_invocation(journal, id, prefix)
+                lambda journal: recorded_invocation(journal, id, prefix, manager.broker.boot_id)
             )
         if found is None:
             raise

@@ -55,8 +55,8 @@ class Journal(ABC):
         """Add to the record of an open invocation; never waits for a disk.
 
         Until its final record is put, which has all of it, readers see the open record with all
-        parts. Put parts after the first record and before the final one; others do nothing. The
-        errors are as in `put`.
+        parts; `search` leaves out the results. Put parts after the first record and before the
+        final one; others do nothing. The errors are as in `put`.
         """
 
     @abstractmethod
@@ -224,11 +224,14 @@ class MemoryJournal(Journal):
         """Return the record of an invocation, or None if it is unknown or was dropped."""
         with self._lock:
             record = self._records.get(id)
-            return None if record is None else self._with_parts(record)
+            parts = self._parts.get(id)
+            if record is None or parts is None:
+                return record
+            return parts.added_to(record, results=True).for_journal()
 
-    def _with_parts(self, record: InvocationRecord) -> InvocationRecord:
+    def _for_list(self, record: InvocationRecord) -> InvocationRecord:
         parts = self._parts.get(record.id)
-        return record if parts is None else parts.added_to(record)
+        return record if parts is None else parts.added_to(record, results=False)
 
     def get_mutation(self, id: UUID) -> MutationRecord | None:
         """Return a mutation, or None if it is unknown or was dropped."""
@@ -238,7 +241,7 @@ class MemoryJournal(Journal):
     def search(self, query: JournalQuery) -> RecordPage[InvocationRecord]:
         """Return the invocations that match, newest first."""
         with self._lock:
-            records = list(map(self._with_parts, self._records.values()))
+            records = list(map(self._for_list, self._records.values()))
         return _page(records, query, query.matches)
 
     def search_mutations(self, query: JournalQuery) -> RecordPage[MutationRecord]:

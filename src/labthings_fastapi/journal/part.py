@@ -60,15 +60,15 @@ class PartsSoFar:
         self._progress = part.progress or self._progress
         self._things = part.things or self._things
 
-    def added_to(self, record: InvocationRecord) -> InvocationRecord:
-        """Return an open record with all of it; the results so far are its output."""
+    def added_to(self, record: InvocationRecord, *, results: bool) -> InvocationRecord:
+        """Return an open record with all of it; with `results`, those so far are its output."""
         record = record._replace(
             log=tuple(self._log),
             log_dropped=self._lines - len(self._log),
             progress=self._progress or record.progress,
             other_things=self._things or record.other_things,
         )
-        if not self._results:
+        if not self._results or not results:
             return record
         return record._replace(
             output=b"[" + b",".join(self._results) + b"]",

@@ -83,15 +83,27 @@ def with_parts(connection: sqlite3.Connection, record: InvocationRecord) -> Invo
     Raises:
         ValueError, TypeError, LookupError: a row is damaged.
     """
+    return _added(connection, record, "", results=True)
+
+
+def with_small_parts(connection: sqlite3.Connection, record: InvocationRecord) -> InvocationRecord:
+    """Do the same without the results, for lists: those of many runs may not fit into memory."""
+    return _added(connection, record, f"AND kind <> '{_RESULTS}'", results=False)
+
+
+def _added(
+    connection: sqlite3.Connection, record: InvocationRecord, condition: str, *, results: bool
+) -> InvocationRecord:
     if not record.is_open:
         return record
     rows = connection.execute(
-        "SELECT kind, last, items FROM parts WHERE run = ? ORDER BY kind, last", (record.id.bytes,)
+        f"SELECT kind, last, items FROM parts WHERE run = ? {condition} ORDER BY kind, last",  # noqa: S608
+        (record.id.bytes,),
     ).fetchall()
     parts = PartsSoFar()
     for kind, last, items in rows:
         parts.add(_read(record.id, kind, last, items))
-    return parts.added_to(record) if rows else record
+    return parts.added_to(record, results=results) if rows else record
 
 
 def _read(id: UUID, kind: str, last: int, items: Any) -> InvocationPart:

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from labthings_fastapi.exceptions import RequestError
 from labthings_fastapi.messages.message import InvocationStatus
+from labthings_fastapi.problems import message_problem
 
 SortKey = tuple[datetime, UUID]
 """The order of a listing: the time of the request, then the id."""
@@ -102,6 +103,18 @@ class InvocationRecord(NamedTuple):
         if reference is None or self.output_reference is not None:
             return self
         return self._replace(output=output, output_reference=reference)
+
+
+def interrupted(record: InvocationRecord, now: datetime) -> InvocationRecord:
+    """Return the final record of an invocation whose server stopped."""
+    progress = "was in progress" if record.time_started else "was waiting or had just begun"
+    problem = message_problem(
+        "interrupted",
+        "The run was interrupted",
+        500,
+        f"The server stopped while this run {progress}. It was not run again.",
+    )
+    return record._replace(status=InvocationStatus.ERROR, time_ended=now, error=problem.members())
 
 
 def journal_line(message: str, level: str, now: datetime) -> dict[str, Any]:

@@ -11,9 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, TypeVar
 
 from labthings_fastapi.exceptions import LabThingsError, ServerConfigurationError
-from labthings_fastapi.messages.message import InvocationStatus
 from labthings_fastapi.outputs.kept import KeptOutputs
-from labthings_fastapi.problems import message_problem
 
 from .database import Database
 from .faults import is_damage
@@ -22,9 +20,9 @@ from .journal import Journal
 from .key_rows import delete_key, delete_keys_without_invocation, find_key
 from .keys import utc_now
 from .mutation_rows import read_mutation, select_mutation, select_mutations
-from .part_rows import delete_parts_without_invocation, with_parts
+from .part_rows import delete_parts_without_invocation, with_parts, with_small_parts
 from .query import RecordPage, decode_cursor, encode_cursor
-from .record import journal_line
+from .record import interrupted, journal_line
 from .retention import Retention
 from .schema import LOGGER
 from .unsafe_rows import (
@@ -53,7 +51,7 @@ T = TypeVar("T")
 KEEP_DAYS: Final = 30.0
 KEEP_BYTES: Final = 1024**3
 _WRITER_TIMEOUT: Final = 60.0
-_INTERRUPTED_TOGETHER: Final = 500
+_INTERRUPTED_TOGETHER: Final = 20  # each may have many results
 _NO_ROWS: Final[list[Row]] = []
 _NO_RECORDS: Final[list[InvocationRecord]] = []
 _NO_NAMES: Final[list[str]] = []
@@ -137,7 +135,8 @@ class SqliteJournal(Journal):
 
         def find(connection: sqlite3.Connection) -> InvocationRecord | None:
             rows = select_invocation(connection, id)
-            return next(self._records(rows, partial(_read_with_parts, connection)), None)
+            found = next(self._records(rows, partial(_read_with_parts, connection)), None)
+            return None if found is None else found.for_journal()
 
         return self._read(find, default=None)
 
@@ -159,7 +158,7 @@ class SqliteJournal(Journal):
         def matches(record: InvocationRecord) -> bool:
             return not record.is_open or query.matches(record)  # open rows have no text to search
 
-        return self._search(query, select_invocations, _read_with_parts, matches)
+        return self._search(query, select_invocations, _read_for_list, matches)
 
     def search_mutations(self, query: JournalQuery) -> RecordPage[MutationRecord]:
         """Return the mutations that match, newest first."""
@@ -295,20 +294,12 @@ class SqliteJournal(Journal):
                 LOGGER.error("A record of the journal %s cannot be read: %r", self.path, error)
 
 
+def _read_for_list(connection: sqlite3.Connection, row: Row) -> InvocationRecord:
+    return with_small_parts(connection, read_invocation(row))
+
+
 def _read_with_parts(connection: sqlite3.Connection, row: Row) -> InvocationRecord:
     return with_parts(connection, read_invocation(row))
-
-
-def interrupted(record: InvocationRecord, now: datetime) -> InvocationRecord:
-    """Return the final record of an invocation whose server stopped."""
-    progress = "was in progress" if record.time_started else "was waiting or had just begun"
-    problem = message_problem(
-        "interrupted",
-        "The run was interrupted",
-        500,
-        f"The server stopped while this run {progress}. It was not run again.",
-    )
-    return record._replace(status=InvocationStatus.ERROR, time_ended=now, error=problem.members())
 
 
 def _check_options(keep_days: float, keep_bytes: int, synchronous: str) -> None:
