@@ -265,7 +265,7 @@ class OutputNotKeptError(NoOutputError):
         """Name the invocation, and the size (bytes) and media type of its output."""
         LabThingsError.__init__(
             self,
-            f"Invocation {id} has an output of {size} bytes ({media_type}), which is no longer there: "
+            f"Invocation {id} had an output of {size} bytes ({media_type}). It is no longer there: "
             "the disk did not take it, or its file was deleted.",
         )
 
