@@ -54,6 +54,18 @@ class Amplifier(lt.Thing):
     def offset(self, value: float) -> None:
         self._wire = "cut"
 
+    @lt.setting
+    def zero(self) -> float:
+        if self._wire == "cut":
+            raise OSError("no answer within 2 s")
+        return 0.5
+
+    @zero.setter
+    def zero(self, value: float) -> None:
+        if value < 0:
+            raise ValueError("the zero cannot be negative")
+        self._wire = "cut"
+
 
 @pytest.fixture
 def server():
@@ -118,6 +130,19 @@ def test_the_warning_of_one_of_several_properties_reaches_the_client(client):
     answer = client.put("/amp/properties", json={"steps": 3, "offset": 2.0})
     assert answer.status_code == 204
     assert "'offset'" in answer.headers["LabThings-Warning"]
+
+
+def test_a_setting_that_was_set_and_cannot_be_read_back_says_that_it_is_not_saved(client):
+    answer = client.put("/amp/zero", json=2.0)
+    assert answer.status_code == 204
+    assert "'zero'" in answer.headers["LabThings-Warning"]
+    assert "not saved" in answer.headers["LabThings-Warning"]
+
+
+def test_the_setter_of_a_setting_may_refuse_too(client):
+    answer = client.put("/amp/zero", json=-2.0)
+    assert answer.status_code == 422
+    assert "the zero cannot be negative" in answer.json()["detail"]
 
 
 def test_a_write_without_trouble_has_no_warning(client):

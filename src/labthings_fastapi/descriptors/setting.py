@@ -15,6 +15,7 @@ from labthings_fastapi.thing_description.paths import name_of
 from .data_property import DataProperty
 from .functional_property import FunctionalProperty
 from .property import BaseProperty
+from .write_report import not_read_back
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -92,16 +93,32 @@ class FunctionalSetting(FunctionalProperty[OwnerT, V], Setting[V]):
             run_code(thing, self.fset, thing, value)
 
     def change(self, thing: Any, make_change: Callable[[], None]) -> None:
-        """Change the value and save what the getter returns; if that fails, undo the change."""
+        """Change the value and save what the getter returns; if that fails, undo the change.
+
+        A getter that fails undoes nothing: the value was set. It is not saved, which is a warning.
+        """
         settings = thing._settings_file
         if settings is None:
             super().change(thing, make_change)
             return
         before = self.get(thing)
         make_change()
+        unread: list[BaseException] = []
+
+        def latest() -> dict[str, Any]:
+            try:
+                value = self.get(thing)
+            except (Exception, SystemExit) as error:
+                unread.append(error)
+                raise
+            return {self.name: self.to_saved(value)}
+
         try:
-            settings.save_latest(lambda: {self.name: self.saved_form(thing)})
-        except BaseException:
+            settings.save_latest(latest)
+        except BaseException as error:
+            if error in unread:
+                not_read_back(thing, self.name, error, "so the new value is not saved")
+                return
             self._undo(thing, before)
             raise
         self.publish_if_observed(thing)

@@ -59,11 +59,16 @@ def read_back(thing: Any, name: str, publish: Callable[[Any], None]) -> None:
     try:
         publish(thing)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - getters are user code
-        warning = (
-            f"Property {name!r} of Thing {name_of(thing)!r} was set, but reading it back failed: "
-            f"{describe_exception(error)}"
-        )
-        thing_log(name_of(thing)).warning("%s", warning, exc_info=error)
-        report = _report.get()
-        if report is not None:
-            report.warnings.append(warning)
+        not_read_back(thing, name, error)
+
+
+def not_read_back(thing: Any, name: str, error: BaseException, consequence: str = "") -> None:
+    """Log that a value was set and could not be read back, and tell the client."""
+    warning = (
+        f"Property {name!r} of Thing {name_of(thing)!r} was set, but reading it back failed"
+        f"{', ' + consequence if consequence else ''}: {describe_exception(error)}"
+    )
+    thing_log(name_of(thing)).warning("%s", warning, exc_info=error)
+    report = _report.get()
+    if report is not None:
+        report.warnings.append(warning)
