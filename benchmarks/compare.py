@@ -13,7 +13,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from measuring import following_rows, run_rows, start_rows, traffic_rows  # noqa: F401 - fill ROWS
+from measuring import (  # noqa: F401 - these fill ROWS
+    following_rows,
+    reading_rows,
+    run_rows,
+    start_rows,
+    traffic_rows,
+)
 from measuring.chart import svg
 from measuring.growth import GROWTHS
 from measuring.processes import pin_load

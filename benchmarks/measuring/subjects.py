@@ -22,6 +22,7 @@ SUBJECTS = ("ours", "before", "peer", "hololinked", "floor")
 INSTRUMENT = {"instrument": "instrument:Instrument"}
 READ = Request("GET", "/instrument/speed")
 COMPUTE = Request("GET", "/instrument/position")
+MEASURE = Request("GET", "/instrument/temperature")
 WRITE = Request("PUT", "/instrument/speed", b"2.5")
 INVOKE = Request("POST", "/instrument/noop", b"{}", status=201)
 DESCRIBE = Request("GET", "/instrument/")

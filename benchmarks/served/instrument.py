@@ -5,6 +5,7 @@ Only what both document is used, so that the same work is compared.
 
 import itertools
 import logging
+import threading
 import time
 from typing import Any
 
@@ -25,11 +26,26 @@ class Instrument(lt.Thing):
         super().__init__(**kwargs)
         self._tickets = itertools.count(1)
         self._naps_done = 0
+        self._line = threading.Lock()
+        self._readings_done = 0
 
     @lt.property
     def position(self) -> float:
         """A value that code of the Thing computes."""
         return 1.0
+
+    @lt.property
+    def temperature(self) -> float:
+        """A value of a real instrument: an answer takes 20 ms, and it gives one at a time."""
+        with self._line:
+            time.sleep(0.02)
+            self._readings_done += 1
+        return 295.0
+
+    @lt.property
+    def readings_done(self) -> int:
+        """How many temperatures the instrument has given."""
+        return self._readings_done
 
     @lt.property
     def naps_done(self) -> int:
