@@ -43,8 +43,8 @@ class LockRequest:
     """Whether the owner keeps a Thing with `lt.hold`, and does not run an action of it."""
     gives_way: bool = False
     """Whether the owner can be told of a circle of waits, and then leaves the line."""
-    loop: Any = None
-    """The event loop on which the owner needs to go on, if it is a coroutine."""
+    needs_this_loop: Callable[[], bool] = lambda: False
+    """Returns whether the owner needs the event loop of the calling code to go on."""
     lock: GroupLock | None = None
     """The lock in whose line it stands; guarded by the lock of the waits."""
     number: int = field(default_factory=lambda: next(_numbers))

@@ -42,7 +42,7 @@ from .logs import capture_again, thing_log
 from .protocols import BelongsToInvocation, Host, Runnable, UrlSource
 from .publisher import InvocationPublisher
 from .results import InvocationFiles
-from .start_gate import StartGate, locks_needed
+from .start_gate import StartGate, locks_needed, loop_check
 
 
 class Invocation(threading.Thread):
@@ -301,7 +301,13 @@ class Invocation(threading.Thread):
             live.starter = threading.get_ident()
         name = live.label if locks else ""
         try:
-            gate.take(name, queued=self._queued, cancel=self.cancel, invocation=live)
+            gate.take(
+                name,
+                queued=self._queued,
+                cancel=self.cancel,
+                invocation=live,
+                needs_this_loop=loop_check(action, thing) if locks else bool,
+            )
         except LabThingsError as error:
             live.finish(failed_ending(error))
             release(live)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import threading
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any, Literal, NamedTuple
 
+from labthings_fastapi.concurrency.things_loop import loop_of
 from labthings_fastapi.exceptions import ActionBusyError
+from labthings_fastapi.thing_description.paths import name_of
 
 from .group_lock import GroupLock, LockRequest, group_lock_for
 from .invocation_limits import StartLimit
@@ -39,6 +42,14 @@ def locks_needed(action: Runnable, thing: Any) -> Sequence[NeededLock]:
     if group is None and turn.lock.holder_request is not None:
         return (NeededLock(turn.lock, "queue", keeps=False),)
     return own
+
+
+def loop_check(action: Runnable, thing: Any) -> Callable[[], bool]:
+    """Return what tells whether an invocation needs the event loop of the calling code."""
+    plain = inspect.unwrap(action.func)
+    if inspect.iscoroutinefunction(plain) or inspect.isasyncgenfunction(plain):
+        return loop_of(thing._thing_server_interface, name_of(thing)).is_current
+    return lambda: False
 
 
 class StartGate:
@@ -92,6 +103,7 @@ class StartGate:
         queued: Callable[[int, str], None],
         cancel: Callable[[], Any],
         invocation: Any = None,
+        needs_this_loop: Callable[[], bool] = lambda: False,
     ) -> None:
         """Wait in line or launch at once; do neither if `over` was called.
 
@@ -116,6 +128,7 @@ class StartGate:
             "cancel": cancel,
             "hurry": self._hurry,
             "invocation": invocation,
+            "needs_this_loop": needs_this_loop,
         }
         try:
             self._advance()

@@ -115,6 +115,7 @@ class LockWait:
         self._is_patient = False
         self._told = False
         label = _label(invocation)
+        loop = _running_loop()
         self._request = LockRequest(
             caller() if owner is None else owner,
             f"{label} with lt.hold" if is_hold else f"{what} by {label}",
@@ -126,7 +127,7 @@ class LockWait:
             invocation=invocation,
             is_hold=is_hold,
             gives_way=True,
-            loop=_running_loop(),
+            needs_this_loop=(lambda: False) if loop is None else lambda: _running_loop() is loop,
         )
 
     def _granted(self) -> None:
@@ -222,7 +223,7 @@ class LockWait:
         for holder in obstacles.holders:
             if self.invocation is not None:
                 holder.hurry()
-            if blocks and holder.loop is not None and holder.loop is self._request.loop:
+            if blocks and holder.needs_this_loop():
                 raise ActionBusyError(
                     f"{self._request.what} would wait for ever: {holder.what} holds "
                     f"{self._lock.name} and needs the event loop that this wait blocks. Use "

@@ -237,6 +237,32 @@ def test_threads_that_an_action_of_an_exclusive_thing_starts_may_use_it_meanwhil
         assert run.output == ["volts", "volts"]
 
 
+def test_a_wait_that_would_block_the_loop_of_the_run_that_has_the_thing_is_refused() -> None:
+    class Slow(Meter):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inside, self.go_on = threading.Event(), threading.Event()
+
+        @lt.action
+        async def measure(self) -> float:
+            self.inside.set()
+            await asyncio.to_thread(self.go_on.wait, 30)
+            return self.volts
+
+    async def watch() -> float:
+        return slow.volts
+
+    slow = Slow()
+    run = ActionManager().invoke_action(Slow.measure, slow)
+    assert slow.inside.wait(30)
+    with pytest.raises(ActionBusyError, match="needs the event loop that this wait blocks"):
+        slow._thing_server_interface.call_async_task(watch)
+    slow.go_on.set()
+    run.join(30)
+    assert run.output == 1.0
+    assert slow._thing_server_interface.call_async_task(watch) == 1.0
+
+
 # --- a thread of its own ------------------------------------------------------------------
 
 
