@@ -123,8 +123,9 @@ def action(
             Example: `title="Move the stage"`.
 
     Raises:
-        AffordanceDefinitionError: a parameter has no name (`*args`, or positional-only), or an
-            option has an impossible value.
+        AffordanceDefinitionError: it is no plain method, a parameter has no name (`*args`, or
+            positional-only), or an option has an impossible value. When a server is made: a type
+            has no JSON form, or `on_cancel` is no method.
     """
 
     def decorate(func: Callable[..., Any]) -> Any:
@@ -242,7 +243,8 @@ def property(
 
     Raises:
         AffordanceDefinitionError: here or when the class is made: an option is unknown, a
-            constraint does not fit the type, or the type hint or the default is missing.
+            constraint does not fit the type, the type hint or the default is missing, or a
+            getter cannot be called. When a server is made: the type has no JSON form.
     """
     return _property_descriptor(
         "lt.property", DataProperty, FunctionalProperty, getter, default, default_factory, options
@@ -316,7 +318,8 @@ def setting(
 
     Raises:
         AffordanceDefinitionError: here or when the class is made: an option is unknown, a
-            constraint does not fit the type, or the type hint or the default is missing.
+            constraint does not fit the type, the type hint or the default is missing, or a
+            getter cannot be called. When a server is made: the type has no JSON form.
     """
     return _property_descriptor(
         "lt.setting", DataSetting, FunctionalSetting, getter, default, default_factory, options

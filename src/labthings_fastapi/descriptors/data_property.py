@@ -98,8 +98,12 @@ class DataProperty(BaseProperty[V]):
 
     @property
     def default(self) -> V:
-        """A fresh default value."""
+        """A fresh default value; it may be set, for example in a subclass."""
         return self.make_default()
+
+    @default.setter
+    def default(self, value: V) -> None:
+        self._default, self._factory = value, None
 
     @cached_property
     def default_fits(self) -> bool:

@@ -63,9 +63,8 @@ def mistakes_for_server(cls: Any) -> list[AffordanceDefinitionError]:
     """
     mistakes: list[AffordanceDefinitionError] = []
     for descriptor in cls._affordances.values():
-        if not descriptor.checked:
-            _collect(mistakes, partial(descriptor.check, {}))
-        _collect(mistakes, partial(_check_types, descriptor))
+        if descriptor.checked or _collect(mistakes, partial(descriptor.check, {})):
+            _collect(mistakes, partial(_check_types, descriptor))
         _collect(mistakes, partial(_check_on_cancel, cls, descriptor))
     missing = sorted(getattr(cls, "__abstractmethods__", ()))
     if missing:
@@ -112,11 +111,14 @@ def _check_on_cancel(cls: type, descriptor: BaseDescriptor) -> None:
         )
 
 
-def _collect(mistakes: list[AffordanceDefinitionError], check: Callable[[], None]) -> None:
+def _collect(mistakes: list[AffordanceDefinitionError], check: Callable[[], None]) -> bool:
+    """Return whether a check has passed; otherwise its mistake is in the list."""
     try:
         check()
     except AffordanceDefinitionError as error:
         mistakes.append(error)
+        return False
+    return True
 
 
 def raise_together(mistakes: Sequence[AffordanceDefinitionError]) -> None:

@@ -71,7 +71,9 @@ class FunctionalProperty(BaseProperty[V], Generic[OwnerT, V]):
 
     def _with(self, attribute: str, func: Any) -> Self:
         require_method(func, "the setter or getter of a property")
-        own_name = getattr(func, "__name__", None) == (self._name or self.fget.__name__)
+        own_name = getattr(func, "__name__", None) == (
+            self._name or getattr(self.fget, "__name__", None)
+        )
         # Type checkers see `Self` in every case, so that the property keeps its type.
         found: Any = self
         if self._owner is not None:  # the body of a subclass

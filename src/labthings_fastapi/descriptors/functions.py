@@ -99,10 +99,12 @@ def wrapped_descriptor(value: Any) -> tuple[BaseDescriptor, bool] | None:
         if isinstance(value, wrapper):
             inner = getattr(value, attribute, None)
             return (inner, False) if isinstance(inner, BaseDescriptor) else None
-    if inspect.isfunction(value):
-        inner = vars(value).get("__wrapped__")
-        if isinstance(inner, BaseDescriptor):
-            return inner, True
+    if not isinstance(value, BaseDescriptor):
+        # As `functools.wraps`, `functools.cache` and `functools.partial` keep what they are given.
+        for attribute in ("__wrapped__", "func"):
+            inner = inspect.getattr_static(value, attribute, None)
+            if isinstance(inner, BaseDescriptor):
+                return inner, True
     return None
 
 

@@ -86,6 +86,30 @@ def test_a_declaration_inside_another_decorator_is_a_warning():
     assert list(Pump.actions) == []
 
 
+def test_a_declaration_inside_a_cache_is_a_warning():
+    with pytest.warns(UserWarning, match=r"Pump\.stop: the action is inside another decorator"):
+
+        class Pump(lt.Thing):
+            @functools.cache  # noqa: B019 - what people write
+            @lt.action
+            def stop(self) -> str:
+                return "stopped"
+
+    assert list(Pump.actions) == []
+
+
+def test_a_limit_that_is_set_later_is_checked_when_a_server_is_made():
+    class Stage(lt.Thing):
+        @lt.property
+        def x(self) -> int:
+            return 1
+
+    Stage.x.constraints = {"gt": "a"}
+    assert [str(each) for each in mistakes_for_server(Stage)] == [
+        "Stage.x: gt='a' is no limit. Use a number (or, for times, a time)."
+    ]
+
+
 @pytest.mark.parametrize(("outer", "inner"), [(lt.action, lt.property), (lt.property, lt.action)])
 def test_a_method_is_declared_once(outer, inner):
     def value(self) -> int:

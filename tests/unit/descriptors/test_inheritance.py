@@ -177,6 +177,7 @@ def make_family():
         ("y", "description", "New"),
         ("y", "observable", True),
         ("y", "default", 3),
+        ("x", "default", 3),
         ("x", "use_global_lock", False),
         ("go", "use_global_lock", False),
         ("go", "synchronous", True),
