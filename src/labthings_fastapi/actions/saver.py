@@ -77,6 +77,8 @@ class InvocationSaver:
     def _save(self, live: Unsaved) -> None:
         live.has_unsaved = False  # before it is read: what comes meanwhile is saved next
         part, saved = _new_part(live)
+        if saved == live.saved:
+            return
         with live.lock:
             # The final record must be the last one.
             if live.record.is_open:

@@ -99,7 +99,8 @@ class ThreadWithInvocationID(threading.Thread):
         except BaseException as error:  # noqa: BLE001 - the caller may look at it, and may not
             self._raised = error
             if not isinstance(error, InvocationCancelledError):
-                self._surroundings.run(log_thread_failure, self.name, error)
+                name = f"{self.name} ({getattr(target, '__name__', type(target).__name__)})"
+                self._surroundings.run(log_thread_failure, name, error)
         finally:
             context.come_to_rest()
 

@@ -124,7 +124,8 @@ class JournalConfig(BaseModel):
     kind: Literal["sqlite", "memory"] = "sqlite"
     """`memory`: all records are lost when the server stops."""
     path: AbsolutePath | None = None
-    """The file; by default `journal.sqlite` in the settings folder."""
+    """The file; by default `journal.sqlite` in the settings folder. Files, blobs and large outputs
+    of invocations are in a folder beside it, `journal.outputs`, as long as their records."""
     keep_days: float = Field(KEEP_DAYS, gt=0)
     """Days to keep an invocation after its end."""
     keep_bytes: int = Field(KEEP_BYTES, ge=1)

@@ -121,6 +121,18 @@ def test_results_of_a_generator_are_saved_while_it_goes_on(
     assert not saved(journal, run).partial
 
 
+def test_nothing_new_is_not_put_again(
+    thing: Bench, begin: Callable[..., Invocation], journal: WatchedJournal, manager: ActionManager
+) -> None:
+    run = begin(lambda: (thing.logger.info("one"), thing.gate.wait(30)))
+    journal.wait_for(lambda: messages(saved(journal, run)) == ["one"])
+    live = run._live
+    assert live is not None
+    manager._publisher.saver.add(live)
+    manager.save_open()
+    assert len(journal.parts()) == 1
+
+
 def test_a_run_that_tells_nothing_has_no_parts(
     run: Callable[..., Invocation], journal: WatchedJournal
 ) -> None:

@@ -155,7 +155,7 @@ def test_outside_of_a_run_its_exception_is_in_the_log_of_the_server(caplog):
 
     thread = finished(lt.ThreadWithInvocationID(camera))
     assert isinstance(thread.exception, OSError)
-    assert f"Thread {thread.name!r} ended with OSError: buffer overflow" in caplog.text
+    assert f"Thread '{thread.name} (camera)' ended with OSError: buffer overflow" in caplog.text
 
 
 def test_a_cancel_that_reaches_it_is_no_failure(caplog):
