@@ -154,6 +154,7 @@ class PropertyOptions(TypedDict, total=False):
     readonly: bool
     use_global_lock: bool | None
     observable: bool | float | None
+    shared: bool
     unit: str | None
     title: str | None
     description: str | None
@@ -222,6 +223,9 @@ def property(
             no for a getter. True on a getter: each set is published, and code may call
             `self.properties["x"].publish()`. A number on a getter: the server reads the value at
             that interval (s). Example: `observable=0.5`.
+        shared: whether one call of the getter may answer several clients who ask at the same time;
+            True by default: the instrument is asked once. No answer is older than its request.
+            False: one call for each request. Example: `shared=False`.
         unit: the unit of the value; None by default. Example: `unit="mm/s"`.
         title: a short text for people. None (the default): the first line of the documentation.
             Example: `title="Speed"`.
@@ -297,6 +301,9 @@ def setting(
             no for a getter. True on a getter: each set is published, and code may call
             `self.properties["x"].publish()`. A number on a getter: the server reads the value at
             that interval (s). Example: `observable=0.5`.
+        shared: whether one call of the getter may answer several clients who ask at the same time;
+            True by default: the instrument is asked once. No answer is older than its request.
+            False: one call for each request. Example: `shared=False`.
         unit: the unit of the value; None by default. Example: `unit="mm/s"`.
         title: a short text for people. None (the default): the first line of the documentation.
             Example: `title="Speed"`.

@@ -172,6 +172,23 @@ class BoundedExecutor:
             TooBusyError: too many calls wait, or the system starts no new thread.
             UserCodeExit: the function raised a BaseException that would end an event loop.
         """
+        call = self._submit(function, arguments)
+        try:
+            result: T = await call.future
+        finally:
+            if call.future.cancelled() and call in self._queue:
+                self._queue.remove(call)
+        return result
+
+    def start(self, function: Callable[..., T], *arguments: Any) -> asyncio.Future[T]:
+        """Do as `run`, and return the future of the result; do not cancel it.
+
+        Raises:
+            TooBusyError: too many calls wait, or the system starts no new thread.
+        """
+        return self._submit(function, arguments).future
+
+    def _submit(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> _Call:
         call = _Call(function, arguments, self._on_call_end)
         if call.loop is not self._loop:
             self._change_loop(call.loop)
@@ -184,12 +201,7 @@ class BoundedExecutor:
                 f"{self._name} is busy: {self._running} calls are in progress and "
                 f"{len(self._queue)} wait. Try again later."
             )
-        try:
-            result: T = await call.future
-        finally:
-            if call.future.cancelled() and call in self._queue:
-                self._queue.remove(call)
-        return result
+        return call
 
     def _change_loop(self, loop: asyncio.AbstractEventLoop) -> None:
         if self._loop is not None and self._loop.is_closed():

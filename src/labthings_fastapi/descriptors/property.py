@@ -56,9 +56,11 @@ class BaseProperty(BaseDescriptor, Generic[V]):
         title: str | None = None,
         description: str | None = None,
         constraints: Mapping[str, Any] | None = None,
+        shared: bool = True,
     ) -> None:
         """Set the options; `lt.property` describes them."""
         super().__init__(title, description)
+        self.shared = shared
         self.readonly = readonly
         self.observable = observable
         self.unit = unit
@@ -248,7 +250,10 @@ class BaseProperty(BaseDescriptor, Generic[V]):
             InvalidReadingError: it does not.
             UnserialisableValueError: it has no JSON form.
         """
-        value = self.get(thing)
+        return self.value_json(thing, self.get(thing), context)
+
+    def value_json(self, thing: Any, value: V, context: Any = None) -> bytes:
+        """Serialise a reading for clients; errors as of `read_json`."""
         try:
             return self.schema.serve(value, context)
         except (ValidationError, OutputMismatchError) as error:

@@ -15,13 +15,13 @@ start of the server never gave the number, or too many waited and it was closed.
 
 # Dropped oldest first, one row after the other; status messages and events are not.
 _NEVER_DROPPED = ("status", "event")
-_LATEST = ("progress", "property")
+_LATEST = ("progress", "property", "reading-failed")
 _DROPPABLE = (("log", "result"), _LATEST)
 _HARD_FACTOR = 10
 
 
 def coalescing_key(message: Message) -> Hashable:
-    if message.kind == "property":
+    if message.kind in ("property", "reading-failed"):  # a failure and a value replace each other
         return message.thing, message.affordance
     if message.kind == "progress" and message.invocation is not None:
         return message.invocation

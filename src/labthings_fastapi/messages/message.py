@@ -8,7 +8,9 @@ from enum import Enum
 from typing import Any, Literal
 from uuid import UUID
 
-MessageKind = Literal["status", "progress", "log", "result", "property", "event", "gap"]
+MessageKind = Literal[
+    "status", "progress", "log", "result", "property", "reading-failed", "event", "gap"
+]
 
 
 class InvocationStatus(Enum):
@@ -28,6 +30,8 @@ class InvocationStatus(Enum):
 
 class Message:
     """A change of an invocation, a property or an event, or (kind `gap`) a notice of a loss.
+
+    A property has messages of two kinds: a value, or (`reading-failed`) why there is none.
 
     `payload` is the JSON form: bytes, or a function that renders it when a subscriber first reads
     it, from immutable values only and without code of a Thing; `size` estimates its length.

@@ -13,10 +13,13 @@ from .broker import Broker
 from .message import Message
 from .topic import Topic
 
-COMMENT = b": keep-alive\n\n"
-"""Keeps proxies from closing a quiet connection."""
-KEEP_ALIVE_SECONDS = 15.0
-"""How long a stream is silent before the comment is sent."""
+COMMENT = b": keep-alive\n"
+"""Keeps proxies and clients from closing a quiet connection.
+
+No empty line follows: some clients take what ends with one for an event.
+"""
+KEEP_ALIVE_SECONDS = 4.0
+"""How long a stream is silent before the comment is sent: common clients give up after 5 s."""
 _SHORT = 4096
 """Up to how many bytes of payload the rendered event is cached for other subscribers."""
 _LINE_END = re.compile(rb"\r\n|\r|\n")
@@ -51,17 +54,26 @@ class MessageStream:
 
 
 def encode(message: Message, event: str | None = None) -> bytes:
-    """Write a message as one event, by default named after its affordance or its kind."""
+    """Write a message as one event, by default named after its affordance or its kind.
+
+    The event of a bare value has a field `time` as well, when it was read or happened; readers
+    ignore fields that they do not know (HTML, 9.2.6).
+    """
+    time = ""
     if event is None:
-        event = message.affordance if message.kind in ("property", "event") else message.kind
+        event = message.kind
+        if event in ("property", "event"):
+            event, time = message.affordance, message.time.isoformat()
     if len(message.payload) > _SHORT:
-        return _render(event, message.seq, message.payload)
-    return _render_cached(event, message.seq, message.payload)
+        return render(event, message.payload, message.seq, time)
+    return _render_cached(event, message.payload, message.seq, time)
 
 
-def _render(event: str, id: str, payload: bytes) -> bytes:
-    data = _LINE_END.sub(b"\ndata: ", payload)
-    return b"event: %b\nid: %b\ndata: %b\n\n" % (_one_line(event), _one_line(id), data)
+def render(event: str, payload: bytes, id: str = "", time: str = "") -> bytes:
+    """Write one event; without an id, `Last-Event-ID` of the client stays."""
+    fields = ((b"event", event), (b"id", id), (b"time", time))
+    head = b"".join(b"%b: %b\n" % (name, _one_line(text)) for name, text in fields if text)
+    return head + b"data: %b\n\n" % _LINE_END.sub(b"\ndata: ", payload)
 
 
 def _one_line(text: str) -> bytes:
@@ -69,4 +81,4 @@ def _one_line(text: str) -> bytes:
     return _LINE_END.sub(b" ", text.encode("utf-8", "replace"))
 
 
-_render_cached = lru_cache(maxsize=256)(_render)
+_render_cached = lru_cache(maxsize=256)(render)

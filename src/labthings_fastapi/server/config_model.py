@@ -216,8 +216,8 @@ class ThingServerConfig(BaseModel):
     """Largest number of invocations that wait; further ones are answered 503."""
     journal: Annotated[JournalConfig, _short_for("kind")] = JournalConfig()
     """'sqlite', 'memory', or an object of options."""
-    max_reads_per_thing: int = Field(8, ge=1)
-    """Largest number of reads that run one Thing's code at once."""
+    max_reads_per_thing: int | None = Field(None, ge=1)
+    """Largest number of reads that run one Thing's code at once; null: one of each property."""
     security: Annotated[SecurityConfig, _short_for("authentication")] = SecurityConfig()
     """'auto', 'required' or 'off', or an object of options."""
     allowed_hosts: list[Annotated[str, AfterValidator(_host_name)]] = []

@@ -4,24 +4,30 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any
 
-from labthings_fastapi.actions.logs import thing_log
-from labthings_fastapi.actions.turns import PATIENCE
-from labthings_fastapi.concurrency.bounded_executor import BoundedExecutor, Workers
-from labthings_fastapi.descriptors.property import BaseProperty
-from labthings_fastapi.exceptions import ThingBusyError, describe_exception
+from labthings_fastapi.bindings.interaction.failures import ReportedFailure
+from labthings_fastapi.bindings.interaction.properties import PropertyInteraction
+from labthings_fastapi.bindings.interaction.things import ThingInteraction
+from labthings_fastapi.exceptions import ActionBusyError, ThingBusyError, TooBusyError
+from labthings_fastapi.own_log import own_logger
 from labthings_fastapi.thing import Thing
 from labthings_fastapi.thing_description.paths import name_of
 
+LOGGER = own_logger("server.polling")
+
 
 class Poller:
-    """Polls each such property in its own interval, while a server runs."""
+    """Polls each such property in its own interval, while a server runs.
+
+    It shares its readings with clients who ask at the same time.
+    """
 
     def __init__(
-        self, workers: Workers, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+        self,
+        interaction_of: Callable[[Thing], ThingInteraction],
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self._workers = workers
+        self._interaction_of = interaction_of
         self._sleep = sleep
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -37,21 +43,17 @@ class Poller:
             loop.call_soon_threadsafe(self._begin, thing)
 
     def _begin(self, thing: Thing) -> None:
-        polled = [
-            (descriptor, interval)
-            for descriptor in thing.property_descriptors.values()
-            if (interval := descriptor.poll_interval) is not None
-        ]
-        if self._loop is None or not polled:
+        if self._loop is None:
             return
-        executor = BoundedExecutor(self._workers, name_of(thing), limit=1, waiting=len(polled))
-        for descriptor, interval in polled:
-            poll = Poll(thing, descriptor)
-            self._tasks.add(self._loop.create_task(self._repeat(poll, executor, interval)))
+        for one in self._interaction_of(thing).each_property.values():
+            interval = one.descriptor.poll_interval
+            if interval is not None:
+                task = self._loop.create_task(self._repeat(Poll(thing, one), interval))
+                self._tasks.add(task)
 
-    async def _repeat(self, poll: Poll, executor: BoundedExecutor, interval: float) -> None:
+    async def _repeat(self, poll: Poll, interval: float) -> None:
         while True:
-            await executor.run(poll)
+            await poll()
             await self._sleep(interval)
 
     async def stop(self) -> None:
@@ -65,28 +67,24 @@ class Poller:
 class Poll:
     """Reads one property, and publishes the value if it has changed since the last call."""
 
-    def __init__(self, thing: Thing, descriptor: BaseProperty[Any]) -> None:
+    def __init__(self, thing: Thing, interaction: PropertyInteraction) -> None:
         self._thing = thing
-        self._descriptor = descriptor
+        self._property = interaction
         self._last: bytes | None = None
-        self._failing = False
 
-    def __call__(self) -> None:
-        """Read once; never raises. A getter that fails repeatedly is logged once."""
-        PATIENCE.set(0)  # of an exclusive Thing that is in use
+    async def __call__(self) -> None:
+        """Read once; never raises. An exclusive Thing that is in use is left alone."""
+        failed_before = self._property.state.failure is not None
         try:
-            value = self._descriptor.get(self._thing)
-            payload = self._descriptor.to_json(value)
-        except ThingBusyError:
+            reading = await self._property.reading(patience=0.0)
+        except (ThingBusyError, ActionBusyError, TooBusyError):
             return
-        except BaseException as error:  # noqa: BLE001 - getters are user code
-            if not self._failing:
-                text = "Property %r cannot be read for observers: %s"
-                reason = describe_exception(error)
-                thing_log(name_of(self._thing)).error(text, self._descriptor.name, reason)
-            self._failing = True
+        except ReportedFailure:
+            return  # it is logged, and followers are told
+        except Exception:
+            LOGGER.exception("%s of %r was not polled.", self._property.label, name_of(self._thing))
             return
-        self._failing = False
-        if self._last is not None and payload != self._last:
-            self._descriptor.publish(self._thing, value)
-        self._last = payload
+        published = failed_before and self._property.descriptor.is_observable
+        if self._last is not None and reading.json != self._last and not published:
+            self._property.descriptor.publish(self._thing, reading.value)
+        self._last = reading.json

@@ -142,9 +142,10 @@ class ThingServer:
         self._workers = Workers("labthings-worker")
         self._executor = BoundedExecutor(self._workers, "the server", limit=1)
         self._thing_lifecycle = ThingLifecycle(self._workers)
-        self._poller = Poller(self._workers)
         self.app = self._make_app()
         self._bind()
+        self._poller = Poller(self._interactions.of)
+        self._poller = Poller(self._interactions.of)
         self._attach()
         self._build()
 
@@ -192,7 +193,7 @@ class ThingServer:
         from .errors import UnavailableThings
 
         unavailable = self._thing_lifecycle.unavailable
-        interactions = Interactions(
+        self._interactions = interactions = Interactions(
             self.action_manager,
             self._workers,
             calls_per_thing=self.config.max_reads_per_thing,

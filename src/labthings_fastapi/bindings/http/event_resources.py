@@ -46,7 +46,8 @@ def _encode_with_origin(message: Message) -> bytes:
             "thing": message.thing,
             "name": message.affordance,
             "invocation": message.invocation,
-            "time": message.time,
+            "timestamp": message.time,
+            "time": message.time,  # its older name
         },
         exclude_none=True,
     )
@@ -62,7 +63,7 @@ class EventResource:
     def __init__(self, thing: Thing, descriptor: EventDescriptor | None, broker: Broker) -> None:
         """Serve one event of a Thing; without a descriptor, all of its events."""
         name = descriptor.name if descriptor is not None else None
-        self._observed = Observed(broker, name_of(thing), "event", name)
+        self._observed = Observed(broker, name_of(thing), frozenset({"event"}), name)
         subject = f"Event {name!r}" if name else "The events"
         self.label = f"{subject} of Thing {name_of(thing)!r}"
         self.handlers = {"GET": self.get}

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
-from pydantic_core import to_json
+from pydantic_core import from_json, to_json
 
-from labthings_fastapi.bindings.interaction.failures import not_observable
+from labthings_fastapi.bindings.interaction.failures import interaction_problem, not_observable
 from labthings_fastapi.concurrency.threadsafe_event import ThreadsafeEvent
+from labthings_fastapi.exceptions import ServerNotRunningError
+from labthings_fastapi.messages.stream import render
 from labthings_fastapi.messages.topic import Topic
+from labthings_fastapi.problems import PROBLEM_MEDIA_TYPE
 
 from .poll_positions import PollPositions
 from .request_response import ClientGoneError
 from .streams import stream
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Coroutine, Sequence
 
+    from labthings_fastapi.bindings.interaction.properties import PropertyInteraction
     from labthings_fastapi.messages.broker import Broker, Subscription
     from labthings_fastapi.messages.message import Message, MessageKind
 
@@ -34,19 +39,39 @@ class Observed:
     """A selection of messages that clients may follow; used on the server's event loop."""
 
     def __init__(
-        self, broker: Broker, thing: str, kind: MessageKind, affordance: str | None = None
+        self,
+        broker: Broker,
+        thing: str,
+        kinds: frozenset[MessageKind],
+        affordance: str | None = None,
+        properties: Sequence[PropertyInteraction] = (),
     ) -> None:
-        """Select one affordance of a Thing, or without a name all affordances of this kind."""
+        """Select one affordance of a Thing, or without a name all affordances of these kinds.
+
+        `properties`: those that are observed; none if these are events.
+        """
         self._broker = broker
-        self._topic = Topic(thing=thing, affordance=affordance, kinds=frozenset({kind}))
+        self._topic = Topic(thing=thing, affordance=affordance, kinds=kinds)
         self._positions = PollPositions()
+        self._properties = properties
 
     async def stream(self, response: HttpResponse) -> None:
-        """Send each message as a server-sent event, until the client leaves or the server stops."""
-        await stream(response, self._broker, self._topic)
+        """Send each message as a server-sent event, until the client leaves or the server stops.
+
+        With `?initial=true`, the present values come first, without an id.
+        """
+        wants = self._properties and _asks(response, "initial", "true")
+        present = self._present_events if wants else None
+        await stream(response, self._broker, self._topic, present=present)
+
+    async def _present_events(self) -> bytes:
+        return b"".join(await asyncio.gather(*map(present_event, self._properties)))
 
     async def poll(self, response: HttpResponse) -> None:
-        """Send the next message as soon as it comes, or 204 after a minute without one.
+        """Send the next message as soon as it comes; after a minute a property's present value.
+
+        There is no answer without a value, because clients take each one for a message. A failed
+        reading is answered with its problem; the end of the server with 503.
 
         HEAD is answered at once, and the poll that follows gets what comes after it. A client that
         sends the `Last-Event-ID` of each response with its next request misses no message; for
@@ -62,8 +87,14 @@ class Observed:
         else:
             message, position = await self._next_after_position(response)
         headers = {LAST_ID: position, "Cache-Control": "no-store"}
-        if message is None:
-            await response.send(204, headers=headers)
+        if message is None and len(self._properties) == 1:
+            body = await self._properties[0].read()
+            await response.send(200, body, headers=headers)
+        elif message is None:
+            raise ServerNotRunningError("The server stops: there are no more messages.")
+        elif message.kind == "reading-failed":
+            problem = from_json(message.payload)["error"]
+            await response.send(problem["status"], to_json(problem), PROBLEM_MEDIA_TYPE, headers)
         else:
             await response.send(200, self._body(message), headers=headers)
 
@@ -84,7 +115,9 @@ class Observed:
         return b"{%b:%b}" % (to_json(message.affordance), message.payload)
 
     async def _next(self, response: HttpResponse, after: str) -> tuple[Message | None, str]:
-        """Return the next message, if one comes in time, and the number after which to continue.
+        """Return the next message, and the number after which to continue.
+
+        None: none came for a minute to the poll of a property, or the server stops.
 
         Raises:
             ClientGoneError: the client closed the connection before a message came.
@@ -96,7 +129,7 @@ class Observed:
             try:
                 await asyncio.wait(
                     {waiting, leaving},
-                    timeout=POLL_SECONDS,
+                    timeout=POLL_SECONDS if len(self._properties) == 1 else None,
                     return_when=asyncio.FIRST_COMPLETED,
                 )
                 if leaving.done():
@@ -147,8 +180,27 @@ def follow_request(
 
 def is_poll(response: HttpResponse) -> bool:
     """Return True if the query has `observe=longpoll`."""
+    return _asks(response, "observe", "longpoll")
+
+
+def _asks(response: HttpResponse, name: str, value: str) -> bool:
     query: bytes = response.scope.get("query_string", b"")
-    return bool(query) and "longpoll" in parse_qs(query.decode("latin-1")).get("observe", ())
+    return bool(query) and value in parse_qs(query.decode("latin-1")).get(name, ())
+
+
+async def present_event(one: PropertyInteraction) -> bytes:
+    """Return the present value of a property as an event, or why there is none."""
+    name = one.descriptor.name
+    now = datetime.now(UTC)
+    try:
+        if one.reads_quickly:
+            return render(name, await one.read(), time=now.isoformat())
+        reading = await one.reading()
+    except Exception as error:  # noqa: BLE001 - told to the client
+        problem = interaction_problem(error, one.label, "").members()
+        members = {"name": name, "error": problem, "timestamp": now.isoformat()}
+        return render("reading-failed", to_json(members, inf_nan_mode="strings"))
+    return render(name, reading.json, time=reading.time.isoformat())
 
 
 def prefers_events(response: HttpResponse) -> bool:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         PropertiesInteraction,
         PropertyInteraction,
     )
+    from labthings_fastapi.messages.message import MessageKind
     from labthings_fastapi.thing import Thing
 
     from .request_response import HttpResponse
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 _OBJECT: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, Any])
 
 
+PROPERTY_KINDS: frozenset[MessageKind] = frozenset({"property", "reading-failed"})
+READING_TIME = "LabThings-Reading-Time"
+"""The header that tells when the value of a functional property was read."""
 WARNING = "LabThings-Warning"
 """The header of a write that succeeded although something went wrong after it."""
 _LONGEST_WARNING = 500
@@ -47,7 +51,7 @@ class PropertyResource:
         self.label = interaction.label
         broker = thing._thing_server_interface.broker
         self._observed = (
-            Observed(broker, name_of(thing), "property", descriptor.name)
+            Observed(broker, name_of(thing), PROPERTY_KINDS, descriptor.name, (interaction,))
             if descriptor.is_observable
             else None
         )
@@ -61,7 +65,12 @@ class PropertyResource:
         if following is not None:
             await following
             return
-        await response.send(200, await self._property.read())
+        if self._property.reads_quickly:
+            await response.send(200, await self._property.read())
+            return
+        reading = await self._property.reading()
+        headers = {READING_TIME: reading.time.isoformat()}
+        await response.send(200, reading.json, headers=headers)
 
     async def put(self, response: HttpResponse) -> None:
         """Write the property from a bare JSON value."""
@@ -97,7 +106,8 @@ class PropertiesResource:
     def __init__(self, thing: Thing, interaction: PropertiesInteraction) -> None:
         self._properties = interaction
         self.label = interaction.label
-        self._observed = Observed(thing._thing_server_interface.broker, name_of(thing), "property")
+        broker, observable = thing._thing_server_interface.broker, interaction.observable()
+        self._observed = Observed(broker, name_of(thing), PROPERTY_KINDS, None, observable)
         self.handlers = {"GET": self.get, "PUT": self.put}
 
     async def get(self, response: HttpResponse) -> None:

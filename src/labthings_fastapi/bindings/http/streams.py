@@ -11,7 +11,7 @@ from labthings_fastapi.own_log import own_logger
 from .request_response import ClientGoneError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from labthings_fastapi.messages.broker import Broker
     from labthings_fastapi.messages.message import Message
@@ -27,18 +27,23 @@ async def stream(
     broker: Broker,
     topic: Topic,
     encode_message: Callable[[Message], bytes] = encode,
+    present: Callable[[], Awaitable[bytes]] | None = None,
 ) -> None:
     """Send messages until the client leaves or the broker closes.
 
     A `Last-Event-ID` header replays the messages after it. A `gap` event stands for messages that
-    are lost.
+    are lost. `present` gives events that come first, if nothing or not all can be replayed.
     """
-    with MessageStream(broker, topic, response.header(b"last-event-id")) as messages:
+    last_id = response.header(b"last-event-id")
+    with MessageStream(broker, topic, last_id) as messages:
         await response.begin_stream("text/event-stream")
         if response.scope["method"] == "HEAD":
             await response.send_part(b"", more=False)
             return
-        sending = asyncio.create_task(_send(response, messages, encode_message))
+        missed = messages.subscription.take()
+        if last_id and not any(message.kind == "gap" for message in missed):
+            present = None
+        sending = asyncio.create_task(_send(response, messages, missed, encode_message, present))
         leaving = asyncio.create_task(response.client_left())
         try:
             await asyncio.wait({sending, leaving}, return_when=asyncio.FIRST_COMPLETED)
@@ -57,8 +62,16 @@ def _log_failure(error: BaseException | None, path: str) -> None:
 
 
 async def _send(
-    response: HttpResponse, messages: MessageStream, encode_message: Callable[[Message], bytes]
+    response: HttpResponse,
+    messages: MessageStream,
+    missed: list[Message],
+    encode_message: Callable[[Message], bytes],
+    present: Callable[[], Awaitable[bytes]] | None,
 ) -> None:
+    if missed:
+        await response.send_part(b"".join(map(encode_message, missed)))
+    if present is not None:
+        await response.send_part(await present())
     async for batch in messages:
         await response.send_part(b"".join(map(encode_message, batch)) or COMMENT)
     await response.send_part(b"", more=False)

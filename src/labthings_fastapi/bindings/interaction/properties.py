@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import ExitStack, contextmanager, suppress
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -24,6 +25,7 @@ from labthings_fastapi.schemas.invalid_values import shown
 from labthings_fastapi.thing_description.paths import name_of
 
 from .failures import InvalidMembers, PartialReading, ReportedFailure, SetterRefusal, is_expected
+from .shared_readings import Reading, ReadingState, SharedReadings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -50,13 +52,16 @@ class PropertyInteraction:
         descriptor: BaseProperty[Any],
         executor: BoundedExecutor,
         blobs: BlobStore,
+        readings: BoundedExecutor,
     ) -> None:
-        """Run the Thing's code on its executor."""
+        """Run the Thing's code on its executor, and its getter on that for shared readings."""
         descriptor.prepare(thing)
         self._thing = thing
         self.descriptor = descriptor
         self._executor = executor
         self._context = {"blobs": blobs}
+        self.state = ReadingState(thing, descriptor)
+        self._shared = SharedReadings(self._take, readings) if descriptor.shared else None
         self.label = f"Property {descriptor.name!r} of Thing {name_of(thing)!r}"
         self.reads_quickly = descriptor.quick
         """True if reading runs no user code and does not wait."""
@@ -68,15 +73,41 @@ class PropertyInteraction:
         """
 
     async def read(self) -> bytes:
-        """Return the value as JSON; a getter runs on the Thing's executor."""
+        """Return the value as JSON; a getter runs on an executor of the Thing."""
         if self.reads_quickly:
             return self.descriptor.read_json(self._thing, self._context)
-        return await self._executor.run(self._read)
+        return (await self.reading()).json
 
-    def _read(self) -> bytes:
-        PATIENCE.set(CLIENT_PATIENCE)
-        with self._user_code():
-            return self.descriptor.read_json(self._thing, self._context)
+    async def reading(self, patience: float = CLIENT_PATIENCE) -> Reading:
+        """Call the getter, or share a call that begins after now.
+
+        `patience` is how long (s) it waits for the turn of an exclusive Thing.
+
+        Raises:
+            ReportedFailure: the getter failed, or its value does not fit the property's type.
+            ThingBusyError: the Thing was not free in that time.
+        """
+        if self._shared is not None:
+            return await self._shared.ask(patience)
+        return await self._executor.run(self._take, patience)
+
+    def _take(self, patience: float) -> Reading:
+        PATIENCE.set(patience)
+        # A poll that fails again and again is logged once.
+        logged = patience == 0 and self.state.failure is not None
+        try:
+            with self._user_code(logged=logged):
+                value = self.descriptor.get(self._thing)
+                reading = Reading(
+                    self.descriptor.value_json(self._thing, value, self._context),
+                    value,
+                    datetime.now(UTC),
+                )
+        except Exception as error:
+            self.state.failed(error)
+            raise
+        self.state.worked(reading)
+        return reading
 
     async def write(self, body: bytes, assigned: dict[str, bytes] | None = None) -> str | None:
         """Validate and set a value in JSON; a setter runs on the Thing's executor.
@@ -153,10 +184,14 @@ class PropertyInteraction:
                     raise SetterRefusal(self.label, error) from error
                 with self._user_code():
                     raise
+        if report.unreadable is not None:
+            self.state.failed(report.unreadable)
         return " ".join(report.warnings) or None
 
     @contextmanager
-    def _user_code(self, passing: type[Exception] | tuple[()] = ()) -> Iterator[None]:
+    def _user_code(
+        self, passing: type[Exception] | tuple[()] = (), *, logged: bool = False
+    ) -> Iterator[None]:
         """Log a failure once, on the Thing's logger; drivers raise even `SystemExit`."""
         try:
             yield
@@ -165,13 +200,14 @@ class PropertyInteraction:
         except (ThingBusyError, ActionBusyError):
             raise  # nothing has failed: another one uses the Thing
         except BaseException as error:
-            anticipated = isinstance(error, LabThingsError)
-            thing_log(name_of(self._thing)).error(
-                "%s failed: %s",
-                self.label,
-                describe_exception(error),
-                exc_info=None if anticipated else error,
-            )
+            if not logged:
+                anticipated = isinstance(error, LabThingsError)
+                thing_log(name_of(self._thing)).error(
+                    "%s failed: %s",
+                    self.label,
+                    describe_exception(error),
+                    exc_info=None if anticipated else error,
+                )
             raise ReportedFailure(self.label, error) from error
 
 
@@ -197,6 +233,10 @@ class PropertiesInteraction:
         if found is None:
             raise AffordanceNotFoundError(name_of(self._thing), "property", name, list(self._each))
         return found
+
+    def observable(self) -> list[PropertyInteraction]:
+        """Return the properties whose changes clients can follow."""
+        return [one for one in self._each.values() if one.descriptor.is_observable]
 
     async def read(self, names: Iterable[str] | None = None) -> bytes:
         """Return the values of these properties, or of all, as a JSON object.

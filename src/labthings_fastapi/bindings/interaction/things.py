@@ -13,9 +13,16 @@ from .actions import ActionInteraction
 from .properties import PropertiesInteraction, PropertyInteraction
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from labthings_fastapi.actions.manager import ActionManager
     from labthings_fastapi.concurrency.bounded_executor import Workers
     from labthings_fastapi.thing import Thing
+
+    from .shared_readings import FailedReading
+
+CALLS_PER_THING = 8
+"""How many calls run a Thing's code at once, beside the readings of its properties."""
 
 
 class ThingInteraction:
@@ -25,13 +32,19 @@ class ThingInteraction:
     Immutable; await its coroutines on the server's event loop.
     """
 
-    def __init__(self, thing: Thing, executor: BoundedExecutor, manager: ActionManager) -> None:
-        """Prepare every affordance."""
+    def __init__(
+        self,
+        thing: Thing,
+        executor: BoundedExecutor,
+        manager: ActionManager,
+        readings: Callable[[str], BoundedExecutor],
+    ) -> None:
+        """Prepare every affordance; `readings` gives the executor for those of one property."""
         self.thing = thing
         self.name = name_of(thing)
         self.executor = executor
         self.each_property = {
-            name: PropertyInteraction(thing, descriptor, executor, manager.blobs)
+            name: PropertyInteraction(thing, descriptor, executor, manager.blobs, readings(name))
             for name, descriptor in thing.property_descriptors.items()
         }
         self.properties = PropertiesInteraction(thing, self.each_property, executor)
@@ -76,9 +89,12 @@ class Interactions:
     """Gives all bindings the same `ThingInteraction` for a Thing; thread-safe."""
 
     def __init__(
-        self, manager: ActionManager, workers: Workers, *, calls_per_thing: int = 8
+        self, manager: ActionManager, workers: Workers, *, calls_per_thing: int | None = None
     ) -> None:
-        """Let at most `calls_per_thing` calls run a Thing's code at once."""
+        """Let at most `calls_per_thing` calls run a Thing's code at once.
+
+        With None, each property has one reading at a time, however long those of others take.
+        """
         self.manager = manager
         self.workers = workers
         self._calls_per_thing = calls_per_thing
@@ -92,10 +108,30 @@ class Interactions:
             # alive, so its id is not used again.
             found = self._interactions.get(id(thing))
             if found is None:
-                executor = BoundedExecutor(
-                    self.workers, f"Thing {name_of(thing)!r}", limit=self._calls_per_thing
-                )
-                found = self._interactions[id(thing)] = ThingInteraction(
-                    thing, executor, self.manager
-                )
+                found = self._interactions[id(thing)] = self._new(thing)
         return found
+
+    def _new(self, thing: Thing) -> ThingInteraction:
+        limit, what = self._calls_per_thing, f"Thing {name_of(thing)!r}"
+        executor = BoundedExecutor(self.workers, what, limit=limit or CALLS_PER_THING)
+
+        def readings(name: str) -> BoundedExecutor:
+            if limit is not None:
+                return executor
+            return BoundedExecutor(self.workers, f"Property {name!r} of {what}", limit=1)
+
+        return ThingInteraction(thing, executor, self.manager, readings)
+
+    def failed_readings(self) -> dict[str, dict[str, FailedReading]]:
+        """Return why properties cannot be read, by Thing and property."""
+        with self._lock:
+            things = list(self._interactions.values())
+        found = {
+            thing.name: {
+                name: failure
+                for name, one in thing.each_property.items()
+                if (failure := one.state.failure) is not None
+            }
+            for thing in things
+        }
+        return {name: failures for name, failures in found.items() if failures}

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .socket_state import SocketState
 
 GAP = "labthings:gap"
+READING_FAILED = "labthings:readingfailed"
 EXTENSION = "labthings:"
 """The names of our operations begin with this, so that they differ from those of the draft."""
 _VALUE_MEMBERS = {"property": "value", "event": "data"}
@@ -116,6 +117,9 @@ class NotificationEncoder:
             return _encode({**members, **from_json(message.payload)})
         members["name"] = message.affordance
         members.setdefault("thingID", self._state.id_of(message.thing))
+        if message.kind == "reading-failed" and not self._operation.startswith(EXTENSION):
+            members |= {"operation": READING_FAILED, "subscription": self._operation}
+            return _encode({**members, **from_json(message.payload)})
         if not self._operation.startswith(EXTENSION):
             if message.kind == "event" and self._state.is_without_data(message):
                 return _encode(members)
@@ -139,6 +143,9 @@ class LegacyEncoder:
         kind, data = "gap", message.payload
         if message.kind == "property":
             kind, data = "propertyStatus", _with_members(b"{}", {message.affordance: data})
+        elif message.kind == "reading-failed":
+            problem = to_json(from_json(message.payload)["error"])
+            kind, data = "propertyError", _with_members(b"{}", {message.affordance: problem})
         elif message.kind != "gap":
             status = self._status(message)
             kind, data = "actionStatus", _with_members(b"{}", {message.affordance: status})

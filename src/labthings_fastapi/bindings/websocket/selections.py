@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from .requests import Request
 
-PROPERTY_KINDS: frozenset[MessageKind] = frozenset({"property"})
+PROPERTY_KINDS: frozenset[MessageKind] = frozenset({"property", "reading-failed"})
 EVENT_KINDS: frozenset[MessageKind] = frozenset({"event"})
 INVOCATION_KINDS: frozenset[MessageKind] = frozenset({"status", "progress", "log", "result"})
 ALL_KINDS: frozenset[MessageKind] = KINDS - {"gap"}

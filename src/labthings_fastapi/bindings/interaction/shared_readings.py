@@ -1,0 +1,169 @@
+"""Readings of a property: one at a time answers all who asked before it began."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pydantic_core import to_json
+
+from labthings_fastapi.concurrency.bounded_executor import UserCodeExit
+from labthings_fastapi.exceptions import ActionBusyError, ThingBusyError, TooBusyError
+from labthings_fastapi.messages.message import Message
+from labthings_fastapi.problems import problem_from
+from labthings_fastapi.thing_description.paths import name_of
+
+from .failures import ReportedFailure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from labthings_fastapi.concurrency.bounded_executor import BoundedExecutor
+    from labthings_fastapi.descriptors.property import BaseProperty
+    from labthings_fastapi.thing import Thing
+
+PAUSE_SECONDS = 0.002
+"""Between two readings while others wait: those who ask again at once share the next one."""
+MAX_WAITING = 1000
+"""How many requests wait for the next reading of one property; an instrument may hang."""
+
+
+class Reading(NamedTuple):
+    """One reading: the value as JSON and as Python has it, and when it was complete."""
+
+    json: bytes
+    value: Any
+    time: datetime
+
+
+class SharedReadings:
+    """Reads one property for all who ask; used on the server's event loop.
+
+    Who asks while a reading is in progress waits for the next one: no answer is older than its
+    request. `read` runs on the executor, with the greatest patience (s) of those it is for.
+    """
+
+    def __init__(self, read: Callable[[float], Reading], executor: BoundedExecutor) -> None:
+        self._read = read
+        self._executor = executor
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._busy = False  # a reading is in progress, or the next one is about to begin
+        self._waiting: list[tuple[asyncio.Future[Reading], float]] = []
+
+    def ask(self, patience: float) -> asyncio.Future[Reading]:
+        """Return the future of a reading that begins now or later.
+
+        Raises:
+            TooBusyError: too many wait, or the system starts no thread.
+        """
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:  # of a test client; what waited on a closed one is gone
+            self._loop, self._busy, self._waiting = loop, False, []
+        if len(self._waiting) >= MAX_WAITING:
+            raise TooBusyError(
+                f"{MAX_WAITING} requests wait for the same property, whose reading has not ended. "
+                "Look at the instrument: it may not answer."
+            )
+        answer: asyncio.Future[Reading] = loop.create_future()
+        self._waiting.append((answer, patience))
+        if not self._busy:
+            self._begin()
+        return answer
+
+    def _begin(self) -> None:
+        asked, self._waiting = self._waiting, []
+        answers = [answer for answer, _ in asked if not answer.done()]
+        self._busy = bool(answers)
+        if not answers:
+            return  # everybody has left
+        patience = max(patience for _, patience in asked)
+        try:
+            reading = self._executor.start(self._read, patience)
+        except TooBusyError as error:
+            self._busy = False
+            for answer in answers:
+                answer.set_exception(error)
+            return
+        reading.add_done_callback(partial(self._over, answers))
+
+    def _over(
+        self, answers: list[asyncio.Future[Reading]], reading: asyncio.Future[Reading]
+    ) -> None:
+        error = reading.exception()
+        for answer in answers:
+            if answer.done():  # its client has left
+                continue
+            if error is None:
+                answer.set_result(reading.result())
+            else:
+                answer.set_exception(error)
+        if self._waiting and self._loop is not None:
+            self._loop.call_later(PAUSE_SECONDS, self._begin)
+        else:
+            self._busy = False
+
+
+@dataclass(frozen=True, slots=True)
+class FailedReading:
+    """Why a property cannot be read, as problem details, and since when."""
+
+    problem: dict[str, Any]
+    since: datetime
+
+
+class ReadingState:
+    """Whether a property can be read. Followers are told when that changes. Any thread may use it.
+
+    A getter is user code and runs in several threads at once if its readings are not shared.
+    """
+
+    def __init__(self, thing: Thing, descriptor: BaseProperty[Any]) -> None:
+        self._thing = thing
+        self._descriptor = descriptor
+        self._lock = threading.Lock()  # guards the next; publishing never blocks
+        self._failure: FailedReading | None = None
+
+    @property
+    def failure(self) -> FailedReading | None:
+        """Why the last reading failed; None if it did not."""
+        return self._failure
+
+    def worked(self, reading: Reading) -> None:
+        """Note a reading; after a failure, followers get the value."""
+        if self._failure is None:  # the usual case
+            return
+        was = self._replace(None)  # None, if another thread was here before
+        if was is not None and self._descriptor.is_observable:
+            self._descriptor.publish(self._thing, reading.value)
+
+    def _replace(self, failure: FailedReading | None) -> FailedReading | None:
+        with self._lock:
+            before, self._failure = self._failure, failure
+            if before is not None and failure is not None:
+                self._failure = FailedReading(failure.problem, before.since)
+        return before
+
+    def failed(self, error: BaseException) -> None:
+        """Note why it cannot be read; followers are told once."""
+        raised = error.raised if isinstance(error, ReportedFailure | UserCodeExit) else error
+        if isinstance(raised, ThingBusyError | ActionBusyError | TooBusyError):
+            return  # another one uses the Thing
+        problem = problem_from(raised).members()
+        now = datetime.now(UTC)
+        before = self._replace(FailedReading(problem, now))
+        if before is None or before.problem != problem:
+            self._publish(problem, now)
+
+    def _publish(self, problem: dict[str, Any], now: datetime) -> None:
+        if not self._descriptor.is_observable:
+            return
+        name = self._descriptor.name
+        members = {"name": name, "error": problem, "timestamp": now.isoformat()}
+        payload = to_json(members, inf_nan_mode="strings")
+        thing = name_of(self._thing)
+        message = Message("reading-failed", thing, name, payload, time=now)
+        self._thing._thing_server_interface.publish(message)
