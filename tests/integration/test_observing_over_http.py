@@ -262,9 +262,40 @@ def test_a_long_poll_of_all_properties_names_what_changed(stage, subscribe, port
     assert json.loads(body) == {"y": 2.0}
 
 
-def test_a_long_poll_without_a_new_value_ends_empty(port, monkeypatch):
+def test_a_long_poll_of_a_property_is_answered_with_the_present_value(port, monkeypatch):
     monkeypatch.setattr(observing, "POLL_SECONDS", 0.01)
-    assert ask(port, "/stage/stuck?observe=longpoll")[:2] == (204, b"")
+    assert ask(port, "/stage/x?observe=longpoll")[:2] == (200, b"0.0")
+
+
+def test_a_long_poll_of_an_event_waits_until_it_comes(stage, port, monkeypatch):
+    monkeypatch.setattr(observing, "POLL_SECONDS", 0.01)
+    answers = in_background(port, "/stage/stuck?observe=longpoll")
+    with pytest.raises(queue.Empty):  # no phantom event
+        answers.get(timeout=0.3)
+    while True:
+        stage.stuck.emit("at last")
+        try:
+            status, body, _ = answers.get(timeout=0.2)
+            break
+        except queue.Empty:
+            continue
+    assert (status, json.loads(body)) == (200, "at last")
+
+
+def test_the_end_of_the_server_is_no_event(server, port):
+    answers = queue.Queue()
+
+    def poll():
+        try:
+            answers.put(ask(port, "/stage/stuck?observe=longpoll")[0])
+        except urllib.error.HTTPError as error:
+            answers.put(error.code)
+
+    threading.Thread(target=poll, daemon=True).start()
+    while not server._broker._subscriptions:
+        threading.Event().wait(0.005)
+    server._broker.end_streams()
+    assert answers.get(timeout=30) == 503
 
 
 def test_streams_end_when_the_server_stops(server, subscribe):

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
+from typing import TYPE_CHECKING
 
-from labthings_fastapi.bindings.interaction.failures import ReportedFailure
-from labthings_fastapi.bindings.interaction.properties import PropertyInteraction
-from labthings_fastapi.bindings.interaction.things import ThingInteraction
 from labthings_fastapi.exceptions import ActionBusyError, ThingBusyError, TooBusyError
 from labthings_fastapi.own_log import own_logger
 from labthings_fastapi.thing import Thing
 from labthings_fastapi.thing_description.paths import name_of
+
+if TYPE_CHECKING:
+    from labthings_fastapi.bindings.interaction.properties import PropertyInteraction
+    from labthings_fastapi.bindings.interaction.things import ThingInteraction
 
 LOGGER = own_logger("server.polling")
 
@@ -74,6 +76,8 @@ class Poll:
 
     async def __call__(self) -> None:
         """Read once; never raises. An exclusive Thing that is in use is left alone."""
+        from labthings_fastapi.bindings.interaction.failures import ReportedFailure
+
         failed_before = self._property.state.failure is not None
         try:
             reading = await self._property.reading(patience=0.0)

@@ -144,8 +144,6 @@ class ThingServer:
         self._thing_lifecycle = ThingLifecycle(self._workers)
         self.app = self._make_app()
         self._bind()
-        self._poller = Poller(self._interactions.of)
-        self._poller = Poller(self._interactions.of)
         self._attach()
         self._build()
 
@@ -198,6 +196,7 @@ class ThingServer:
             self._workers,
             calls_per_thing=self.config.max_reads_per_thing,
         )
+        self._poller = Poller(interactions.of)
         websocket = WebSocketBinding(
             self.app, interactions, prefix=self.api_prefix, failures=lambda: unavailable
         )

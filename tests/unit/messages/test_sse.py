@@ -20,7 +20,9 @@ def message(payload: bytes = b"1", affordance: str = "x") -> Message:
 
 
 def test_a_property_is_named_by_its_affordance() -> None:
-    assert encode(message()) == b"event: x\nid: abc-7\ndata: 1\n\n"
+    found = message()
+    time = found.time.isoformat().encode()
+    assert encode(found) == b"event: x\nid: abc-7\ntime: %b\ndata: 1\n\n" % time
 
 
 def test_a_change_of_a_run_is_named_by_its_kind() -> None:

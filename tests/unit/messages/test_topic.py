@@ -99,6 +99,7 @@ def test_every_kind_has_its_place() -> None:
         "log",
         "result",
         "property",
+        "reading-failed",
         "event",
         "gap",
     }

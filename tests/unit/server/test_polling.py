@@ -8,6 +8,8 @@ import threading
 import pytest
 
 import labthings_fastapi as lt
+from labthings_fastapi.actions import ActionManager
+from labthings_fastapi.bindings.interaction.things import Interactions
 from labthings_fastapi.concurrency.bounded_executor import Workers
 from labthings_fastapi.messages.topic import Topic
 from labthings_fastapi.server.polling import Poll, Poller
@@ -44,38 +46,53 @@ def published(probe):
         yield lambda: [message.payload for message in subscription.take()]
 
 
+def interactions():
+    return Interactions(ActionManager(), Workers("test-poller"))
+
+
 @pytest.fixture
 def look(probe):
-    return Poll(probe, Probe.value)
+    """Look so many times, and return what was published after each."""
+
+    def times(count, published):
+        async def main():
+            poll = Poll(probe, interactions().of(probe).each_property["value"])
+            seen = []
+            for _ in range(count):
+                await poll()
+                seen.append(published())
+            return seen
+
+        return asyncio.run(main())
+
+    return times
 
 
 def test_a_change_is_published_once_and_the_first_reading_is_not(probe, look, published):
-    seen_values = []
     probe.values = iter([1.0, 1.0, 2.0, 2.0, 1.0])
-    for _ in range(5):
-        look()
-        seen_values.append(published())
-    assert seen_values == [[], [], [b"2.0"], [], [b"1.0"]]
+    assert look(5, published) == [[], [], [b"2.0"], [], [b"1.0"]]
 
 
 def test_a_getter_that_keeps_failing_is_logged_once_each_time(probe, look, published, caplog):
     broken = OSError("no answer")
     probe.values = iter([1.0, broken, broken, 1.0, 2.0, SystemExit(3), 2.0])
-    for _ in range(7):
-        look()
-    assert published() == [b"2.0"]
+    first, failed, again, good, changed, exited, last = look(7, published)
+    assert (first, again, changed) == ([], [], [b"2.0"])
+    assert (good, last) == ([b"1.0"], [b"2.0"])  # also if it is as before the failure
+    assert b"OSError: no answer" in failed[0]
+    assert b"SystemExit: 3" in exited[0]
     logged = [record.getMessage() for record in caplog.records]
     assert logged == [
-        "Property 'value' cannot be read for observers: OSError: no answer",
-        "Property 'value' cannot be read for observers: SystemExit: 3",
+        "Property 'value' of Thing 'Probe' failed: OSError: no answer",
+        "Property 'value' of Thing 'Probe' failed: SystemExit: 3",
     ]
 
 
 def test_a_value_without_a_json_form_is_a_failure_too(probe, look, published, caplog):
     probe.values = iter([1.0, object(), 3.0])
-    for _ in range(3):
-        look()
-    assert published() == [b"3.0"]
+    _, failed, good = look(3, published)
+    assert b'"name":"value"' in failed[0]
+    assert good == [b"3.0"]
     assert len(caplog.records) == 1
 
 
@@ -101,7 +118,7 @@ class Clock:
 def test_it_looks_in_its_interval_on_a_worker_until_it_is_stopped(probe, published):
     async def main():
         clock = Clock()
-        poller = Poller(Workers("test-poller"), clock.sleep)
+        poller = Poller(interactions().of, clock.sleep)
         probe.values = iter([1.0, 2.0, 3.0, 4.0])
         poller.start([probe])
         await clock.asleep.get()
@@ -118,7 +135,7 @@ def test_it_looks_in_its_interval_on_a_worker_until_it_is_stopped(probe, publish
 def test_a_thing_may_come_later_and_from_another_thread(probe):
     async def main():
         clock = Clock()
-        poller = Poller(Workers("test-poller"), clock.sleep)
+        poller = Poller(interactions().of, clock.sleep)
         poller.start([])
         await asyncio.to_thread(poller.add, probe)
         await clock.asleep.get()
@@ -140,7 +157,7 @@ def test_a_stuck_getter_delays_neither_other_things_nor_the_stop(probe):
 
     async def main():
         clock = Clock()
-        poller = Poller(Workers("test-poller"), clock.sleep)
+        poller = Poller(interactions().of, clock.sleep)
         poller.start([Stuck(), probe])
         await clock.asleep.get()
         await clock.advance()

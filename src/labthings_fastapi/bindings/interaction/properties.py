@@ -39,8 +39,6 @@ if TYPE_CHECKING:
 LOGGER = own_logger("server")
 CLIENT_PATIENCE = 5.0
 """How long (s) a request of a client waits for the turn of an exclusive Thing."""
-READS_AT_ONCE = 4
-"""How many getters one request may run at once, so that other requests find free threads."""
 
 
 class PropertyInteraction:
@@ -245,19 +243,11 @@ class PropertiesInteraction:
             PartialReading: some could not be read; it has the values of the others.
         """
         chosen = self._each if names is None else {name: self.named(name) for name in names}
-        slots = asyncio.Semaphore(READS_AT_ONCE)
-
         failures: dict[str, tuple[str, Exception]] = {}
-
-        async def read(one: PropertyInteraction) -> bytes:
-            if one.reads_quickly:
-                return await one.read()
-            async with slots:
-                return await one.read()
 
         async def member(name: str, one: PropertyInteraction) -> bytes:
             try:
-                return to_json(name) + b":" + await read(one)
+                return to_json(name) + b":" + await one.read()
             except Exception as error:
                 if not is_expected(error):
                     LOGGER.error("%s could not be read.", one.label, exc_info=error)

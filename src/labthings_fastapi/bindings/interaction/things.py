@@ -25,6 +25,9 @@ CALLS_PER_THING = 8
 """How many calls run a Thing's code at once, beside the readings of its properties."""
 
 
+CALLS_WAITING = 32
+
+
 class ThingInteraction:
     """One Thing: its properties, its actions, and the executor that runs all its code.
 
@@ -113,7 +116,11 @@ class Interactions:
 
     def _new(self, thing: Thing) -> ThingInteraction:
         limit, what = self._calls_per_thing, f"Thing {name_of(thing)!r}"
-        executor = BoundedExecutor(self.workers, what, limit=limit or CALLS_PER_THING)
+        # With a limit, readings wait there as well, one of each property.
+        waiting = CALLS_WAITING + len(thing.property_descriptors)
+        executor = BoundedExecutor(
+            self.workers, what, limit=limit or CALLS_PER_THING, waiting=waiting
+        )
 
         def readings(name: str) -> BoundedExecutor:
             if limit is not None:

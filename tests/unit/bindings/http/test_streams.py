@@ -90,6 +90,6 @@ def test_what_comes_just_before_the_broker_closes_is_sent(way, monkeypatch):
     monkeypatch.setattr(Subscription, "take", take_before_the_end)
     scope = {"type": "http", "method": "GET", "headers": [], "client": ("127.0.0.1", 1)}
     response = HttpResponse(scope, receive, send, "/stage/done")
-    observed = Observed(broker, "stage", "event", "done")
+    observed = Observed(broker, "stage", frozenset({"event"}), "done")
     asyncio.run(asyncio.wait_for(getattr(observed, way)(response), 30))
     assert b"42" in b"".join(sent)
