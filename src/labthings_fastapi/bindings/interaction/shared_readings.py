@@ -26,8 +26,11 @@ if TYPE_CHECKING:
     from labthings_fastapi.descriptors.property import BaseProperty
     from labthings_fastapi.thing import Thing
 
-PAUSE_SECONDS = 0.002
-"""Between two readings while others wait: those who ask again at once share the next one."""
+LONGEST_PAUSE = 0.002
+"""Seconds between two readings for several: those who ask again at once share the next one.
+
+A pause is never longer than the reading before it, which would slow down a quick getter.
+"""
 MAX_WAITING = 1000
 """How many requests wait for the next reading of one property; an instrument may hang."""
 
@@ -44,7 +47,8 @@ class SharedReadings:
     """Reads one property for all who ask; used on the server's event loop.
 
     Who asks while a reading is in progress waits for the next one: no answer is older than its
-    request. `read` runs on the executor, with the greatest patience (s) of those it is for.
+    request. `read` runs on the executor, with the greatest patience (s) that those it is for have
+    left.
     """
 
     def __init__(self, read: Callable[[float], Reading], executor: BoundedExecutor) -> None:
@@ -52,7 +56,8 @@ class SharedReadings:
         self._executor = executor
         self._loop: asyncio.AbstractEventLoop | None = None
         self._busy = False  # a reading is in progress, or the next one is about to begin
-        self._waiting: list[tuple[asyncio.Future[Reading], float]] = []
+        self._began = 0.0  # when the last reading began, in the time of the loop
+        self._waiting: list[tuple[asyncio.Future[Reading], float]] = []  # with their deadlines
 
     def ask(self, patience: float) -> asyncio.Future[Reading]:
         """Return the future of a reading that begins now or later.
@@ -69,29 +74,35 @@ class SharedReadings:
                 "Look at the instrument: it may not answer."
             )
         answer: asyncio.Future[Reading] = loop.create_future()
-        self._waiting.append((answer, patience))
+        self._waiting.append((answer, loop.time() + patience))
         if not self._busy:
             self._begin()
         return answer
 
     def _begin(self) -> None:
         asked, self._waiting = self._waiting, []
+        loop = self._loop
         answers = [answer for answer, _ in asked if not answer.done()]
         self._busy = bool(answers)
-        if not answers:
+        if loop is None or not answers:
             return  # everybody has left
-        patience = max(patience for _, patience in asked)
+        self._began = loop.time()
+        # They have waited for the reading before this one already.
+        patience = max(deadline for _, deadline in asked) - self._began
         try:
-            reading = self._executor.start(self._read, patience)
+            reading = self._executor.start(self._read, max(patience, 0.0))
         except TooBusyError as error:
             self._busy = False
             for answer in answers:
                 answer.set_exception(error)
             return
-        reading.add_done_callback(partial(self._over, answers))
+        reading.add_done_callback(partial(self._over, loop, answers))
 
     def _over(
-        self, answers: list[asyncio.Future[Reading]], reading: asyncio.Future[Reading]
+        self,
+        loop: asyncio.AbstractEventLoop,
+        answers: list[asyncio.Future[Reading]],
+        reading: asyncio.Future[Reading],
     ) -> None:
         error = reading.exception()
         for answer in answers:
@@ -101,8 +112,10 @@ class SharedReadings:
                 answer.set_result(reading.result())
             else:
                 answer.set_exception(error)
-        if self._waiting and self._loop is not None:
-            self._loop.call_later(PAUSE_SECONDS, self._begin)
+        if self._waiting or len(answers) > 1:
+            # After the coroutines above have sent their answers: their clients may ask again.
+            pause = min(loop.time() - self._began, LONGEST_PAUSE)
+            loop.call_soon(loop.call_later, pause, self._begin)
         else:
             self._busy = False
 
