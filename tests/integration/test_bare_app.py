@@ -30,12 +30,12 @@ from labthings_fastapi.dependencies.invocation import (
 from labthings_fastapi.exceptions import InvocationError
 from labthings_fastapi.outputs.blob import Blob
 from labthings_fastapi.thing import Thing
-from sse_events import EventParser
+from labthings_fastapi.client.sse import EventParser
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from sse_events import ServerSentEvent
+    from labthings_fastapi.client.sse import ServerSentEvent
 
 PROBLEM = "application/problem+json"
 PATH = "/action_invocations"

@@ -15,7 +15,7 @@ from PIL import Image
 
 import labthings_fastapi as lt
 from labthings_fastapi.demo.optics import focal_height
-from sse_events import parse
+from labthings_fastapi.client.sse import parse
 
 FINISHED = {"completed", "cancelled", "error"}
 

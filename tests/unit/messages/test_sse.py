@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from labthings_fastapi.messages.message import Message
 from labthings_fastapi.messages.stream import COMMENT, encode
-from sse_events import EventParser, ServerSentEvent, parse
+from labthings_fastapi.client.sse import EventParser, ServerSentEvent, parse
 
 
 def message(payload: bytes = b"1", affordance: str = "x") -> Message:

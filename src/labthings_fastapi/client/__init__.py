@@ -1,0 +1,1 @@
+"""Use Things of any server from Python as if the instruments were on the desk."""
