@@ -40,9 +40,14 @@ Each class also derives from the builtin exception that code without LabThings w
     ├── GlobalLockBusyError (TimeoutError)
     ├── RequestError (ValueError)                  a request that is not understood
     │   ├── MalformedBodyError, UnsupportedMediaTypeError, BodyTooLargeError
-    ├── FailedToInvokeActionError (RuntimeError)   these three are for clients
-    ├── ServerActionError (RuntimeError)
-    └── ClientPropertyError (RuntimeError)
+    └── ClientError (RuntimeError)                 a client could not do what was asked
+        ├── FailedToInvokeActionError              the server refused to start an action
+        ├── ServerActionError                      an action ended in an error
+        ├── ClientPropertyError                    a property could not be read or written
+        ├── RefusedError (PermissionError)         who asks may not
+        ├── ServerUnreachableError (ConnectionError)
+        ├── ForeignAddressError (ValueError)       the server's answer leads to another server
+        └── WaitTimeoutError (TimeoutError)
     InvocationCancelledError (BaseException)       so that `except Exception` cannot stop a cancel
 
 Constructors take values and build the message. HTTP status codes are in `problems.py` alone.
@@ -54,7 +59,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from uuid import UUID
 
 
@@ -315,16 +320,70 @@ class BodyTooLargeError(RequestError):
     """The body of a request is larger than the server accepts."""
 
 
-class FailedToInvokeActionError(LabThingsError, RuntimeError):
+class ClientError(LabThingsError, RuntimeError):
+    """A client could not do what was asked.
+
+    `problem` is the server's own answer (RFC 9457), if there was one; `invocation_id` the run that
+    it is about; `log` the newest lines of that run's log, as texts.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        problem: Mapping[str, Any] | None = None,
+        invocation_id: str | None = None,
+        log: Sequence[str] = (),
+    ) -> None:
+        """Keep the message and what the server told."""
+        super().__init__(message)
+        self.problem: Mapping[str, Any] = problem or {}
+        self.invocation_id = invocation_id
+        self.log = list(log)
+
+
+class FailedToInvokeActionError(ClientError):
     """The server refused to start an action."""
 
 
-class ServerActionError(LabThingsError, RuntimeError):
+class ServerActionError(ClientError):
     """An action ended in an error on the server."""
 
 
-class ClientPropertyError(LabThingsError, RuntimeError):
+class ClientPropertyError(ClientError):
     """A property could not be read or written."""
+
+
+class RefusedError(ClientError, PermissionError):
+    """The server does not know who asks (401), or the role does not allow it (403)."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class ServerUnreachableError(ClientError, ConnectionError):
+    """A server does not answer, or its connection broke."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class ForeignAddressError(ClientError, ValueError):
+    """An answer of a server leads to another server, to which nothing is sent."""
+
+    def __init__(self, address: str, server: str) -> None:
+        """Name both addresses."""
+        super().__init__(
+            f"The server at {server} refers to {address}, which is another server. Nothing was "
+            "sent there. If it is the same one under another name, use that name in the URL."
+        )
+
+
+class WaitTimeoutError(ClientError, TimeoutError):
+    """What was waited for did not come in time; the run goes on."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 def describe_exception(error: BaseException) -> str:
