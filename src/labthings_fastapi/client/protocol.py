@@ -1,0 +1,325 @@
+"""What a client asks of a Thing, as steps without input and output; see `steps`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+from uuid import uuid4
+
+from labthings_fastapi.exceptions import (
+    ClientError,
+    ClientPropertyError,
+    ForeignAddressError,
+    ServerUnreachableError,
+)
+
+from .description import Description, Form
+from .problems import invoke_error, property_error, request_error
+from .steps import Answer, Pause, Request, Steps
+from .values import input_of, takes_object, to_body
+
+FINAL = frozenset({"completed", "error", "cancelled", "failed"})
+RETRY_PAUSES = (0.1, 0.3, 1.0)  # seconds between attempts of a request that may be repeated
+RECONNECT_SECONDS = 60.0  # how long a server that a run is waited for may be away
+FIRST_WAIT = 1.0  # seconds that the first answer may wait for the end of a run
+LONGEST_WAIT = 20.0
+_POLLS = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)  # seconds, for servers that cannot wait
+_JSON = {"Content-Type": "application/json"}
+
+
+def fetch(request: Request, *, repeat: bool = False) -> Steps[Any]:
+    """Send a request, with `repeat` again and again for a second or two."""
+    for pause in (*RETRY_PAUSES, None):
+        try:
+            return (yield request)
+        except ServerUnreachableError:
+            if not repeat or pause is None:
+                raise
+        yield Pause(pause)
+    raise AssertionError  # not reached
+
+
+def describe(url: str) -> Steps[Description]:
+    """Get a Thing Description."""
+    headers = {"Accept": "application/td+json, application/json;q=0.9, */*;q=0.1"}
+    answer: Answer = yield Request("GET", url, headers=headers)
+    if not answer.ok:
+        raise request_error(answer, f"There is no Thing Description at {url}")
+    try:
+        members = answer.json()
+    except (ValueError, RecursionError):
+        raise ClientError(f"{url} is no Thing Description: the answer is not JSON.") from None
+    return Description(url, members)
+
+
+@dataclass(slots=True)
+class RunState:
+    """One run of an action as the server told last. `members` is its ActionStatus."""
+
+    action: str
+    members: dict[str, Any]
+    url: str | None = None  # where its status is; None: it ended with the answer
+    waits: bool = True  # whether the server can wait for the end (Prefer)
+    results_missed: int = 0
+    polls: int = 0
+
+    @property
+    def id(self) -> str | None:
+        id = self.members.get("id")
+        return None if id is None else str(id)
+
+    @property
+    def status(self) -> str:
+        return str(self.members.get("status", "pending"))
+
+    @property
+    def is_open(self) -> bool:
+        return self.status not in FINAL
+
+    def link(self, relation: str) -> str | None:
+        """Return the address of something that belongs to it, as the server states it."""
+        links = self.members.get("links")
+        for link in links if isinstance(links, list) else ():
+            if isinstance(link, Mapping) and link.get("rel") == relation:
+                return str(link.get("href"))
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class PendingStart:
+    """A request that starts a run, and that may be sent again: its key says that it is one."""
+
+    action: str
+    request: Request
+    key: str = field(default_factory=lambda: str(uuid4()))
+
+
+class ThingProtocol:
+    """The requests of one Thing. Immutable; any thread may use it."""
+
+    def __init__(self, description: Description) -> None:
+        self.description = description
+        members = description.members
+        context = members.get("@context")
+        contexts = context if isinstance(context, list) else [context]
+        # Ours: it knows keys of requests and can wait for the end of a run.
+        self.is_ours = any(isinstance(each, Mapping) and "labthings" in each for each in contexts)
+        # hololinked writes "context", takes positional arguments, and tells failures with 200.
+        self.is_hololinked = context is None and "context" in members
+        self.is_webthing = description.is_webthing
+
+    def _property(self, name: str) -> Mapping[str, Any]:
+        found = self.description.affordances("properties").get(name)
+        if found is None:
+            raise ClientPropertyError(self._unknown("property", "properties", name))
+        return found
+
+    def _unknown(self, word: str, kind: Any, name: str) -> str:
+        known = ", ".join(self.description.affordances(kind)) or "none"
+        return f"{self.description.title!r} has no {word} called {name!r}. It has: {known}."
+
+    def read(self, name: str) -> Steps[Any]:
+        """Read a property."""
+        if self._property(name).get("writeOnly"):
+            raise ClientPropertyError("This property may not be read.")
+        form = self._form("properties", name, "readproperty")
+        answer = yield from fetch(Request(form.method, form.url()), repeat=True)
+        if not answer.ok:
+            raise property_error(answer, "get", name)
+        value = _json_of(answer, f"Failed to get property {name}")
+        return value[name] if self.is_webthing and isinstance(value, dict) else value
+
+    def write(self, name: str, value: Any) -> Steps[None]:
+        """Write a property."""
+        if self._property(name).get("readOnly"):
+            raise ClientPropertyError("This property may not be set.")
+        form = self._form("properties", name, "writeproperty")
+        body = to_body({name: value} if self.is_webthing else value)
+        answer: Answer = yield Request(form.method, form.url(), body, _JSON)
+        if not answer.ok:
+            raise property_error(answer, "set", name)
+        self._check_exception(answer, f"Failed to set property {name}")
+
+    def read_all(self) -> Steps[dict[str, Any]]:
+        """Read all properties, in one request if the Thing offers that."""
+        form = self.description.top_form("readallproperties")
+        if form is not None:
+            answer = yield from fetch(Request("GET", form.url()), repeat=True)
+            if answer.ok:
+                values = _json_of(answer, "Failed to get the properties")
+                if isinstance(values, dict):
+                    return values
+        values = {}
+        for name, each in self.description.affordances("properties").items():
+            if not each.get("writeOnly"):
+                values[name] = yield from self.read(name)
+        return values
+
+    def _form(self, kind: Any, name: str, operation: str) -> Form:
+        form = self.description.form(kind, name, operation)
+        if form is None:
+            raise ClientError(
+                f"{self.description.title!r} states no way over HTTP for {operation} of {name!r}."
+            )
+        return form
+
+    # --- actions --------------------------------------------------------------------------
+
+    def prepare(
+        self, action: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> PendingStart:
+        """Return the request that starts a run; nothing is sent."""
+        found = self.description.affordances("actions").get(action)
+        if found is None:
+            raise ClientError(self._unknown("action", "actions", action))
+        form = self._form("actions", action, "invokeaction")
+        schema = found.get("input")
+        schema = schema if isinstance(schema, Mapping) else None
+        value: Any
+        if self.is_hololinked:
+            value = {**kwargs, "__args__": list(args)} if args else dict(kwargs)
+        else:
+            value = input_of(action, schema, args, kwargs)
+        body: bytes | None = to_body(value)
+        if schema is None and not value:
+            body = None if self.is_ours else b"null"
+        elif value is None and schema is not None and not takes_object(schema):
+            body = b"null"
+        if self.is_webthing:
+            body = to_body({action: {"input": value}})
+        headers = _JSON if body is not None else {}
+        return PendingStart(action, Request(form.method, form.url(), body, headers))
+
+    def start(self, pending: PendingStart, wait: float = 0.0) -> Steps[RunState]:
+        """Start a run; the answer may come up to `wait` seconds later, when the run has ended."""
+        headers = {**pending.request.headers, "Idempotency-Key": pending.key}
+        if wait >= 1:
+            headers["Prefer"] = f"wait={int(wait)}"
+        request = replace(
+            pending.request, headers=headers, seconds=pending.request.seconds + wait
+        )
+        answer = yield from fetch(request, repeat=self.is_ours)
+        if not answer.ok:
+            raise invoke_error(answer, pending.action)
+        return self._run_of(pending.action, answer)
+
+    def _run_of(self, action: str, answer: Answer) -> RunState:
+        what = f"Error when invoking action {action}"
+        self._check_exception(answer, what)
+        value = _json_of(answer, what)
+        if self.is_webthing and isinstance(value, dict) and isinstance(value.get(action), dict):
+            value = value[action]
+        location = answer.headers.get("location")
+        if isinstance(value, dict) and isinstance(value.get("status"), str):
+            href = value.get("href") or location
+            if isinstance(href, str):
+                return RunState(action, dict(value), self.description.resolve(href), self.is_ours)
+        if location and answer.status in (201, 202):
+            members = {"status": "pending", "href": location}
+            return RunState(action, members, self.description.resolve(location), False)
+        return RunState(action, {"status": "completed", "output": value})
+
+    def attach(self, action: str | None, id: str) -> Steps[RunState]:
+        """Return a run of this Thing that was started by somebody, by its id."""
+        actions = [action] if action is not None else list(self.description.affordances("actions"))
+        for name in actions:
+            form = self.description.form("actions", name, "queryaction")
+            if form is not None:
+                run = RunState(name, {"id": id}, form.url(actionID=id), self.is_ours)
+                answer = yield from fetch(Request("GET", run.url or ""), repeat=True)
+                if answer.ok:
+                    self._take(run, answer)
+                    return run
+        raise ClientError(f"{self.description.title!r} knows no run with id {id}.")
+
+    def refresh(self, run: RunState, wait: float = 0.0) -> Steps[None]:
+        """Ask for the status of a run, and wait up to `wait` seconds for its end."""
+        if run.url is None:
+            return
+        headers = {"Prefer": f"wait={int(wait)}"} if wait >= 1 and run.waits else {}
+        request = Request("GET", run.url, headers=headers)
+        answer = yield from fetch(replace(request, seconds=request.seconds + wait), repeat=True)
+        if not answer.ok:
+            raise request_error(answer, f"Run {run.id} of action {run.action}")
+        if headers and "preference-applied" not in answer.headers:
+            run.waits = False
+        self._take(run, answer)
+
+    def _take(self, run: RunState, answer: Answer) -> None:
+        value = _json_of(answer, f"Run {run.id} of action {run.action}")
+        if self.is_webthing and isinstance(value, dict):
+            value = value.get(run.action, value)
+        if not isinstance(value, dict):
+            raise ClientError(f"Run {run.id}: {run.url} is not the status of a run.")
+        run.members.update(value)
+
+    def follow(self, run: RunState, seconds: float) -> Steps[bool]:
+        """Wait for the end of a run, about `seconds` at most; return whether it has ended.
+
+        A server that is away is waited for; its answer afterwards tells what became of the run.
+        """
+        away = 0.0
+        while run.is_open and seconds > 0:
+            if run.waits:
+                pause = max(1.0, min(LONGEST_WAIT, seconds))
+            else:
+                pause = min(_POLLS[min(run.polls, len(_POLLS) - 1)], seconds)
+                run.polls += 1
+                yield Pause(pause)
+            seconds -= pause
+            try:
+                yield from self.refresh(run, pause if run.waits else 0.0)
+                away = 0.0
+            except ServerUnreachableError as error:
+                away += sum(RETRY_PAUSES) + 1
+                if away > RECONNECT_SECONDS:
+                    raise self._lost(run, error) from error
+                yield Pause(1.0)
+        return not run.is_open
+
+    def _lost(self, run: RunState, error: Exception) -> ServerUnreachableError:
+        return ServerUnreachableError(
+            f"Run {run.id} of action {run.action}: the server has not answered for "
+            f"{RECONNECT_SECONDS:g} s ({error}). The run may go on there; "
+            f"`client.attach({run.id!r})` finds it again.",
+            invocation_id=run.id,
+        )
+
+    def cancel(self, run: RunState) -> Steps[bool]:
+        """Ask a run to stop; return False if it had ended."""
+        if run.url is None or not run.is_open:
+            return False
+        answer: Answer = yield Request("DELETE", run.url)
+        if answer.status == 409:
+            yield from self.refresh(run)
+            return False
+        if not answer.ok:
+            raise request_error(answer, f"Run {run.id} of action {run.action} was not cancelled")
+        return True
+
+    def _check_exception(self, answer: Answer, what: str) -> None:
+        if not self.is_hololinked:
+            return
+        value = _json_of(answer, what)
+        failure = value.get("exception") if isinstance(value, dict) else None
+        if isinstance(failure, Mapping):
+            raise ClientError(f"{what}: {failure.get('type')}: {failure.get('message')}")
+
+
+def _json_of(answer: Answer, what: str) -> Any:
+    try:
+        return answer.json()
+    except (ValueError, RecursionError):
+        kind = answer.media_type or "no media type"
+        raise ClientError(f"{what}: the server's answer is not JSON ({kind}).") from None
+
+
+__all__ = [
+    "ForeignAddressError",
+    "PendingStart",
+    "RunState",
+    "ThingProtocol",
+    "describe",
+    "fetch",
+]
