@@ -15,6 +15,10 @@ T = TypeVar("T")
 
 REQUEST_SECONDS = 10.0
 """How long an answer may take, unless the request itself asks to wait."""
+STREAM_SECONDS = 40.0
+"""How long an event stream may be silent: servers send a comment every 4 to 15 seconds."""
+LARGEST_BODY = 256 * 2**20
+"""Bytes of an answer that are read at most: a server that never ends its answer is left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +73,13 @@ class OpenStream:
 
 @dataclass(frozen=True, slots=True)
 class NextChunk:
-    """Give the next bytes of a stream: empty at its end, None after `seconds` without any.
+    """Give the next bytes of a stream; empty at its end.
 
-    Raises, in the generator, `ServerUnreachableError` if the connection breaks.
+    Raises, in the generator, `ServerUnreachableError` if the connection breaks, or is silent for
+    longer than servers that send comments are.
     """
 
     stream: OpenStream
-    seconds: float | None
 
 
 @dataclass(frozen=True, slots=True)
