@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import inspect
+import keyword
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from .values import takes_object
+from .values import input_names, takes_object
 
 _TYPES: dict[str, Any] = {
     "number": float,
@@ -51,37 +52,33 @@ def _is_nan(branch: Any) -> bool:
 def signature_of(action: Mapping[str, Any]) -> inspect.Signature:
     """Return the signature of an action, without `self`."""
     schema = action.get("input")
-    parameters = []
+    parameters: list[inspect.Parameter] = []
     if isinstance(schema, Mapping) and takes_object(schema):
-        required = schema.get("required", ())
-        found = schema.get("properties")
-        for name, each in (found if isinstance(found, Mapping) else {}).items():
-            if not str(name).isidentifier():
-                continue  # it can be given as `**{name: value}`
-            needed = name in required
-            default = inspect.Parameter.empty
-            if not needed:
-                default = each.get("default") if isinstance(each, Mapping) else None
-            parameters.append(
-                inspect.Parameter(
-                    str(name),
-                    inspect.Parameter.POSITIONAL_OR_KEYWORD
-                    if needed or all(p.default is not p.empty or True for p in parameters)
-                    else inspect.Parameter.KEYWORD_ONLY,
-                    default=default,
-                    annotation=type_of(each),
-                )
-            )
-        parameters.sort(key=lambda each: each.default is not each.empty)
+        parameters = [_parameter(name, schema) for name in input_names(schema) if _is_name(name)]
         if schema.get("additionalProperties", False) not in (False, None):
             parameters.append(inspect.Parameter("kwargs", inspect.Parameter.VAR_KEYWORD))
     elif isinstance(schema, Mapping):
-        parameters.append(
-            inspect.Parameter(
-                "input", inspect.Parameter.POSITIONAL_ONLY, annotation=type_of(schema)
-            )
-        )
+        kind = inspect.Parameter.POSITIONAL_ONLY
+        parameters = [inspect.Parameter("input", kind, annotation=type_of(schema))]
     return inspect.Signature(parameters, return_annotation=type_of(action.get("output")))
+
+
+def _is_name(name: str) -> bool:
+    # Another one can still be given, as `**{name: value}`.
+    return name.isidentifier() and not keyword.iskeyword(name)
+
+
+def _parameter(name: str, schema: Mapping[str, Any]) -> inspect.Parameter:
+    member = schema["properties"][name]
+    default: Any = inspect.Parameter.empty
+    if name not in (schema.get("required") or ()):
+        default = member.get("default") if isinstance(member, Mapping) else None
+    return inspect.Parameter(
+        name,
+        inspect.Parameter.POSITIONAL_OR_KEYWORD,
+        default=default,
+        annotation=type_of(member),
+    )
 
 
 def action_text(name: str, action: Mapping[str, Any]) -> str:

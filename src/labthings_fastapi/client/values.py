@@ -29,9 +29,12 @@ def to_body(value: Any) -> bytes:
 
 
 def input_names(schema: Mapping[str, Any] | None) -> list[str]:
-    """Return the names of the members of an action's input, in the order of the description."""
+    """Return the names of the members of an action's input: those without a default first."""
     properties = (schema or {}).get("properties")
-    return list(properties) if isinstance(properties, Mapping) else []
+    if not isinstance(properties, Mapping):
+        return []
+    required = (schema or {}).get("required") or ()
+    return sorted(map(str, properties), key=lambda name: name not in required)
 
 
 def takes_object(schema: Mapping[str, Any] | None) -> bool:
