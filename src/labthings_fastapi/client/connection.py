@@ -7,9 +7,8 @@ import hashlib
 import os
 import ssl
 import time
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 from labthings_fastapi.exceptions import (
     ClientError,
@@ -34,8 +33,6 @@ from .steps import (
 from .tokens import find_token
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import httpx2
 
 T = TypeVar("T")
@@ -116,9 +113,7 @@ class Connection:
     `client` may be any `httpx2.Client`, among them a test client, for which URLs may be paths.
     """
 
-    def __init__(
-        self, address: ServerAddress | None, client: httpx2.Client | None = None
-    ) -> None:
+    def __init__(self, address: ServerAddress | None, client: httpx2.Client | None = None) -> None:
         import httpx2
 
         self._errors: tuple[type[Exception], ...] = (httpx2.TransportError, httpx2.InvalidURL)
@@ -297,18 +292,3 @@ def _check_origin(origin: str | None, url: str) -> None:
     # Every address was checked when it was found. This is the last place before the network.
     if origin is not None and origin_of(url) != origin:
         raise ForeignAddressError(url, origin)
-
-
-def same_origin_redirect(answer: Answer) -> str | None:
-    """Return where an answer redirects to on the same server; None if it does not."""
-    location = answer.headers.get("location")
-    if answer.status not in (301, 302, 303, 307, 308) or not location:
-        return None
-    address = urljoin(answer.url, location)
-    if origin_of(address) != origin_of(answer.url):
-        raise ForeignAddressError(address, answer.url)
-    return address
-
-
-HeaderMap = Mapping[str, str]
-Callback = "Callable[[Any], Any]"

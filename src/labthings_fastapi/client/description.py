@@ -166,7 +166,7 @@ class Description:
         return "forms" not in self.members and any(
             "links" in each and "forms" not in each
             for kind in ("properties", "actions")
-            for each in self.affordances(kind).values()  # type: ignore[arg-type]
+            for each in self.affordances(kind).values()
         )
 
 

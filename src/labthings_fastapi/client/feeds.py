@@ -164,13 +164,13 @@ class Feed(Protocol):
     """Values of one property, or the data of one event, as they come."""
 
     def next(self) -> Steps[list[Any]]:
-        """Give what has come: values, and `FailedReading`s in their place."""
+        """Give what has come: values, and `FailedReadingError`s in their place."""
 
     def close(self) -> Steps[None]:
         """Close the connection."""
 
 
-class FailedReading(ClientError):
+class FailedReadingError(ClientError):
     """The server could not read the property; the next value says that it can again."""
 
 
@@ -197,7 +197,9 @@ class StreamFeed:
             return [data]
         problem = data.get("error") if isinstance(data, dict) else None
         detail = problem.get("detail") if isinstance(problem, dict) else "no reason given"
-        return [FailedReading(f"Failed to get property {self._name}: {detail}", problem=problem)]
+        return [
+            FailedReadingError(f"Failed to get property {self._name}: {detail}", problem=problem)
+        ]
 
     def close(self) -> Steps[None]:
         """Close the connection."""
@@ -227,8 +229,7 @@ class LongPollFeed:
 
     def close(self) -> Steps[None]:
         """Do nothing: there is no connection between two requests."""
-        return
-        yield
+        yield from ()
 
 
 class PollingFeed:
@@ -252,15 +253,14 @@ class PollingFeed:
             return []
         except ClientError as error:
             self._last = error
-            return [FailedReading(str(error), problem=error.problem)]
+            return [FailedReadingError(str(error), problem=error.problem)]
         changed = self._last is self._nothing or value != self._last
         self._last = value
         return [value] if changed else []
 
     def close(self) -> Steps[None]:
         """Do nothing: there is no connection between two requests."""
-        return
-        yield
+        yield from ()
 
 
 def property_feed(protocol: ThingProtocol, name: str, interval: float | None) -> Feed:

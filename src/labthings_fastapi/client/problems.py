@@ -18,7 +18,7 @@ from labthings_fastapi.exceptions import (
 
 from .steps import Answer
 
-_LOCKED, _CANCELLED = "urn:labthings:problem:locked", "urn:labthings:problem:cancelled"
+_LOCKED, CANCELLED = "urn:labthings:problem:locked", "urn:labthings:problem:cancelled"
 _SHOWN = 500  # characters of a body that is no problem
 
 
@@ -43,7 +43,9 @@ def problem_of(answer: Answer) -> dict[str, Any]:
 
 def _errors(problem: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     errors = problem.get("errors")
-    return [each for each in errors if isinstance(each, Mapping)] if isinstance(errors, list) else []
+    return (
+        [each for each in errors if isinstance(each, Mapping)] if isinstance(errors, list) else []
+    )
 
 
 def _detail(problem: Mapping[str, Any]) -> str:
@@ -108,13 +110,13 @@ def run_error(name: str, id: str | None, members: Mapping[str, Any]) -> BaseExce
     status = members.get("status")
     error = members.get("error")
     problem: Mapping[str, Any] = error if isinstance(error, Mapping) else {}
-    if status == "cancelled" or problem.get("type") == _CANCELLED:
+    if status == "cancelled" or problem.get("type") == CANCELLED:
         return InvocationCancelledError(f"Action {name} (ID: {id}) was cancelled.")
     if status not in ("error", "failed"):
         return None
     lines = log_lines(members.get("log"))
     if problem:
-        title = problem.get("exception") or problem.get("title") or "error"
+        title = problem.get("title") or problem.get("exception") or "error"
         text = f"[{title}]: {_detail(problem)}"
     else:  # servers before 1.0 tell it in the log alone
         text = lines[-1] if lines else "The server gives no reason."

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
+from urllib.parse import urljoin
 from uuid import uuid4
 
 from labthings_fastapi.exceptions import (
@@ -14,8 +15,8 @@ from labthings_fastapi.exceptions import (
     ServerUnreachableError,
 )
 
-from .description import Description, Form
-from .problems import invoke_error, property_error, request_error
+from .description import Description, Form, origin_of
+from .problems import CANCELLED, invoke_error, property_error, request_error
 from .steps import Answer, Pause, Request, Steps
 from .values import input_of, takes_object, to_body
 
@@ -25,6 +26,7 @@ RECONNECT_SECONDS = 60.0  # how long a server that a run is waited for may be aw
 FIRST_WAIT = 1.0  # seconds that the first answer may wait for the end of a run
 LONGEST_WAIT = 20.0
 _POLLS = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)  # seconds, for servers that cannot wait
+_REDIRECTS = 5
 _JSON = {"Content-Type": "application/json"}
 
 
@@ -44,6 +46,12 @@ def describe(url: str) -> Steps[Description]:
     """Get a Thing Description."""
     headers = {"Accept": "application/td+json, application/json;q=0.9, */*;q=0.1"}
     answer: Answer = yield Request("GET", url, headers=headers)
+    for _ in range(_REDIRECTS):  # such as to the same path with a slash at its end
+        address = _redirect(answer)
+        if address is None:
+            break
+        url = address
+        answer = yield Request("GET", url, headers=headers)
     if not answer.ok:
         raise request_error(answer, f"There is no Thing Description at {url}")
     try:
@@ -51,6 +59,17 @@ def describe(url: str) -> Steps[Description]:
     except (ValueError, RecursionError):
         raise ClientError(f"{url} is no Thing Description: the answer is not JSON.") from None
     return Description(url, members)
+
+
+def _redirect(answer: Answer) -> str | None:
+    """Return where an answer redirects to, on the same server; None if it does not."""
+    location = answer.headers.get("location")
+    if answer.status not in (301, 302, 303, 307, 308) or not location:
+        return None
+    address = urljoin(answer.url, location)
+    if origin_of(address) != origin_of(answer.url):
+        raise ForeignAddressError(address, answer.url)
+    return address
 
 
 @dataclass(slots=True)
@@ -71,7 +90,13 @@ class RunState:
 
     @property
     def status(self) -> str:
-        return str(self.members.get("status", "pending"))
+        """The status, of the five that our servers know; another server may have more."""
+        status = str(self.members.get("status", "pending"))
+        if status != "failed":
+            return status
+        error = self.members.get("error")
+        cancelled = isinstance(error, Mapping) and error.get("type") == CANCELLED
+        return "cancelled" if cancelled else "error"
 
     @property
     def is_open(self) -> bool:
@@ -196,9 +221,7 @@ class ThingProtocol:
         headers = {**pending.request.headers, "Idempotency-Key": pending.key}
         if wait >= 1:
             headers["Prefer"] = f"wait={int(wait)}"
-        request = replace(
-            pending.request, headers=headers, seconds=pending.request.seconds + wait
-        )
+        request = replace(pending.request, headers=headers, seconds=pending.request.seconds + wait)
         answer = yield from fetch(request, repeat=self.is_ours)
         if not answer.ok:
             raise invoke_error(answer, pending.action)
@@ -313,13 +336,3 @@ def _json_of(answer: Answer, what: str) -> Any:
     except (ValueError, RecursionError):
         kind = answer.media_type or "no media type"
         raise ClientError(f"{what}: the server's answer is not JSON ({kind}).") from None
-
-
-__all__ = [
-    "ForeignAddressError",
-    "PendingStart",
-    "RunState",
-    "ThingProtocol",
-    "describe",
-    "fetch",
-]

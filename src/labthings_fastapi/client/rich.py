@@ -107,9 +107,7 @@ def _to_scalar(value: str, schema: Mapping[str, Any], *, objects: bool) -> Any:
     return float(value) if numeric and value in ("NaN", "Infinity", "-Infinity") else value
 
 
-def _to_array(
-    value: list[Any], schema: Mapping[str, Any], *, arrays: bool, objects: bool
-) -> Any:
+def _to_array(value: list[Any], schema: Mapping[str, Any], *, arrays: bool, objects: bool) -> Any:
     inner = schema.get("items")
     if not isinstance(inner, list):
         made = [to_rich(each, inner, arrays=False, objects=objects) for each in value]

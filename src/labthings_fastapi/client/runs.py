@@ -119,7 +119,7 @@ class Run:
             raise error
 
     def events(self) -> Iterator[tuple[str, Any]]:
-        """Yield all that happens until its end: pairs of `log`, `progress` or `result`, and data."""
+        """Yield what happens until its end: pairs of `log`, `progress` or `result`, and data."""
         feed = RunFeed(self._client._protocol, self._state)
         if not feed.follows and not self._state.is_open:
             self.refresh()
@@ -148,9 +148,9 @@ class Run:
         if not ended:
             seconds = time.monotonic() - began
             return f"{name} was asked to stop {seconds:.0f} s ago and has not stopped yet."
-        error = run_error(self.action, self.id, self._state.members)
-        if error is None:
+        outcome = run_error(self.action, self.id, self._state.members)
+        if outcome is None:
             return f"{name} had completed."
-        if isinstance(error, InvocationCancelledError):
+        if isinstance(outcome, InvocationCancelledError):
             return f"{name} was cancelled, and has stopped."
-        return str(error)
+        return str(outcome)

@@ -11,7 +11,7 @@ from labthings_fastapi.exceptions import ClientError
 
 from .bars import Bars
 from .connection import Connection, ServerAddress
-from .description import Description
+from .description import Description, Kind
 from .feeds import event_feed, property_feed
 from .problems import request_error, run_error
 from .protocol import FIRST_WAIT, PendingStart, RunState, ThingProtocol, describe, fetch
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Arrays = Literal["lists", "numpy"]
+_KINDS: tuple[Kind, ...] = ("properties", "actions")
 
 
 class ThingClient:
@@ -34,6 +35,13 @@ class ThingClient:
     Make one with `from_url`. A method blocks until the run has ended; `client.start.<action>(...)`
     returns at once. Any thread may use a client. A `with` block closes it.
     """
+
+    _connection: Connection
+    _protocol: ThingProtocol
+    _arrays: bool  # whether lists of numbers become numpy arrays
+    _rich: bool  # whether texts and objects become what their schemas say
+    _bars: Bars
+    _owner: bool  # whether closing this client closes the connection
 
     def __init__(
         self,
@@ -115,8 +123,11 @@ class ThingClient:
             members[name] = ClientProperty(name, schema)
         for name, action in description.affordances("actions").items():
             members[name] = _method(name, action)
-        for name in [each for each in members if each in _OWN_NAMES and each != "__doc__"]:
-            members[f"{name}_"] = vars(ThingClient)[name]
+        for name in list(members):
+            if name in _OWN_NAMES:
+                members[f"{name}_"] = vars(ThingClient)[name]
+            elif name.startswith("_") and name != "__doc__":
+                del members[name]  # `get_property` and `invoke_action` reach it all the same
         title = "".join(part for part in description.title.title() if part.isalnum())
         return type(f"{title or 'Thing'}Client", (cls,), members)
 
@@ -257,7 +268,7 @@ class ThingClient:
             text = self._stop(pending, state)
             if text:
                 interrupt.add_note(text)
-                print(text, file=sys.stderr)
+                sys.stderr.write(f"{text}\n")
             raise
         return self._output(state)
 
@@ -435,10 +446,7 @@ def _dress(
 def _class_text(description: Description) -> str:
     text = str(description.members.get("description") or description.title)
     shadowed = [
-        name
-        for kind in ("properties", "actions")
-        for name in description.affordances(kind)  # type: ignore[arg-type]
-        if name in _OWN_NAMES
+        name for kind in _KINDS for name in description.affordances(kind) if name in _OWN_NAMES
     ]
     if shadowed:
         names = ", ".join(f"`{name}` is `{name}_`" for name in shadowed)

@@ -10,13 +10,13 @@ from labthings_fastapi.exceptions import ClientError
 from labthings_fastapi.own_log import own_logger
 
 from .connection import Connection
-from .feeds import FailedReading, Feed
+from .feeds import FailedReadingError, Feed
 
 LOGGER = own_logger("client")
 
 
 class Subscription:
-    """Calls a callback with each value until `close()`; a context manager. Any thread may use it."""
+    """Calls a callback with each value until `close()`; a context manager, for any thread."""
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class Subscription:
                 LOGGER.debug("The connection for %s was not closed: %r", self._what, error)
 
     def _tell(self, value: Any) -> None:
-        if isinstance(value, FailedReading):
+        if isinstance(value, FailedReadingError):
             self._fail(value)
             return
         try:
