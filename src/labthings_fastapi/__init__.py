@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from .actions.logs import get_thing_logger
     from .actions.progress import progress, track
     from .actions.threads import ThreadWithInvocationID
+    from .client.async_thing_client import AsyncThingClient
+    from .client.bench import connect
+    from .client.thing_client import ThingClient
     from .decorators import action, endpoint, event, property, setting, thing_slot
     from .descriptors.data_property import DataProperty
     from .descriptors.event import Event
@@ -28,11 +31,13 @@ if TYPE_CHECKING:
     from .thing_host.interface import ThingServerInterface
 
 _DEFINED_IN = {
+    "AsyncThingClient": "client.async_thing_client",
     "DataProperty": "descriptors.data_property",
     "DataSetting": "descriptors.setting",
     "Event": "descriptors.event",
     "Thing": "thing",
     "ThingClassSettings": "thing",
+    "ThingClient": "client.thing_client",
     "ThingConfig": "server.config_model",
     "ThingServer": "server.server",
     "ThingServerConfig": "server.config_model",
@@ -40,6 +45,7 @@ _DEFINED_IN = {
     "ThreadWithInvocationID": "actions.threads",
     "action": "decorators",
     "cancellable_sleep": "actions.context",
+    "connect": "client.bench",
     "endpoint": "decorators",
     "event": "decorators",
     "get_thing_logger": "actions.logs",
@@ -59,11 +65,13 @@ _MODULES = {
 }
 
 __all__ = [
+    "AsyncThingClient",
     "DataProperty",
     "DataSetting",
     "Event",
     "Thing",
     "ThingClassSettings",
+    "ThingClient",
     "ThingConfig",
     "ThingServer",
     "ThingServerConfig",
@@ -73,6 +81,7 @@ __all__ = [
     "blob",
     "cancellable_sleep",
     "cli",
+    "connect",
     "endpoint",
     "event",
     "get_thing_logger",

@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol, TypeVar
 
 from labthings_fastapi.exceptions import InvocationCancelledError, WaitTimeoutError
 
 from .feeds import RunFeed
 from .problems import log_lines, run_error
-from .protocol import RunState
+from .protocol import RunState, ThingProtocol
+from .steps import Steps
 
-if TYPE_CHECKING:
-    from .thing_client import ThingClient
-
+T = TypeVar("T")
 FOREVER = float("inf")
+
+
+class ClientOfRun(Protocol):
+    """A `ThingClient`, as far as its runs are concerned."""
+
+    _protocol: ThingProtocol
+
+    def _run(self, steps: Steps[T]) -> T: ...
+    def _output(self, state: RunState) -> Any: ...
+    def _files(self, state: RunState) -> dict[str, str]: ...
 
 
 class Run:
@@ -24,7 +33,7 @@ class Run:
     `status` and `progress` ask the server; `wait` and `result` block.
     """
 
-    def __init__(self, client: ThingClient, state: RunState) -> None:
+    def __init__(self, client: ClientOfRun, state: RunState) -> None:
         """Use the client's connection; `client.start.<action>(...)` makes these."""
         self._client = client
         self._state = state
