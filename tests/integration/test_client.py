@@ -219,12 +219,12 @@ def test_a_read_only_property_is_refused_without_a_request(either: Any) -> None:
 
 
 def test_a_failed_reading_says_why(either: Any) -> None:
-    with pytest.raises(ClientPropertyError, match="property broken: .*no answer from the bridge"):
+    with pytest.raises(ClientPropertyError, match=r"property broken: .*no answer from the bridge"):
         either.get("broken")
 
 
 def test_an_unknown_property_names_those_that_there_are(either: Any) -> None:
-    with pytest.raises(ClientPropertyError, match="no property called 'sped'. It has: .*speed"):
+    with pytest.raises(ClientPropertyError, match=r"no property called 'sped'\. It has: .*speed"):
         either.set("sped", 1)
 
 
@@ -356,12 +356,12 @@ def test_connect_gives_values_as_python_has_them(url: str) -> None:
         assert stage.place.x == 1.5
         assert stage.place.when == datetime(2026, 5, 1, tzinfo=UTC)
         assert json.loads(json.dumps(stage.place, default=str))["x"] == 1.5
-        with pytest.raises(AttributeError, match="no Thing called 'camera'. It has: stage"):
+        with pytest.raises(AttributeError, match=r"no Thing called 'camera'\. It has: stage"):
             _ = bench.camera
 
 
 def test_nobody_there_is_said_with_the_address() -> None:
-    with pytest.raises(ServerUnreachableError, match="http://127.0.0.1:9"):
+    with pytest.raises(ServerUnreachableError, match=r"http://127\.0\.0\.1:9"):
         lt.ThingClient.from_url("http://127.0.0.1:9/stage/")
     with pytest.raises(ClientError, match="is no address of a server"):
         lt.ThingClient.from_url("stage")

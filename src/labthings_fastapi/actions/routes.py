@@ -264,13 +264,15 @@ class _InvocationStream(StreamingResponse):
         record = self._invocation.snapshot()
         missed = messages.subscription.take()
         ended = any(message.final for message in missed)
-        if self._last_event_id is None or not (record.is_open or ended):
-            urls = InvocationUrls(prefix=self._manager.prefix)
-            yield b"event: status\ndata: %b\n\n" % status_json(record, urls)
-            ended = ended or not record.is_open
+        urls = InvocationUrls(prefix=self._manager.prefix)
+        present = b"event: status\ndata: %b\n\n" % status_json(record, urls)
+        if self._last_event_id is None:
+            yield present
         for message in missed:
             yield encode(message)
-        if ended:
+        if ended or not record.is_open:
+            if not ended and self._last_event_id is not None:
+                yield present  # last: who sees the end reads no further
             return
         async for batch in messages:
             for message in batch:

@@ -131,6 +131,22 @@ def test_the_stream_of_an_ended_invocation_is_its_last_status(
     assert b'"status":"completed"' in event
 
 
+def test_the_end_is_told_after_all_that_was_missed(
+    manager: ActionManager, run: Callable[..., Invocation]
+) -> None:
+    invocation = run(lambda: 5)
+    after_the_end = manager.broker.position
+    late = Message("result", "Bench", "call", b"{}", invocation=invocation.id)
+    manager.broker.publish(late)
+
+    async def given() -> list[bytes]:
+        return [event async for event in events_of(invocation, manager, after_the_end)]
+
+    missed, end = asyncio.run(given())
+    assert missed == encode(late)
+    assert b'"status":"completed"' in end
+
+
 def test_a_stream_goes_on_until_the_final_status(
     manager: ActionManager, holding: Invocation, thing: Bench
 ) -> None:
