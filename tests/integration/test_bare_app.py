@@ -21,6 +21,7 @@ from labthings_fastapi.actions import ActionManager, Invocation
 from labthings_fastapi.actions.context import get_invocation_directory
 from labthings_fastapi.actions.invocation_model import InvocationModel
 from labthings_fastapi.actions.progress import progress
+from labthings_fastapi.client.sse import EventParser
 from labthings_fastapi.decorators import action
 from labthings_fastapi.dependencies.invocation import (
     CancelHook,
@@ -30,7 +31,6 @@ from labthings_fastapi.dependencies.invocation import (
 from labthings_fastapi.exceptions import InvocationError
 from labthings_fastapi.outputs.blob import Blob
 from labthings_fastapi.thing import Thing
-from labthings_fastapi.client.sse import EventParser
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,8 +14,8 @@ import pytest
 from PIL import Image
 
 import labthings_fastapi as lt
-from labthings_fastapi.demo.optics import focal_height
 from labthings_fastapi.client.sse import parse
+from labthings_fastapi.demo.optics import focal_height
 
 FINISHED = {"completed", "cancelled", "error"}
 

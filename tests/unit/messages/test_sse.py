@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from labthings_fastapi.client.sse import EventParser, ServerSentEvent, parse
 from labthings_fastapi.messages.message import Message
 from labthings_fastapi.messages.stream import COMMENT, encode
-from labthings_fastapi.client.sse import EventParser, ServerSentEvent, parse
 
 
 def message(payload: bytes = b"1", affordance: str = "x") -> Message:
