@@ -63,7 +63,11 @@ class AsyncThingClient:
         connection = AsyncConnection(address, client)
         if client is not None and "://" not in url:
             url = f"{str(client.base_url).rstrip('/')}/{url.lstrip('/')}"
-        description = await connection.run(describe(url))
+        try:
+            description = await connection.run(describe(url))
+        except BaseException:
+            await connection.close()
+            raise
         made_class = cls.subclass_from_td(dict(description.members))
         made = made_class.__new__(made_class)
         made._set_up(connection, description, arrays=arrays)

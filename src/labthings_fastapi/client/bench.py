@@ -13,7 +13,7 @@ from .description import Description
 from .problems import request_error
 from .protocol import fetch
 from .steps import Answer, Request, Steps
-from .thing_client import ThingClient, open_connection
+from .thing_client import ThingClient, closed_if_it_fails, open_connection
 
 
 class Bench(Mapping[str, Any]):
@@ -94,7 +94,8 @@ def connect(
     """
     connection, address = open_connection(url, client, token, verify)
     place = address if address.endswith("/") else f"{address}/"
-    return Bench(connection, place, connection.run(descriptions_of(place)))
+    with closed_if_it_fails(connection):
+        return Bench(connection, place, connection.run(descriptions_of(place)))
 
 
 def descriptions_of(place: str) -> Steps[dict[str, Any]]:

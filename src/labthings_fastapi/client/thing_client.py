@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from labthings_fastapi.exceptions import ClientError
@@ -55,7 +56,9 @@ class ThingClient:
     ) -> None:
         """Connect and get the description; `from_url` makes methods and properties from it too."""
         connection, url = open_connection(base_url, client, token, verify)
-        self._set_up(connection, connection.run(describe(url)), arrays=arrays, progress=progress)
+        with closed_if_it_fails(connection):
+            description = connection.run(describe(url))
+        self._set_up(connection, description, arrays=arrays, progress=progress)
 
     def _set_up(
         self,
@@ -104,7 +107,8 @@ class ThingClient:
             ClientError: there is no Thing Description.
         """
         connection, address = open_connection(url, client, token, verify)
-        description = connection.run(describe(address))
+        with closed_if_it_fails(connection):
+            description = connection.run(describe(address))
         return cls._made(connection, description, arrays=arrays, progress=progress)
 
     @classmethod
@@ -455,6 +459,16 @@ def _class_text(description: Description) -> str:
 
 
 _OWN_NAMES = frozenset(name for name in vars(ThingClient) if not name.startswith("_"))
+
+
+@contextmanager
+def closed_if_it_fails(connection: Connection) -> Iterator[None]:
+    """Close a new connection if there is nothing to be done with it."""
+    try:
+        yield
+    except BaseException:
+        connection.close()
+        raise
 
 
 def open_connection(
