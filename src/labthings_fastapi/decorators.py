@@ -226,7 +226,8 @@ def property(
         shared: whether one call of the getter may answer several clients who ask at the same time;
             True by default: the instrument is asked once. No answer is older than its request.
             False: one call for each request. Example: `shared=False`.
-        unit: the unit of the value; None by default. Example: `unit="mm/s"`.
+        unit: the unit of the numbers in the value; None by default. Programs too understand a term
+            of a vocabulary, such as `"om:millimetre"`. Example: `unit="mm/s"`.
         title: a short text for people. None (the default): the first line of the documentation.
             Example: `title="Speed"`.
         description: a longer text for people. None (the default): the docstring of the getter, or
@@ -304,7 +305,8 @@ def setting(
         shared: whether one call of the getter may answer several clients who ask at the same time;
             True by default: the instrument is asked once. No answer is older than its request.
             False: one call for each request. Example: `shared=False`.
-        unit: the unit of the value; None by default. Example: `unit="mm/s"`.
+        unit: the unit of the numbers in the value; None by default. Programs too understand a term
+            of a vocabulary, such as `"om:millimetre"`. Example: `unit="mm/s"`.
         title: a short text for people. None (the default): the first line of the documentation.
             Example: `title="Speed"`.
         description: a longer text for people. None (the default): the docstring of the getter, or
@@ -384,7 +386,9 @@ class _GetterDecorator:
         descriptor.__set_name__(owner, name)
 
 
-def event(title: str | None = None, description: str | None = None) -> Any:
+def event(
+    title: str | None = None, description: str | None = None, *, unit: str | None = None
+) -> Any:
     """Declare an event that the Thing can emit; the type hint is the type of its data.
 
     Clients and other Things can subscribe. `emit` may be called from any thread::
@@ -398,12 +402,13 @@ def event(title: str | None = None, description: str | None = None) -> Any:
             attribute. Example: `title="Overheated"`.
         description: a longer text for people. None (the default): the whole string after the
             attribute. Example: `description="The laser is above 80 °C."`.
+        unit: the unit of the numbers in the data; None by default. Example: `unit="om:kelvin"`.
 
     Raises:
         AffordanceDefinitionError: when the class is made: the type hint is missing, or it has no
             JSON form.
     """
-    return EventDescriptor(title, description)
+    return EventDescriptor(title, description, unit)
 
 
 def thing_slot(default: str | Iterable[str] | None = UNSET) -> Any:

@@ -20,7 +20,7 @@ from labthings_fastapi.descriptors.property import BaseProperty
 from labthings_fastapi.descriptors.setting import Setting
 from labthings_fastapi.descriptors.slot import ThingSlot
 from labthings_fastapi.exceptions import AffordanceDefinitionError, describe_exception
-from labthings_fastapi.schemas.docstrings import summary
+from labthings_fastapi.thing_description.class_facts import semantic_types
 from labthings_fastapi.thing_description.describe import describe
 from labthings_fastapi.thing_description.paths import RESERVED_AFFORDANCES, name_of
 from labthings_fastapi.thing_host.access import declare_access, give_access
@@ -29,10 +29,17 @@ from labthings_fastapi.thing_host.settings import SettingsFile
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from types import FrameType
 
     from labthings_fastapi.thing_description.model import ThingDescription
+
+
+class _ClassName:
+    """The title of a Thing that has no other."""
+
+    def __get__(self, obj: object, owner: type) -> str:
+        return owner.__name__
 
 
 PROPERTIES = AffordanceMap(BaseProperty, PropertyInfo)
@@ -77,10 +84,13 @@ class Thing:
     configuration may set both for one Thing. `lt.hold` keeps a Thing over several steps.
     """
 
-    title: str
-    """A short text for people; by default the first line of the docstring, or the class's name."""
+    title: str = _ClassName()  # type: ignore[assignment]
+    """A name for people; by default the name of the class."""
 
-    _class_title: ClassVar[str] = "Thing"
+    semantic_type: ClassVar[str | Sequence[str] | None] = None
+    """What it is in vocabularies of others, as `"saref:Sensor"`: one or more types for `@type`."""
+
+    _semantic_types: ClassVar[tuple[str, ...]] = ()
 
     _affordances: ClassVar[Mapping[str, BaseDescriptor]] = {}
 
@@ -129,9 +139,8 @@ class Thing:
             missing = [name for name, each in cls._affordances.items() if each.__isabstractmethod__]
             if missing:
                 cls.__abstractmethods__ = frozenset(missing)  # type: ignore[attr-defined]
-        cls._class_title = summary(vars(cls).get("__doc__")) or cls.__name__
-        if "title" not in {*vars(cls), *cls._affordances}:
-            cls.title = cls._class_title
+        if "semantic_type" not in cls._affordances:
+            cls._semantic_types = semantic_types(cls)
         _check_paths(cls)
         unknown = sorted(cls._class_settings.keys() - ThingClassSettings.__annotations__.keys())
         if unknown:
@@ -194,7 +203,7 @@ class Thing:
     @property
     def _own_title(self) -> str:
         if "title" in type(self)._affordances:
-            return type(self)._class_title
+            return type(self).__name__
         return str(self.title)
 
     @property
@@ -312,7 +321,7 @@ class Thing:
             base=(base or "").rstrip("/"),
             path=path,
             server_id=server_id,
-            schemes=self._thing_server_interface.security_schemes,
+            **self._thing_server_interface.description_options,
         )
 
     def get_current_invocation_logs(self) -> list[logging.LogRecord]:

@@ -306,7 +306,8 @@ def description(url: str) -> dict[str, Any]:
 
 def expected_operations(part: str, affordance: dict[str, Any]) -> set[str]:
     if part == "actions":
-        return {"invokeaction", "queryaction", "cancelaction"}
+        queried = set() if affordance["synchronous"] else {"queryaction", "cancelaction"}
+        return {"invokeaction"} | queried
     if part == "events":
         return {"subscribeevent", "unsubscribeevent"}
     operations = {"readproperty"}

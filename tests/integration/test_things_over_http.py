@@ -121,7 +121,7 @@ def test_a_missing_last_slash_leads_to_the_thing_all_the_same(client, prefix):
     answer = client.get(f"{prefix}/stage?x=1", follow_redirects=False)
     assert answer.status_code == 307
     assert answer.headers["location"].endswith(f"{prefix}/stage/?x=1")
-    assert client.get(f"{prefix}/stage").json()["title"] == "A stage that moves."
+    assert client.get(f"{prefix}/stage").json()["title"] == "Stage"
     assert client.get(f"{prefix}/stage/speed/").status_code == 404
 
 
@@ -166,7 +166,7 @@ def test_a_thing_is_added_before_the_server_runs(prefix):
     with server.test_client() as client:
         assert stage.calls == ["enter"]
         assert client.get(f"{prefix}/a/b/speed").json() == 1.0
-        assert client.get(f"{prefix}/a/b/").json()["title"] == "A stage that moves."
+        assert client.get(f"{prefix}/a/b/").json()["title"] == "Stage"
         assert client.post(f"{prefix}/a/b/look").json() == {"width": 1}
     assert stage.calls == ["enter", "exit"]
 

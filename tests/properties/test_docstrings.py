@@ -5,7 +5,13 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labthings_fastapi.schemas.docstrings import description, parameter_descriptions, summary
+from labthings_fastapi.schemas.docstrings import (
+    body,
+    description,
+    parameter_descriptions,
+    result_description,
+    summary,
+)
 
 FRAGMENTS = st.sampled_from(
     [
@@ -26,8 +32,9 @@ DOCSTRINGS = st.text() | st.lists(FRAGMENTS | st.text(max_size=10)).map("\n".joi
 @given(DOCSTRINGS)
 def test_any_text_can_be_read(doc):
     whole, title = description(doc), summary(doc)
-    assert (whole is None) == (title is None)
     assert title is None or title in (whole or "")
+    assert (body(doc) is None) == (title is None)
+    assert result_description(doc) is None or whole
     for name, text in parameter_descriptions(doc).items():
         assert name == name.lstrip("*\\")
         assert text == text.strip() != ""

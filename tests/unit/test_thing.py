@@ -47,8 +47,38 @@ def test_a_subclass_need_not_call_our_init():
     assert (silent.name, silent.speed) == ("Silent", 2.0)
 
 
-def test_the_title_is_given_or_read_from_the_docstring():
-    assert (Stage.title, Silent.title, Titled.title) == ("A stage.", "Silent", "Left stage")
+def test_the_title_is_given_or_the_name_of_the_class():
+    assert (Stage.title, Silent.title, Titled.title) == ("Stage", "Silent", "Left stage")
+
+
+def test_a_subclass_has_the_title_that_was_given_and_else_its_own_name():
+    class Child(Stage):
+        pass
+
+    class ChildOfTitled(Titled):
+        pass
+
+    assert (Child.title, ChildOfTitled.title) == ("Child", "Left stage")
+
+
+@pytest.mark.parametrize(
+    ("named", "types"),
+    [
+        ("saref:Sensor", ("saref:Sensor",)),
+        (["sosa:Sensor", "https://lab.example/types#Camera"], None),
+        ("urn:example:camera", ("urn:example:camera",)),
+        ("Microscope", ("Microscope",)),
+    ],
+)
+def test_a_class_names_what_it_is_in_other_vocabularies(named, types):
+    cls = type("Typed", (lt.Thing,), {"semantic_type": named})
+    assert cls._semantic_types == (types or tuple(named))
+
+
+@pytest.mark.parametrize("wrong", ["lab:Camera", "", 5, ["saref:Sensor", None]])
+def test_a_type_that_nobody_could_look_up_is_refused(wrong):
+    with pytest.raises(lt.exceptions.AffordanceDefinitionError, match=r"Typed\.semantic_type"):
+        type("Typed", (lt.Thing,), {"semantic_type": wrong})
 
 
 def test_affordances_are_found_by_kind():

@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 import labthings_fastapi as lt
 
 from .camera import Camera
+from .motion import Length
 from .optics import best_height, sharpness
 from .stage import Stage
 
@@ -16,13 +17,13 @@ from .stage import Stage
 class FocusCurve(BaseModel, use_attribute_docstrings=True):
     """The sharpness of the picture at each height."""
 
-    z: list[float]
+    z: list[Length]
     """Heights (µm), from low to high."""
 
-    sharpness: list[float]
+    sharpness: list[Annotated[float, Field(allow_inf_nan=False)]]
     """Variance of the Laplacian of the picture at each height."""
 
-    best_z: float
+    best_z: Length
     """The height of the focus (µm); it may lie between two of the heights."""
 
 
@@ -32,13 +33,13 @@ class Autofocus(lt.Thing):
     stage: Stage = lt.thing_slot()
     camera: Camera = lt.thing_slot()
 
-    focused: lt.Event[float] = lt.event()
+    focused: lt.Event[Length] = lt.event()
     """The focus was found at this height (µm)."""
 
     @lt.action(concurrency="queue")
     def autofocus(
         self,
-        range_um: Annotated[float, Field(gt=0, le=200, allow_inf_nan=False)] = 40.0,
+        range_um: Annotated[Length, Field(gt=0, le=200, allow_inf_nan=False)] = 40.0,
         steps: Annotated[int, Field(ge=3, le=201)] = 21,
     ) -> FocusCurve:
         """Find the focus.

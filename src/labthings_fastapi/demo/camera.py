@@ -9,6 +9,7 @@ import labthings_fastapi as lt
 
 from . import optics
 from .extra import demo_extra
+from .motion import Length
 from .specimen import PIXEL_SIZE, slide
 from .stage import Stage
 
@@ -32,7 +33,7 @@ class Camera(lt.Thing):
 
     stage: Stage = lt.thing_slot()
 
-    exposure: float = lt.property(default=20.0, ge=1, le=1000, unit="ms")
+    exposure: float = lt.property(default=20.0, ge=1, le=1000, unit="om:millisecond-Time")
     """Exposure time.
 
     The time for which the camera collects light: too short gives a dark picture, too long a white
@@ -51,13 +52,13 @@ class Camera(lt.Thing):
         self._random = np.random.default_rng(seed)
         self._random_lock = threading.Lock()  # the generator is not thread-safe
 
-    @lt.property(unit="px")
+    @lt.property(unit="om:pixel")
     def resolution(self) -> tuple[int, int]:
         """Width and height of a picture in pixels."""
         return RESOLUTION
 
-    @lt.property(unit="µm")
-    def field_of_view(self) -> tuple[float, float]:
+    @lt.property
+    def field_of_view(self) -> tuple[Length, Length]:
         """Width and height of the area in a picture."""
         width, height = RESOLUTION
         return width * PIXEL_SIZE, height * PIXEL_SIZE

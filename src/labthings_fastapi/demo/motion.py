@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 
 import labthings_fastapi as lt
 
-Length = Annotated[float, Field(allow_inf_nan=False)]
+Length = Annotated[float, Field(allow_inf_nan=False, json_schema_extra={"unit": "om:micrometre"})]
 """A length or coordinate (µm). NaN and infinity are refused, because it moves hardware."""
 
 
@@ -41,9 +41,9 @@ class Position(BaseModel, frozen=True):
 class Limits(BaseModel, frozen=True):
     """The range of each axis: (lowest, highest) position in µm."""
 
-    x: tuple[float, float] = (-500.0, 500.0)
-    y: tuple[float, float] = (-500.0, 500.0)
-    z: tuple[float, float] = (-100.0, 100.0)
+    x: tuple[Length, Length] = (-500.0, 500.0)
+    y: tuple[Length, Length] = (-500.0, 500.0)
+    z: tuple[Length, Length] = (-100.0, 100.0)
 
     def check(self, target: Position) -> None:
         """Raise `OutOfReachError` if a position is outside the limits, or NaN."""

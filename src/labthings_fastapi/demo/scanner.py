@@ -11,7 +11,7 @@ import labthings_fastapi as lt
 
 from .autofocus import Autofocus
 from .camera import Camera, JPEGBlob
-from .motion import Position
+from .motion import Length, Position
 from .stage import Stage
 
 
@@ -24,10 +24,10 @@ class Tile(BaseModel, use_attribute_docstrings=True):
     row: int
     """Row, from 0 at the top."""
 
-    x: float
+    x: Length
     """x position of the stage (µm), at the middle of the picture."""
 
-    y: float
+    y: Length
     """y position of the stage (µm), at the middle of the picture."""
 
     image: JPEGBlob

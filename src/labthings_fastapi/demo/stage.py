@@ -17,6 +17,14 @@ UPDATE_SECONDS = 0.02
 """Time between two updates of the position during a move."""
 
 
+UNCHANGED: Any = None
+"""The target of an axis that does not move: clients leave it out.
+
+With `Length | None`, clients could also send null. But then the input has no single type, and wotpy
+could not use the stage.
+"""
+
+
 class StageStoppedError(lt.exceptions.InvocationError):
     """A move was stopped before its target, or the stage is in emergency stop."""
 
@@ -28,16 +36,23 @@ class Stage(lt.Thing):
     the other; only a jog cancels the present move.
     """
 
-    speed: float = lt.property(default=200.0, gt=0, le=5000, allow_inf_nan=False, unit="µm/s")
-    """Speed of the stage; a change applies from the next move on."""
+    speed: float = lt.property(
+        default=200.0, gt=0, le=5000, allow_inf_nan=False, unit="om:micrometrePerSecond-Time"
+    )
+    """Speed of the stage.
 
-    backlash: float = lt.setting(default=2.0, ge=0, le=20, allow_inf_nan=False, unit="µm")
+    A change applies from the next move on.
+    """
+
+    backlash: float = lt.setting(
+        default=2.0, ge=0, le=20, allow_inf_nan=False, unit="om:micrometre"
+    )
     """Backlash of the z axis.
 
     Every move in z ends upwards over this distance, so that the same sides of the gears touch.
     """
 
-    limits: Limits = lt.property(default=Limits(), readonly=True, unit="µm")
+    limits: Limits = lt.property(default=Limits(), readonly=True)
     """Lowest and highest position of each axis."""
 
     def __init__(self, **kwargs: Any) -> None:
@@ -50,7 +65,7 @@ class Stage(lt.Thing):
         self._mover: UUID | None = None  # the invocation of the move; None: outside of one
         self._stopped = False
 
-    @lt.property(observable=True, unit="µm")
+    @lt.property(observable=True)
     def position(self) -> Position:
         """Position of the stage, also during a move."""
         with self._lock:
@@ -68,7 +83,7 @@ class Stage(lt.Thing):
 
     @lt.action(concurrency="queue", group="motion", idempotent=True)
     def move_to(
-        self, x: Length | None = None, y: Length | None = None, z: Length | None = None
+        self, x: Length = UNCHANGED, y: Length = UNCHANGED, z: Length = UNCHANGED
     ) -> Position:
         """Move to a position.
 

@@ -35,6 +35,7 @@ from labthings_fastapi.actions.python_calls import (
 from labthings_fastapi.actions.turns import run_code
 from labthings_fastapi.concurrency.things_loop import on_things_loop
 from labthings_fastapi.exceptions import AffordanceDefinitionError
+from labthings_fastapi.schemas.docstrings import result_description
 from labthings_fastapi.schemas.signature import (
     check_signature,
     input_model,
@@ -324,6 +325,11 @@ class ActionDescriptor(BaseDescriptor, Generic[OwnerT, P, R]):
     def collects_results(self) -> bool:
         """True if the output is the list of the yielded values, False if the returned value."""
         return self._returns.collects or self._returns.yielded is None
+
+    @property
+    def output_description(self) -> str | None:
+        """What the docstring says of the result, or None."""
+        return result_description(self.doc())
 
     @cached_property
     def output_schema(self) -> ValueSchema[Any]:

@@ -14,8 +14,8 @@ from labthings_fastapi.exceptions import (
     DescriptorAddedToClassTwiceError,
     MissingTypeError,
 )
+from labthings_fastapi.schemas.docstrings import body, summary
 from labthings_fastapi.schemas.docstrings import description as whole_text
-from labthings_fastapi.schemas.docstrings import summary
 from labthings_fastapi.schemas.signature import resolved_hints
 
 from .attribute_docs import attribute_docs
@@ -32,7 +32,7 @@ class _Doc:
         self._class_doc = class_doc
 
     def __get__(self, obj: BaseDescriptor | None, owner: type) -> str | None:
-        return self._class_doc if obj is None else obj.description
+        return self._class_doc if obj is None else obj._description or whole_text(obj.doc())
 
 
 class BaseDescriptor:
@@ -199,8 +199,11 @@ class BaseDescriptor:
 
     @property
     def description(self) -> str | None:
-        """The whole documentation, or None."""
-        return self._description or whole_text(self.doc())
+        """A longer text for people: as set, else what follows the first line of the documentation.
+
+        Documentation of one line is both title and description. None: there is none.
+        """
+        return self._description or body(self.doc())
 
     @description.setter
     def description(self, value: str | None) -> None:

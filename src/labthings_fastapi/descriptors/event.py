@@ -83,9 +83,15 @@ class EventDescriptor(BaseDescriptor):
     kind = "event"
     declared_by = "`lt.event`"
 
-    def __init__(self, title: str | None = None, description: str | None = None) -> None:
-        """Set title and description; the type hint is read when the class is complete."""
+    def __init__(
+        self,
+        title: str | None = None,
+        description: str | None = None,
+        unit: str | None = None,
+    ) -> None:
+        """Set the options; the type hint is read when the class is complete."""
         super().__init__(title, description)
+        self.unit = unit
 
     def check(self, namespace: Mapping[str, Any]) -> None:
         """Raise an error if there is no type hint."""

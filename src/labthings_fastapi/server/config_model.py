@@ -176,6 +176,17 @@ def _prefix(prefix: str) -> str:
     return prefix
 
 
+def _support(contact: str | None) -> str | None:
+    if contact is None or re.fullmatch(r"(https?://|mailto:|tel:)[^\s<>]+", contact):
+        return contact
+    if re.fullmatch(r"[^\s@<>:/]+@[^\s@<>:/]+", contact):
+        return f"mailto:{contact}"
+    raise ValueError(
+        f"{contact!r} is neither an e-mail address nor a URL: write it as 'anna@lab.example' or "
+        "'https://lab.example/help'"
+    )
+
+
 def _possible(discovery: bool | None) -> bool | None:
     if discovery and not can_announce():
         raise ValueError(
@@ -231,6 +242,10 @@ class ThingServerConfig(BaseModel):
     discovery: Annotated[bool | None, AfterValidator(_possible)] = None
     """Announce the Things by mDNS: always, never, or (null) if the server is bound to more than
     loopback and the extra 'discovery' is installed."""
+    support: Annotated[str | None, AfterValidator(_support)] = None
+    """Who looks after the instruments: an e-mail address or a URL, for the Thing Descriptions."""
+    language: str = Field("en", pattern=r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$")
+    """The language in which the Things are described, as in `de` or `en-GB` (BCP 47)."""
     max_connections: int = Field(2000, ge=1)
     """Largest number of open client connections."""
     capture_loggers: list[str] = []

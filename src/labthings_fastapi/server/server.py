@@ -63,6 +63,7 @@ class _ThingServices:
         config = server.config
         self.broker = server._broker
         self.application_config = config.application_config
+        self.support, self.language = config.support, config.language
         self.settings_folder = config.settings_folder
         lock = GlobalLock(log_level=config.global_lock_log_level)
         self.global_lock = lock if config.enable_global_lock else None

@@ -11,13 +11,16 @@ from typing import TYPE_CHECKING, Any
 from labthings_fastapi.exceptions import LabThingsError
 from labthings_fastapi.thing_description.paths import name_of, path_of, title_of
 
+from .class_facts import TYPE_PREFIXES, class_version
 from .forms import in_order
-from .http_forms import HttpForms
+from .http_forms import HttpForms, used_definitions
 from .security import security_members
+from .units import UNIT_PREFIXES
+from .value_schemas import units_in, value_schema
 from .websocket_forms import websocket_url
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from .protocols import (
         Described,
@@ -30,11 +33,6 @@ if TYPE_CHECKING:
     )
 
 TD_CONTEXT = "https://www.w3.org/2022/wot/td/v1.1"
-OWN_CONTEXT = {"labthings": "urn:labthings:vocabulary:", "@language": "en"}
-UNIT_PREFIXES = {
-    "om": "http://www.ontology-of-units-of-measure.org/resource/om-2/",
-    "qudt-unit": "http://qudt.org/vocab/unit/",
-}
 PROFILES = [
     "https://www.w3.org/2022/wot/profile/http-basic/v1",
     "https://www.w3.org/2022/wot/profile/http-sse/v1",
@@ -50,28 +48,45 @@ def describe(
     path: str | None = None,
     server_id: uuid.UUID | None = None,
     schemes: Sequence[str] = (),
+    support: str | None = None,
+    language: str = "en",
+    links: Sequence[Mapping[str, str]] = (),
 ) -> Json:
     """Describe a Thing for a client that reaches its server at the URL `base`.
 
     Without a base, hrefs are relative to the URL of the description. `path` is the path of the
     Thing, by default its own. `server_id` makes the id of the Thing unique. `schemes` are the
-    security schemes of which clients must use one.
+    security schemes of which clients must use one. `support` is the URI of who looks after the
+    Thing, and `language` that of its texts.
     """
     url = f"{base}{path if path is not None else path_of(thing)}"
-    description: Json = {
-        "@context": [TD_CONTEXT, _prefixes(thing)],
-        "@type": "Thing",
+    text = type(thing).__doc__
+    described = {
+        **_affordances(thing, writers, url),
+        "forms": in_order(form for writer in writers for form in writer.thing_forms(thing, url)),
+    }
+    members: Json = {
+        "@context": [TD_CONTEXT, _context(thing, described, language)],
+        "@type": ["Thing", *thing._semantic_types] if thing._semantic_types else "Thing",
         "id": thing_id(thing, server_id),
         "title": title_of(thing),
+        "description": inspect.cleandoc(text) if text else None,
+        "support": support,
         "profile": PROFILES,
         **security_members(schemes),
+        "base": f"{base}/" if base else None,
+        **described,
+        "forms": described["forms"] or None,
+        **used_definitions(described),
+        "links": [dict(link) for link in links] or None,
     }
-    if base:
-        description["base"] = f"{base}/"
-    text = type(thing).__doc__
-    if text:
-        description["description"] = inspect.cleandoc(text)
-    parts: Json = {
+    description = {name: member for name, member in members.items() if member is not None}
+    description["version"] = _version(thing, description, base)
+    return description
+
+
+def _affordances(thing: DescribedThing, writers: Sequence[FormWriter], url: str) -> Json:
+    found: Json = {
         "properties": {
             name: _property(each, writers, url) for name, each in thing.property_descriptors.items()
         },
@@ -81,11 +96,9 @@ def describe(
         "events": {
             name: _event(each, writers, url) for name, each in thing.event_descriptors.items()
         },
-        "forms": in_order(form for writer in writers for form in writer.thing_forms(thing, url)),
     }
-    description |= {name: part for name, part in parts.items() if part}
-    description["version"] = {"instance": _fingerprint(description, base)}
-    return description
+    # Older clients look for the first two without asking whether they are there.
+    return found if found["events"] else {name: found[name] for name in ("properties", "actions")}
 
 
 def thing_id(thing: DescribedThing, server_id: uuid.UUID | None = None) -> str:
@@ -95,34 +108,47 @@ def thing_id(thing: DescribedThing, server_id: uuid.UUID | None = None) -> str:
     return uuid.uuid5(uuid.NAMESPACE_URL, f"labthings:{name_of(thing)}").urn
 
 
-def _prefixes(thing: DescribedThing) -> Json:
-    """Return the prefixes that this description uses: the package's own and those of units."""
-    units = {(each.unit or "").partition(":")[0] for each in thing.property_descriptors.values()}
-    return OWN_CONTEXT | {name: uri for name, uri in UNIT_PREFIXES.items() if name in units}
+def _context(thing: DescribedThing, described: Json, language: str) -> Json:
+    """Return the prefixes that this description uses, and its language."""
+    units = {unit.partition(":")[0] for unit in units_in(described)}
+    types = {each.partition(":")[0] for each in thing._semantic_types}
+    return {
+        "labthings": "urn:labthings:vocabulary:",
+        "@language": language,
+        **{name: uri for name, uri in UNIT_PREFIXES.items() if name in units},
+        **{name: uri for name, uri in TYPE_PREFIXES.items() if name in types},
+    }
 
 
-def _fingerprint(description: Json, base: str) -> str:
-    """Return a version that changes with the description, and not with the host in its URLs."""
+def _version(thing: DescribedThing, description: Json, base: str) -> Json:
+    """Return the version of the class, and one that changes with the description.
+
+    The second does not change with the host in its URLs.
+    """
     text = json.dumps(description, sort_keys=True)
     if base:
         text = text.replace(base, "").replace(websocket_url(base), "")
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    fingerprint = hashlib.sha256(text.encode()).hexdigest()[:16]
+    model = class_version(type(thing).__module__)
+    if model is None:
+        return {"instance": f"0.0.0+{fingerprint}"}
+    separator = "." if "+" in model else "+"
+    return {"instance": f"{model}{separator}{fingerprint}", "model": model}
 
 
 def _texts(descriptor: Described) -> Json:
     texts = {"title": descriptor.title}
-    if descriptor.description and descriptor.description != descriptor.title:
+    if descriptor.description:
         texts["description"] = descriptor.description
     return texts
 
 
 def _property(descriptor: DescribedProperty, writers: Sequence[FormWriter], url: str) -> Json:
-    affordance = descriptor.schema.data_schema() | _texts(descriptor)
+    affordance = value_schema(descriptor.schema.data_schema(), descriptor.unit)
+    affordance |= _texts(descriptor)
     affordance["readOnly"] = descriptor.readonly
     affordance["writeOnly"] = False
     affordance["observable"] = descriptor.is_observable
-    if descriptor.unit:
-        affordance["unit"] = descriptor.unit
     affordance |= _default(descriptor)
     affordance["forms"] = in_order(
         form for writer in writers for form in writer.property_forms(descriptor, url)
@@ -141,9 +167,8 @@ def _default(descriptor: DescribedProperty) -> dict[str, Any]:
 
 def _event(descriptor: DescribedEvent, writers: Sequence[FormWriter], url: str) -> Json:
     affordance = _texts(descriptor)
-    data = descriptor.schema.data_schema()
-    if data != {"type": "null"}:
-        affordance["data"] = data
+    if descriptor.has_data:
+        affordance["data"] = value_schema(descriptor.schema.data_schema(), descriptor.unit)
     affordance["forms"] = in_order(
         form for writer in writers for form in writer.event_forms(descriptor, url)
     )
@@ -153,10 +178,12 @@ def _event(descriptor: DescribedEvent, writers: Sequence[FormWriter], url: str) 
 def _action(descriptor: DescribedAction, writers: Sequence[FormWriter], url: str) -> Json:
     affordance = _texts(descriptor)
     if descriptor.takes_input:
-        affordance["input"] = descriptor.input_schema.data_schema()
+        affordance["input"] = value_schema(descriptor.input_schema.data_schema())
     output = descriptor.output_schema.data_schema()
     if output and output != {"type": "null"}:
-        affordance["output"] = output
+        affordance["output"] = value_schema(output)
+        if descriptor.output_description:
+            affordance["output"]["description"] = descriptor.output_description
     affordance["synchronous"] = descriptor.synchronous
     affordance["safe"] = descriptor.safe
     affordance["idempotent"] = descriptor.idempotent
@@ -165,7 +192,8 @@ def _action(descriptor: DescribedAction, writers: Sequence[FormWriter], url: str
     if descriptor.concurrency != "parallel":
         affordance["labthings:concurrency"] = descriptor.concurrency
         affordance["labthings:group"] = descriptor.group or descriptor.name
-    affordance["uriVariables"] = _ACTION_ID
+    if not descriptor.synchronous:
+        affordance["uriVariables"] = _ACTION_ID
     affordance["forms"] = in_order(
         form for writer in writers for form in writer.action_forms(descriptor, url)
     )

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from labthings_fastapi.problems import PROBLEM_MEDIA_TYPE
+
 from .forms import form
 from .paths import affordance_path
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from .protocols import (
         DescribedAction,
         DescribedEvent,
@@ -16,6 +20,48 @@ if TYPE_CHECKING:
     )
 
 Forms = list[dict[str, Any]]
+
+_PROBLEM = {"contentType": PROBLEM_MEDIA_TYPE, "schema": "problem"}
+_ACTION_STATUS = {"success": True, "contentType": "application/json", "schema": "actionStatus"}
+# Flat, because the W3C's JSON-LD context takes `properties` here for affordances of the Thing.
+SCHEMA_DEFINITIONS: dict[str, dict[str, Any]] = {
+    "problem": {
+        "type": "object",
+        "description": (
+            "Problem details (RFC 9457): `detail` tells people what went wrong, and `errors` "
+            "lists each mistake of a value."
+        ),
+        "required": ["type", "title", "status", "detail"],
+    },
+    "actionStatus": {
+        "type": "object",
+        "description": (
+            "An invocation of an action (WoT Profiles, ActionStatus): `status` is pending, "
+            "running, completed or failed; then it has an `output` or an `error`. `href` is where "
+            "to ask again."
+        ),
+        "required": ["status", "href", "timeRequested"],
+    },
+}
+"""The schemas that forms name in `additionalResponses`."""
+
+
+def used_definitions(*parts: Any) -> dict[str, Any]:
+    """Return `schemaDefinitions` with those that the forms in parts of a description name."""
+    names = {name for part in parts for name in _schema_names(part)}
+    used = {name: schema for name, schema in SCHEMA_DEFINITIONS.items() if name in names}
+    return {"schemaDefinitions": used} if used else {}
+
+
+def _schema_names(part: Any) -> Iterator[str]:
+    if isinstance(part, list):
+        for each in part:
+            yield from _schema_names(each)
+    elif isinstance(part, dict):
+        for answer in part.get("additionalResponses", ()):
+            yield answer["schema"]
+        for each in part.values():
+            yield from _schema_names(each)
 
 
 class HttpForms:
@@ -30,13 +76,13 @@ class HttpForms:
         properties = thing.property_descriptors.values()
         if properties:
             href = f"{path}properties"
-            forms.append(form(href, "readallproperties", method="GET"))
+            forms.append(_form(href, "readallproperties", method="GET"))
             if not all(descriptor.readonly for descriptor in properties):
-                forms.append(form(href, "writemultipleproperties", method="PUT"))
+                forms.append(_form(href, "writemultipleproperties", method="PUT"))
             if any(descriptor.is_observable for descriptor in properties):
                 forms += _subscribe(href, "observeallproperties", "unobserveallproperties")
         if thing.action_descriptors:
-            forms.append(form(f"{path}actions", "queryallactions", method="GET"))
+            forms.append(_form(f"{path}actions", "queryallactions", method="GET"))
         if thing.event_descriptors:
             forms += _subscribe(f"{path}events", "subscribeallevents", "unsubscribeallevents")
         return forms
@@ -44,20 +90,26 @@ class HttpForms:
     def property_forms(self, descriptor: DescribedProperty, path: str) -> Forms:
         """Return forms to read, write and observe, as far as the property allows it."""
         href = affordance_path(path, descriptor.name)
-        forms = [form(href, "readproperty", method="GET")]
+        forms = [_form(href, "readproperty", method="GET")]
         if not descriptor.readonly:
-            forms.append(form(href, "writeproperty", method="PUT"))
+            forms.append(_form(href, "writeproperty", method="PUT"))
         if descriptor.is_observable:
             forms += _subscribe(href, "observeproperty", "unobserveproperty")
         return forms
 
     def action_forms(self, descriptor: DescribedAction, path: str) -> Forms:
-        """Return forms to invoke, and to query or cancel an invocation by its id."""
+        """Return forms to invoke, and to query or cancel an invocation by its id.
+
+        Nothing tells a client the id of an invocation of a synchronous action.
+        """
         href = affordance_path(path, descriptor.name)
+        if descriptor.synchronous:
+            return [_form(href, "invokeaction", method="POST")]
+        answers = (_ACTION_STATUS, _PROBLEM)
         return [
-            form(href, "invokeaction", method="POST"),
-            form(f"{href}/{{actionID}}", "queryaction", method="GET"),
-            form(f"{href}/{{actionID}}", "cancelaction", method="DELETE"),
+            form(href, "invokeaction", method="POST", additional_responses=answers),
+            form(f"{href}/{{actionID}}", "queryaction", method="GET", additional_responses=answers),
+            _form(f"{href}/{{actionID}}", "cancelaction", method="DELETE"),
         ]
 
     def event_forms(self, descriptor: DescribedEvent, path: str) -> Forms:
@@ -67,13 +119,20 @@ class HttpForms:
 
 
 def _subscribe(href: str, begin: str, end: str) -> Forms:
-    """Return a form for long polling and one for server-sent events.
+    """Return a form for long polling and two for server-sent events.
 
-    The form of the stream has no operation to end it, because the client closes the stream. The
-    form for long polling names no method, because node-wot would also use it for its first HEAD
-    request.
+    The form for long polling names no method, because node-wot would also use it for its first HEAD
+    request. The first form of the stream has both operations, as the SSE Profile has it: node-wot
+    then ends the stream when it is told to stop. hololinked finds a form only if `op` is one text.
+    The content type is that of the `data` of an event (SSE Profile, 7.2.1.1).
     """
     return [
-        form(f"{href}?observe=longpoll", [begin, end], subprotocol="longpoll"),
-        form(href, begin, content_type="text/event-stream", subprotocol="sse", method="GET"),
+        _form(f"{href}?observe=longpoll", [begin, end], subprotocol="longpoll"),
+        _form(href, [begin, end], subprotocol="sse", method="GET"),
+        _form(href, begin, subprotocol="sse", method="GET"),
     ]
+
+
+def _form(href: str, op: str | Sequence[str], **members: Any) -> dict[str, Any]:
+    """Return a form whose errors are problem details."""
+    return form(href, op, additional_responses=[_PROBLEM], **members)

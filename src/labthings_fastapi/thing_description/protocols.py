@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 Json = dict[str, Any]
 
@@ -79,6 +79,10 @@ class DescribedAction(Described, Protocol):
         """The type of its output."""
 
     @property
+    def output_description(self) -> str | None:
+        """What the documentation says of the output."""
+
+    @property
     def synchronous(self) -> bool:
         """Whether the response to an invocation is its output."""
 
@@ -107,6 +111,14 @@ class DescribedEvent(Described, Protocol):
     """An event."""
 
     @property
+    def has_data(self) -> bool:
+        """Whether it has data."""
+
+    @property
+    def unit(self) -> str | None:
+        """The unit of its data."""
+
+    @property
     def schema(self) -> DescribedSchema:
         """The type of its data."""
 
@@ -119,6 +131,9 @@ class DescribedThing(Protocol):
 
     @property
     def _own_title(self) -> str: ...
+
+    @property
+    def _semantic_types(self) -> Sequence[str]: ...
 
     @property
     def property_descriptors(self) -> Mapping[str, DescribedProperty]:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 _DEFINITIONS: dict[str, dict[str, Any]] = {
     # The standard's defaults would mean a signed JWT; the tokens are random text.
     "bearer": {"scheme": "bearer", "in": "header", "format": "opaque", "alg": "none"},
-    "basic": {"scheme": "basic", "in": "header"},
+    "basic": {"scheme": "basic", "in": "header", "name": "Authorization"},
 }
 
 

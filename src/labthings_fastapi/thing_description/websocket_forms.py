@@ -41,7 +41,7 @@ class WebSocketForms:
         if properties:
             operations += ["readallproperties", "readmultipleproperties"]
             if not all(descriptor.readonly for descriptor in properties):
-                operations.append("writemultipleproperties")
+                operations += ["writeallproperties", "writemultipleproperties"]
             if any(descriptor.is_observable for descriptor in properties):
                 operations += ["observeallproperties", "unobserveallproperties"]
         if thing.action_descriptors:
@@ -59,8 +59,13 @@ class WebSocketForms:
             operations += ["observeproperty", "unobserveproperty"]
         return _socket(path, operations)
 
-    def action_forms(self, _descriptor: DescribedAction, path: str) -> Forms:
-        """Return a form to invoke, query and cancel; messages name the invocation."""
+    def action_forms(self, descriptor: DescribedAction, path: str) -> Forms:
+        """Return a form to invoke, query and cancel; messages name the invocation.
+
+        A synchronous action can only be invoked: nothing tells the id of its invocation.
+        """
+        if descriptor.synchronous:
+            return _socket(path, ["invokeaction"])
         return _socket(path, ["invokeaction", "queryaction", "cancelaction"])
 
     def event_forms(self, _descriptor: DescribedEvent, path: str) -> Forms:

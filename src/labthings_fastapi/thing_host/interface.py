@@ -49,6 +49,14 @@ class ServerServices(Protocol):
         """How clients must authenticate, "bearer" or "basic"; empty: they need not."""
 
     @property
+    def support(self) -> str | None:
+        """Who looks after the instruments: a URI such as `mailto:…`, or None."""
+
+    @property
+    def language(self) -> str:
+        """The language of titles and descriptions (BCP 47), as in "en"."""
+
+    @property
     def global_lock(self) -> GlobalLock | None:
         """The server-wide lock; None if the configuration does not enable it."""
 
@@ -70,6 +78,8 @@ class StandaloneServices:
     settings_folder: Path | None = None
     server_id: UUID | None = None
     security_schemes: Sequence[str] = ()
+    support: str | None = None
+    language: str = "en"
     global_lock: GlobalLock | None = None
 
     def __init__(self) -> None:
@@ -114,6 +124,16 @@ class ThingServerInterface:
     def security_schemes(self) -> Sequence[str]:
         """How clients must authenticate, "bearer" or "basic"; empty: they need not."""
         return self._services.security_schemes
+
+    @property
+    def description_options(self) -> dict[str, Any]:
+        """What the server says of all of its Things: arguments of `describe`."""
+        services = self._services
+        return {
+            "schemes": services.security_schemes,
+            "support": services.support,
+            "language": services.language,
+        }
 
     def claim_folder(self) -> None:
         """Lock the settings folder against the servers of other processes; may wait for the disk.

@@ -42,7 +42,8 @@ def test_a_plain_attribute_of_a_subclass_takes_an_affordance_away():
 
 def test_the_string_after_an_attribute_is_its_documentation():
     assert Base.first.title == "The first one."
-    assert Base.first.description == "The first one.\n\nWith more to say."
+    assert Base.first.description == "With more to say."
+    assert Base.first.__doc__ == "The first one.\n\nWith more to say."
 
 
 def test_explicit_texts_win_and_the_name_is_the_last_resort():

@@ -71,7 +71,7 @@ def test_a_setter_may_have_any_name():
 
 def test_the_first_line_of_the_docstring_is_the_title():
     assert Stage.x.title == "Where it is."
-    assert Stage.x.description == "Where it is.\n\nIn steps."
+    assert Stage.x.description == "In steps."
 
 
 def test_constraints_assigned_in_the_class_are_kept():

@@ -80,7 +80,7 @@ def test_it_has_the_declared_options(stage):
     assert (speed.name, speed.title, speed.unit, speed.value_type) == (
         *("speed", "Pace", "mm/s", float),
     )
-    assert (x.title, x.description) == ("Where it is.", "Where it is.\n\nIn steps.")
+    assert (x.title, x.description) == ("Where it is.", "In steps.")
     assert (speed.readonly, stage.properties["serial"].readonly) == (False, True)
     assert list(stage.settings) == ["backlash"]
 

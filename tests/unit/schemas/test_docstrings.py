@@ -2,7 +2,13 @@ from __future__ import annotations
 
 import pytest
 
-from labthings_fastapi.schemas.docstrings import description, parameter_descriptions, summary
+from labthings_fastapi.schemas.docstrings import (
+    body,
+    description,
+    parameter_descriptions,
+    result_description,
+    summary,
+)
 
 GOOGLE = """Move the stage.
 
@@ -107,3 +113,47 @@ def test_text_on_the_lines_below_the_name_is_found_in_every_style():
 
 def test_prose_is_not_taken_for_parameters():
     assert parameter_descriptions("Note: this moves.\n\nWarning: it is fast.") == {}
+
+
+@pytest.mark.parametrize(
+    ("doc", "expected"),
+    [
+        ("Title.\n\nMore.\n\nStill more.", "More.\n\nStill more."),
+        ("Title only.", "Title only."),
+        ("A title of\ntwo lines.\n\nMore.", "A title of\ntwo lines.\n\nMore."),
+        ("Title.\n\nMore.\n\nArgs:\n    x: it\n\nReturns:\n    That.\n\nEnd.", "More.\n\nEnd."),
+        ("Title.\n\nArgs:\n    x: it\n", "Title."),
+        (
+            "Title.\n\nParameters\n----------\nx : int\n    It.\n\nNotes\n-----\nEnd.",
+            "Notes\n-----\nEnd.",
+        ),
+        ("Title.\n\nMore.\n\n:param x: it\n    goes on\n:returns: that", "More."),
+        (
+            "Title.\n\nReturns at once, and waits for nothing.",
+            "Returns at once, and waits for nothing.",
+        ),
+        ("Title.\n\nParameters: see the manual.", "Parameters: see the manual."),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_the_body_follows_the_first_line_and_leaves_parameters_and_results_out(doc, expected):
+    assert body(doc) == expected
+
+
+@pytest.mark.parametrize(
+    ("doc", "expected"),
+    [
+        (
+            "T.\n\nReturns:\n    The place where\n    it is.\n\n    Second.",
+            "The place where it is.",
+        ),
+        ("T.\n\nYields:\n    Each tile.", "Each tile."),
+        ("T.\n\nReturns\n-------\nfloat\n    The place.", "The place."),
+        ("T.\n\n:returns: the place", "the place"),
+        ("T.\n\nReturns at once.", None),
+        (None, None),
+    ],
+)
+def test_the_result_is_described_in_any_style(doc, expected):
+    assert result_description(doc) == expected

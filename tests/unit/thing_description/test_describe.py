@@ -6,7 +6,8 @@ from uuid import UUID
 
 import labthings_fastapi as lt
 from labthings_fastapi.testing import create_thing_without_server
-from labthings_fastapi.thing_description.describe import UNIT_PREFIXES, describe, thing_id
+from labthings_fastapi.thing_description.describe import describe, thing_id
+from labthings_fastapi.thing_description.units import UNIT_PREFIXES
 
 
 class Gauge(lt.Thing):
@@ -48,7 +49,9 @@ def test_the_whole_thing_can_be_read_written_followed_and_queried():
         ("queryallactions", None),
         (["observeallproperties", "unobserveallproperties"], "longpoll"),
         (["subscribeallevents", "unsubscribeallevents"], "longpoll"),
+        (["observeallproperties", "unobserveallproperties"], "sse"),
         ("observeallproperties", "sse"),
+        (["subscribeallevents", "unsubscribeallevents"], "sse"),
         ("subscribeallevents", "sse"),
     ]
 

@@ -23,6 +23,10 @@ class Lamp(lt.Thing):
     def blink(self) -> None:
         pass
 
+    @lt.action(synchronous=True)
+    def measure(self) -> int:
+        return 1
+
 
 class Silent(lt.Thing):
     pass
@@ -53,11 +57,13 @@ def test_every_operation_has_a_form_and_it_comes_last(base, url):
         "level": ["readproperty", "writeproperty", "observeproperty", "unobserveproperty"],
         "serial": ["readproperty"],
         "blink": ["invokeaction", "queryaction", "cancelaction"],
+        "measure": ["invokeaction"],
         "burnt_out": ["subscribeevent", "unsubscribeevent"],
     }
     assert description["forms"][-1]["op"] == [
         "readallproperties",
         "readmultipleproperties",
+        "writeallproperties",
         "writemultipleproperties",
         "observeallproperties",
         "unobserveallproperties",

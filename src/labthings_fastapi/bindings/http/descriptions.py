@@ -44,10 +44,19 @@ class Descriptions:
     the `Host` that they send, so the number of descriptions that are kept is limited.
     """
 
-    def __init__(self, workers: Workers, writers: Sequence[FormWriter]) -> None:
+    def __init__(self, workers: Workers, writers: Sequence[FormWriter], prefix: str = "") -> None:
         self._executor = BoundedExecutor(workers, "the Thing Descriptions", limit=2)
         self._writers = writers
+        self._prefix = prefix
         self._kept: OrderedDict[tuple[str, ...], Rendering] = OrderedDict()
+
+    def links(self, base_url: str) -> list[dict[str, str]]:
+        """Return the links of every description (WoT Profiles, section 5.5)."""
+        base = f"{base_url}{self._prefix}"
+        return [
+            {"rel": "collection", "href": f"{base}/.well-known/wot", "type": TD_MEDIA_TYPE},
+            {"rel": "service-doc", "href": f"{base}/docs", "type": "text/html"},
+        ]
 
     def offer(self, writers: Sequence[FormWriter]) -> None:
         """Use the forms of these bindings from now on; called before the first request."""
@@ -97,6 +106,7 @@ class Descriptions:
             self._writers,
             base=base_url,
             server_id=interface.server_id,
-            schemes=interface.security_schemes,
+            links=self.links(base_url),
+            **interface.description_options,
         )
         return rendering(to_json(description))

@@ -43,7 +43,7 @@ class HttpBinding(HttpForms):
         """Add the dispatcher to `app`: inside of all middleware that is added later."""
         manager, workers = interactions.manager, interactions.workers
         self.router = Router()
-        self.descriptions = Descriptions(workers, [self])
+        self.descriptions = Descriptions(workers, [self], prefix)
         executor = BoundedExecutor(workers, "the directory", limit=2)
         self.directory = Directory(manager.broker, self.descriptions, executor, prefix)
         self.directory.attach(self.router)
