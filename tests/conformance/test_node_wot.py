@@ -18,7 +18,7 @@ class Lamp(lt.Thing):
     """A lamp with what a client may meet in a Thing."""
 
     level: Annotated[int, Field(ge=0, le=10)] = lt.property(default=1)
-    name: str = lt.property(default="bench lamp")
+    label: str = lt.property(default="bench lamp")
     blinked: lt.Event[int] = lt.event()
 
     @lt.property
@@ -59,7 +59,7 @@ def test_it_reads_and_writes_properties(node_wot):
 
 
 def test_it_reads_all_properties(node_wot):
-    everything = {"level": 1, "name": "bench lamp", "warm": False}
+    everything = {"level": 1, "label": "bench lamp", "warm": False}
     assert node_wot("readAll") == {"result": everything}
 
 

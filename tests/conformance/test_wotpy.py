@@ -25,7 +25,7 @@ class Lamp(lt.Thing):
     """A lamp."""
 
     level: int = lt.property(default=1)
-    name: str = lt.property(default="bench lamp")
+    label: str = lt.property(default="bench lamp")
     blinked: lt.Event[int] = lt.event()
 
     @lt.action(concurrency="queue")  # so that no two blink alternately
@@ -65,7 +65,7 @@ def found(wotpy, serve):
 
 
 def test_it_reads_writes_invokes_observes_and_listens(found):
-    assert (found["title"], found["names"]) == ("A lamp.", ["level", "name"])
+    assert (found["title"], found["names"]) == ("Lamp", ["label", "level"])
     assert (found["before"], found["after"]) == (1, 7)
     assert found["run"]["status"] in {"pending", "running", "completed"}
     assert found["seen"] == sorted(set(found["seen"]))  # rising numbers: in order, none twice

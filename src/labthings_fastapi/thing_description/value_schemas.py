@@ -37,6 +37,11 @@ def _completed(schema: Any) -> Any:
             found |= unit_members(part)
         else:
             found[key] = part
+    _complete(found)
+    return found
+
+
+def _complete(found: Schema) -> None:
     if found.get("default", ...) is None and found.get("type", "null") != "null":
         del found["default"]  # Python's sign that there is none
     if found.get("type") == "object":
@@ -45,7 +50,6 @@ def _completed(schema: Any) -> Any:
         types = {branch.get("type") for branch in found["oneOf"] if isinstance(branch, dict)}
         if len(types) == 1 and None not in types:
             found["type"] = types.pop()
-    return found
 
 
 def _add_unit(schema: Schema, unit: Schema) -> bool:
