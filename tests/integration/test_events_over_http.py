@@ -112,9 +112,14 @@ def test_the_description_has_forms_to_subscribe(thing_server):
     event = running.client.get("/oven/").json()["events"]["overheated"]
     assert event["title"] == "It is too hot."
     assert {"type": "number"} in event["data"]["oneOf"]
-    (form,) = [form for form in event["forms"] if form.get("subprotocol") == "sse"]
-    assert form["href"].endswith("/oven/overheated")
-    assert form["contentType"] == "text/event-stream"
+    forms = [form for form in event["forms"] if form.get("subprotocol") == "sse"]
+    for form in forms:
+        assert form["href"].endswith("/oven/overheated")
+        assert form["contentType"] == "application/json"
+    assert [form["op"] for form in forms] == [
+        ["subscribeevent", "unsubscribeevent"],
+        "subscribeevent",
+    ]
 
 
 def test_an_event_cannot_be_written(thing_server, assert_problem):

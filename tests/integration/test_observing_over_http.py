@@ -313,6 +313,7 @@ def test_the_description_marks_observable_properties(thing_server):
         ("readproperty", None),
         ("writeproperty", None),
         (["observeproperty", "unobserveproperty"], "longpoll"),
+        (["observeproperty", "unobserveproperty"], "sse"),
         ("observeproperty", "sse"),
         (
             ["readproperty", "writeproperty", "observeproperty", "unobserveproperty"],
