@@ -23,6 +23,7 @@ Each class also derives from the builtin exception that code without LabThings w
     ├── NotAllowedError (PermissionError)          the role of an actor does not allow it
     ├── ReadOnlyPropertyError (AttributeError)
     ├── SettingsWriteError (OSError)
+    ├── ValueNotSavableError (ValueError)          a setting would not be the same after a restart
     ├── UnserialisableValueError (ValueError)
     ├── OutputMismatchError (TypeError)            an action broke its return hint
     ├── InvalidReadingError (TypeError)            a property's value breaks its own type or limits
@@ -195,6 +196,10 @@ class ReadOnlyPropertyError(LabThingsError, AttributeError):
 
 class SettingsWriteError(LabThingsError, OSError):
     """A setting could not be saved; the values in memory and on disk are as before."""
+
+
+class ValueNotSavableError(LabThingsError, ValueError):
+    """A value of a setting would be another one, or none, after a restart."""
 
 
 class UnserialisableValueError(LabThingsError, ValueError):

@@ -81,6 +81,7 @@ _TABLE: dict[type[BaseException], _Kind] = {
     errors.BodyTooLargeError: _Kind(413, "too-large", "The body is too large"),
     errors.UnsupportedMediaTypeError: _Kind(415, "media-type", "The media type is not accepted"),
     errors.IdempotencyKeyError: _Kind(422, "idempotency-key", "The key belongs to another request"),
+    errors.ValueNotSavableError: _Kind(422, "not-savable", "The value cannot be saved"),
     errors.InvocationCancelledError: _Kind(500, "cancelled", "The invocation was cancelled"),
     errors.InvocationError: _Kind(500, "action-failed", "The action failed"),
     errors.OutputMismatchError: _Kind(

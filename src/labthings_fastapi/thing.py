@@ -8,7 +8,7 @@ from abc import ABCMeta
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypedDict
 
 from labthings_fastapi.actions.context import current_invocation
-from labthings_fastapi.actions.logs import get_thing_logger, thing_log
+from labthings_fastapi.actions.logs import get_thing_logger
 from labthings_fastapi.concurrency.things_loop import pass_loop_on
 from labthings_fastapi.descriptors.action import ActionDescriptor
 from labthings_fastapi.descriptors.base import BaseDescriptor, descriptors_of
@@ -16,10 +16,11 @@ from labthings_fastapi.descriptors.declarations import check_declarations
 from labthings_fastapi.descriptors.endpoint import EndpointDescriptor
 from labthings_fastapi.descriptors.event import Event, EventDescriptor
 from labthings_fastapi.descriptors.info import AffordanceMap, PropertyInfo
+from labthings_fastapi.descriptors.kept_settings import KeptSettings
 from labthings_fastapi.descriptors.property import BaseProperty
 from labthings_fastapi.descriptors.setting import Setting
 from labthings_fastapi.descriptors.slot import ThingSlot
-from labthings_fastapi.exceptions import AffordanceDefinitionError, describe_exception
+from labthings_fastapi.exceptions import AffordanceDefinitionError
 from labthings_fastapi.thing_description.class_facts import semantic_types
 from labthings_fastapi.thing_description.describe import describe
 from labthings_fastapi.thing_description.paths import RESERVED_AFFORDANCES, name_of
@@ -188,7 +189,7 @@ class Thing:
         pass_loop_on(self.__dict__.get("_thing_server_interface"), value)
         value.settings_file_name = f"Settings-{type(self).__name__}.json"
         self.__dict__["_thing_server_interface"] = value
-        self.__dict__.pop("_settings_file", None)
+        self.__dict__.pop("_kept_settings", None)
 
     @property
     def name(self) -> str:
@@ -215,39 +216,27 @@ class Thing:
         return get_thing_logger(name_of(self))
 
     @property
-    def _settings_file(self) -> SettingsFile | None:
-        file: SettingsFile | None = self.__dict__.get("_settings_file")
+    def _kept_settings(self) -> KeptSettings | None:
+        kept: KeptSettings | None = self.__dict__.get("_kept_settings")
         interface = self._thing_server_interface
         path = interface.settings_file_path
-        if file is None and path is not None:
+        if kept is None and path is not None and self._setting_descriptors:
             logger = get_thing_logger(name_of(self))
-            made = SettingsFile(path, logger, interface.claim_folder)
-            file = self.__dict__.setdefault("_settings_file", made)
-        return file
+            file = SettingsFile(path, logger, interface.claim_folder)
+            kept = KeptSettings(file, self._setting_descriptors, logger)
+            kept = self.__dict__.setdefault("_kept_settings", kept)
+        return kept
 
     def load_settings(self) -> None:
         """Set the settings to the values in their file.
 
         A value that is invalid is logged, and this setting keeps its default. The server calls
-        this method after `__init__` and before `__enter__`.
+        this method after `__init__` and before `__enter__`. It calls setters again with the values
+        in the file after `__enter__`, because they may need the hardware.
         """
-        file = self._settings_file
-        if file is None:
-            return
-        for name, saved in file.load().items():
-            setting = self._setting_descriptors.get(name)
-            if setting is None:
-                continue
-            try:
-                setting.restore(self, saved)
-            except (Exception, SystemExit) as error:  # noqa: BLE001 - setters are user code
-                thing_log(name_of(self)).warning(
-                    "Setting %r keeps its default: the value %r in %s is invalid: %s",
-                    name,
-                    saved,
-                    file.path,
-                    describe_exception(error),
-                )
+        kept = self._kept_settings
+        if kept is not None:
+            kept.load(self)
 
     def save_settings(self) -> None:
         """Write all settings to their file; each setting is also saved when it is set.
@@ -255,13 +244,9 @@ class Thing:
         Raises:
             SettingsWriteError: the file could not be written, and is as before.
         """
-        file = self._settings_file
-        if file is None:
-            return
-        if not file.loaded:
-            file.load()  # so that unknown keys in the file are kept
-        settings = self._setting_descriptors.items()
-        file.save_latest(lambda: {name: setting.saved_form(self) for name, setting in settings})
+        kept = self._kept_settings
+        if kept is not None:
+            kept.save_all(self)
 
     @property
     def _setting_descriptors(self) -> Mapping[str, Setting[Any]]:

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pydantic_core import from_json, to_json
+from pydantic import ValidationError
 
 from labthings_fastapi.actions.logs import thing_log
 from labthings_fastapi.actions.turns import run_code
-from labthings_fastapi.exceptions import UnserialisableValueError, describe_exception
+from labthings_fastapi.exceptions import (
+    AffordanceDefinitionError,
+    UnserialisableValueError,
+    ValueNotSavableError,
+    describe_exception,
+)
+from labthings_fastapi.schemas.saving import (
+    from_saved_form,
+    is_same,
+    saved_form,
+    why_type_is_not_savable,
+)
 from labthings_fastapi.thing_description.paths import name_of
 
 from .data_property import DataProperty
@@ -18,7 +28,9 @@ from .property import BaseProperty
 from .write_report import not_read_back
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+
+    from .kept_settings import KeptSettings
 
 V = TypeVar("V")
 OwnerT = TypeVar("OwnerT")
@@ -30,32 +42,76 @@ class Setting(BaseProperty[V]):
     kind = "setting"
     is_setting = True
 
-    def saved_form(self, thing: Any) -> Any:
-        """Return the present value in the form that is written to the file."""
-        return self.to_saved(self.get(thing))
+    def check(self, namespace: Mapping[str, Any]) -> None:
+        """Refuse, beside other mistakes, a type whose values cannot be read back."""
+        super().check(namespace)
+        self._check_savable()
+
+    def check_types(self) -> None:
+        """Raise an error if the values have no JSON form, or cannot be described or read back."""
+        super().check_types()
+        self._check_savable()  # once more, because its type may not have been known before
+
+    def _check_savable(self) -> None:
+        reason = None
+        try:
+            if self.schema.immutable:
+                return
+            reason = why_type_is_not_savable(self.schema)
+            if reason is None and self.default_fits:
+                self.checked_form(self.make_default())
+        except ValueNotSavableError as error:
+            reason = str(error).partition(": ")[2]
+        except (AffordanceDefinitionError, UnserialisableValueError):
+            return  # a type that is not known yet, or has no JSON form, has its own error
+        if reason is not None:
+            raise AffordanceDefinitionError(
+                f"{self.where}: a setting of type {self.value_type!r} cannot be saved and read "
+                f"back: {reason}. Use another type, or `lt.property`, which is not saved."
+            )
+
+    def checked_form(self, value: V) -> Any:
+        """Return the form of a value in the file; reading it gives the value back.
+
+        Raises:
+            ValueNotSavableError: it does not.
+            UnserialisableValueError: the value has no JSON form.
+        """
+        form = self.to_saved(value)
+        try:
+            restored = self.from_saved(form)
+        except ValidationError as error:
+            reason = error.errors(include_url=False)[0]["msg"]
+            raise self._not_savable(value, form, f"an error ({reason})") from None
+        if not is_same(value, restored):
+            raise self._not_savable(value, form, repr(restored))
+        return form
+
+    def _not_savable(self, value: V, form: Any, result: str) -> ValueNotSavableError:
+        return ValueNotSavableError(
+            f"{self.where}: the value {value!r} cannot be saved: it would be written as {form!r}, "
+            f"which is read back as {result}"
+        )
 
     def to_saved(self, value: V) -> Any:
         """Return a value in the form that is written to the file; `from_saved` reads it."""
         try:
-            # `round_trip` leaves out computed fields, which validation would refuse.
-            json_value = self.schema.adapter.dump_python(
-                value, mode="json", round_trip=True, warnings=False
-            )
-            return from_json(to_json(json_value, inf_nan_mode="strings"))
+            return saved_form(self.schema, value)
         except Exception as error:  # Serialisers may be user code.
             reason = describe_exception(error)
             raise UnserialisableValueError(self.where, type(value), reason) from error
 
     def from_saved(self, saved: Any) -> V:
         """Validate a value from the file and return it, or raise `pydantic.ValidationError`."""
-        return self.schema.validate_json(json.dumps(saved).encode())
+        value: V = from_saved_form(self.schema, saved)
+        return value
 
-    def restore(self, thing: Any, saved: Any) -> None:
-        """Set a value from the file without saving it; `ValidationError` if it is invalid."""
+    def restore(self, thing: Any, value: V) -> None:
+        """Set a value from the file without saving it."""
         raise NotImplementedError
 
 
-class DataSetting(DataProperty[V], Setting[V]):
+class DataSetting(Setting[V], DataProperty[V]):
     """A data property that is saved each time it is set.
 
     The file is written before memory changes. If that fails, both keep the old value. So a client
@@ -67,54 +123,65 @@ class DataSetting(DataProperty[V], Setting[V]):
         """False: writing waits for the disk."""
         return False
 
-    def restore(self, thing: Any, saved: Any) -> None:
-        """Set a value from the settings file; if it is invalid, the default stays."""
-        thing.__dict__[self.name] = self.from_saved(saved)
+    def restore(self, thing: Any, value: V) -> None:
+        """Set a value from the settings file."""
+        thing.__dict__[self.name] = value
 
     def set_valid(self, thing: Any, value: V) -> None:
         """Save a validated value, store it, and publish it."""
-        settings = thing._settings_file
-        if settings is None:
-            super().set_valid(thing, value)
+        kept: KeptSettings | None = thing._kept_settings
+        store = super().set_valid
+        if kept is None:
+            store(thing, value)
             return
-        saved = self.to_saved(value)
-        with settings.lock:
-            settings.save({self.name: saved})
-            super().set_valid(thing, value)
+        try:
+            form = self.checked_form(value)
+        except (ValueNotSavableError, UnserialisableValueError) as error:
+            if thing._class_settings.get("validate_properties_on_set", True):
+                raise
+            # Such a class is promised that its own code can set everything.
+            thing_log(name_of(thing)).error("It is set, and not saved: %s", error)
+            store(thing, value)
+            return
+        kept.save(thing, self, form, lambda: store(thing, value))
 
 
-class FunctionalSetting(FunctionalProperty[OwnerT, V], Setting[V]):
+class FunctionalSetting(Setting[V], FunctionalProperty[OwnerT, V]):
     """A property with a getter and a setter whose value is saved each time it is set."""
 
-    def restore(self, thing: Any, saved: Any) -> None:
+    def restore(self, thing: Any, value: V) -> None:
         """Call the setter with a value from the settings file."""
-        value = self.from_saved(saved)
         if self.fset is not None:
             run_code(thing, self.fset, thing, value)
+
+    def set_valid(self, thing: Any, value: V) -> None:
+        """Call the setter with a validated value, and save it; refuse first what is not savable."""
+        if thing._kept_settings is not None:
+            self.checked_form(value)
+        super().set_valid(thing, value)
 
     def change(self, thing: Any, make_change: Callable[[], None]) -> None:
         """Change the value and save what the getter returns; if that fails, undo the change.
 
         A getter that fails undoes nothing: the value was set. It is not saved, which is a warning.
         """
-        settings = thing._settings_file
-        if settings is None:
+        kept: KeptSettings | None = thing._kept_settings
+        if kept is None:
             super().change(thing, make_change)
             return
         before = self.get(thing)
         make_change()
         unread: list[BaseException] = []
 
-        def latest() -> dict[str, Any]:
+        def latest() -> Any:
             try:
-                value = self.get(thing)
+                return self.checked_form(self.get(thing))
             except (Exception, SystemExit) as error:
                 unread.append(error)
                 raise
-            return {self.name: self.to_saved(value)}
 
         try:
-            settings.save_latest(latest)
+            kept.save_reading(thing, self, latest)
         except BaseException as error:
             if error in unread:
                 not_read_back(thing, self.name, error, "so the new value is not saved")

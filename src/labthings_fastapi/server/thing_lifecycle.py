@@ -163,6 +163,10 @@ def _call_hook(thing: Thing, name: Literal["enter", "exit"]) -> None:
         result = getattr(thing, f"__{name}__")(*arguments)
         if inspect.iscoroutine(result):
             _loop_of(thing).submit(result).result()
+    else:
+        return
+    if name == "enter" and (kept := thing._kept_settings) is not None:
+        kept.apply_again(thing)
 
 
 def _loop_of(thing: Thing) -> ThingsLoop:
