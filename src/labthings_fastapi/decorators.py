@@ -288,6 +288,10 @@ def setting(
 
         backlash: int = lt.setting(default=10, ge=0, unit="steps")
 
+    A list or a dictionary that code changes in place is saved with the next set, and within about a
+    second while a server runs. Setters are called with the saved values before `__enter__` and
+    again after it. The class is refused if values of the type cannot be read back, such as secrets.
+
     Args:
         getter: the method that returns the value; its return hint is the type.
         default: the value at first, for an attribute with a type hint. Example: `default=1.0`.

@@ -40,3 +40,27 @@ def test_a_setting_that_finds_no_space_is_refused_with_507_and_the_old_value_sta
     filler.unlink()
     assert client.put("/laser/note", json="after").status_code == 204
     assert client.get("/laser/note").json() == "after"
+
+
+def test_an_edit_that_finds_no_space_for_its_copy_is_not_overwritten(
+    small_disk: Path, thing_server
+):
+    running = thing_server({"laser": Laser}, settings_folder=small_disk / "settings")
+    client = running.client
+    assert client.put("/laser/note", json="before").status_code == 204
+    file = small_disk / "settings" / "laser" / "Settings-Laser.json"
+    edited = b'{"note": "edited", "calibration": 0.873}' + b" " * 4000
+    file.write_bytes(edited)
+    filler = small_disk / "filler"
+    with filler.open("wb", buffering=0) as disk, contextlib.suppress(OSError):
+        while True:
+            disk.write(b"\0" * 4096)
+
+    assert client.put("/laser/note", json="after").status_code == 507
+    assert file.read_bytes() == edited
+    assert client.get("/laser/note").json() == "before"
+
+    filler.unlink()
+    assert client.put("/laser/note", json="after").status_code == 204
+    (copy,) = file.parent.glob("*.edited-*")
+    assert copy.read_bytes() == edited

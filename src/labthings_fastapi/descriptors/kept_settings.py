@@ -170,7 +170,12 @@ class KeptSettings:
             self._write(read, found, saves)
             self._publish(thing, found)
 
-    def notice_changes(self, thing: Any, *, getters: bool = False) -> None:
+    @property
+    def can_change_in_place(self) -> bool:
+        """Whether there is a setting whose value may change without being set."""
+        return any(not setting.schema.immutable for setting in self._settings.values())
+
+    def notice_changes(self, thing: Any, getters: bool = False) -> None:
         """Save and publish what was changed in place since the last save; never raises.
 
         With `getters`, user code is called, which may take long.
@@ -212,7 +217,8 @@ class KeptSettings:
                 form = setting.checked_form(value)
                 text = _text(form)
                 changed = name in self._known and self._known[name] != text
-                message = setting.message(_name(thing), value) if changed else None
+                is_told = changed and setting.is_observable
+                message = setting.message(_name(thing), value) if is_told else None
             except (Exception, SystemExit) as error:  # noqa: BLE001 - getters are user code
                 if not is_functional and name in self._known:
                     self._complain(name, f"A change in place is not saved: {_reason(error)}")

@@ -111,6 +111,8 @@ def is_same(value: Any, other: Any) -> bool:
 
     A list may come back for a tuple where the type is `Any`. NaN is the same as NaN.
     """
+    if value is other:
+        return True
     if isinstance(value, float) and isinstance(other, float):
         return value == other or (math.isnan(value) and math.isnan(other))
     for kinds, compare in _COMPARISONS:
@@ -125,8 +127,12 @@ def is_same(value: Any, other: Any) -> bool:
 
 
 def _has_identity_only(kind: type) -> bool:
-    return issubclass(kind, BaseModel) or (
-        dataclasses.is_dataclass(kind) or kind.__eq__ is object.__eq__
+    if issubclass(kind, enum.Enum):
+        return False
+    return (
+        issubclass(kind, BaseModel)
+        or dataclasses.is_dataclass(kind)
+        or kind.__eq__ is object.__eq__
     )
 
 

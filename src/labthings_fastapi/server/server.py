@@ -33,6 +33,7 @@ from labthings_fastapi.thing_host.lock import GlobalLock
 from labthings_fastapi.thing_host.server_id import ServerId
 
 from .polling import Poller
+from .settings_keeper import SettingsKeeper
 
 # The other parts of a server, with the web framework, take long to import. They are imported where
 # a server is built, so that `import labthings_fastapi` stays fast.
@@ -198,6 +199,7 @@ class ThingServer:
             calls_per_thing=self.config.max_reads_per_thing,
         )
         self._poller = Poller(interactions.of)
+        self._settings_keeper = SettingsKeeper(self._workers)
         websocket = WebSocketBinding(
             self.app, interactions, prefix=self.api_prefix, failures=lambda: unavailable
         )
@@ -333,6 +335,7 @@ class ThingServer:
             self._expose(thing)
             if opened:
                 self._poller.add(thing)
+                self._settings_keeper.add(thing)
         if opened:
             self._http.directory.announce(thing)
             self._announcing.add(thing)
@@ -385,6 +388,7 @@ class ThingServer:
                 if opened is not self._things:
                     return False
                 self._poller.start(filter(self._thing_lifecycle.is_open, opened.values()))
+                self._settings_keeper.start(filter(self._thing_lifecycle.is_open, opened.values()))
                 self._state = "running"
         return True
 
@@ -406,6 +410,7 @@ class ThingServer:
             self._announcing.withdraw()
             await self._poller.stop()
             await cancel_invocations(self.action_manager, self.config.shutdown_timeout)
+            await self._settings_keeper.stop()
             self._broker.end_streams()
         finally:
             left = None if deadline is None else deadline - time.monotonic()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
 from labthings_fastapi.concurrency.things_loop import loop_of
@@ -13,6 +13,7 @@ from labthings_fastapi.messages.topic import Topic
 from labthings_fastapi.thing_description.paths import thing_path
 
 from .observation import Observation
+from .operating_system import make_private_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
@@ -111,7 +112,15 @@ class ThingServerInterface:
 
     @property
     def settings_folder(self) -> Path | None:
-        """The folder for this Thing's own files; None without a server."""
+        """The folder for this Thing's own files, which is made now; None without a server."""
+        folder = self._own_folder
+        if folder is not None:
+            with suppress(OSError):  # whoever writes a file there gets the error
+                make_private_folder(folder)
+        return folder
+
+    @property
+    def _own_folder(self) -> Path | None:
         folder = self._services.settings_folder
         return folder / self.name if folder is not None else None
 
@@ -146,7 +155,7 @@ class ThingServerInterface:
     @property
     def settings_file_path(self) -> Path | None:
         """The file of this Thing's settings; None without a server."""
-        folder = self.settings_folder
+        folder = self._own_folder
         return folder / self.settings_file_name if folder is not None else None
 
     @property

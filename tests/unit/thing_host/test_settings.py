@@ -126,21 +126,67 @@ def test_a_failed_write_leaves_the_old_file_and_no_rubbish(file, path):
     assert written(path) == {"power": 5, "note": "x"}
 
 
-def test_of_two_values_the_one_that_was_read_last_is_saved_last(file, path):
-    """While one thread reads its value, another saves a newer one: the first must read again."""
-    current = ["old"]
-    reads = []
+def test_it_knows_which_values_were_saved_since_a_moment(file):
+    file.save({"power": 1})
+    moment = file.saves
+    file.save({"note": "x"})
+    assert [file.is_newer(name, moment) for name in ("power", "note", "else")] == [
+        *(False, True, False),
+    ]
 
-    def read():
-        reads.append(current[0])
-        if len(reads) == 1:
-            current[0] = "new"
-            file.save({"value": "new"})
-            return {"value": "old"}
-        return {"value": current[0]}
 
-    file.save_latest(read)
-    assert (reads, written(path)) == (["old", "new"], {"value": "new"})
+def copies(path: Path):
+    return sorted(path.parent.glob("*.edited-*"))
+
+
+@pytest.mark.parametrize(
+    "content", [b'{"power": 5, "calibration": 0.873}', b"{half of a fi", b"", b"[]", b"\xff\xfe"]
+)
+def test_an_edit_while_the_server_runs_is_kept_and_both_files_are_named(
+    content, file, path, caplog
+):
+    file.save({"power": 5})
+    path.write_bytes(content)
+    file.save({"power": 6})
+    assert written(path) == {"power": 6}
+    (copy,) = copies(path)
+    assert copy.read_bytes() == content
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    assert str(path) in record.getMessage()
+    assert str(copy) in record.getMessage()
+    file.save({"power": 7})
+    assert (copies(path), len(caplog.records)) == ([copy], 1), "the same edit is kept once"
+
+
+def test_every_edit_is_kept(file, path):
+    file.save({"power": 5})
+    for content in (b'{"power": 1}', b'{"power": 2}'):
+        path.write_bytes(content)
+        file.save({"power": 6})
+    assert {each.read_bytes() for each in copies(path)} == {b'{"power": 1}', b'{"power": 2}'}
+
+
+def test_another_layout_of_the_same_values_is_no_edit(file, path, caplog):
+    file.save({"power": 5, "note": "x"})
+    path.write_text('{"note":"x",   "power":5}')
+    file.save({"power": 6})
+    assert (copies(path), caplog.records) == ([], [])
+
+
+def test_a_file_that_was_put_there_while_the_server_runs_is_kept_too(file, path):
+    put(path, b'{"power": 5}')
+    file.save({"note": "x"})
+    assert [each.read_bytes() for each in copies(path)] == [b'{"power": 5}']
+
+
+def test_a_file_that_was_removed_is_written_again_and_that_is_said(file, path, caplog):
+    file.save({"power": 5})
+    path.unlink()
+    file.save({"power": 6})
+    assert written(path) == {"power": 6}
+    (record,) = caplog.records
+    assert "was removed while the server runs" in record.getMessage()
 
 
 def test_many_threads_lose_nothing(file, path):
