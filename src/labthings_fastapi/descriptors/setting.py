@@ -30,7 +30,6 @@ from .write_report import not_read_back
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from .kept_settings import KeptSettings
 
 V = TypeVar("V")
 OwnerT = TypeVar("OwnerT")
@@ -129,7 +128,7 @@ class DataSetting(Setting[V], DataProperty[V]):
 
     def set_valid(self, thing: Any, value: V) -> None:
         """Save a validated value, store it, and publish it."""
-        kept: KeptSettings | None = thing._kept_settings
+        kept = thing._kept_settings
         store = super().set_valid
         if kept is None:
             store(thing, value)
@@ -165,7 +164,7 @@ class FunctionalSetting(Setting[V], FunctionalProperty[OwnerT, V]):
 
         A getter that fails undoes nothing: the value was set. It is not saved, which is a warning.
         """
-        kept: KeptSettings | None = thing._kept_settings
+        kept = thing._kept_settings
         if kept is None:
             super().change(thing, make_change)
             return
