@@ -29,7 +29,6 @@ from .connection_limits import (
     too_many_connections,
 )
 
-
 MAX_FRAGMENTS = 1024
 """Of one WebSocket message; each costs more memory than its bytes."""
 

@@ -8,8 +8,8 @@ from labthings_fastapi.server.web.connection_limits import Limits
 LIMITS = Limits()
 
 
-def waited(progress: BodyProgress, seconds: int, *, counts: bool = True) -> BodyProgress:
-    for second in range(seconds + 1):
+def waited(progress: BodyProgress, seconds: range, *, counts: bool = True) -> BodyProgress:
+    for second in seconds:
         progress.note_time(float(second), counts=counts)
     return progress
 
@@ -17,21 +17,21 @@ def waited(progress: BodyProgress, seconds: int, *, counts: bool = True) -> Body
 def test_a_small_body_has_ten_seconds_whatever_has_come_of_it() -> None:
     progress = BodyProgress(LIMITS.small_body_bytes)
     progress.note_body(LIMITS.small_body_bytes - 1)
-    assert not waited(progress, 10).is_late(LIMITS)
-    assert waited(progress, 1).is_late(LIMITS)
+    assert not waited(progress, range(11)).is_late(LIMITS)
+    assert waited(progress, range(11, 12)).is_late(LIMITS)
 
 
 def test_a_large_body_has_a_least_rate_after_thirty_seconds() -> None:
     for declared in (None, LIMITS.small_body_bytes + 1):
         progress = BodyProgress(declared)
-        assert not waited(progress, 30).is_late(LIMITS)
-        assert waited(progress, 1).is_late(LIMITS)
+        assert not waited(progress, range(31)).is_late(LIMITS)
+        assert waited(progress, range(31, 32)).is_late(LIMITS)
         progress.note_body(2000)
         assert not progress.is_late(LIMITS)
 
 
 def test_the_time_in_which_the_app_does_not_read_does_not_count() -> None:
-    assert not waited(BodyProgress(1), 1000, counts=False).is_late(LIMITS)
+    assert not waited(BodyProgress(1), range(1000), counts=False).is_late(LIMITS)
 
 
 def test_the_time_of_an_event_loop_that_was_held_up_does_not_count() -> None:
