@@ -112,7 +112,7 @@ def test_a_slow_property_delays_no_other(server: lt.ThingServer, meter: Any, url
     with ThreadPoolExecutor(60) as pool:
         slow = [pool.submit(get, f"{url}/shared") for _ in range(50)]
         assert meter.begins.acquire(timeout=30)
-        waiting(server, meter, 40)
+        waiting(server, meter, 49)
         assert get(f"{url}/other") == 7
         assert get(f"{url}/level") == 1.5
         meter.go.release(2)

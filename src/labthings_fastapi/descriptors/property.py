@@ -27,6 +27,7 @@ from labthings_fastapi.thing_description.paths import name_of
 from .base import BaseDescriptor
 from .functions import is_surely_json
 from .property_messages import OrderedPublish
+from .reading_state import ReadingState
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -35,7 +36,9 @@ if TYPE_CHECKING:
     from labthings_fastapi.schemas.json_schema import Mode
 
 V = TypeVar("V")
-_ORDERS = "labthings order of readings"  # among a Thing's attributes, where no name can be like it
+# Among a Thing's attributes, where no name can be like these.
+_ORDERS = "labthings order of readings"
+_STATES = "labthings states of readings"
 
 
 class BaseProperty(BaseDescriptor, Generic[V]):
@@ -250,7 +253,11 @@ class BaseProperty(BaseDescriptor, Generic[V]):
             InvalidReadingError: it does not.
             UnserialisableValueError: it has no JSON form.
         """
-        return self.value_json(thing, self.get(thing), context)
+        value = self.get(thing)
+        try:  # and not `value_json`: this is the quick path
+            return self.schema.serve(value, context)
+        except (ValidationError, OutputMismatchError) as error:
+            raise self._invalid_reading(name_of(thing), value, error) from error
 
     def value_json(self, thing: Any, value: V, context: Any = None) -> bytes:
         """Serialise a reading for clients; errors as of `read_json`."""
@@ -274,35 +281,53 @@ class BaseProperty(BaseDescriptor, Generic[V]):
         if message is not None:
             interface.publish(message)
 
+    def reading_state(self, thing: Any) -> ReadingState:
+        """Return whether the property of this Thing can be read; any thread."""
+        states: dict[BaseProperty[Any], ReadingState]
+        states = thing.__dict__.get(_STATES) or thing.__dict__.setdefault(_STATES, {})
+        state = states.get(self)
+        if state is None:
+            new = ReadingState(thing, self.name, followed=self.is_observable)
+            state = states.setdefault(self, new)
+        return state
+
     def publish_reading(self, thing: Any) -> None:
-        """Read the value and publish it; any thread. The reading that began last is the last."""
+        """Read the value and publish it; any thread. The reading that began last is the last.
+
+        If it cannot be read, those that follow the property are told, and the error is raised.
+        """
         orders: dict[BaseProperty[Any], OrderedPublish]
         orders = thing.__dict__.get(_ORDERS) or thing.__dict__.setdefault(_ORDERS, {})
         order = orders.get(self) or orders.setdefault(self, OrderedPublish())
         reading = next(order.readings)
-        value = self.get(thing)
-        interface = thing._thing_server_interface
-        message = self.message(interface.name, value)
+        state, interface = self.reading_state(thing), thing._thing_server_interface
+        try:
+            value = self.get(thing)
+        except BaseException as error:
+            state.failed(error)
+            raise
+        message = self.message(interface.name, value, state)
         if message is not None:
+            state.worked()
             order.publish(interface.broker, reading, message)
 
-    def message(self, thing: str, value: V) -> Message | None:
-        """Return the message of a value; a value without a JSON form is logged instead."""
+    def message(self, thing: str, value: V, state: ReadingState | None = None) -> Message | None:
+        """Return the message of a value; a value without a JSON form is logged instead.
+
+        With the `state` of a reading, it is noted there as well.
+        """
+        unfit: Exception
         try:
             payload = self.schema.serve(value)
         except (ValidationError, OutputMismatchError) as error:
-            invalid = self._invalid_reading(thing, value, error)
-            thing_log(thing).error("A change could not be published: %s", invalid)
-            return None
+            unfit = self._invalid_reading(thing, value, error)
         except UnserialisableValueError as error:
-            thing_log(thing).error("A change could not be published: %s", error)
-            return None
+            unfit = error
         except UnserialisableTypeError:
             return None  # no server can be made of this class, so nobody follows it
-        return Message(
-            kind="property",
-            thing=thing,
-            affordance=self.name,
-            payload=payload,
-            value=value,
-        )
+        else:
+            return Message("property", thing, self.name, payload, value)
+        thing_log(thing).error("A change could not be published: %s", unfit)
+        if state is not None:
+            state.failed(unfit)
+        return None

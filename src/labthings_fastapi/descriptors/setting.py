@@ -183,6 +183,7 @@ class FunctionalSetting(Setting[V], FunctionalProperty[OwnerT, V]):
             kept.save_reading(thing, self, latest)
         except BaseException as error:
             if error in unread:
+                self.reading_state(thing).failed(error)
                 not_read_back(thing, self.name, error, "so the new value is not saved")
                 return
             self._undo(thing, before)

@@ -27,8 +27,6 @@ class WriteReport:
         """The error of the setter that refused the value."""
         self.warnings: list[str] = []
         """What went wrong after the value had been set."""
-        self.unreadable: BaseException | None = None
-        """Why the value could not be read back."""
 
 
 _report: ContextVar[WriteReport | None] = ContextVar("labthings_write_report", default=None)
@@ -74,4 +72,3 @@ def not_read_back(thing: Any, name: str, error: BaseException, consequence: str 
     report = _report.get()
     if report is not None:
         report.warnings.append(warning)
-        report.unreadable = error

@@ -78,7 +78,6 @@ class Poll:
         """Read once; never raises. An exclusive Thing that is in use is left alone."""
         from labthings_fastapi.bindings.interaction.failures import ReportedFailure
 
-        failed_before = self._property.state.failure is not None
         try:
             reading = await self._property.reading(patience=0.0)
         except (ThingBusyError, ActionBusyError, TooBusyError):
@@ -88,7 +87,6 @@ class Poll:
         except Exception:
             LOGGER.exception("%s of %r was not polled.", self._property.label, name_of(self._thing))
             return
-        published = failed_before and self._property.descriptor.is_observable
-        if self._last is not None and reading.json != self._last and not published:
+        if self._last is not None and reading.json != self._last and not reading.told:
             self._property.descriptor.publish(self._thing, reading.value)
         self._last = reading.json

@@ -25,7 +25,7 @@ from labthings_fastapi.schemas.invalid_values import shown
 from labthings_fastapi.thing_description.paths import name_of
 
 from .failures import InvalidMembers, PartialReading, ReportedFailure, SetterRefusal, is_expected
-from .shared_readings import Reading, ReadingState, SharedReadings
+from .shared_readings import Reading, SharedReadings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -58,7 +58,7 @@ class PropertyInteraction:
         self.descriptor = descriptor
         self._executor = executor
         self._context = {"blobs": blobs}
-        self.state = ReadingState(thing, descriptor)
+        self.state = descriptor.reading_state(thing)
         self._shared = SharedReadings(self._take, readings) if descriptor.shared else None
         self.label = f"Property {descriptor.name!r} of Thing {name_of(thing)!r}"
         self.reads_quickly = descriptor.quick
@@ -101,11 +101,13 @@ class PropertyInteraction:
                     value,
                     datetime.now(UTC),
                 )
-        except Exception as error:
-            self.state.failed(error)
+        except ReportedFailure as failure:
+            self.state.failed(failure.raised)
             raise
-        self.state.worked(reading)
-        return reading
+        if not self.state.worked():
+            return reading
+        self.descriptor.publish(self._thing, reading.value)
+        return reading._replace(told=True)
 
     async def write(self, body: bytes, assigned: dict[str, bytes] | None = None) -> str | None:
         """Validate and set a value in JSON; a setter runs on the Thing's executor.
@@ -182,8 +184,6 @@ class PropertyInteraction:
                     raise SetterRefusal(self.label, error) from error
                 with self._user_code():
                     raise
-        if report.unreadable is not None:
-            self.state.failed(report.unreadable)
         return " ".join(report.warnings) or None
 
     @contextmanager

@@ -3,28 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import threading
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pydantic_core import to_json
-
-from labthings_fastapi.concurrency.bounded_executor import UserCodeExit
-from labthings_fastapi.exceptions import ActionBusyError, ThingBusyError, TooBusyError
-from labthings_fastapi.messages.message import Message
-from labthings_fastapi.problems import problem_from
-from labthings_fastapi.thing_description.paths import name_of
-
-from .failures import ReportedFailure
+from labthings_fastapi.exceptions import TooBusyError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
 
     from labthings_fastapi.concurrency.bounded_executor import BoundedExecutor
-    from labthings_fastapi.descriptors.property import BaseProperty
-    from labthings_fastapi.thing import Thing
 
 LONGEST_PAUSE = 0.002
 """Seconds between two readings for several: those who ask again at once share the next one.
@@ -41,6 +29,8 @@ class Reading(NamedTuple):
     json: bytes
     value: Any
     time: datetime
+    told: bool = False
+    """Whether it has been published, as the first one after a failure."""
 
 
 class SharedReadings:
@@ -118,65 +108,3 @@ class SharedReadings:
             loop.call_soon(loop.call_later, pause, self._begin)
         else:
             self._busy = False
-
-
-@dataclass(frozen=True, slots=True)
-class FailedReading:
-    """Why a property cannot be read, as problem details, and since when."""
-
-    problem: dict[str, Any]
-    since: datetime
-
-
-class ReadingState:
-    """Whether a property can be read. Followers are told when that changes. Any thread may use it.
-
-    A getter is user code and runs in several threads at once if its readings are not shared.
-    """
-
-    def __init__(self, thing: Thing, descriptor: BaseProperty[Any]) -> None:
-        self._thing = thing
-        self._descriptor = descriptor
-        self._lock = threading.Lock()  # guards the next; publishing never blocks
-        self._failure: FailedReading | None = None
-
-    @property
-    def failure(self) -> FailedReading | None:
-        """Why the last reading failed; None if it did not."""
-        return self._failure
-
-    def worked(self, reading: Reading) -> None:
-        """Note a reading; after a failure, followers get the value."""
-        if self._failure is None:  # the usual case
-            return
-        was = self._replace(None)  # None, if another thread was here before
-        if was is not None and self._descriptor.is_observable:
-            self._descriptor.publish(self._thing, reading.value)
-
-    def _replace(self, failure: FailedReading | None) -> FailedReading | None:
-        with self._lock:
-            before, self._failure = self._failure, failure
-            if before is not None and failure is not None:
-                self._failure = FailedReading(failure.problem, before.since)
-        return before
-
-    def failed(self, error: BaseException) -> None:
-        """Note why it cannot be read; followers are told once."""
-        raised = error.raised if isinstance(error, ReportedFailure | UserCodeExit) else error
-        if isinstance(raised, ThingBusyError | ActionBusyError | TooBusyError):
-            return  # another one uses the Thing
-        problem = problem_from(raised).members()
-        now = datetime.now(UTC)
-        before = self._replace(FailedReading(problem, now))
-        if before is None or before.problem != problem:
-            self._publish(problem, now)
-
-    def _publish(self, problem: dict[str, Any], now: datetime) -> None:
-        if not self._descriptor.is_observable:
-            return
-        name = self._descriptor.name
-        members = {"name": name, "error": problem, "timestamp": now.isoformat()}
-        payload = to_json(members, inf_nan_mode="strings")
-        thing = name_of(self._thing)
-        message = Message("reading-failed", thing, name, payload, time=now)
-        self._thing._thing_server_interface.publish(message)

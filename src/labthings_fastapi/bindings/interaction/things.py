@@ -17,9 +17,8 @@ if TYPE_CHECKING:
 
     from labthings_fastapi.actions.manager import ActionManager
     from labthings_fastapi.concurrency.bounded_executor import Workers
+    from labthings_fastapi.descriptors.reading_state import FailedReading
     from labthings_fastapi.thing import Thing
-
-    from .shared_readings import FailedReading
 
 CALLS_PER_THING = 8
 """How many calls run a Thing's code at once, beside the readings of its properties."""
