@@ -267,6 +267,26 @@ def test_a_long_poll_of_a_property_is_answered_with_the_present_value(port, monk
     assert ask(port, "/stage/x?observe=longpoll")[:2] == (200, b"0.0")
 
 
+class Lamp(lt.Thing):
+    level: float = lt.property(default=0.5)
+
+
+def test_a_long_poll_of_all_properties_waits_on_also_if_there_is_one_only(
+    running_server, monkeypatch
+):
+    monkeypatch.setattr(observing, "POLL_SECONDS", 0.01)
+    server = lt.ThingServer.from_things({"lamp": Lamp})
+    answers = in_background(running_server(server).port, "/lamp/properties?observe=longpoll")
+    with pytest.raises(queue.Empty):  # no phantom change
+        answers.get(timeout=0.3)
+    for number in range(1, 3000):
+        server.things["lamp"].level = float(number)  # the request may not have arrived yet
+        with contextlib.suppress(queue.Empty):
+            status, body, _ = answers.get(timeout=0.01)
+            break
+    assert (status, list(json.loads(body))) == (200, ["level"])
+
+
 def test_a_long_poll_of_an_event_waits_until_it_comes(stage, port, monkeypatch):
     monkeypatch.setattr(observing, "POLL_SECONDS", 0.01)
     answers = in_background(port, "/stage/stuck?observe=longpoll")
@@ -282,12 +302,13 @@ def test_a_long_poll_of_an_event_waits_until_it_comes(stage, port, monkeypatch):
     assert (status, json.loads(body)) == (200, "at last")
 
 
-def test_the_end_of_the_server_is_no_event(server, port):
+@pytest.mark.parametrize("path", ["x", "stuck", "properties", "events"])
+def test_the_end_of_the_server_is_no_event(server, port, path):
     answers = queue.Queue()
 
     def poll():
         try:
-            answers.put(ask(port, "/stage/stuck?observe=longpoll")[0])
+            answers.put(ask(port, f"/stage/{path}?observe=longpoll")[0])
         except urllib.error.HTTPError as error:
             answers.put(error.code)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
@@ -54,6 +55,7 @@ class Observed:
         self._topic = Topic(thing=thing, affordance=affordance, kinds=kinds)
         self._positions = PollPositions()
         self._properties = properties
+        self._is_one_property = bool(properties) and affordance is not None
 
     async def stream(self, response: HttpResponse) -> None:
         """Send each message as a server-sent event, until the client leaves or the server stops.
@@ -61,17 +63,14 @@ class Observed:
         With `?initial=true`, the present values come first, without an id.
         """
         wants = self._properties and _asks(response, "initial", "true")
-        present = self._present_events if wants else None
-        await stream(response, self._broker, self._topic, present=present)
-
-    async def _present_events(self) -> bytes:
-        return b"".join(await asyncio.gather(*map(present_event, self._properties)))
+        present = {one.descriptor.name: partial(present_event, one) for one in self._properties}
+        await stream(response, self._broker, self._topic, present=present if wants else None)
 
     async def poll(self, response: HttpResponse) -> None:
         """Send the next message as soon as it comes; after a minute a property's present value.
 
-        There is no answer without a value, because clients take each one for a message. A failed
-        reading is answered with its problem; the end of the server with 503.
+        There is no answer without a value, because clients take each one for a message: a poll of
+        events, or of all properties, waits on. A failed reading is answered with its problem.
 
         HEAD is answered at once, and the poll that follows gets what comes after it. A client that
         sends the `Last-Event-ID` of each response with its next request misses no message; for
@@ -87,11 +86,8 @@ class Observed:
         else:
             message, position = await self._next_after_position(response)
         headers = {LAST_ID: position, "Cache-Control": "no-store"}
-        if message is None and len(self._properties) == 1:
-            body = await self._properties[0].read()
-            await response.send(200, body, headers=headers)
-        elif message is None:
-            raise ServerNotRunningError("The server stops: there are no more messages.")
+        if message is None:
+            await response.send(200, await self._properties[0].read(), headers=headers)
         elif message.kind == "reading-failed":
             problem = from_json(message.payload)["error"]
             await response.send(problem["status"], to_json(problem), PROBLEM_MEDIA_TYPE, headers)
@@ -117,10 +113,11 @@ class Observed:
     async def _next(self, response: HttpResponse, after: str) -> tuple[Message | None, str]:
         """Return the next message, and the number after which to continue.
 
-        None: none came for a minute to the poll of a property, or the server stops.
+        None: none came for a minute to the poll of a property.
 
         Raises:
             ClientGoneError: the client closed the connection before a message came.
+            ServerNotRunningError: the server stops, or the client could not follow.
         """
         published = ThreadsafeEvent()
         with self._broker.subscribe(self._topic, wake=published.set, after=after) as subscription:
@@ -129,7 +126,7 @@ class Observed:
             try:
                 await asyncio.wait(
                     {waiting, leaving},
-                    timeout=POLL_SECONDS if len(self._properties) == 1 else None,
+                    timeout=POLL_SECONDS if self._is_one_property else None,
                     return_when=asyncio.FIRST_COMPLETED,
                 )
                 if leaving.done():
@@ -138,6 +135,8 @@ class Observed:
                 # found here or has a higher number.
                 position = self._broker.position
                 message = waiting.result() if waiting.done() else _take_first(subscription)
+                if message is None and subscription.over:
+                    raise ServerNotRunningError("The server stops: there are no more messages.")
                 return message, position if message is None else message.seq
             finally:
                 for task in (waiting, leaving):
@@ -191,14 +190,13 @@ def _asks(response: HttpResponse, name: str, value: str) -> bool:
 async def present_event(one: PropertyInteraction) -> bytes:
     """Return the present value of a property as an event, or why there is none."""
     name = one.descriptor.name
-    now = datetime.now(UTC)
     try:
         if one.reads_quickly:
-            return render(name, await one.read(), time=now.isoformat())
+            return render(name, await one.read(), time=datetime.now(UTC).isoformat())
         reading = await one.reading()
     except Exception as error:  # noqa: BLE001 - told to the client
         problem = interaction_problem(error, one.label, "").members()
-        members = {"name": name, "error": problem, "timestamp": now.isoformat()}
+        members = {"name": name, "error": problem, "timestamp": datetime.now(UTC).isoformat()}
         return render("reading-failed", to_json(members, inf_nan_mode="strings"))
     return render(name, reading.json, time=reading.time.isoformat())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING
 
 from labthings_fastapi.messages.stream import COMMENT, MessageStream, encode
@@ -11,8 +12,6 @@ from labthings_fastapi.own_log import own_logger
 from .request_response import ClientGoneError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
     from labthings_fastapi.messages.broker import Broker
     from labthings_fastapi.messages.message import Message
     from labthings_fastapi.messages.topic import Topic
@@ -20,6 +19,10 @@ if TYPE_CHECKING:
     from .request_response import HttpResponse
 
 LOGGER = own_logger("http")
+Present = Mapping[str, Callable[[], Awaitable[bytes]]]
+"""What gives the event of the present value, by property."""
+HEAD_START = 0.5
+"""How long (s) messages wait for present values, so that these come first."""
 
 
 async def stream(
@@ -27,12 +30,13 @@ async def stream(
     broker: Broker,
     topic: Topic,
     encode_message: Callable[[Message], bytes] = encode,
-    present: Callable[[], Awaitable[bytes]] | None = None,
+    present: Present | None = None,
 ) -> None:
     """Send messages until the client leaves or the broker closes.
 
     A `Last-Event-ID` header replays the messages after it. A `gap` event stands for messages that
-    are lost. `present` gives events that come first, if nothing or not all can be replayed.
+    are lost. The events of `present` come first, if nothing or not all can be replayed; one that
+    takes its time delays nothing, and does not come at all if a message is newer.
     """
     last_id = response.header(b"last-event-id")
     with MessageStream(broker, topic, last_id) as messages:
@@ -43,7 +47,8 @@ async def stream(
         missed = messages.subscription.take()
         if last_id and not any(message.kind == "gap" for message in missed):
             present = None
-        sending = asyncio.create_task(_send(response, messages, missed, encode_message, present))
+        stream = _Stream(response, messages, encode_message)
+        sending = asyncio.create_task(stream.send(missed, present or {}))
         leaving = asyncio.create_task(response.client_left())
         try:
             await asyncio.wait({sending, leaving}, return_when=asyncio.FIRST_COMPLETED)
@@ -61,17 +66,47 @@ def _log_failure(error: BaseException | None, path: str) -> None:
         LOGGER.error("The stream at %s failed and was closed.", path, exc_info=error)
 
 
-async def _send(
-    response: HttpResponse,
-    messages: MessageStream,
-    missed: list[Message],
-    encode_message: Callable[[Message], bytes],
-    present: Callable[[], Awaitable[bytes]] | None,
-) -> None:
-    if missed:
-        await response.send_part(b"".join(map(encode_message, missed)))
-    if present is not None:
-        await response.send_part(await present())
-    async for batch in messages:
-        await response.send_part(b"".join(map(encode_message, batch)) or COMMENT)
-    await response.send_part(b"", more=False)
+class _Stream:
+    """Sends the events of one stream."""
+
+    def __init__(
+        self,
+        response: HttpResponse,
+        messages: MessageStream,
+        encode_message: Callable[[Message], bytes],
+    ) -> None:
+        self._response = response
+        self._messages = messages
+        self._encode = encode_message
+        self._sent: set[str] = set()  # the affordances whose messages were sent
+
+    async def send(self, missed: list[Message], present: Present) -> None:
+        """Send what was missed, what is present, and each message; return at the end."""
+        if missed:
+            await self._send_messages(missed)
+        reading = {
+            name: asyncio.create_task(self._send_present(name, event))
+            for name, event in present.items()
+        }
+        try:
+            if reading:
+                await asyncio.wait(reading.values(), timeout=HEAD_START)
+            async for batch in self._messages:
+                if batch:
+                    self._sent.update(message.affordance for message in batch if reading)
+                    await self._send_messages(batch)
+                else:
+                    await self._response.send_part(COMMENT)
+        finally:
+            for task in reading.values():
+                task.cancel()
+            await asyncio.gather(*reading.values(), return_exceptions=True)
+        await self._response.send_part(b"", more=False)
+
+    async def _send_messages(self, messages: list[Message]) -> None:
+        await self._response.send_part(b"".join(map(self._encode, messages)))
+
+    async def _send_present(self, name: str, event: Callable[[], Awaitable[bytes]]) -> None:
+        text = await event()
+        if name not in self._sent:
+            await self._response.send_part(text)
