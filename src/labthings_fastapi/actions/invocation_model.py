@@ -84,6 +84,8 @@ class GenericInvocationModel(BaseModel, Generic[InputT, OutputT]):
     """How many lines of the log are no longer kept, the oldest."""
     resultsDropped: int = 0  # noqa: N815
     """How many of the values that it yielded are no longer kept, the oldest."""
+    detailsDropped: bool = False  # noqa: N815
+    """Whether input, output and log were given up for their age, or for the space they take."""
 
 
 InvocationModel = GenericInvocationModel[Any, Any]

@@ -75,12 +75,19 @@ def _remarks(record: InvocationRecord) -> dict[str, Any]:
             found["phaseDetail"] = "somebody asked it to stop, but its code completed all the same"
     if record.overdue and record.is_open:
         found["phaseDetail"] = "overdue: it was cancelled and has not stopped"
+    return found | _what_is_missing(record)
+
+
+def _what_is_missing(record: InvocationRecord) -> dict[str, Any]:
+    found: dict[str, Any] = {}
     if record.partial:
         found["partial"] = True
     if record.results_dropped:
         found["resultsDropped"] = record.results_dropped
     if not record.journaled:
         found["journaled"] = False
+    if record.details_dropped:
+        found["detailsDropped"] = True
     if record.output_reference is not None and record.output is None:
         found["outputReference"] = record.output_reference
     return found

@@ -31,8 +31,12 @@ ROWS_PER_STATEMENT: Final = 50
 """Older SQLite accepts at most 999 values in one statement."""
 _DETAILS: Final = (
     *("log_dropped", "results_dropped", "partial", "cancel_requested", "other_things"),
+    "details_dropped",
 )
 """Members of a record that few invocations have: they share a column."""
+FIRST_HEAD: Final = -(2**62)
+"""The first rowid of those that have given up their details; the others are positive."""
+_DAMAGED_ROW_ERRORS: Final = (ValueError, TypeError, OverflowError, LookupError, RecursionError)
 _CONSTANT: Final = frozenset({"id", "requested", "thing", "requested_by"})
 """Equal in every record of an invocation, and indexed: an update that sets them is slower."""
 _SELECT: Final = f"SELECT {', '.join(name for name in _COLUMNS if name != 'text')} FROM runs"
@@ -143,8 +147,27 @@ def select_invocation(connection: sqlite3.Connection, id: UUID) -> list[Row]:
 def select_open(connection: sqlite3.Connection, boot_id: str, limit: int) -> list[Row]:
     """Return rows of open invocations of other starts of the server."""
     return connection.execute(
-        f"{_SELECT} WHERE closed IS NULL AND incarnation <> ? LIMIT ?", (boot_id, limit)
+        f"{_SELECT} WHERE closed IS NULL AND head IS NULL AND incarnation <> ? LIMIT ?",
+        (boot_id, limit),
     ).fetchall()
+
+
+def give_up_details(connection: sqlite3.Connection, rowid: int) -> None:
+    """Leave of an ended invocation who asked what of which Thing, when, and how it ended."""
+    row = connection.execute(f"{_SELECT} WHERE rowid = ?", (rowid,)).fetchone()
+    try:
+        record = read_invocation(row).head()
+    except _DAMAGED_ROW_ERRORS:  # there is nothing in it that a reader could see
+        connection.execute("DELETE FROM runs WHERE rowid = ?", (rowid,))
+        return
+    (newest,) = connection.execute("SELECT max(rowid) FROM runs WHERE rowid < 0").fetchone()
+    values = invocation_row(record)
+    changes = ", ".join(f"{name} = ?" for name in _COLUMNS if name not in _CONSTANT)
+    changed = [value for name, value in zip(_COLUMNS, values, strict=True) if name not in _CONSTANT]
+    connection.execute(
+        f"UPDATE runs SET rowid = ?, head = 1, {changes} WHERE rowid = ?",
+        (FIRST_HEAD if newest is None else newest + 1, *changed, rowid),
+    )
 
 
 def select_invocations(

@@ -73,7 +73,8 @@ def delete_parts(connection: sqlite3.Connection, ids: Sequence[UUID]) -> None:
 def delete_parts_without_invocation(connection: sqlite3.Connection) -> None:
     """Delete parts of invocations that are not open: what a crash may leave."""
     connection.execute(
-        "DELETE FROM parts WHERE run NOT IN (SELECT id FROM runs WHERE closed IS NULL)"
+        "DELETE FROM parts WHERE run NOT IN "
+        "(SELECT id FROM runs WHERE closed IS NULL AND head IS NULL)"
     )
 
 

@@ -20,6 +20,10 @@ SortKey = tuple[datetime, UUID]
 _PENDING, _RUNNING = InvocationStatus.PENDING, InvocationStatus.RUNNING
 OUTPUT_LIMIT = 64 * 1024
 """The largest output, in bytes of JSON, that is kept in full."""
+HEAD_TEXT = 200
+"""The longest text of an error, in characters, that the head of an invocation keeps."""
+HEAD_THINGS = 8
+_OUTPUT_FACTS = ("size", "media_type")
 
 
 class InvocationRecord(NamedTuple):
@@ -63,6 +67,9 @@ class InvocationRecord(NamedTuple):
     """Whether somebody asked it to stop, also if its code went on all the same."""
     other_things: tuple[str, ...] = ()
     """The names of the Things that its code entered besides its own, in that order."""
+    details_dropped: bool = False
+    """Whether only the head is left: input, output, log and progress were given up for space or
+    age."""
     action_path: str = ""
     """The path of the action's URL, with the server's prefix."""
     phase: str = "finished"
@@ -103,6 +110,28 @@ class InvocationRecord(NamedTuple):
         if reference is None or self.output_reference is not None:
             return self
         return self._replace(output=output, output_reference=reference)
+
+    def head(self) -> InvocationRecord:
+        """Return what is left of this record when its details are given up; it is short."""
+        reference = self.output_reference
+        if reference is None and self.output is not None:
+            reference = {"size": len(self.output), "media_type": "application/json"}
+        error = self.error and {
+            name: value[:HEAD_TEXT] if isinstance(value, str) else value
+            for name in ("type", "title", "status", "detail")
+            if isinstance(value := self.error.get(name), str | int)
+        }
+        return self._replace(
+            input=b"null",
+            output=None,
+            output_reference=reference and {key: reference.get(key) for key in _OUTPUT_FACTS},
+            error=error,
+            log=(),
+            log_dropped=self.log_dropped + len(self.log),
+            progress=None,
+            other_things=self.other_things[:HEAD_THINGS],
+            details_dropped=True,
+        )
 
 
 def interrupted(record: InvocationRecord, now: datetime) -> InvocationRecord:

@@ -49,6 +49,7 @@ def summary(record: InvocationRecord, href: str) -> dict[str, Any]:
         "cancelRequested": record.cancel_requested,
         "partial": record.partial,
         "resultsDropped": record.results_dropped,
+        "detailsDropped": record.details_dropped,
     }
 
 
@@ -91,6 +92,7 @@ def mutation_summary(record: MutationRecord, href: str) -> dict[str, Any]:
         "cancelRequested": False,
         "partial": False,
         "resultsDropped": 0,
+        "detailsDropped": False,
     }
 
 

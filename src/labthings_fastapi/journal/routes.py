@@ -57,6 +57,8 @@ class InvocationSummary(BaseModel):
     """Whether the output has the values yielded so far, because it did not complete."""
     resultsDropped: int  # noqa: N815
     """How many of the values that it yielded are no longer kept, the oldest."""
+    detailsDropped: bool  # noqa: N815
+    """Whether input, output and log were given up for their age, or for the space they take."""
 
 
 class JournaledInvocation(InvocationSummary):

@@ -123,7 +123,16 @@ CREATE TABLE unsafe (
 )
 """
 
-MIGRATIONS: Final[tuple[str, ...]] = (_TABLES, _ACTORS, _AUDIT, _PARTS)
+# `head` is 1 where the invocation has given up its details (see `retention.py`); such a row has a
+# negative rowid, so that heads share pages with one another and the pages of details become free.
+_HEADS: Final = """
+ALTER TABLE runs ADD COLUMN head INTEGER;
+DROP INDEX runs_by_closing;
+CREATE INDEX runs_by_closing ON runs (closed) WHERE head IS NULL;
+CREATE INDEX heads_by_closing ON runs (closed) WHERE head IS NOT NULL
+"""
+
+MIGRATIONS: Final[tuple[str, ...]] = (_TABLES, _ACTORS, _AUDIT, _PARTS, _HEADS)
 """Migration n changes a database of `user_version` n to n + 1. Add at the end, change none."""
 VERSION: Final = len(MIGRATIONS)
 
@@ -163,7 +172,7 @@ def prepare(connection: sqlite3.Connection, name: str, synchronous: str) -> None
         )
     _migrate(connection, name)
     connection.execute(
-        'SELECT r.details, k."key", a.path, p.items, u.thing '
+        'SELECT r.head, k."key", a.path, p.items, u.thing '
         "FROM runs r, keys k, audit a, parts p, unsafe u LIMIT 0"
     )
 

@@ -23,7 +23,7 @@ from .mutation_rows import read_mutation, select_mutation, select_mutations
 from .part_rows import delete_parts_without_invocation, with_parts, with_small_parts
 from .query import RecordPage, decode_cursor, encode_cursor
 from .record import interrupted, journal_line
-from .retention import Retention
+from .retention import KEEP_TRAIL_DAYS, Retention
 from .schema import LOGGER
 from .unsafe_rows import (
     delete_unsafe_without_invocation,
@@ -68,8 +68,10 @@ _DAMAGED_ROW_ERRORS: Final = (
 class SqliteJournal(Journal):
     """A journal in a file, written by one thread with group commit.
 
-    `boot_id` identifies this start of the server. Records are kept `keep_days` (days), and the
-    oldest ended invocations are deleted while the file has more than `keep_bytes` (bytes). With
+    `boot_id` identifies this start of the server. Ended invocations are kept in full for
+    `keep_days` (days), and while the file has at most `keep_bytes` (bytes); then the oldest give up
+    input, output, log and files. Their heads and the mutations are kept `keep_trail_days` (days),
+    and each of the two may take a quarter of `keep_bytes`. With
     `synchronous` NORMAL a killed server loses nothing, and a power cut may lose the newest records;
     FULL waits for the disk at each commit. `vfs` is the name of an SQLite VFS, for file systems
     without file locks. `claim` is called on the writer's thread before the file is opened; while it
@@ -93,6 +95,7 @@ class SqliteJournal(Journal):
         boot_id: str,
         keep_days: float = KEEP_DAYS,
         keep_bytes: int = KEEP_BYTES,
+        keep_trail_days: float = KEEP_TRAIL_DAYS,
         synchronous: Literal["NORMAL", "FULL"] = "NORMAL",
         vfs: str | None = None,
         claim: Callable[[], None] | None = None,
@@ -101,13 +104,14 @@ class SqliteJournal(Journal):
     ) -> None:
         """Open nothing yet. `clock` returns aware UTC, and `monotonic` seconds."""
         self.path = Path(path)
-        _check_options(keep_days, keep_bytes, synchronous)
+        _check_options(keep_days, keep_bytes, synchronous, keep_trail_days)
         _check_writable(self.path)
         self._boot_id = boot_id
         self._clock = clock
         self._database = Database(self.path, synchronous, clock, vfs, claim)
         self.outputs = outputs = KeptOutputs(self.path.with_suffix(".outputs").absolute())
-        retention = Retention(keep_days, keep_bytes, clock, outputs.delete)
+        trail = keep_trail_days
+        retention = Retention(keep_days, keep_bytes, clock, outputs.delete, trail_days=trail)
         self._writer = Writer(self._database, retention, clock, monotonic)
 
     def put(self, record: InvocationRecord) -> Future[None]:
@@ -302,9 +306,15 @@ def _read_with_parts(connection: sqlite3.Connection, row: Row) -> InvocationReco
     return with_parts(connection, read_invocation(row))
 
 
-def _check_options(keep_days: float, keep_bytes: int, synchronous: str) -> None:
+def _check_options(
+    keep_days: float, keep_bytes: int, synchronous: str, keep_trail_days: float
+) -> None:
     if not keep_days > 0:
         raise ServerConfigurationError(f"keep_days is {keep_days}, but must be positive.")
+    if not keep_trail_days > 0:
+        raise ServerConfigurationError(
+            f"keep_trail_days is {keep_trail_days}, but must be positive."
+        )
     if keep_bytes < 1:
         raise ServerConfigurationError(f"keep_bytes is {keep_bytes}, but must be positive.")
     if synchronous not in ("NORMAL", "FULL"):

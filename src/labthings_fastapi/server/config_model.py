@@ -19,6 +19,7 @@ from pydantic import (
 )
 
 from labthings_fastapi.exceptions import ServerConfigurationError, describe_exception
+from labthings_fastapi.journal.retention import KEEP_TRAIL_DAYS
 from labthings_fastapi.journal.sqlite import KEEP_BYTES, KEEP_DAYS
 from labthings_fastapi.security.hosts import split_host
 from labthings_fastapi.security.origins import checked_origin
@@ -127,9 +128,11 @@ class JournalConfig(BaseModel):
     """The file; by default `journal.sqlite` in the settings folder. Files, blobs and large outputs
     of invocations are in a folder beside it, `journal.outputs`, as long as their records."""
     keep_days: float = Field(KEEP_DAYS, gt=0)
-    """Days to keep an invocation after its end."""
+    """Days to keep an invocation with input, output and log after its end."""
     keep_bytes: int = Field(KEEP_BYTES, ge=1)
-    """Largest size of the journal; the oldest invocations are deleted first."""
+    """Largest size of the journal, in bytes; the oldest invocations give up their details first."""
+    keep_trail_days: float = Field(KEEP_TRAIL_DAYS, gt=0)
+    """Days to keep who did what, when, and how it ended."""
     synchronous: Literal["NORMAL", "FULL"] = "NORMAL"
     """SQLite's setting. FULL: what was acknowledged also survives a power cut."""
 

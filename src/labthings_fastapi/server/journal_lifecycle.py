@@ -50,6 +50,7 @@ class JournalLifecycle:
                 boot_id=self._manager.broker.boot_id,
                 keep_days=config.keep_days,
                 keep_bytes=config.keep_bytes,
+                keep_trail_days=config.keep_trail_days,
                 synchronous=config.synchronous,
                 claim=self.folder_lock.secure,
             )

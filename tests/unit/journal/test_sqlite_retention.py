@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from labthings_fastapi.journal.keys import KEY_LIFETIME, IdempotencyKey
 from labthings_fastapi.journal.mutation import MutationRecord
 from labthings_fastapi.journal.query import JournalQuery
 from labthings_fastapi.journal.record import InvocationRecord
-from labthings_fastapi.journal.retention import AUDIT_SHARE, MUTATION_BYTES, MUTATIONS_PER_STEP
+from labthings_fastapi.journal.retention import HEAD_BYTES, TRAIL_PER_STEP, TRAIL_SHARE
 from labthings_fastapi.journal.sqlite import SqliteJournal
 from labthings_fastapi.journal.writer import SWEEP_SECONDS
 from labthings_fastapi.messages.message import InvocationStatus
@@ -99,8 +100,15 @@ def mutations(journal: SqliteJournal) -> set[UUID]:
 
 
 def swept(journal: SqliteJournal) -> set[UUID]:
+    """Return the invocations that have their details after a sweep."""
     journal.sweep().result(TIMEOUT)
-    return {record.id for record in journal.search(JournalQuery(limit=10_000)).records}
+    found = journal.search(JournalQuery(limit=10_000)).records
+    return {record.id for record in found if not record.details_dropped}
+
+
+def heads(journal: SqliteJournal) -> set[UUID]:
+    found = journal.search(JournalQuery(limit=10_000)).records
+    return {record.id for record in found if record.details_dropped}
 
 
 def test_invocations_are_kept_for_a_time_after_their_end(tmp_path: Path, clock: Clock) -> None:
@@ -167,18 +175,132 @@ def test_open_invocations_stay_even_if_they_are_too_large_together(
     journal.close(TIMEOUT)
 
 
-def test_an_invocation_stays_as_long_as_its_key(tmp_path: Path, clock: Clock) -> None:
+def test_the_head_of_an_invocation_stays_as_long_as_its_key(tmp_path: Path, clock: Clock) -> None:
     """Otherwise a request that is sent again would move the instrument again."""
     journal = opened(tmp_path, clock, keep_bytes=1)
-    record = ended(clock)
+    record = ended(clock, input=b'"large"', log=({"message": "secret"},))
     key = IdempotencyKey("k1", "stage", "move", "f00", record.id, clock.now())
     journal.remember_key(key).result(TIMEOUT)
-    keep(journal, record, ended(clock))
+    keep(journal, record, *[ended(clock) for _ in range(5)])
     clock.advance(seconds=1)
-    assert swept(journal) == {record.id}
-    assert journal.find_key(*key.name) == key
-    clock.advance(seconds=KEY_LIFETIME.total_seconds())
     assert swept(journal) == set()
+    assert heads(journal) == {record.id}, "keep_bytes has space for one"
+    assert journal.find_key(*key.name) == key
+    kept = journal.get(record.id)
+    assert kept is not None
+    assert kept.status is InvocationStatus.COMPLETED
+    assert (kept.input, kept.log, kept.log_dropped) == (b"null", (), 1)
+    clock.advance(seconds=KEY_LIFETIME.total_seconds())
+    keep(journal, newer := ended(clock))
+    swept(journal)
+    assert heads(journal) == {newer.id}
+    journal.close(TIMEOUT)
+
+
+def test_space_for_one_large_invocation_is_taken_from_few_others(
+    tmp_path: Path, clock: Clock
+) -> None:
+    journal = opened(tmp_path, clock, keep_bytes=8 * MEGABYTE)
+    records = []
+    for _ in range(70):
+        clock.advance(seconds=1)
+        records.append(ended(clock, requested_by="ada", input=b"x" * 50_000))
+    keep(journal, *records)
+    assert len(swept(journal)) == 70
+    clock.advance(seconds=1)
+    keep(journal, large := ended(clock, requested_by="eve", input=b"x" * (2 * MEGABYTE)))
+    kept = swept(journal)
+    needed = 70 - (len(kept) - 1)
+    assert 0 < needed < 40
+    assert kept == {large.id} | {record.id for record in records[needed:]}
+    assert heads(journal) == {record.id for record in records[:needed]}
+    journal.close(TIMEOUT)
+
+
+@pytest.mark.parametrize("log", [(), ({"message": "x" * 300},)])
+def test_details_of_small_invocations_give_their_space_back(
+    tmp_path: Path, clock: Clock, log: tuple[dict[str, Any], ...]
+) -> None:
+    """Heads are moved together: between the gaps that they leave, no page would become free."""
+    journal = opened(tmp_path, clock, keep_bytes=2 * MEGABYTE)
+    records = []
+    for _ in range(1500):
+        clock.advance(seconds=1)
+        records.append(ended(clock, input=b"1" * 900, log=log))
+    keep(journal, *records)
+    kept = swept(journal)
+    assert len(kept) > 200
+    assert kept == {record.id for record in records[-len(kept) :]}
+    assert len(heads(journal)) > 300
+    journal.close(TIMEOUT)
+
+
+def test_large_invocations_do_not_push_out_the_heads_of_others(
+    tmp_path: Path, clock: Clock
+) -> None:
+    """Otherwise a client could remove the record of what it did."""
+    journal = opened(tmp_path, clock, keep_bytes=MEGABYTE)
+    failure = {"type": "about:blank", "title": "It broke", "status": 500, "detail": "d" * 5000}
+    deed = ended(
+        clock,
+        requested_by="eve",
+        address="10.0.0.9",
+        input=b'"deed"',
+        output=b"[1]",
+        error=failure,
+    )
+    keep(journal, deed)
+    for _ in range(100):
+        clock.advance(seconds=1)
+        keep(journal, ended(clock, input=b"x" * 50_000))
+    assert len(swept(journal)) < 25
+    kept = journal.get(deed.id)
+    assert kept is not None
+    assert (kept.requested_by, kept.address, kept.action) == ("eve", "10.0.0.9", "move")
+    assert kept.time_ended == deed.time_ended
+    assert kept.output_reference == {"size": 3, "media_type": "application/json"}
+    assert kept.error is not None
+    assert kept.error["title"] == "It broke"
+    assert len(kept.error["detail"]) == 200
+    assert journal.search(JournalQuery(actor="eve", text="MOVE")).records == (kept,)
+    journal.close(TIMEOUT)
+
+
+def test_who_sends_much_pushes_out_nobody_else(
+    tmp_path: Path, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    journal = opened(tmp_path, clock, keep_bytes=20 * TRAIL_SHARE * HEAD_BYTES, keep_days=1)
+    deed, change = ended(clock, requested_by="ada"), mutation(clock)
+    keep(journal, deed)
+    keep_mutations(journal, change)
+    for _ in range(100):
+        clock.advance(seconds=1)
+        keep(journal, ended(clock, requested_by="eve"))
+        keep_mutations(journal, replace(mutation(clock), actor="eve"))
+    clock.advance(days=2)
+    swept(journal)
+    assert len(heads(journal)) == 20
+    assert deed.id in heads(journal)
+    assert len(mutations(journal)) == 20
+    assert change.id in mutations(journal)
+    warned = [line for line in caplog.messages if "'eve'" in line]
+    assert len(warned) == 2, "of mutations, and two days later of heads"
+    journal.close(TIMEOUT)
+
+
+def test_the_trail_has_an_age_of_its_own(tmp_path: Path, clock: Clock) -> None:
+    journal = opened(tmp_path, clock, keep_days=1, keep_trail_days=10)
+    keep(journal, record := ended(clock))
+    keep_mutations(journal, change := mutation(clock))
+    clock.advance(days=10)
+    assert swept(journal) == set()
+    assert heads(journal) == {record.id}
+    assert mutations(journal) == {change.id}
+    clock.advance(seconds=1)
+    swept(journal)
+    assert heads(journal) == set()
+    assert mutations(journal) == set()
+    assert journal.get(record.id) is None
     journal.close(TIMEOUT)
 
 
@@ -190,13 +312,15 @@ def test_old_records_are_deleted_without_a_call(tmp_path: Path, clock: Clock) ->
     keep(journal, run(clock))
     # The writer does this after the sweep.
     journal.interrupt_open_invocations()
-    assert journal.get(old.id) is None
+    kept = journal.get(old.id)
+    assert kept is not None
+    assert kept.details_dropped
     journal.close(TIMEOUT)
 
 
 def test_mutations_are_kept_for_a_time(tmp_path: Path, clock: Clock) -> None:
-    journal = opened(tmp_path, clock, keep_days=30)
-    old = [mutation(clock) for _ in range(MUTATIONS_PER_STEP + 1)]
+    journal = opened(tmp_path, clock, keep_days=1, keep_trail_days=30)
+    old = [mutation(clock) for _ in range(TRAIL_PER_STEP + 1)]
     keep_mutations(journal, *old)
     clock.advance(seconds=1)
     newer = mutation(clock)
@@ -210,7 +334,7 @@ def test_mutations_are_kept_for_a_time(tmp_path: Path, clock: Clock) -> None:
 def test_mutations_have_a_share_of_the_space_and_the_oldest_are_deleted(
     tmp_path: Path, clock: Clock
 ) -> None:
-    journal = opened(tmp_path, clock, keep_bytes=10 * AUDIT_SHARE * MUTATION_BYTES)
+    journal = opened(tmp_path, clock, keep_bytes=10 * TRAIL_SHARE * HEAD_BYTES)
     records = []
     for _ in range(30):
         clock.advance(seconds=1)
