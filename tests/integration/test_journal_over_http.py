@@ -180,7 +180,7 @@ def test_a_blob_and_files_of_a_run_are_as_the_action_left_them(serve):
             assert client.get(f"{own}/{name}").status_code == 404
 
 
-def test_what_a_run_left_goes_with_its_record(serve, tmp_path):
+def test_what_a_run_left_goes_with_its_details(serve, tmp_path):
     with serve().test_client() as client:
         runs = [
             client.post(f"/stage/{action}", headers={"Prefer": "wait=30"}).json()
@@ -196,8 +196,12 @@ def test_what_a_run_left_goes_with_its_record(serve, tmp_path):
     with serve().test_client() as client:
         for run in runs:
             own = f"/action_invocations/{run['id']}"
-            assert client.get(own).status_code == 404
-            assert client.get(f"{own}/files").status_code == 404
+            head = client.get(own).json()
+            assert head["status"] == "completed"
+            assert head["detailsDropped"] is True
+            assert head["input"] is head["output"] is None
+            assert client.get(f"{own}/files").json() == []
+            assert client.get(f"{own}/output").status_code == 409
         assert client.get(runs[0]["output"][0]["href"]).status_code == 404
     left = tmp_path / "settings" / "journal.outputs"
     assert [entry for entry in left.iterdir() if not entry.name.startswith(".deleted-")] == []
