@@ -15,6 +15,7 @@ Each class also derives from the builtin exception that code without LabThings w
     ├── ThingSlotError (RuntimeError)
     │   └── ThingNotConnectedError
     ├── ThingStartError (RuntimeError)             a Thing's `__enter__` failed
+    ├── ThingNotOpenError (RuntimeError)           its `__enter__` has not run, or has failed
     ├── ServerConfigurationError (ValueError)
     ├── ServerNotRunningError (RuntimeError)
     ├── FolderInUseError (RuntimeError)            another process serves from this settings folder
@@ -136,10 +137,15 @@ class ThingNotConnectedError(ThingSlotError):
 class ThingStartError(LabThingsError, RuntimeError):
     """A Thing could not be started: its `__enter__` failed."""
 
-    def __init__(self, thing: str, reason: BaseException) -> None:
+    def __init__(self, thing: str, reason: BaseException | str) -> None:
         """Name the Thing; its name is also the attribute `thing`."""
         self.thing = thing
-        super().__init__(f"Thing {thing!r} could not start: {describe_exception(reason)}")
+        text = reason if isinstance(reason, str) else describe_exception(reason)
+        super().__init__(f"Thing {thing!r} could not start: {text}")
+
+
+class ThingNotOpenError(LabThingsError, RuntimeError):
+    """Code of a Thing cannot run, because the server has not opened the Thing's hardware."""
 
 
 class ServerConfigurationError(LabThingsError, ValueError):

@@ -95,6 +95,8 @@ _TABLE: dict[type[BaseException], _Kind] = {
     errors.OutputNotReadyError: _Kind(503, "not-finished", "The invocation has not finished"),
     errors.FolderInUseError: _Kind(503, "folder-in-use", "Another server uses the settings folder"),
     errors.ServerNotRunningError: _Kind(503, "not-running", "The server is not running"),
+    errors.ThingStartError: _Kind(503, "not-started", "The Thing could not be opened"),
+    errors.ThingNotOpenError: _Kind(503, "not-open", "The Thing is not open"),
     errors.ThingNotConnectedError: _Kind(503, "not-connected", "A Thing is not connected"),
     errors.ThingBusyError: _Kind(503, "thing-busy", "The Thing does one thing at a time"),
     errors.TooBusyError: _Kind(503, "too-busy", "The server is overloaded"),

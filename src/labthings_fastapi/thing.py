@@ -81,8 +81,15 @@ class Thing:
       Thing, `__enter__` and `__exit__` included. Use it for a driver that works only in the thread
       that opened it. No method may be `async`.
 
-    Emergency stops (`@lt.action(stop=True)`) wait for neither. Subclasses inherit both; a server's
-    configuration may set both for one Thing. `lt.hold` keeps a Thing over several steps.
+    Emergency stops (`@lt.action(stop=True)`) wait for neither. `lt.hold` keeps a Thing over several
+    steps.
+
+    A Thing whose instrument failed or was unplugged is opened again without a restart of the
+    server by `POST /<thing>/reopen`, or `server.reopen(name)`: `__exit__`, then `__enter__`. With
+    `class Camera(lt.Thing, reopen="auto")` the server does that by itself, after an opening or a
+    reading has failed, with longer and longer pauses (1 s to 60 s), and also starts without it.
+
+    Subclasses inherit these keywords, and a server's configuration may set each for one Thing.
     """
 
     title: str = _ClassName()  # type: ignore[assignment]
@@ -118,17 +125,19 @@ class Thing:
 
     _exclusive: ClassVar[bool] = False
     _own_thread: ClassVar[bool] = False
+    _labthings_reopen: Literal["manual", "auto"] = "manual"
 
     def __init_subclass__(
         cls,
         *,
         exclusive: bool | None = None,
         thread: Literal["own"] | None = None,
+        reopen: Literal["manual", "auto"] | None = None,
         **kwargs: Any,
     ) -> None:
         """Check every affordance, so that a wrong declaration fails when the class is made."""
         super().__init_subclass__(**kwargs)
-        declare_access(cls, exclusive=exclusive, thread=thread)
+        declare_access(cls, exclusive=exclusive, thread=thread, reopen=reopen)
         frame = _class_statement()
         # Type hints of a class in a function may use local names of that function.
         is_local = frame is not None and "<locals>" in cls.__qualname__

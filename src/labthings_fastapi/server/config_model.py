@@ -102,6 +102,8 @@ class ThingConfig(BaseModel):
     """Run the code of the Thing one call at a time. null: as the class says."""
     thread: Literal["own"] | None = None
     """'own': run all code of the Thing in one thread of its own. null: as the class says."""
+    reopen: Literal["manual", "auto"] | None = None
+    """'auto': start also without the Thing; open it again when it failed. null: as its class."""
 
     @property
     def arguments_key(self) -> str:

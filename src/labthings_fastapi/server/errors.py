@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse
 from starlette.routing import Match
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from labthings_fastapi.bindings.http.router import Router
-from labthings_fastapi.problems import message_problem, problem_for_status
+from labthings_fastapi.problems import problem_for_status
 from labthings_fastapi.request_location import base_url, request_path
 from labthings_fastapi.routes import problem_of, problem_response
 from labthings_fastapi.server.access.refusals import send_refusal
@@ -76,22 +74,3 @@ def _allowed(app: FastAPI, request: Request) -> set[str]:
         if route.matches({**scope, "method": method})[0] is Match.FULL
     }
     return allowed | {"HEAD"} if "GET" in allowed else allowed
-
-
-class UnavailableThings:
-    """ASGI middleware: 503 below the path of a Thing that was not started, except for its TD."""
-
-    def __init__(self, app: ASGIApp, unavailable: Mapping[str, str]) -> None:
-        self._app = app
-        self._unavailable = unavailable  # path → reason; it may change
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if self._unavailable and scope["type"] in ("http", "websocket"):
-            path = request_path(scope)
-            for base, detail in self._unavailable.items():
-                if path.startswith(base) and path != base:
-                    title = "The Thing was not started"
-                    problem = message_problem("not-started", title, 503, detail).at(path)
-                    await send_refusal(scope, receive, send, problem, close_code=1013)
-                    return
-        await self._app(scope, receive, send)

@@ -6,7 +6,12 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING
 
-from labthings_fastapi.exceptions import ActionBusyError, ThingBusyError, TooBusyError
+from labthings_fastapi.exceptions import (
+    ActionBusyError,
+    ThingBusyError,
+    ThingNotOpenError,
+    TooBusyError,
+)
 from labthings_fastapi.own_log import own_logger
 from labthings_fastapi.thing import Thing
 from labthings_fastapi.thing_description.paths import name_of
@@ -80,7 +85,7 @@ class Poll:
 
         try:
             reading = await self._property.reading(patience=0.0)
-        except (ThingBusyError, ActionBusyError, TooBusyError):
+        except (ThingBusyError, ActionBusyError, TooBusyError, ThingNotOpenError):
             return
         except ReportedFailure:
             return  # it is logged, and followers are told

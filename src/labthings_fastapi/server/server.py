@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
@@ -15,7 +15,11 @@ from labthings_fastapi.actions.thread_failures import thread_failure_hook
 from labthings_fastapi.concurrency.bounded_executor import BoundedExecutor, Workers
 from labthings_fastapi.descriptors.declarations import mistakes_for_server, raise_together
 from labthings_fastapi.descriptors.slot import UNSET
-from labthings_fastapi.exceptions import ThingNameError, ThingNotFoundError, describe_exception
+from labthings_fastapi.exceptions import (
+    ThingNameError,
+    ThingNotFoundError,
+    describe_exception,
+)
 from labthings_fastapi.journal.journal import MemoryJournal
 from labthings_fastapi.messages.broker import Broker
 from labthings_fastapi.outputs.kept import KeptOutputs
@@ -29,19 +33,19 @@ from labthings_fastapi.thing_description.paths import (
     thing_path,
 )
 from labthings_fastapi.thing_host.interface import ThingServerInterface
-from labthings_fastapi.thing_host.lock import GlobalLock
 from labthings_fastapi.thing_host.server_id import ServerId
 
 from .polling import Poller
+from .services import ThingServices
 from .settings_keeper import SettingsKeeper
 
 # The other parts of a server, with the web framework, take long to import. They are imported where
 # a server is built, so that `import labthings_fastapi` stays fast.
-from .thing_lifecycle import ThingLifecycle, cancel_invocations, close_now, open_now
+from .thing_hooks import close_now, open_now
+from .thing_lifecycle import ThingLifecycle, cancel_invocations
 
 if TYPE_CHECKING:
     from pathlib import Path
-    from uuid import UUID
 
     from fastapi import FastAPI
     from starlette.testclient import TestClient
@@ -55,30 +59,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T", bound=Thing)
 LOGGER = own_logger("server")
-
-
-class _ThingServices:
-    """`ServerServices` of a `ThingServer`; every member is safe from any thread."""
-
-    def __init__(self, server: ThingServer) -> None:
-        config = server.config
-        self.broker = server._broker
-        self.application_config = config.application_config
-        self.support, self.language = config.support, config.language
-        self.settings_folder = config.settings_folder
-        lock = GlobalLock(log_level=config.global_lock_log_level)
-        self.global_lock = lock if config.enable_global_lock else None
-        self.claim_folder = server._recording.folder_lock.secure_if_claimed
-        self.thing_states = server.thing_states
-        self._server = server
-
-    @property
-    def server_id(self) -> UUID | None:
-        return self._server._server_id.get()
-
-    @property
-    def security_schemes(self) -> Sequence[str]:
-        return self._server._access.authentication.schemes
 
 
 class ThingServer:
@@ -140,7 +120,13 @@ class ThingServer:
         # Guards the two above, because all Things of a running server must be open. The event loop
         # takes it too, so it is never held while user code runs.
         self._agreeing = threading.Lock()
-        self._services = _ThingServices(self)
+        self._services = ThingServices(
+            *(self.config, self._broker),
+            server_id=self._server_id.get,
+            security_schemes=lambda: self._access.authentication.schemes,
+            claim_folder=self._recording.folder_lock.secure_if_claimed,
+            thing_states=self.thing_states,
+        )
         self._workers = Workers("labthings-worker")
         self._executor = BoundedExecutor(self._workers, "the server", limit=1)
         self._thing_lifecycle = ThingLifecycle(self._workers)
@@ -170,6 +156,7 @@ class ThingServer:
             thing.load_settings()
         for name, thing in built.items():
             self._things[name] = thing
+            self._thing_lifecycle.expect(thing)
             self._expose(thing)
 
     def _make_app(self) -> ThingsAPI:
@@ -190,9 +177,8 @@ class ThingServer:
         from labthings_fastapi.bindings.interaction.things import Interactions
         from labthings_fastapi.bindings.websocket.websocket_binding import WebSocketBinding
 
-        from .errors import UnavailableThings
+        from .reopening import Reopening
 
-        unavailable = self._thing_lifecycle.unavailable
         self._interactions = interactions = Interactions(
             self.action_manager,
             self._workers,
@@ -200,14 +186,13 @@ class ThingServer:
         )
         self._poller = Poller(interactions.of)
         self._settings_keeper = SettingsKeeper(self._workers)
-        websocket = WebSocketBinding(
-            self.app, interactions, prefix=self.api_prefix, failures=lambda: unavailable
-        )
+        self._reopening = Reopening(self._thing_lifecycle, self.action_manager, interactions.of)
+        websocket = WebSocketBinding(self.app, interactions, prefix=self.api_prefix)
         # Last, so that it dispatches before the sockets: requests of HTTP are many and small.
-        self._http = HttpBinding(self.app, interactions, prefix=self.api_prefix)
+        self._http = HttpBinding(
+            *(self.app, interactions), prefix=self.api_prefix, reopen=self._reopening.reopen
+        )
         self._bindings: tuple[Binding, ...] = (self._http, websocket)
-        if self.tolerant:
-            self.app.add_middleware(UnavailableThings, unavailable=unavailable)
 
     def _attach(self) -> None:
         from . import docs_page, routes
@@ -304,7 +289,9 @@ class ThingServer:
         schemes = self._access.authentication.schemes
         return {
             "status": self._state,
-            "things": self._thing_lifecycle.health(self.things),
+            "things": self._thing_lifecycle.health(
+                self.things, self._interactions.failed_readings()
+            ),
             "security": {"authentication": schemes or None, "insecure": self._access.insecure},
         }
 
@@ -331,11 +318,13 @@ class ThingServer:
             for slot in slots_of(type(thing)).values():
                 slot.fill(thing, {**self._things, name: thing}, UNSET)
             thing.load_settings()
+            self._thing_lifecycle.expect(thing)
             opened = self._add_and_open(name, thing)
             self._expose(thing)
             if opened:
                 self._poller.add(thing)
                 self._settings_keeper.add(thing)
+                self._reopening.add(thing)
         if opened:
             self._http.directory.announce(thing)
             self._announcing.add(thing)
@@ -346,7 +335,11 @@ class ThingServer:
         opened = False
         while True:
             if opened != (self._state == "running"):
-                (close_now if opened else open_now)(thing)
+                if opened:
+                    close_now(thing)
+                else:
+                    open_now(thing)
+                    self._thing_lifecycle.unsafe.make_safe(thing)
                 opened = not opened
             with self._agreeing:
                 if opened == (self._state == "running"):
@@ -374,6 +367,7 @@ class ThingServer:
         from labthings_fastapi.server.config.build_things import start_order
 
         await self._executor.run(self._recording.begin)
+        await self._executor.run(self._thing_lifecycle.unsafe.load, self.action_manager.journal)
         opened: Mapping[str, Thing] = {}
         while not self._runs_with(opened):
             things = self._things
@@ -387,8 +381,8 @@ class ThingServer:
             if self._state == "starting":  # it may have been stopped meanwhile
                 if opened is not self._things:
                     return False
-                self._poller.start(filter(self._thing_lifecycle.is_open, opened.values()))
-                self._settings_keeper.start(filter(self._thing_lifecycle.is_open, opened.values()))
+                for part in (self._poller, self._settings_keeper, self._reopening):
+                    part.start(opened.values())
                 self._state = "running"
         return True
 
@@ -408,6 +402,7 @@ class ThingServer:
             self._state = "stopping"
         try:
             self._announcing.withdraw()
+            await self._reopening.stop()
             await self._poller.stop()
             await cancel_invocations(self.action_manager, self.config.shutdown_timeout)
             await self._settings_keeper.stop()
@@ -423,6 +418,41 @@ class ThingServer:
         self.action_manager.records.before()
         self._recording.end(self.config.shutdown_timeout)
         self._state = "stopped"
+
+    @asynccontextmanager
+    async def started(self) -> AsyncIterator[Self]:
+        """Open the Things, and close them at the end of the `async with` block.
+
+        For the lifespan of an app that mounts `server.app`, which starts nothing that it mounts:
+        see the manual. Without it, code of a Thing with `__enter__` does not run for clients (503).
+
+        Raises:
+            RuntimeError: the server runs already.
+            ThingStartError: a Thing's `__enter__` failed.
+            FolderInUseError: another process serves from the settings folder.
+        """
+        if self._state != "stopped":
+            raise RuntimeError(
+                "The server runs already: use `started()` only where nothing else starts it, such "
+                "as `serve()` or an ASGI server that runs `server.app`."
+            )
+        async with self.app.router.lifespan_context(self.app):
+            yield self
+
+    def reopen(self, name: str) -> None:
+        """Close a Thing if it is open, and open it again: `__exit__`, then `__enter__`.
+
+        For an instrument that failed or was unplugged, as `POST /<name>/reopen` for clients. Any
+        thread may call it, and waits; not the server's event loop, and no code of the Thing itself.
+
+        Raises:
+            ThingNotFoundError: there is no Thing with this name.
+            ActionBusyError: an invocation uses the Thing, or it is being opened again already.
+            ServerNotRunningError: the server does not run.
+            ThingStartError: the Thing's `__enter__` failed, or a Thing that it needs is not open.
+        """
+        self.path_for_thing(name)  # raises an error if there is none
+        self._reopening.reopen_and_wait(self._things[name])
 
     def serve(self, host: str = "127.0.0.1", port: int = 5000, *, tls: TlsChoice = False) -> None:
         """Run the server until the process receives SIGTERM or Ctrl-C.

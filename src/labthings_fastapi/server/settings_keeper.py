@@ -62,7 +62,8 @@ class SettingsKeeper:
         await asyncio.gather(*(self._look_last(thing) for thing in tasks.values()))
 
     async def _look_last(self, thing: Thing) -> None:
-        for getters in (False, True):
+        is_open = thing._thing_server_interface.opening.refusal is None
+        for getters in (False, True) if is_open else (False,):
             # An executor of its own, because a stuck getter blocks it.
             executor = BoundedExecutor(self._workers, name_of(thing), limit=1)
             try:

@@ -1,4 +1,4 @@
-"""How many at a time use a Thing, and in which thread: keywords of its class, and `ThingConfig`."""
+"""Keywords of a class of Thing: who uses it when, in which thread, and who opens it again."""
 
 from __future__ import annotations
 
@@ -13,7 +13,11 @@ _OPENING = ("__enter__", "__exit__", "safe_state")
 
 
 def declare_access(
-    cls: Any, *, exclusive: bool | None = None, thread: Literal["own"] | None = None
+    cls: Any,
+    *,
+    exclusive: bool | None = None,
+    thread: Literal["own"] | None = None,
+    reopen: Literal["manual", "auto"] | None = None,
 ) -> None:
     """Note the keywords of a class of Thing; None: as its base says.
 
@@ -29,6 +33,12 @@ def declare_access(
         raise AffordanceDefinitionError(
             f"{cls.__name__}: thread={thread!r} is not valid. Use thread='own', or leave it out."
         )
+    if reopen not in (None, "manual", "auto"):
+        raise AffordanceDefinitionError(
+            f"{cls.__name__}: reopen={reopen!r} is not valid. Use reopen='auto' or 'manual'."
+        )
+    if reopen is not None:
+        cls._labthings_reopen = reopen
     if exclusive is not None:
         cls._exclusive = exclusive
     if thread is not None:

@@ -13,6 +13,7 @@ from labthings_fastapi.messages.topic import Topic
 from labthings_fastapi.thing_description.paths import thing_path
 
 from .observation import Observation
+from .opening import Opening
 from .operating_system import make_private_folder
 
 if TYPE_CHECKING:
@@ -104,6 +105,7 @@ class ThingServerInterface:
         self.name = name
         self.path = path if path is not None else thing_path(name)
         self.settings_file_name = "Settings.json"
+        self.opening = Opening()
 
     @property
     def application_config(self) -> Mapping[str, Any] | None:

@@ -150,7 +150,7 @@ def test_a_thing_that_cannot_start_is_named_and_the_others_are_closed_again(cls,
     assert order() == ["enter stage", "exit stage"]
     assert [record.name for record in caplog.records] == ["labthings_fastapi.things.bad"]
     states = {name: entry["state"] for name, entry in server._health()["things"].items()}
-    assert states == {"bad": "failed", "stage": "closed", "last": "closed"}
+    assert states == {"bad": "failing", "stage": "closed", "last": "closed"}
 
 
 @pytest.mark.parametrize("cls", [FailingExit, LeavingExit])
@@ -253,7 +253,7 @@ def test_a_tolerant_server_that_opens_one_more_still_names_the_failed_ones():
     with server.test_client() as client:
         things = client.get("/health").json()["things"]
         states = {name: each["state"] for name, each in things.items()}
-        assert states == {"alone": "failed", "bringing": "open", "late": "open"}
+        assert states == {"alone": "failing", "bringing": "open", "late": "open"}
         assert "no power" in things["alone"]["error"]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from labthings_fastapi.actions.logs import thing_log
 from labthings_fastapi.concurrency.bounded_executor import BoundedExecutor
 from labthings_fastapi.thing import endpoints_of
 from labthings_fastapi.thing_description.http_forms import HttpForms
@@ -18,9 +19,11 @@ from .injected import add_action_route, add_endpoint_route
 from .invocation_resources import ActionInvocationResource
 from .property_resources import PropertiesResource, PropertyResource, ResetResource
 from .router import Router
-from .thing_resource import ThingResource
+from .thing_resource import REOPEN, ReopenResource, ThingResource
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from fastapi import FastAPI
 
     from labthings_fastapi.bindings.interaction.things import Interactions, ThingInteraction
@@ -39,8 +42,12 @@ class HttpBinding(HttpForms):
         interactions: Interactions,
         *,
         prefix: str = "",
+        reopen: Callable[[Thing], Awaitable[None]] | None = None,
     ) -> None:
-        """Add the dispatcher to `app`: inside of all middleware that is added later."""
+        """Add the dispatcher to `app`: inside of all middleware that is added later.
+
+        `reopen` opens a Thing again; without it, clients cannot ask for that.
+        """
         manager, workers = interactions.manager, interactions.workers
         self.router = Router()
         self.descriptions = Descriptions(workers, [self], prefix)
@@ -51,6 +58,7 @@ class HttpBinding(HttpForms):
         self._manager = manager
         self._interactions = interactions
         self._prefix = prefix
+        self._reopen = reopen
         self.router.add_resource(f"{prefix}/events", ServerEventsResource(manager.broker))
         app.add_middleware(ThingsApplication, router=self.router)
 
@@ -64,10 +72,25 @@ class HttpBinding(HttpForms):
         for name, event in thing.event_descriptors.items():
             resources[f"{path_of(thing)}{name}"] = EventResource(thing, event, self._manager.broker)
         resources[f"{path_of(thing)}events"] = EventResource(thing, None, self._manager.broker)
+        self._add_reopening(thing, resources)
         for endpoint in endpoints_of(type(thing)).values():
             add_endpoint_route(self._app, thing, endpoint, interaction.executor)
         self.router.add_thing(name_of(thing), path_of(thing), resources, collections)
         self.directory.add(thing)
+
+    def _add_reopening(self, thing: Thing, resources: dict[str, Any]) -> None:
+        if self._reopen is None:
+            return
+        path = f"{path_of(thing)}{REOPEN}"
+        taken = {endpoint.path.strip("/") for endpoint in endpoints_of(type(thing)).values()}
+        if path in resources or REOPEN in taken:
+            thing_log(name_of(thing)).warning(
+                "It has a %r of its own at %s, so clients cannot have it opened again there. "
+                "`server.reopen(%r)` does it.",
+                *(REOPEN, path, name_of(thing)),
+            )
+        else:
+            resources[path] = ReopenResource(thing, self._reopen)
 
     def _add_properties(self, interaction: ThingInteraction, resources: dict[str, Any]) -> None:
         thing = interaction.thing

@@ -21,7 +21,7 @@ from labthings_fastapi.bindings.interaction.properties import CLIENT_PATIENCE
 from labthings_fastapi.concurrency.bounded_executor import UserCodeExit
 from labthings_fastapi.dependencies.invocation import CancelHook, InvocationID
 from labthings_fastapi.dependencies.server import shows_tracebacks
-from labthings_fastapi.exceptions import describe_exception
+from labthings_fastapi.exceptions import ThingNotOpenError, describe_exception
 from labthings_fastapi.routes import ProblemRoute, problem_response
 from labthings_fastapi.thing_description.paths import name_of, path_of
 
@@ -47,10 +47,14 @@ def user_code_route(thing: Thing, label: str) -> type[ProblemRoute]:
     class UserCodeRoute(ProblemRoute):
         def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
             handle = super().get_route_handler()
+            opening = thing._thing_server_interface.opening
 
             async def answer(request: Request) -> Response:
                 try:
+                    opening.require()
                     return await handle(request)
+                except ThingNotOpenError as error:
+                    return problem_response(interaction_problem(error, label, request.url.path))
                 except (ClientDisconnect, ClientGoneError):
                     return Response(status_code=400)  # is not sent: the client has gone
                 except (Exception, SystemExit, KeyboardInterrupt) as error:  # noqa: BLE001 - logged

@@ -47,6 +47,7 @@ class ActionInteraction:
         self._is_quick = descriptor.quick_input and not (
             waits and thing._thing_server_interface.global_lock is not None
         )
+        self._opening = thing._thing_server_interface.opening
         self.label = f"Action {descriptor.name!r} of Thing {name_of(thing)!r}"
 
     async def invoke(self, text: bytes, **options: Any) -> Invocation:
@@ -57,6 +58,7 @@ class ActionInteraction:
 
         Raises:
             pydantic.ValidationError: the input is not valid, and nothing has begun.
+            ThingNotOpenError: the Thing's hardware is not open.
         """
         action = self.descriptor
         if self._is_quick:
@@ -83,10 +85,13 @@ class ActionInteraction:
         return await self._executor.run(function, argument)
 
     def _start(self, text: bytes, options: dict[str, Any]) -> Invocation:
+        if self._opening.refusal is not None:
+            self._opening.require()
         checked = self.descriptor.input_schema.validate_wire(text)
         return self._manager.invoke_action(self.descriptor, self.thing, input=checked, **options)
 
     def _invoke(self, options: dict[str, Any]) -> Invocation:
+        self._opening.require()
         return self._manager.invoke_action(self.descriptor, self.thing, **options)
 
 

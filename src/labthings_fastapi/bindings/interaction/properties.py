@@ -59,6 +59,7 @@ class PropertyInteraction:
         self._executor = executor
         self._context = {"blobs": blobs}
         self.state = descriptor.reading_state(thing)
+        self._opening = thing._thing_server_interface.opening
         self._shared = SharedReadings(self._take, readings) if descriptor.shared else None
         self.label = f"Property {descriptor.name!r} of Thing {name_of(thing)!r}"
         self.reads_quickly = descriptor.quick
@@ -84,7 +85,10 @@ class PropertyInteraction:
         Raises:
             ReportedFailure: the getter failed, or its value does not fit the property's type.
             ThingBusyError: the Thing was not free in that time.
+            ThingNotOpenError: there is a getter, and the Thing's hardware is not open.
         """
+        if self._opening.refusal is not None:
+            self.require_open()
         if self._shared is not None:
             return await self._shared.ask(patience)
         return await self._executor.run(self._take, patience)
@@ -109,6 +113,15 @@ class PropertyInteraction:
         self.descriptor.publish(self._thing, reading.value)
         return reading._replace(told=True)
 
+    def require_open(self) -> None:
+        """Do nothing if no code of the Thing runs for this property, or if it may.
+
+        Raises:
+            ThingNotOpenError: the Thing's hardware is not open.
+        """
+        if not self.descriptor.holds_value:
+            self._opening.require()
+
     async def write(self, body: bytes, assigned: dict[str, bytes] | None = None) -> str | None:
         """Validate and set a value in JSON; a setter runs on the Thing's executor.
 
@@ -117,6 +130,7 @@ class PropertyInteraction:
 
         Raises:
             pydantic.ValidationError: the value is not valid; nothing has changed.
+            ThingNotOpenError: there is a setter, and the Thing's hardware is not open.
         """
         if self.writes_quickly and TURN not in self._thing.__dict__:
             value = self.descriptor.schema.validate_wire(body)
@@ -124,10 +138,12 @@ class PropertyInteraction:
             if assigned is not None:
                 self.tell(value, assigned)
             return None
+        self.require_open()
         return await self._executor.run(self._write, body, assigned)
 
     async def reset(self) -> None:
         """Set the property to its default."""
+        self.require_open()
         await self._executor.run(self._reset)
 
     def guard(self) -> AbstractContextManager[None]:
@@ -281,6 +297,7 @@ class PropertiesInteraction:
             one = self.named(name)
             if one.descriptor.readonly:
                 raise one.descriptor.read_only_error(self._thing)
+            one.require_open()
             chosen[one] = to_json(value, inf_nan_mode="constants")
         return chosen
 

@@ -117,7 +117,6 @@ class Dispatcher:
         thing, _ = self._target(members)
         if thing is None:
             raise RequestError(f"{kind!r} needs the member 'thing' on the socket of the server.")
-        self._state.require_started(thing)
         for name in observed_names(members):
             try:
                 request = Request(kind, {**members, "name": name}, thing, None)
@@ -133,8 +132,6 @@ class Dispatcher:
                 f"Unknown operation {name[:80]!r}. The operations are: {', '.join(OPERATIONS)}."
             )
         request = Request(name, members, *self._target(members))
-        if request.target is not None:
-            self._state.require_started(request.target)
         runs_thing_code = operation.runs_thing_code and not _is_emergency_stop(request)
         if self._pending[runs_thing_code] >= MAX_PENDING_REQUESTS:
             raise TooBusyError(

@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING
 
 from labthings_fastapi.concurrency.bounded_executor import BoundedExecutor
 from labthings_fastapi.exceptions import ThingNotFoundError
-from labthings_fastapi.problems import message_problem
 from labthings_fastapi.thing_description.describe import thing_id
 from labthings_fastapi.thing_description.paths import path_of
 
 from .identifiers import NotificationIds
-from .permission import RequestRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Mapping
+    from collections.abc import Coroutine
     from typing import Any
     from uuid import UUID
 
@@ -40,8 +38,6 @@ class SocketState:
         self.ids = NotificationIds(self.broker)
         self.app: ASGIApp | None = None
         """The app behind the sockets, with the HTTP resources of the Things."""
-        self.failures: Callable[[], Mapping[str, str]] = dict
-        """Returns the Things that were not started: path → reason."""
         self._executor = BoundedExecutor(
             interactions.workers, "The id of the server", limit=1, waiting=1000
         )
@@ -105,18 +101,6 @@ class SocketState:
                 f"{', '.join(self._by_name) or 'none'}."
             )
         return found
-
-    def require_started(self, interaction: ThingInteraction) -> None:
-        """Raise an error if the server runs without this Thing, because its start failed.
-
-        Raises:
-            RequestRefused: status 503.
-        """
-        reason = self.failures().get(path_of(interaction.thing))
-        if reason is not None:
-            raise RequestRefused(
-                message_problem("not-started", "The Thing was not started", 503, reason)
-            )
 
     def run_to_end(self, coroutine: Coroutine[Any, Any, None]) -> None:
         """Run a change to its end, even if the socket that requested it closes."""

@@ -14,8 +14,6 @@ from .connection import SocketConnection
 from .socket_state import SocketState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
     from fastapi import FastAPI
     from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -35,15 +33,10 @@ class WebSocketBinding(WebSocketForms):
         interactions: Interactions,
         *,
         prefix: str = "",
-        failures: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
-        """Add the sockets in front of `app` and of middleware that it has already.
-
-        `failures` returns the Things that were not started: path → reason.
-        """
+        """Add the sockets in front of `app` and of middleware that it has already."""
         self._interactions = interactions
         self._state = SocketState(interactions, prefix)
-        self._state.failures = failures
         app.add_middleware(SocketsApplication, state=self._state)
 
     def expose(self, thing: Thing) -> None:

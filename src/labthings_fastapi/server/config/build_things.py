@@ -36,16 +36,19 @@ def make_thing(
     *,
     exclusive: bool | None = None,
     thread: Literal["own"] | None = None,
+    reopen: Literal["manual", "auto"] | None = None,
 ) -> T:
     """Make a Thing that has its server interface before `__init__` runs.
 
-    `exclusive` and `thread` are those of the configuration; None: as the class says. A Thing with
-    a thread of its own is made in that thread.
+    `exclusive`, `thread` and `reopen` are those of the configuration; None: as the class says. A
+    Thing with a thread of its own is made in that thread.
     """
     thing = cls.__new__(cls)
     thing._thing_server_interface = interface
     if exclusive is not None or thread is not None:
         _choose_access(thing, exclusive=exclusive, thread=thread)
+    if reopen is not None:
+        thing.__dict__["_labthings_reopen"] = reopen
     positional, named = args or [], dict(kwargs or {})
     reason = argument_error(cls, positional, named)
     if reason is not None:
@@ -77,6 +80,7 @@ def build_things(
                 *(cls, interface, thing_config.args, thing_config.kwargs),
                 exclusive=thing_config.exclusive,
                 thread=thing_config.thread,
+                reopen=thing_config.reopen,
             )
         except InitArgumentsError as error:
             errors.append(f"things.{name}.{thing_config.arguments_key}: {error}")
