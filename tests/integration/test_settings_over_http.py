@@ -259,18 +259,20 @@ def test_a_setting_whose_setter_needs_the_hardware_is_set_after_the_opening(cls,
     assert [each for each in caplog.records if each.levelname in ("WARNING", "ERROR")] == []
 
 
-def test_a_setter_that_fails_after_the_opening_too_stops_nothing_and_keeps_the_value(
-    folder, caplog
+@pytest.mark.parametrize(("value", "reason"), [(70, "too strong"), ("high", "valid number")])
+def test_what_fails_after_the_opening_too_stops_nothing_is_said_once_and_stays_in_the_file(
+    value, reason, folder, caplog
 ):
     (folder / "laser").mkdir(parents=True)
-    (folder / "laser" / "Settings-Laser.json").write_text('{"power": 70}', "utf-8")
+    file = folder / "laser" / "Settings-Laser.json"
+    file.write_text(json.dumps({"power": value}), "utf-8")
     with server(folder, laser=Laser).test_client() as client:
         assert client.get("/laser/power").json() == 0.0
         client.put("/laser/table", json={"a": 1})
     (record,) = [each for each in caplog.records if "'power'" in each.getMessage()]
     assert record.levelname == "WARNING"
-    assert "too strong" in record.getMessage()
-    assert saved(folder, "laser", "Laser")["power"] == 70
+    assert reason in record.getMessage()
+    assert saved(folder, "laser", "Laser")["power"] == value
 
 
 def test_what_an_action_changes_in_place_is_saved_and_published_while_the_server_runs(folder):

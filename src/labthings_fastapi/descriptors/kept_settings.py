@@ -51,12 +51,14 @@ class KeptSettings:
         self._logger = logger
         self._known: dict[str, str] = {}  # name → form, as JSON, that was saved or restored last
         self._not_restored: set[str] = set()
+        self._invalid: set[str] = set()  # of these the ones whose value in the file is invalid
         self._complaints: dict[str, str] = {}  # of each setting the last one, which is logged once
 
     def load(self, thing: Any) -> None:
         """Set the settings to the values in their file; a bad value costs only itself."""
         saved = self.file.load()
         self._not_restored.clear()
+        self._invalid.clear()
         if not self.file.exists():
             self._name_other_files()
         for name, form in saved.items():
@@ -104,11 +106,16 @@ class KeptSettings:
         level = logging.WARNING
         try:
             value = setting.from_saved(form)
+            self._invalid.discard(setting.name)
             if will_be_opened and isinstance(setting, FunctionalProperty):
                 level = logging.DEBUG  # it is tried again
             setting.restore(thing, value)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - setters are user code
             self._not_restored.add(setting.name)
+            if isinstance(error, ValidationError):
+                if setting.name in self._invalid:
+                    return  # it was logged when the settings were loaded
+                self._invalid.add(setting.name)
             self._logger.log(
                 level,
                 "Setting %r is not restored: the value %r in %s is invalid: %s",

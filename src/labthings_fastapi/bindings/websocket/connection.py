@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 LOGGER = own_logger("websocket")
 MAX_RESPONSES = 256
-MAX_CHARACTERS = 4 * 1024 * 1024
+MAX_CHARACTERS = 1024 * 1024
 """The bounds of the responses that wait for a client."""
 MAX_FRAME_BYTES = 1024 * 1024
 """The largest message that a client may send."""

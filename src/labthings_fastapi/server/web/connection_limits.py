@@ -33,7 +33,13 @@ class Limits:
     header_bytes: int = 64 * 1024  # bytes of the request line and the headers together
     header_seconds: float = 10.0
     """Seconds for the TLS handshake, and from the first byte of a request to the last header."""
+    header_fields: int = 128  # headers of one request: each costs more memory than its bytes
+    waiting_requests: int = 16  # requests on one connection without a complete response
     body_seconds: float = 30.0  # seconds without a byte of a body that is not complete
+    small_body_bytes: int = 32 * 1024
+    small_body_seconds: float = 10.0  # seconds for a whole body of at most `small_body_bytes`
+    body_rate: float = 1000.0
+    """Bytes of a body in each second, on average, once `body_seconds` have passed."""
     keep_alive_seconds: int = 5  # seconds between two requests on one connection
     closing_seconds: float = 10.0
     """Seconds in which the client of a closed connection takes none of the remaining bytes."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sized
 from enum import IntEnum
 from typing import Any, cast
 
 from starlette.types import Message
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.exceptions import InvalidState
@@ -15,6 +17,7 @@ from websockets.http11 import MAX_LINE_LENGTH, MAX_NUM_HEADERS
 
 from labthings_fastapi.problems import Problem, message_problem
 
+from .body_progress import BodyProgress, declared_length
 from .connection_limits import (
     LOGGER,
     MAX_LINGERING,
@@ -26,6 +29,9 @@ from .connection_limits import (
     too_many_connections,
 )
 
+MAX_FRAGMENTS = 1024
+"""Of one WebSocket message; each costs more memory than its bytes."""
+
 
 class Stage(IntEnum):
     CONNECTED = 0  # the first byte of a request
@@ -33,6 +39,22 @@ class Stage(IntEnum):
     BODY = 2
     RESPONSE = 3  # the app's response; then the next request
     REFUSED = 4  # the client's end of the connection; what it still sends is dropped
+
+
+class _Flow(FlowControl):
+    """Reads nothing while requests wait behind another: what is read ahead stays bounded."""
+
+    def __init__(self, transport: asyncio.Transport, waiting: Sized) -> None:
+        super().__init__(transport)
+        self._waiting = waiting
+
+    def resume_reading(self) -> None:
+        if not self._waiting:
+            super().resume_reading()
+
+
+class _TooManyRequestsError(Exception):
+    """More requests wait for an answer than one connection may have."""
 
 
 class HttpProtocol(HttpToolsProtocol):
@@ -45,12 +67,17 @@ class HttpProtocol(HttpToolsProtocol):
         self._last_data = 0.0
         self._was_overdue = False
         self._header_bytes = 0  # without those of the chunk in which the request begins
+        self._fields = 0  # of the request whose headers are read
+        self._body = BodyProgress()
+        self._is_silent = False
+        self._is_full = False  # no more requests are taken; what the client sends is dropped
         self._refusal: Problem | None = None
         self._write_stall = WriteStall()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
         accepted = self._shared.accepts(transport, self.connections)
         super().connection_made(transport)
+        self.flow = _Flow(transport, self.pipeline)
         self._stage_began = self._last_data = self.loop.time()
         if not accepted:
             self._refuse(too_many_connections())
@@ -61,14 +88,18 @@ class HttpProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self._stage is Stage.REFUSED:
+        if self._stage is Stage.REFUSED or self._is_full:
             return
         self._last_data = self.loop.time()
         if self._stage is Stage.HEADERS:
             self._header_bytes += len(data)
+        elif self._stage is Stage.BODY:
+            self._body.note_received(len(data))
         super().data_received(data)
         if self._stage is Stage.HEADERS and self._header_bytes > self._limits.header_bytes:
             self._refuse(self._headers_too_large())
+        elif self._stage is Stage.BODY and self._body.has_excess(self._limits.header_bytes):
+            self._refuse(self._trailers_too_large())
         elif self._stage is Stage.RESPONSE and self._is_answered():
             # Empty lines between two requests: they stop uvicorn's timer and begin no request.
             self._begin_stage(Stage.CONNECTED)
@@ -90,9 +121,20 @@ class HttpProtocol(HttpToolsProtocol):
             super().handle_websocket_upgrade()
 
     def on_message_begin(self) -> None:
+        if not self._is_answered() and len(self.pipeline) + 1 >= self._limits.waiting_requests:
+            raise _TooManyRequestsError  # the parser stops here, and calls `send_400_response`
         self._begin_stage(Stage.HEADERS)
-        self._header_bytes = 0
+        self._header_bytes = self._fields = 0
         super().on_message_begin()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._stage is Stage.BODY:
+            return  # a trailer: the app has the headers already (RFC 9110, section 6.5.1)
+        self._fields += 1
+        if self._fields > self._limits.header_fields:
+            self._refusal = self._too_many_headers()
+            raise ValueError("too many headers")
+        super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
@@ -101,6 +143,14 @@ class HttpProtocol(HttpToolsProtocol):
             raise ValueError("the headers are too large")
         super().on_headers_complete()
         self._begin_stage(Stage.BODY)
+        self._body = BodyProgress(declared_length(self.headers))
+
+    def on_body(self, body: bytes) -> None:
+        self._body.note_body(len(body))
+        super().on_body(body)
+
+    def on_chunk_header(self) -> None:
+        self._body.note_chunk()
 
     def on_message_complete(self) -> None:
         self._begin_stage(Stage.RESPONSE)
@@ -123,9 +173,12 @@ class HttpProtocol(HttpToolsProtocol):
 
     def _is_overdue(self, now: float) -> bool:
         if self._stage is Stage.BODY:
-            if not self.transport.is_reading():
+            reading = self.transport.is_reading()
+            if not reading:
                 self._last_data = now  # the app has not read what came before
-            return now - self._last_data > self._limits.body_seconds
+            self._body.note_time(now, counts=reading)
+            self._is_silent = now - self._last_data > self._limits.body_seconds
+            return self._is_silent or self._body.is_late(self._limits)
         if self._stage is Stage.RESPONSE:
             return False
         return now - self._stage_began > self._limits.header_seconds
@@ -135,13 +188,22 @@ class HttpProtocol(HttpToolsProtocol):
         if self._stage is Stage.CONNECTED:
             self.transport.close()  # browsers open connections in reserve: this is no error
             return
-        reason = f"body did not arrive: nothing came for {limits.body_seconds:g} s"
         if self._stage is Stage.HEADERS:
             reason = f"headers did not arrive within {limits.header_seconds:g} s"
+        elif self._is_silent:
+            reason = f"body did not arrive: nothing came for {limits.body_seconds:g} s"
+        else:
+            reason = f"body did not arrive: {self._body.lateness(limits)}"
         detail = f"The request's {reason}. Send it again, faster or in one piece."
         self._refuse(message_problem("too-slow", "The request came too slowly", 408, detail))
 
     def send_400_response(self, msg: str) -> None:
+        if self._waits_too_much():
+            # What was taken is answered; the client sends the rest on a new connection (RFC 9112,
+            # section 9.3.2).
+            self._is_full = True
+            (self.pipeline[0][0] if self.pipeline else self.cycle).keep_alive = False
+            return
         detail = f"{msg} This server speaks HTTP/1.1."
         self._refuse(self._refusal or message_problem("not-http", "Not HTTP", 400, detail))
 
@@ -170,6 +232,27 @@ class HttpProtocol(HttpToolsProtocol):
         """Return True if every request so far has its complete response."""
         cycle: object = self.cycle  # None before the first request
         return not isinstance(cycle, RequestResponseCycle) or cycle.response_complete
+
+    def _waits_too_much(self) -> bool:
+        """Return True if the parser stopped at a request that is one too many."""
+        return self._stage is Stage.RESPONSE and (
+            not self._is_answered() and len(self.pipeline) + 1 >= self._limits.waiting_requests
+        )
+
+    def _too_many_headers(self) -> Problem:
+        detail = (
+            f"The request has more than {self._limits.header_fields} headers. Send fewer and "
+            "shorter headers; large values belong in the body."
+        )
+        return message_problem("headers-too-large", "The headers are too large", 431, detail)
+
+    def _trailers_too_large(self) -> Problem:
+        detail = (
+            f"More than {self._limits.header_bytes} bytes of this request's body are no body: "
+            "fields behind it, or the sizes and extensions of its chunks. Send larger chunks, and "
+            "no fields behind them."
+        )
+        return message_problem("headers-too-large", "The trailers are too large", 431, detail)
 
     def _headers_too_large(self) -> Problem:
         detail = (
@@ -221,9 +304,21 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         data = b"".join(self.conn.data_to_send()) if frame is not None else b""
         self.close_timer = close_after(self.transport, data)
 
+    def handle_cont(self, event: Frame) -> None:
+        if len(self.frames) < MAX_FRAGMENTS:
+            super().handle_cont(event)
+            return
+        self.frames = []
+        self.conn.fail(1009, f"A message has at most {MAX_FRAGMENTS} fragments")
+        self.handle_parser_exception()
+
     def handle_ping(self) -> None:
-        if not self._failed:
+        if self._failed:
+            return
+        if self.writable.is_set():
             super().handle_ping()
+        else:  # the client does not read: a later ping is answered (RFC 6455, section 5.5.3)
+            self.conn.data_to_send()
 
     def handle_close(self, event: Frame) -> None:
         if not self._failed:
