@@ -259,6 +259,45 @@ class TestSessions:
             assert_problem(answer, 401)
             assert "set-cookie" not in answer.headers
 
+    def test_signing_out_ends_the_streams_and_sockets_of_the_session_and_no_others(
+        self, client, alice, port, subscribe
+    ):
+        cookies = []
+        for _ in range(2):
+            answer = client.post("/session", headers=alice)
+            cookies.append({"Cookie": answer.headers["set-cookie"].partition(";")[0]})
+        client.cookies.clear()
+        mine, other = (subscribe("/events", **cookie) for cookie in cookies)
+        with (
+            connect(f"ws://127.0.0.1:{port}/stage/ws", additional_headers=cookies[0]) as socket,
+            connect(f"ws://127.0.0.1:{port}/stage/ws", additional_headers=cookies[1]) as stays,
+        ):
+            assert client.delete("/session", headers=cookies[0]).status_code == 204
+            with pytest.raises(ConnectionClosed) as closed:
+                socket.recv(timeout=30)
+            assert closed.value.rcvd is not None
+            assert closed.value.rcvd.code == 1008
+            mine.response.read()
+            assert mine.response.isclosed()
+            stays.send(READ)
+            assert json.loads(stays.recv(timeout=30))["value"] == 1.0
+            assert not other.response.isclosed()
+
+    def test_a_session_that_ends_by_itself_ends_what_it_opened(
+        self, client, alice, subscribe, monkeypatch
+    ):
+        monkeypatch.setattr(
+            "labthings_fastapi.security.sessions.SESSION_SECONDS", 0.5
+        )  # instead of twelve hours
+        answer = client.post("/session", headers=alice)
+        client.cookies.clear()
+        cookie = answer.headers["set-cookie"].partition(";")[0]
+        stream = subscribe("/events", Cookie=cookie)
+        stream.response.read()
+        assert stream.response.isclosed()
+        assert client.get("/health", headers={"Cookie": cookie}).status_code == 401
+        assert client.get("/health", headers=alice).status_code == 200
+
     def test_the_cookie_does_not_work_from_another_origin(
         self, client, alice, assert_problem, port
     ):
@@ -529,7 +568,7 @@ class TestVisits:
             with httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as guesser:
                 while not over.is_set():
                     wrong = {"name": "bob", "password": "wrong horse"}
-                    if guesser.post("/session", json=wrong).status_code == 503:
+                    if guesser.post("/session", json=wrong).status_code == 429:
                         busy.set()
 
         guessers = [threading.Thread(target=guess) for _ in range(40)]

@@ -200,13 +200,17 @@ def shield() -> AbstractContextManager[None]:
 class Requester:
     """The name and the network address of a client, for records of what it requested.
 
-    The requests of a WebSocket share one, in several threads. Only the mark changes, once.
+    The requests of a WebSocket share one, in several threads. Only the marks change, once.
     """
 
     name: str | None
     address: str | None
     made_invocation: bool = False
     """Whether an invocation was made for it: that has its own record."""
+    reached_endpoint: bool = False
+    """Whether an endpoint of a Thing was called."""
+    is_restricted: bool = False
+    """Whether the client may use single Things only, and so has a share of the places to run."""
 
 
 current_requester: ContextVar[Requester | None] = ContextVar("labthings_requester", default=None)

@@ -22,9 +22,10 @@ from labthings_fastapi.outputs.store import BlobStore
 from labthings_fastapi.thing_description.paths import path_of
 
 from .cancellation import CancelEvent
+from .context import current_requester
 from .deadlines import Deadlines
 from .invocation import Invocation
-from .invocation_limits import MAX_CONCURRENT_RUNS, MAX_QUEUED_RUNS, InvocationLimits
+from .invocation_limits import MAX_CONCURRENT_RUNS, MAX_QUEUED_RUNS, InvocationLimits, StartLimit
 from .invocation_model import InvocationModel
 from .protocols import App, Host, Runnable, UrlSource
 from .publisher import InvocationPublisher
@@ -84,7 +85,11 @@ class ActionManager:
         with self._lock:
             if self._invocations.setdefault(invocation.id, invocation) is not invocation:
                 raise ValueError(f"There is an invocation with id {invocation.id} already.")
-        invocation.report_to(self._publisher, self._limits, self.blobs)
+        limit: StartLimit = self._limits
+        requester = current_requester.get()
+        if requester is not None and requester.is_restricted:
+            limit = self._limits.share_of(requester.name or "")
+        invocation.report_to(self._publisher, limit, self.blobs)
 
     def invoke_action(
         self,

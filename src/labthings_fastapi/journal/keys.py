@@ -24,6 +24,14 @@ def input_digest(input: bytes) -> str:
     return hashlib.sha256(input).hexdigest()
 
 
+_SEPARATOR = "\n"  # neither names of actors nor headers have one
+
+
+def owned(key: str, owner: str) -> str:
+    """Return a key that belongs to an actor; without a name it belongs to everybody."""
+    return f"{owner}{_SEPARATOR}{key}" if owner else key
+
+
 @dataclass(frozen=True, slots=True)
 class IdempotencyKey:
     """The `Idempotency-Key` of one action and the invocation it started; `time` is aware UTC."""
@@ -34,6 +42,11 @@ class IdempotencyKey:
     input_digest: str
     invocation: UUID
     time: datetime
+
+    @property
+    def text(self) -> str:
+        """The key as its owner sent it."""
+        return self.key.rpartition(_SEPARATOR)[2]
 
     @property
     def name(self) -> tuple[str, str, str]:

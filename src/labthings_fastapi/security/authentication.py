@@ -7,10 +7,11 @@ import binascii
 import hmac
 import secrets
 from collections import OrderedDict
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from .credentials import Credential, check_password, find_token
+from .credentials import Credential, check_password, digest, find_token
 from .sessions import Sessions
 
 if TYPE_CHECKING:
@@ -112,8 +113,9 @@ class Authenticator:
             found = self.by_bearer(authorization)
             if found is None and (pair := basic_pair(authorization)) is not None:
                 found = self.remembered(pair)
-        elif cookies is not None:
-            found = self.by_cookie(cookies)
+        elif cookies is not None and (found := self.by_cookie(cookies)) is not None:
+            session = digest(cookie_value(cookies, self.cookie) or "")
+            return replace(found.actor, session=session)
         return found.actor if found is not None else None
 
     def _key(self, pair: NamePassword) -> bytes:

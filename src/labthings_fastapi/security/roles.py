@@ -26,6 +26,14 @@ class Actor:
     credential: str = field(default="", repr=False)
     """The hash of the token or password; it differs for a new token of the same name."""
 
+    session: str = field(default="", repr=False, compare=False)
+    """The hash of the session's id, if a cookie authenticated this request."""
+
+    @property
+    def is_restricted(self) -> bool:
+        """Whether the actor may change single Things at most, and so has a share of the server."""
+        return not self.may(None, "operator")
+
     def role_for(self, thing: str | None) -> Role:
         """Return the role for a Thing; None: for a resource that belongs to no Thing."""
         return self.role if thing is None else self.things.get(thing, self.role)

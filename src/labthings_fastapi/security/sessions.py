@@ -43,7 +43,13 @@ class Sessions:
 
     def find(self, id: str) -> str | None:
         """Return the hash of the session's credential; None if it is unknown or has expired."""
-        key = digest(id)
+        return self._credential(digest(id))
+
+    def is_open(self, key: str) -> bool:
+        """Return True for the hash of the id of a session that has not ended."""
+        return self._credential(key) is not None
+
+    def _credential(self, key: str) -> str | None:
         session = self._open.get(key)
         if session is None:
             return None

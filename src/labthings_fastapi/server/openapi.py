@@ -44,6 +44,7 @@ _TEXTS = {
     "415": "Content-Type must be application/json",
     "421": "The host name is not a name of this server",
     "422": "A value is not valid; `errors` has the reason and location of each error",
+    "429": "Too many wrong tokens or passwords came from this address",
     "431": "The headers are too large",
     "500": "The code of the Thing failed",
     "503": "Overloaded, not ready, or not connected",
@@ -52,9 +53,10 @@ _TEXTS = {
 _HEADERS = {
     "401": {"WWW-Authenticate": {"schema": {"type": "string"}}},
     "405": {"Allow": {"schema": {"type": "string"}}},
+    "429": {"Retry-After": {"schema": {"type": "integer", "minimum": 0}}},
     "503": {"Retry-After": {"schema": {"type": "integer", "minimum": 0}}},
 }
-_ANY = ("400", "401", "403", "413", "421", "431", "500", "503")
+_ANY = ("400", "401", "403", "413", "421", "429", "431", "500", "503")
 """Problems of every operation: of the access checks, of overload, and of code of the Thing."""
 WRITING = ("409", "415", "422", "507")
 """Further problems of operations that take a value or an input."""

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from labthings_fastapi.actions.manager import ActionManager
     from labthings_fastapi.actions.recorded_invocation import KnownInvocation
     from labthings_fastapi.bindings.interaction.actions import ActionInteraction
+    from labthings_fastapi.security.roles import Actor
     from labthings_fastapi.thing import Thing
 
     from .request_response import HttpRequest, HttpResponse
@@ -90,7 +91,9 @@ class ActionResource:
             invocation = await self._action.invoke(input_json, **options)
         else:
             key = headers[KEY_HEADER].decode("latin-1")
-            invocation = await self._invoke_with_key(key, input_json, options)
+            actor: Actor | None = request.scope.get("labthings.actor")
+            owner = "" if actor is None else actor.name
+            invocation = await self._invoke_with_key(key, owner, input_json, options)
         urls = InvocationUrls(base_url(request.scope), self._prefix)
         if action.synchronous:
             return await _output_answer(invocation, urls)
@@ -105,13 +108,12 @@ class ActionResource:
         return Answer(201, action_status(record, urls), answered)
 
     async def _invoke_with_key(
-        self, key: str, input_json: bytes, options: dict[str, Any]
+        self, key: str, owner: str, input_json: bytes, options: dict[str, Any]
     ) -> KnownInvocation:
         """Start an invocation, unless an earlier request had the same `Idempotency-Key`."""
         checked_input = await self._action.check(input_json)
-        record_key = idempotency_key(
-            key, name_of(self._thing), self.descriptor.name, input_json, options.get("id")
-        )
+        name = (name_of(self._thing), self.descriptor.name)
+        record_key = idempotency_key(key, *name, input_json, options.get("id"), owner)
         options |= {"id": record_key.invocation, "input": checked_input}
         return await self._keyed.invocation_for(
             record_key, partial(self._action.invoke_checked, options)

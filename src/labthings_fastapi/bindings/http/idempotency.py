@@ -16,7 +16,7 @@ from labthings_fastapi.exceptions import (
     InvocationNotFoundError,
     RequestError,
 )
-from labthings_fastapi.journal.keys import IdempotencyKey, input_digest, utc_now
+from labthings_fastapi.journal.keys import IdempotencyKey, input_digest, owned, utc_now
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -30,9 +30,11 @@ LONGEST_KEY = 255
 
 
 def idempotency_key(
-    key: str, thing: str, action: str, body: bytes, id: UUID | None
+    key: str, thing: str, action: str, body: bytes, id: UUID | None, owner: str = ""
 ) -> IdempotencyKey:
     """Return the record of a key, for an invocation with this id or with a new one.
+
+    The key belongs to its `owner`, the name of an actor: another one may send the same text.
 
     Raises:
         RequestError: the key is empty or too long.
@@ -42,7 +44,7 @@ def idempotency_key(
             f"The Idempotency-Key has {len(key)} characters, but must have 1 to {LONGEST_KEY}."
         )
     return IdempotencyKey(
-        key, thing, action, input_digest(_canonical(body)), id or uuid4(), utc_now()
+        owned(key, owner), thing, action, input_digest(_canonical(body)), id or uuid4(), utc_now()
     )
 
 
@@ -100,7 +102,7 @@ class KeyedInvocations:
                 return invocation
         if kept.input_digest != key.input_digest:
             raise IdempotencyKeyError(
-                f"The key {key.key!r} was sent to {key.thing}.{key.action} with other input, "
+                f"The key {key.text!r} was sent to {key.thing}.{key.action} with other input, "
                 f"and belongs to invocation {kept.invocation}: use a new key for a new request."
             )
         try:
@@ -109,7 +111,7 @@ class KeyedInvocations:
             )
         except InvocationNotFoundError as error:
             raise IdempotencyKeyError(
-                f"The key {key.key!r} belongs to invocation {kept.invocation} of {key.thing}."
+                f"The key {key.text!r} belongs to invocation {kept.invocation} of {key.thing}."
                 f"{key.action}, whose record was deleted: use a new key for a new request."
             ) from error
 

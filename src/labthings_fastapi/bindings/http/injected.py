@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from pydantic import ValidationError
 from starlette.requests import ClientDisconnect
 
+from labthings_fastapi.actions.context import current_requester
 from labthings_fastapi.actions.logs import thing_log
 from labthings_fastapi.actions.turns import PATIENCE, turn_of
 from labthings_fastapi.bindings.interaction.failures import (
@@ -41,8 +42,11 @@ if TYPE_CHECKING:
 _REQUEST, _BODY, _ID, _HOOK = (f"labthings_{part}" for part in ("request", "body", "id", "hook"))
 
 
-def user_code_route(thing: Thing, label: str) -> type[ProblemRoute]:
-    """Return a route class that turns failures of a Thing's code into problem details."""
+def user_code_route(thing: Thing, label: str, *, is_endpoint: bool = False) -> type[ProblemRoute]:
+    """Return a route class that turns failures of a Thing's code into problem details.
+
+    A request that reaches an endpoint is marked: its code may have moved something.
+    """
 
     class UserCodeRoute(ProblemRoute):
         def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
@@ -50,6 +54,9 @@ def user_code_route(thing: Thing, label: str) -> type[ProblemRoute]:
             opening = thing._thing_server_interface.opening
 
             async def answer(request: Request) -> Response:
+                requester = current_requester.get() if is_endpoint else None
+                if requester is not None:
+                    requester.reached_endpoint = True
                 try:
                     opening.require()
                     return await handle(request)
@@ -138,7 +145,9 @@ def add_endpoint_route(
 ) -> None:
     """Add a user's endpoint, bound to its Thing."""
     label = f"Endpoint {endpoint.name!r} of Thing {name_of(thing)!r}"
-    router = APIRouter(route_class=user_code_route(thing, label), tags=[name_of(thing)])
+    router = APIRouter(
+        route_class=user_code_route(thing, label, is_endpoint=True), tags=[name_of(thing)]
+    )
     router.add_api_route(
         f"{path_of(thing)}{endpoint.path}",
         _bound(endpoint.__get__(thing), executor, thing),

@@ -1,8 +1,9 @@
-"""Streams and sockets end when the credential of their client is revoked or expires."""
+"""Streams and sockets end when the credential or the session of their client ends."""
 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
@@ -89,12 +90,23 @@ class AuthenticatedConnections:
         self._is_valid = is_valid
         self._seconds = seconds
         self._connections: set[AuthenticatedConnection] = set()
+        self._of_actor: Counter[str] = Counter()
         self._checking: asyncio.Task[None] | None = None
 
     def begin(self, connection: AuthenticatedConnection) -> None:
         self._connections.add(connection)
+        self._of_actor[connection.actor.name] += 1
         if self._checking is None or self._checking.done():
             self._checking = asyncio.ensure_future(self._check_repeatedly())
+
+    def count_of(self, actor: Actor) -> int:
+        """Return how many responses and sockets of an actor are open."""
+        return self._of_actor[actor.name]
+
+    def check(self) -> None:
+        """End what belongs to credentials and sessions that are not valid any more."""
+        for connection in self._connections:
+            self.still_holds(connection)
 
     def still_holds(self, connection: AuthenticatedConnection) -> bool:
         if not self._is_valid(connection.actor):
@@ -103,6 +115,10 @@ class AuthenticatedConnections:
 
     def end(self, connection: AuthenticatedConnection) -> None:
         self._connections.discard(connection)
+        name = connection.actor.name
+        self._of_actor[name] -= 1
+        if self._of_actor[name] <= 0:
+            del self._of_actor[name]
         if not self._connections and self._checking is not None:
             self._checking.cancel()
             # The task ends later, and `begin` must not mistake it for one that checks.
@@ -115,8 +131,7 @@ class AuthenticatedConnections:
                 try:
                     await self._refresh()
                 finally:  # tokens expire, also while the file of credentials cannot be read
-                    for connection in self._connections:
-                        self.still_holds(connection)
+                    self.check()
             except Exception:
                 LOGGER.exception(
                     "The tokens of open streams and sockets could not be checked. "

@@ -15,6 +15,7 @@ from labthings_fastapi.own_log import own_logger
 from labthings_fastapi.security.authentication import Authenticator, NamePassword, basic_pair
 from labthings_fastapi.security.credential_file import FILE_NAME, CredentialFile
 from labthings_fastapi.security.credentials import Credential
+from labthings_fastapi.security.guesses import Guesses
 from labthings_fastapi.security.roles import Actor
 from labthings_fastapi.server.config_model import SecurityConfig
 
@@ -48,6 +49,7 @@ class Authentication:
         # Not on the same executor: many wrong passwords must not delay a revocation.
         self._reading = BoundedExecutor(workers, "the file of credentials", limit=1)
         self.connections = AuthenticatedConnections(self._refresh, self._is_valid, REFRESH_SECONDS)
+        self._guesses = Guesses()
         self._refreshed = time.monotonic()
         self._refreshing: asyncio.Task[None] | None = None
 
@@ -59,33 +61,53 @@ class Authentication:
     def schemes(self) -> list[str]:
         return ["bearer", *(["basic"] if self.passwords else [])] if self.required else []
 
-    async def actor(self, authorization: str | None, cookies: str | None) -> Actor | None:
+    async def actor(
+        self, authorization: str | None, cookies: str | None, address: str | None
+    ) -> Actor | None:
+        """Return the actor of a request from this address; None if there is none.
+
+        Raises:
+            TooManyGuessesError: it is none that is known, and the address must wait.
+        """
         await self._refresh_if_old()
         actor = self.authenticator.actor(authorization, cookies)
         if actor is None and authorization is not None:
-            credential = await self.check(authorization)
+            credential = await self.check(authorization, address)
             actor = credential.actor if credential is not None else None
         return actor
 
-    async def check(self, authorization: str) -> Credential | None:
+    async def check(self, authorization: str, address: str | None) -> Credential | None:
         await self._refresh_if_old()
         credential = self.authenticator.by_bearer(authorization)
-        pair = basic_pair(authorization)
-        if credential is not None or pair is None:
+        if credential is not None:
             return credential
-        return await self.check_password(pair)
+        return await self._try(basic_pair(authorization), address)
 
-    async def check_password(self, pair: NamePassword) -> Credential | None:
+    async def check_password(self, pair: NamePassword, address: str | None) -> Credential | None:
         """Return the credential of a name and a password; takes 0.1 s, the first time."""
         await self._refresh_if_old()
-        if not self.passwords:
-            return None
-        credential = self.authenticator.remembered(pair)
-        if credential is None:
-            credential = await self._passwords.run(self.authenticator.check, pair)
-            if credential is not None:
-                self.authenticator.remember(pair, credential)
-        return credential
+        return await self._try(pair, address)
+
+    async def _try(self, pair: NamePassword | None, address: str | None) -> Credential | None:
+        """Check a name and a password, and count what is wrong; None: a wrong token."""
+        credential = self.authenticator.remembered(pair) if pair is not None else None
+        if credential is not None:
+            return credential
+        with self._guesses.attempt(address):
+            if pair is not None and self.passwords:
+                credential = await self._passwords.run(self.authenticator.check, pair)
+                if credential is not None:
+                    self.authenticator.remember(pair, credential)
+                    return credential
+            if count := self._guesses.failed(address):
+                text = "A token or password from %s was refused (%d since the last such line)."
+                LOGGER.warning(text, address, count)
+        return None
+
+    def end_session(self, id: str) -> None:
+        """End a session, and the streams and sockets that it opened."""
+        self.authenticator.sessions.end(id)
+        self.connections.check()
 
     def _is_old(self) -> bool:
         return time.monotonic() - self._refreshed > REFRESH_SECONDS
@@ -95,9 +117,11 @@ class Authentication:
             await self._refresh()
 
     def _is_valid(self, actor: Actor) -> bool:
-        """Return True if the credential of an actor is still valid; does not wait."""
+        """Return True if credential and session of an actor are still valid; does not wait."""
         if self._is_old():
             self._start_reading()
+        if actor.session and not self.authenticator.sessions.is_open(actor.session):
+            return False
         now = datetime.now(UTC)
         return any(
             each.hash == actor.credential and each.actor == actor and each.is_valid_at(now)

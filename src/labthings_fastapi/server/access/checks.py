@@ -9,6 +9,7 @@
 | Is the body too large? | `AccessChecks.check_body_size` |
 | Who sends it? | `AccessChecks.authenticate` |
 | Does the role allow it? | `check_role` |
+| Has the actor its share of connections? | `AccessChecks.check_share` |
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from labthings_fastapi.own_log import own_logger
 from labthings_fastapi.problems import problem_for_status, problem_from
 from labthings_fastapi.request_location import request_path
 from labthings_fastapi.security.addresses import is_loopback
+from labthings_fastapi.security.guesses import TooManyGuessesError
 from labthings_fastapi.security.hosts import HostRule, own_names, split_host
 from labthings_fastapi.security.origins import OriginRule
 from labthings_fastapi.security.roles import required_role
@@ -47,6 +49,8 @@ if TYPE_CHECKING:
     from labthings_fastapi.server.config_model import ThingServerConfig
 
 LOGGER = own_logger("security")
+SHARE: Final = 4
+"""An actor who may use single Things only may have a quarter of the connections."""
 LOGIN_BYTES: Final = 32 * 1024
 """The largest body of a request that needs no authentication."""
 _REMEDY = "see `max_body_bytes` and `max_upload_bytes` in the server's configuration"
@@ -155,6 +159,7 @@ class AccessChecks:
             login_bytes, login_bytes, "send a token, or a name and a password"
         )
         self._small_body = login_bytes
+        self._connection_share = max(1, config.max_connections // SHARE)
         self._host_name = socket.gethostname()
         self._hosts = HostRule({*own_names(self._host_name), *config.allowed_hosts})
         self._fqdn_lookup = BoundedExecutor(workers, "the name of this computer", limit=1)
@@ -190,6 +195,8 @@ class AccessChecks:
             )
         except TooBusyError as error:
             return problem_from(error)
+        except TooManyGuessesError as error:
+            return refusals.too_many_guesses(error)
 
     async def check_host(self, request: AccessRequest) -> Problem | None:
         if request.client.address is None:  # a client in this process may use any name
@@ -243,13 +250,26 @@ class AccessChecks:
         authorization, cookies = request.text(b"authorization"), request.text(b"cookie")
         if cookies is not None and self._origins.is_cross_origin(request.headers, request.scheme):
             cookies = None  # a browser sends cookies for pages of every origin
-        request.actor = await self.authentication.actor(authorization, cookies)
+        address = request.client.address
+        request.actor = await self.authentication.actor(authorization, cookies, address)
         if request.actor is not None:
             return None
         invalid = authorization is not None
-        if invalid:
-            LOGGER.warning("A token or password from %s was refused.", request.client.address)
         return refusals.unauthenticated(invalid=invalid, passwords=self.authentication.passwords)
+
+    def check_share(self, request: AccessRequest) -> Problem | None:
+        """Refuse an actor of single Things who has a share of the connections open already."""
+        actor = request.actor
+        if actor is None or not actor.is_restricted:
+            return None
+        if self.authentication.connections.count_of(actor) < self._connection_share:
+            return None
+        return problem_from(
+            TooBusyError(
+                f"{actor.name!r} has {self._connection_share} streams, sockets and requests open, "
+                "the most for somebody who may use single Things only. Close some of them."
+            )
+        )
 
 
 def check_listen_host(access: AccessChecks, host: str) -> None:

@@ -52,6 +52,21 @@ def with_cors(app: ASGIApp, origins: Sequence[str]) -> ASGIApp:
     )
 
 
+def requester_of(request: AccessRequest) -> Requester:
+    actor, address = request.actor, request.client.address
+    if actor is None:
+        return Requester(None, address)
+    return Requester(actor.name, address, is_restricted=actor.is_restricted)
+
+
+def _has_reached_user_code(requester: Requester, scope: Scope) -> bool:
+    """Return True if an endpoint of a Thing, or a route of the app's author, was called."""
+    endpoint = scope.get("endpoint")  # set by Starlette
+    module: str = getattr(endpoint, "__module__", None) or ""
+    own = endpoint is None or module.partition(".")[0] == "labthings_fastapi"
+    return requester.reached_endpoint or not own
+
+
 class AccessMiddleware:
     """Refuses requests that a check does not allow, and records those that change something."""
 
@@ -85,10 +100,16 @@ class AccessMiddleware:
             scope["labthings.actor"] = request.actor
         if request.is_http and request.method not in SAFE_METHODS:
             await self._serve_change(request, receive, response)
+        else:
+            await self._serve_reader(request, receive, send)
+
+    async def _serve_reader(self, request: AccessRequest, receive: Receive, send: Send) -> None:
+        if (problem := self._checks.check_share(request)) is not None:
+            await self._refuse(request, receive, send, problem)
         elif request.actor is not None:  # every role may read
             await self._serve_authenticated(request, request.actor, receive, send)
         elif request.is_http:
-            await self._app(scope, receive, send)
+            await self._app(request.scope, receive, send)
         else:
             await self._serve_socket(request, receive, send)
 
@@ -124,8 +145,7 @@ class AccessMiddleware:
             await connection.finish()
 
     async def _serve_socket(self, request: AccessRequest, receive: Receive, send: Send) -> None:
-        name = request.actor.name if request.actor is not None else None
-        requester = Requester(name, request.client.address)
+        requester = requester_of(request)
         request.scope["labthings.audit"] = partial(self._record_socket_change, requester)
         token = current_requester.set(requester)
         try:
@@ -140,7 +160,7 @@ class AccessMiddleware:
         scope["labthings.max_body"] = self._checks.body_limit.max_bytes
         path = request_path(scope)  # before the call, because a mount changes the scope
         actor = request.actor
-        requester = Requester(None if actor is None else actor.name, request.client.address)
+        requester = requester_of(request)
         if actor is not None and not self._checks.is_login(request):
             problem = check_role(request, self._targets.find(path).thing)
             if problem is not None:
@@ -152,8 +172,11 @@ class AccessMiddleware:
             await self._app(scope, receive, response.send)
         finally:
             current_requester.reset(token)
-            # An invocation has a record of its own, and a refused request changed nothing.
-            if not requester.made_invocation and not 400 <= response.status < 500:
+            # An invocation has a record of its own. A request that was refused changed nothing,
+            # unless it reached an endpoint of a user.
+            if not requester.made_invocation and (
+                not 400 <= response.status < 500 or _has_reached_user_code(requester, scope)
+            ):
                 self._record(request, requester, path, response.status)
 
     def _record(self, request: AccessRequest, requester: Requester, path: str, status: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Mapping
 
 from starlette.types import Message, Receive, Scope, Send
@@ -12,6 +13,7 @@ from labthings_fastapi.problems import (
     message_problem,
     not_authenticated,
 )
+from labthings_fastapi.security.guesses import TooManyGuessesError
 
 Headers = list[tuple[bytes, bytes]]
 _NOSNIFF = (b"x-content-type-options", b"nosniff")
@@ -60,6 +62,20 @@ def unauthenticated(*, invalid: bool, passwords: bool) -> Problem:
         "computer with `labthings-server token create`."
     )
     problem.headers["WWW-Authenticate"] = challenge
+    return problem
+
+
+def too_many_guesses(error: TooManyGuessesError) -> Problem:
+    """Refuse an address that sent too many wrong tokens or passwords (RFC 6585, section 4)."""
+    seconds = max(1, math.ceil(error.seconds))
+    problem = message_problem(
+        "too-many-guesses",
+        "Too many wrong tokens or passwords",
+        429,
+        f"Too many wrong tokens or passwords came from this address. Try again in {seconds} s. A "
+        "valid token is accepted at any time.",
+    )
+    problem.headers["Retry-After"] = str(seconds)
     return problem
 
 

@@ -20,11 +20,13 @@ from labthings_fastapi.request_location import root_path
 from labthings_fastapi.routes import ProblemRoute, problem_response
 from labthings_fastapi.security.authentication import NamePassword
 from labthings_fastapi.security.credentials import Credential
+from labthings_fastapi.security.guesses import TooManyGuessesError
 from labthings_fastapi.security.roles import Actor
 from labthings_fastapi.security.sessions import SESSION_SECONDS
 
 from .authentication import Authentication
-from .refusals import unauthenticated
+from .client_address import client_of
+from .refusals import too_many_guesses, unauthenticated
 
 
 class Login(BaseModel):
@@ -50,6 +52,7 @@ _REFUSED: dict[int | str, dict[str, Any]] = {
     204: {"description": "The cookie is set"},
     401: {"description": "No valid token or password"},
     409: {"description": "The server has no authentication"},
+    429: {"description": "Too many wrong tokens or passwords came from this address"},
 }
 _PAGE = resources.files(__package__).joinpath("login_page.html").read_text("utf-8")
 
@@ -95,7 +98,10 @@ def attach(authentication: Authentication, app: FastAPI, prefix: str) -> None:
             detail = "This server has no authentication, so clients need no session."
             refusal = message_problem("no-authentication", title, 409, detail)
             return problem_response(refusal.at(request.url.path))
-        credential = await _credential(authentication, request, login)
+        try:
+            credential = await _credential(authentication, request, login)
+        except TooManyGuessesError as error:
+            return problem_response(too_many_guesses(error).at(request.url.path))
         if credential is None:
             refusal = unauthenticated(invalid=True, passwords=authentication.passwords)
             return problem_response(refusal.at(request.url.path))
@@ -113,8 +119,8 @@ def attach(authentication: Authentication, app: FastAPI, prefix: str) -> None:
 
     @router.delete("/session", name="end_session", status_code=204, response_class=Response)
     async def end_session(request: Request) -> Response:
-        """Sign out: delete the session on the server, and the cookie in the browser."""
-        authenticator.sessions.end(request.cookies.get(authenticator.cookie, ""))
+        """Sign out: end the session with its streams and sockets, and delete its cookie."""
+        authentication.end_session(request.cookies.get(authenticator.cookie, ""))
         response = Response(status_code=204)
         response.delete_cookie(authenticator.cookie, path=cookie_path(request))
         return response
@@ -133,10 +139,13 @@ def attach(authentication: Authentication, app: FastAPI, prefix: str) -> None:
 async def _credential(
     authentication: Authentication, request: Request, login: Login | None
 ) -> Credential | None:
+    address = client_of(request.scope).address
     if login is not None and login.token is not None:
-        return await authentication.check(f"Bearer {login.token}")
+        return await authentication.check(f"Bearer {login.token}", address)
     if login is not None and login.name is not None:
         pair = NamePassword(login.name, login.password or "")
-        return await authentication.check_password(pair)
+        return await authentication.check_password(pair, address)
     authorization = request.headers.get("authorization")
-    return await authentication.check(authorization) if authorization is not None else None
+    if authorization is None:
+        return None
+    return await authentication.check(authorization, address)
