@@ -115,8 +115,10 @@ def test_a_slow_property_delays_no_other(server: lt.ThingServer, meter: Any, url
         waiting(server, meter, 49)
         assert get(f"{url}/other") == 7
         assert get(f"{url}/level") == 1.5
-        meter.go.release(2)
-        assert {each.result(30) for each in slow} <= {1, 2}
+        meter.go.release(50)  # some may have asked too late for the second reading
+        for each in slow:
+            assert each.result(30) >= 1
+        assert meter.most_at_once == 1
 
 
 def test_each_request_has_its_own_reading_if_the_property_says_so(meter: Any, url: str) -> None:

@@ -10,6 +10,7 @@ import pytest
 from websockets.exceptions import InvalidStatus
 
 import labthings_fastapi as lt
+from labthings_fastapi.bindings.interaction import shared_readings
 from labthings_fastapi.bindings.websocket import connection, dispatcher, subscriptions
 from labthings_fastapi.bindings.websocket.connection import MAX_FRAME_BYTES
 from labthings_fastapi.bindings.websocket.requests import MAX_ID_CHARACTERS
@@ -155,13 +156,14 @@ def test_pending_requests_are_bounded_and_a_stop_action_always_starts(socket, mo
     assert socket.ask("readproperty", name="x")["value"] == 0.0
 
 
-def test_the_reads_of_a_thing_are_bounded_over_all_sockets(dial):
+def test_who_waits_for_a_reading_is_bounded_over_all_sockets(dial, monkeypatch):
+    monkeypatch.setattr(shared_readings, "MAX_WAITING", 39)  # beside the one whose turn it is
     first, second = dial("/stage/ws"), dial("/ws")
     asked = [first.request("readproperty", name="stuck") for _ in range(40)]
     first.ask("readproperty", name="x")  # all of them are there
     refused = second.ask("readproperty", thingID="stage", name="stuck")["error"]
     assert refused["status"] == 503
-    assert "'stage' is busy" in refused["detail"]
+    assert "39 requests wait" in refused["detail"]
     GATE.set()
     first.waiting.clear()
     assert [first.next()["value"] for _ in asked] == [5] * 40
