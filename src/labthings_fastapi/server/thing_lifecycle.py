@@ -152,9 +152,9 @@ class ThingLifecycle:
             since = status.since.isoformat()
             return {"state": status.state, "error": status.reason, "since": since}
         if status.state == "open" and readings:
-            name, failure = min(readings.items(), key=lambda item: item[1].since)
+            failure = min(readings.values(), key=lambda each: each.since)
             more = f" (and {len(readings) - 1} more)" if len(readings) > 1 else ""
-            reason = f"Property {name!r} cannot be read: {failure.problem['detail']}{more}"
+            reason = f"{failure.problem['detail']}{more}"
             return {"state": "failing", "error": reason, "since": failure.since.isoformat()}
         refusal = thing._thing_server_interface.opening.refusal
         return {"state": status.state} | ({"error": refusal} if refusal is not None else {})
