@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from labthings_fastapi.exceptions import ClientError
+from labthings_fastapi.private_files import make_private_folder, open_private_file
 
 FILE = "tokens.json"
 VARIABLE = "LABTHINGS_TOKEN"
@@ -33,9 +34,9 @@ def store_token(origin: str, token: str | None) -> Path:
         tokens.pop(origin, None)
     else:
         tokens[origin] = token
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_private_folder(path.parent)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    handle = open_private_file(temporary, os.O_WRONLY | os.O_TRUNC)
     with os.fdopen(handle, "w", encoding="utf-8") as file:
         json.dump(tokens, file, indent=2)
     temporary.replace(path)

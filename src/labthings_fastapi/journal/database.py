@@ -9,6 +9,8 @@ import threading
 import urllib.parse
 from typing import TYPE_CHECKING, Final
 
+from labthings_fastapi.private_files import make_private_folder, open_private_file
+
 from .faults import is_damage
 from .schema import (
     BUSY_SECONDS,
@@ -82,10 +84,9 @@ class Database:
     def _open(self) -> sqlite3.Connection:
         if self._claim is not None:
             self._claim()
-        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private_folder(self.path.parent)
         # Only its owner may read it. SQLite gives its other files the same mode.
-        with contextlib.suppress(FileExistsError):
-            os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        os.close(open_private_file(self.path, os.O_RDONLY))
         connection = self._connect("rwc")
         try:
             if self._identity is None and self._is_small():

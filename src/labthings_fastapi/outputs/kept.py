@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Final
 from uuid import UUID, uuid4
 
 from labthings_fastapi.own_log import own_logger
+from labthings_fastapi.private_files import FILE_MODE, make_private_folder
 
 from .blob import Blob
 
@@ -55,9 +56,7 @@ class KeptOutputs:
 
     def _of(self, run: UUID, name: str) -> Path:
         folder = self._base() / run.hex / name
-        # The mode of `mkdir` does not count for the folders above it.
-        for each in (folder.parent.parent, folder.parent, folder):
-            each.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private_folder(folder)
         return folder
 
     def files_folder(self, run: UUID) -> Path:
@@ -103,7 +102,7 @@ class KeptOutputs:
         target = self._of(run, "blobs") / blob.id
         if not target.exists():
             about = json.dumps({"media_type": blob.media_type})
-            target.with_suffix(".json").write_text(about, "utf-8")
+            _write(target.with_suffix(".json"), lambda path: path.write_text(about, "utf-8"))
             stays = blob.is_temporary or self._is_in_folder_of(run, blob)
             _write(target, lambda path: _copy(blob, path, link=stays))
         return f"{run.hex}.{blob.id}"
@@ -160,6 +159,7 @@ def _write(target: Path, write: Callable[[Path], object]) -> None:
     part = target.with_name(f"{target.name}.{uuid4().hex}.part")
     try:
         write(part)
+        part.chmod(FILE_MODE)
         part.replace(target)
     except BaseException:
         with contextlib.suppress(OSError):

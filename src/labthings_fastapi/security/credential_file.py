@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING
 from pydantic import TypeAdapter, ValidationError
 
 from labthings_fastapi.exceptions import CredentialError
-from labthings_fastapi.thing_host.operating_system import exclusive_file_access, write_durably
+from labthings_fastapi.own_log import own_logger
+from labthings_fastapi.thing_host.operating_system import (
+    exclusive_file_access,
+    open_to_others,
+    who_else_may_write,
+    write_durably,
+)
 
 from .credentials import Credential
 
@@ -17,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+LOGGER = own_logger("security")
 FILE_NAME = "credentials.json"
 _LIST = TypeAdapter(list[Credential])
 
@@ -31,7 +38,7 @@ class CredentialFile:
     def __init__(self, path: Path) -> None:
         """Use this file; it may be missing."""
         self.path = path
-        self._version: tuple[int, int, int] | None = None
+        self._version: tuple[int, ...] | None = None
         self.credentials: tuple[Credential, ...] = ()
         """As last read. The tuple is replaced and never changed, so any thread may read it."""
 
@@ -42,7 +49,7 @@ class CredentialFile:
             CredentialError: the file cannot be read; `credentials` is empty then.
         """
         try:
-            stat = self.path.stat()
+            stat, folder = self.path.stat(), self.path.parent.stat()
         except FileNotFoundError:
             changed, self._version = self._version is not None, None
             self.credentials = ()
@@ -51,16 +58,39 @@ class CredentialFile:
             self._version, self.credentials = None, ()
             raise self._unreadable(error.strerror or str(error)) from error
         # Two changes may have the same time, but each change is a new file (a new inode).
-        version = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+        version = (stat.st_mtime_ns, stat.st_size, stat.st_ino, stat.st_mode, folder.st_mode)
         if version == self._version:
             return False
         self._version = version
         try:
+            self._check_permissions()
             self.credentials = self._read()
         except BaseException:
             self.credentials = ()  # not before: other threads read it meanwhile
             raise
         return True
+
+    def _check_permissions(self) -> None:
+        try:
+            others = who_else_may_write(self.path)
+            is_readable = open_to_others(self.path)
+        except OSError as error:
+            self._version = None
+            raise self._unreadable(error.strerror or str(error)) from error
+        remedy = f"`chmod 600 {self.path}`"
+        if others is not None:
+            raise CredentialError(
+                f"The credentials in {self.path} are not used, because {others}: somebody could "
+                "have added a token. Every token and password is refused. Allow only yourself to "
+                f"write: {remedy} and `chmod go-w {self.path.parent}`. Then look at the names with "
+                "`labthings-server token list`."
+            )
+        if is_readable:
+            LOGGER.warning(
+                "Other users of this computer can read the credentials in %s. They are hashed, but "
+                "weak passwords could be guessed: %s",
+                *(self.path, remedy),
+            )
 
     def _read(self) -> tuple[Credential, ...]:
         try:

@@ -110,9 +110,9 @@ def serve_from_cli(argv: Sequence[str] | None = None) -> int:
 
         return credentials_from_cli(arguments)
     args = parse_args(arguments)
-    from labthings_fastapi.server.web.run import LOG_FORMAT
+    from labthings_fastapi.own_log import log_to_stderr
 
-    logging.basicConfig(level=logging.DEBUG if args.debug else logging.INFO, format=LOG_FORMAT)
+    log_to_stderr(logging.DEBUG if args.debug else logging.INFO)
     tail = _log_tail() if args.command == "serve" and args.fallback else None
     run = {"check": _check, "cert": _certificate, "serve": _serve}[args.command]
     try:

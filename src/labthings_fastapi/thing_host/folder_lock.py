@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from labthings_fastapi.exceptions import FolderInUseError, ServerNotRunningError
 from labthings_fastapi.own_log import own_logger
-
-from .operating_system import make_private_folder
+from labthings_fastapi.private_files import make_private_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -5,12 +5,15 @@ from __future__ import annotations
 import contextlib
 import glob
 import os
+import stat
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
+
+from labthings_fastapi.private_files import FILE_MODE, make_private_folder, open_private_file
 
 LEFTOVER_SECONDS = 60.0
 
@@ -41,9 +44,8 @@ def write_durably(
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        # mkstemp makes files that only their owner can read.
-        if not private and path.exists():
-            Path(name).chmod(path.stat().st_mode & 0o777)
+        keeps_mode = not private and path.exists()
+        Path(name).chmod(path.stat().st_mode & 0o777 if keeps_mode else FILE_MODE)
         before_replacing()
         Path(name).replace(path)
     except BaseException:
@@ -54,28 +56,6 @@ def write_durably(
     # error: the file has its new content, and an error would mean that it has the old one.
     with contextlib.suppress(OSError):
         sync_folder(path.parent)
-
-
-def make_private_folder(folder: Path) -> None:
-    """Make a folder that only its owner can use (mode 0700), and those above it; idempotent.
-
-    A folder that exists keeps its mode: somebody may have opened it to others on purpose.
-
-    Raises:
-        OSError: the folder cannot be made.
-    """
-    missing = []
-    while not folder.is_dir() and folder != folder.parent:
-        missing.append(folder)
-        folder = folder.parent
-    for each in reversed(missing):
-        try:
-            each.mkdir(0o700)
-        except FileExistsError:
-            if not each.is_dir():
-                raise
-        else:
-            each.chmod(0o700)  # whatever the umask is
 
 
 @contextlib.contextmanager
@@ -92,7 +72,7 @@ def exclusive_file_access(path: Path) -> Iterator[None]:
 
     path = path.resolve()
     make_private_folder(path.parent)
-    handle = os.open(path.with_name(f".{path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o600)
+    handle = open_private_file(path.with_name(f".{path.name}.lock"), os.O_RDWR)
     try:
         with contextlib.suppress(OSError):
             lock_descriptor(handle)
@@ -139,6 +119,24 @@ def unused_name_beside(path: Path, label: str) -> Path:
 def open_to_others(path: Path) -> bool:
     """Return whether the mode of a file gives other users any access; False on Windows."""
     return sys.platform != "win32" and bool(path.stat().st_mode & 0o077)
+
+
+def who_else_may_write(path: Path) -> str | None:
+    """Return which other users may change a file, in words; None if nobody may, or on Windows.
+
+    The administrator (root) may change every file and does not count.
+    """
+    if sys.platform == "win32":
+        return None
+    status, folder = path.stat(), path.resolve().parent
+    if status.st_mode & 0o022:
+        return "its mode lets other users of this computer write it"
+    if status.st_uid not in (0, os.geteuid()) and os.geteuid() != 0:
+        return "it belongs to another user"
+    mode = folder.stat().st_mode
+    if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
+        return f"everybody may replace files in the folder {folder}"
+    return None
 
 
 def open_files_limit() -> int | None:

@@ -216,3 +216,53 @@ def test_an_unknown_member_of_a_credential_is_an_error():
         Credential.model_validate(
             {"name": "a", "kind": "token", "role": "viewer", "hash": "0" * 64, "roel": "admin"}
         )
+
+
+needs_modes = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such permissions")
+
+
+@needs_modes
+@pytest.mark.parametrize("mode", [0o620, 0o602, 0o666, 0o660, 0o777])
+def test_credentials_that_others_may_write_are_refused(tmp_path, mode):
+    path = tmp_path / "credentials.json"
+    file = CredentialFile(path)
+    file.add(new_token("alice", "operator")[0])
+    path.chmod(mode)
+    with pytest.raises(CredentialError, match=f"chmod 600 {path}"):
+        file.refresh()
+    assert file.credentials == ()
+    with pytest.raises(CredentialError, match="write it"):
+        CredentialFile(path).refresh()
+    path.chmod(0o600)
+    assert file.refresh()
+    assert [each.name for each in file.credentials] == ["alice"]
+
+
+@needs_modes
+def test_credentials_that_others_may_replace_are_refused(tmp_path):
+    folder = tmp_path / "open"
+    file = CredentialFile(folder / "credentials.json")
+    file.add(new_token("alice", "operator")[0])
+    folder.chmod(0o777)
+    with pytest.raises(CredentialError, match="everybody may replace"):
+        file.refresh()
+    folder.chmod(0o1777)  # as /tmp, where only the owner may
+    assert file.refresh()
+    folder.chmod(0o700)
+    assert len(CredentialFile(file.path).credentials) == 0
+    assert file.refresh()
+
+
+@needs_modes
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o644])
+def test_credentials_that_others_may_read_are_used_with_a_warning(tmp_path, mode, caplog):
+    path = tmp_path / "credentials.json"
+    CredentialFile(path).add(new_token("alice", "operator")[0])
+    assert caplog.messages == []
+    path.chmod(mode)
+    file = CredentialFile(path)
+    assert file.refresh()
+    assert not file.refresh()
+    assert [each.name for each in file.credentials] == ["alice"]
+    (warning,) = caplog.messages
+    assert f"chmod 600 {path}" in warning

@@ -22,7 +22,7 @@ import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.config import STARTUP_FAILURE
 
-from labthings_fastapi.own_log import own_logger
+from labthings_fastapi.own_log import log_to_stderr, own_logger, without_queries_of_sockets
 from labthings_fastapi.server.address import (
     AddressError,
     ListenAddress,
@@ -36,7 +36,6 @@ from .protocols import HttpProtocol, WebSocketProtocol
 from .tls import Tls
 
 LOGGER = own_logger("server")
-LOG_FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
 UVICORN_LOGGERS = ("uvicorn.error", "uvicorn.access", "uvicorn.asgi")
 SWITCH_SECONDS = 0.001  # user code may keep the interpreter so long while the server waits for it
 FROZEN_BY_PROGRAM = 1000  # Python 3.12 itself begins with some hundred frozen objects
@@ -297,13 +296,14 @@ def _logging() -> Iterator[None]:
     root = logging.getLogger()
     root_level, added = root.level, []
     if not root.handlers:
-        logging.basicConfig(level=logging.INFO, format=LOG_FORMAT)
+        log_to_stderr(logging.INFO)
         added = list(root.handlers)
     loggers = [logging.getLogger(name) for name in UVICORN_LOGGERS]
     before = [(each, each.level, each.propagate, list(each.handlers)) for each in loggers]
     for each in loggers:
         if each.level == logging.NOTSET:
             each.setLevel(logging.INFO)
+        each.addFilter(without_queries_of_sockets)
     try:
         yield
     finally:
@@ -311,6 +311,7 @@ def _logging() -> Iterator[None]:
             each.setLevel(level)
             each.propagate = propagate
             each.handlers[:] = handlers
+            each.removeFilter(without_queries_of_sockets)
         for handler in added:
             root.removeHandler(handler)
         if added:
