@@ -10,11 +10,11 @@ from labthings_fastapi.concurrency.things_loop import loop_of
 from labthings_fastapi.exceptions import GlobalLockBusyError
 from labthings_fastapi.messages.broker import Broker
 from labthings_fastapi.messages.topic import Topic
+from labthings_fastapi.private_files import make_private_folder
 from labthings_fastapi.thing_description.paths import thing_path
 
 from .observation import Observation
 from .opening import Opening
-from .operating_system import make_private_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
