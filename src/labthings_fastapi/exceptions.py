@@ -19,6 +19,8 @@ Each class also derives from the builtin exception that code without LabThings w
     ├── ServerConfigurationError (ValueError)
     ├── ServerNotRunningError (RuntimeError)
     ├── FolderInUseError (RuntimeError)            another process serves from this settings folder
+    │   └── JournalInUseError                      another server writes the same journal
+    ├── JournalWriteError (OSError)                a request cannot be recorded, so it is refused
     ├── CredentialError (ValueError)               tokens or passwords that cannot be made or read
     ├── UnprotectedError (RuntimeError)            a network could reach a server without tokens
     ├── NotAllowedError (PermissionError)          the role of an actor does not allow it
@@ -166,6 +168,31 @@ class FolderInUseError(LabThingsError, RuntimeError):
             f"The settings folder {folder!r} is in use by the server of {owner}. Stop that "
             "server, or set another `settings_folder` for this one."
         )
+
+
+class JournalInUseError(FolderInUseError):
+    """Another server writes the same journal."""
+
+    def __init__(self, path: str, process: str = "") -> None:
+        """Name the file and, if it is known, the id of the process."""
+        owner = f"process {process}" if process else "another process"
+        LabThingsError.__init__(
+            self,
+            f"The journal {path!r} is in use by the server of {owner}. Stop that server, or set "
+            "another `journal.path` for this one.",
+        )
+
+
+class JournalWriteError(LabThingsError, OSError):
+    """The journal cannot record a request, so it is refused; `errno` is that of the reason."""
+
+    def __init__(self, path: str, reason: Exception) -> None:
+        """Name the file and why it cannot be written."""
+        words = str(reason)
+        if isinstance(reason, OSError):
+            words = reason.strerror or words
+        super().__init__(f"The journal {path} cannot be written: {words.rstrip('.')}.")
+        self.errno = getattr(reason, "errno", None)
 
 
 class CredentialError(LabThingsError, ValueError):

@@ -92,6 +92,7 @@ _TABLE: dict[type[BaseException], _Kind] = {
     ),
     errors.UnserialisableValueError: _Kind(500, "unserialisable", "The value has no JSON form"),
     errors.SettingsWriteError: _Kind(500, "settings-not-saved", "The setting could not be saved"),
+    errors.JournalWriteError: _Kind(507, "not-recorded", "The journal cannot record this"),
     errors.OutputNotReadyError: _Kind(503, "not-finished", "The invocation has not finished"),
     errors.FolderInUseError: _Kind(503, "folder-in-use", "Another server uses the settings folder"),
     errors.ServerNotRunningError: _Kind(503, "not-running", "The server is not running"),

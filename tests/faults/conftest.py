@@ -29,7 +29,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     folder = tmp_path / "small-disk"
     folder.mkdir()
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=256k,nr_inodes=1000", "tmpfs", str(folder)],
+        ["mount", "-t", "tmpfs", "-o", "size=384k,nr_inodes=1000", "tmpfs", str(folder)],
         capture_output=True,
         text=True,
         check=False,

@@ -72,6 +72,6 @@ def test_on_a_full_disk_only_an_emergency_stop_moves_anything(
 
     filler.unlink()
     again = client.post("/press/move", json=body, headers={"Idempotency-Key": "k" * 200})
-    assert again.status_code == 201
+    assert again.status_code == 201, again.text
     assert ended(client, again.json()["href"])["status"] == "completed"
     assert press.moves == ["hold", "stop", "move"]

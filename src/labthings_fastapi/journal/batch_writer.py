@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from labthings_fastapi.exceptions import FolderInUseError, JournalWriteError
 from labthings_fastapi.problems import well_formed
 
 from .faults import as_os_error, is_busy, is_damage, is_system_error, is_temporary
 from .invocation_rows import ROWS_PER_STATEMENT, invocation_row, write_invocations
+from .journal import JournalFailure
 from .key_rows import write_key
 from .mutation_rows import mutation_row, write_mutations
 from .part_rows import delete_parts, write_parts
 from .retry_queue import RetryQueue
-from .schema import LOGGER
+from .schema import LOGGER, VERSION
 from .sql_values import transaction
 from .write_queue import Batch, Job, new_future
 
@@ -37,6 +39,8 @@ class BatchWriter:
         self._database = database
         self._clock = clock
         self.retries = RetryQueue(monotonic)
+        self.failure: JournalFailure | None = None
+        """Why the file cannot be written; replaced and never changed, so any thread may read it."""
         self._with_parts: set[UUID] = set()  # the open invocations that have rows in `parts`
 
     def write(self, batch: Batch) -> bool:
@@ -75,11 +79,44 @@ class BatchWriter:
             self._database.abandon()
         return is_damage(error) and self._database.set_aside(error)
 
+    def note_failure(self, error: Exception) -> Exception:
+        """Remember that the file cannot be written, unless the record is at fault.
+
+        Return the error for those who wait.
+        """
+        reason = as_os_error(error, self._database.path)
+        refusal: Exception = reason
+        if is_temporary(reason):
+            refusal = JournalWriteError(str(self._database.path), reason)
+            refusal.__cause__ = error
+        elif not isinstance(reason, FolderInUseError):
+            return reason
+        before = self.failure
+        self.failure = JournalFailure(str(refusal), before.since if before else self._clock())
+        return refusal
+
+    def note_success(self) -> None:
+        """Remember that the file can be written."""
+        if self.failure is not None:
+            self.failure = None
+            LOGGER.warning("The journal %s can be written again.", self._database.path)
+
+    def try_again(self) -> None:
+        """Find out whether the file can be written now, by writing its version again."""
+        try:
+            self._database.connection().execute(f"PRAGMA user_version = {VERSION}")
+        except Exception as error:  # noqa: BLE001 - told by `failure`
+            self.repair(error)
+            self.note_failure(error)
+        else:
+            self.note_success()
+
     def _attempt(self, batch: Batch) -> Exception | None:
         try:
             stored_keys = self._store(batch)
         except Exception as error:  # noqa: BLE001 - the caller decides
             return error
+        self.note_success()
         self.retries.discard(batch.invocations)
         for key_job, key in zip(batch.keys, stored_keys, strict=True):
             key_job.resolve(key)
@@ -111,7 +148,7 @@ class BatchWriter:
         return stored_keys
 
     def _fail(self, batch: Batch, error: Exception) -> None:
-        reason = as_os_error(error, self._database.path)
+        reason = self.note_failure(error)
         for record in [job.record for job in batch.invocations.values()]:
             LOGGER.error(
                 "The journal %s could not record run %s (%s.%s: %s): %s",

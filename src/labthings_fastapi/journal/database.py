@@ -70,8 +70,11 @@ class Database:
         Raises:
             OSError, sqlite3.Error: the file cannot be used now.
         """
-        if self._identity is not None and self._file_identity() != self._identity:
-            self._replace_missing_file()
+        if self._identity is not None:
+            if self._claim is not None:
+                self._claim()
+            if self._file_identity() != self._identity:
+                self._replace_missing_file()
         if self._connection is not None:
             return self._connection
         try:

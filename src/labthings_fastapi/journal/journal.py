@@ -7,7 +7,7 @@ import threading
 from abc import ABC, abstractmethod
 from collections import OrderedDict
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from labthings_fastapi.exceptions import ServerNotRunningError
 
@@ -32,12 +32,24 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 
+class JournalFailure(NamedTuple):
+    """Why a journal cannot be written, and since when (aware UTC)."""
+
+    reason: str
+    since: datetime
+
+
 class Journal(ABC):
     """The records of invocations and mutations; any thread may call every method."""
 
     outputs: KeptOutputs | None = None
     """Where files, blobs and large outputs of invocations stay, as long as their records; None:
     they go with the invocation in memory."""
+
+    @property
+    def failure(self) -> JournalFailure | None:
+        """Why nothing can be recorded now; None if the last attempt succeeded."""
+        return None
 
     @abstractmethod
     def put(self, record: InvocationRecord) -> Future[None]:

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
+    from .journal import JournalFailure
     from .keys import IdempotencyKey
     from .mutation import MutationRecord
     from .part import InvocationPart
@@ -114,6 +115,11 @@ class SqliteJournal(Journal):
         retention = Retention(keep_days, keep_bytes, clock, outputs.delete, trail_days=trail)
         self._writer = Writer(self._database, retention, clock, monotonic)
 
+    @property
+    def failure(self) -> JournalFailure | None:
+        """Why nothing can be recorded now; tried again every 5 s."""
+        return self._writer.failure
+
     def put(self, record: InvocationRecord) -> Future[None]:
         """Store a record; of several records of one invocation that wait, the last is written."""
         return self._writer.put(record)
@@ -188,6 +194,7 @@ class SqliteJournal(Journal):
                 "were interrupted when an earlier server stopped.",
                 *(self.path, error),
             )
+            self._writer.submit(partial(self._writer.note_failure, error))
         return ended
 
     def _interrupted(self, record: InvocationRecord) -> InvocationRecord:

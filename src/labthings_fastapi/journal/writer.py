@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from .database import Database
+    from .journal import JournalFailure
     from .keys import IdempotencyKey
     from .mutation import MutationRecord
     from .part import InvocationPart
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+ATTEMPT_SECONDS: Final = 5.0
+"""How often it is tried whether a file can be written again that could not."""
 SWEEP_SECONDS: Final = 60.0
 PAUSE: Final = 1.0
 """Minimum of seconds between two attempts of an operation that fails."""
@@ -56,6 +59,7 @@ class Writer:
         self._write_queue = WriteQueue()
         self._batches = BatchWriter(database, clock, monotonic)
         self._next_sweep = monotonic() + SWEEP_SECONDS
+        self._next_attempt = 0.0
         self._lock = threading.Lock()  # guards the one below
         self._thread: threading.Thread | None = None
 
@@ -98,6 +102,15 @@ class Writer:
     def is_closed(self) -> bool:
         """Whether nothing more is accepted."""
         return self._write_queue.is_closed
+
+    @property
+    def failure(self) -> JournalFailure | None:
+        """Why the file cannot be written now, as far as it is known."""
+        return self._batches.failure
+
+    def note_failure(self, error: Exception) -> None:
+        """Remember that the file cannot be written; call it through `submit`."""
+        self._batches.note_failure(error)
 
     def sweep(self) -> None:
         """Apply the retention completely; call it through `submit`."""
@@ -166,9 +179,15 @@ class Writer:
                 self._batches.retry()
             if self._monotonic() >= self._next_sweep:
                 self._regular_sweep()
+            self._attempt_after_failure()
         except BaseException as error:  # noqa: BLE001 - the thread lasts as long as the server
             self._log_unexpected_error()
             batch.fail(error)
+
+    def _attempt_after_failure(self) -> None:
+        if self._batches.failure is not None and self._monotonic() >= self._next_attempt:
+            self._batches.try_again()
+            self._next_attempt = self._monotonic() + ATTEMPT_SECONDS
 
     def _log_unexpected_error(self) -> None:
         LOGGER.exception(
@@ -182,7 +201,10 @@ class Writer:
         """
         sweep = self._next_sweep - self._monotonic()
         retry = self._batches.retries.seconds_left
-        return max(PAUSE, sweep if retry is None else min(sweep, retry))
+        times = [sweep] if retry is None else [sweep, retry]
+        if self._batches.failure is not None:
+            times.append(self._next_attempt - self._monotonic())
+        return max(PAUSE, min(times))
 
     def _regular_sweep(self) -> None:
         """Apply the retention; while records wait, only one step of it."""
@@ -198,6 +220,7 @@ class Writer:
             return self._retention.step(self._database.connection())
         except (sqlite3.Error, OSError) as error:
             if not self._batches.repair(error):
+                self._batches.note_failure(error)
                 LOGGER.warning(
                     "Old records of the journal %s were not deleted: %s",
                     *(self._database.path, error),

@@ -8,7 +8,7 @@ from pathlib import Path
 from labthings_fastapi.actions.manager import ActionManager
 from labthings_fastapi.journal.sqlite import SqliteJournal
 from labthings_fastapi.own_log import own_logger
-from labthings_fastapi.thing_host.folder_lock import lock_for_server
+from labthings_fastapi.thing_host.folder_lock import FolderLock, lock_for_journal, lock_for_server
 
 from .config_model import JournalConfig
 
@@ -31,6 +31,7 @@ class JournalLifecycle:
         self._folder = folder
         self._memory = manager.journal
         self.folder_lock = lock_for_server(folder)
+        self._file_lock: FolderLock | None = None
         self._ending = threading.Lock()  # held while the journal is closed
 
     def begin(self) -> None:
@@ -44,19 +45,27 @@ class JournalLifecycle:
         config = self._config
         if config.kind == "memory":
             return
+        path = config.path if config.path is not None else self._folder / JOURNAL_FILE
         try:
+            if not self._claim_file(path, make=config.path is not None):
+                LOGGER.warning(
+                    "Another server of this process writes the journal %s: the runs of this server "
+                    "are recorded in memory only.",
+                    path,
+                )
+                return
             journal = SqliteJournal(
-                config.path if config.path is not None else self._folder / JOURNAL_FILE,
+                path,
                 boot_id=self._manager.broker.boot_id,
                 keep_days=config.keep_days,
                 keep_bytes=config.keep_bytes,
                 keep_trail_days=config.keep_trail_days,
                 synchronous=config.synchronous,
-                claim=self.folder_lock.secure,
+                claim=self._secure,
             )
             interrupted = journal.interrupt_open_invocations()
         except BaseException:
-            self.folder_lock.release()
+            self._release()
             raise
         for record in interrupted:
             LOGGER.warning(
@@ -72,4 +81,29 @@ class JournalLifecycle:
             journal, self._manager.journal = self._manager.journal, self._memory
             if journal is not self._memory:
                 journal.close(timeout)
-            self.folder_lock.release()
+            self._release()
+
+    def health(self) -> dict[str, str]:
+        """Return whether invocations are recorded on the disk, and if not, why."""
+        journal = self._manager.journal
+        if journal is self._memory:
+            return {"state": "memory"}
+        failure = journal.failure
+        if failure is None:
+            return {"state": "recording"}
+        since = failure.since.isoformat().replace("+00:00", "Z")
+        return {"state": "failing", "error": failure.reason, "since": since}
+
+    def _claim_file(self, path: Path, *, make: bool) -> bool:
+        self._file_lock = lock_for_journal(path)
+        return self._file_lock.claim_and_make() if make else self._file_lock.claim()
+
+    def _secure(self) -> None:
+        self.folder_lock.secure()
+        if self._file_lock is not None:
+            self._file_lock.secure()
+
+    def _release(self) -> None:
+        if self._file_lock is not None:
+            self._file_lock.release()
+        self.folder_lock.release()

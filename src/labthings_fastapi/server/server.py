@@ -292,6 +292,7 @@ class ThingServer:
             "things": self._thing_lifecycle.health(
                 self.things, self._interactions.failed_readings()
             ),
+            "journal": self._recording.health(),
             "security": {"authentication": schemes or None, "insecure": self._access.insecure},
         }
 
