@@ -9,8 +9,12 @@ import sys
 
 import pytest
 
-from labthings_fastapi.exceptions import FolderInUseError, ServerNotRunningError
-from labthings_fastapi.thing_host.folder_lock import LOCK_FILE, FolderLock
+from labthings_fastapi.exceptions import (
+    FolderInUseError,
+    JournalInUseError,
+    ServerNotRunningError,
+)
+from labthings_fastapi.thing_host.folder_lock import LOCK_FILE, FolderLock, lock_for_journal
 
 # Claims a folder, prints "held", and holds it until its stdin is closed or it is killed.
 HOLDER = """
@@ -183,3 +187,83 @@ def test_a_server_that_stops_at_this_moment_has_no_folder_to_keep(tmp_path, monk
     lock.secure_if_claimed()
     assert lock.claim()
     lock.release()
+
+
+needs_to_move = pytest.mark.skipif(
+    sys.platform == "win32", reason="Windows does not move what is open."
+)
+
+
+@needs_to_move
+def test_a_folder_that_was_moved_is_noticed_and_locked_again(lock, tmp_path, caplog):
+    lock.claim()
+    lock.secure()
+    (tmp_path / "settings").rename(tmp_path / "moved")
+    lock.secure()
+    assert "was moved" in caplog.text
+    assert (tmp_path / "settings" / LOCK_FILE).exists()
+    with pytest.raises(FolderInUseError):
+        _claim_elsewhere(tmp_path / "settings")
+    _claim_elsewhere(tmp_path / "moved")
+
+
+@needs_to_move
+@pytest.mark.parametrize("change", ["moved", "lock deleted"])
+def test_who_came_first_after_a_move_keeps_the_folder(lock, tmp_path, change):
+    lock.claim()
+    lock.secure()
+    if change == "moved":
+        (tmp_path / "settings").rename(tmp_path / "moved")
+    else:
+        (tmp_path / "settings" / LOCK_FILE).unlink()
+    process = start(HOLDER, tmp_path / "settings")
+    assert process.stdout is not None
+    assert process.stdout.readline() == "held\n"
+    for _ in range(2):
+        with pytest.raises(FolderInUseError, match=str(process.pid)):
+            lock.secure()
+    process.kill()
+    process.communicate(timeout=30)
+    lock.secure()
+    assert (tmp_path / "settings" / LOCK_FILE).read_text().strip() == str(os.getpid())
+
+
+def test_a_lock_in_its_place_is_not_taken_again(lock, tmp_path, caplog):
+    lock.claim()
+    lock.secure()
+    before = (tmp_path / "settings" / LOCK_FILE).stat()
+    lock.secure()
+    assert (tmp_path / "settings" / LOCK_FILE).stat().st_mtime_ns == before.st_mtime_ns
+    assert caplog.messages == []
+
+
+@needs_to_move
+def test_a_journal_is_locked_by_its_own_name_also_behind_a_link(tmp_path):
+    path, link = tmp_path / "a" / "runs.sqlite", tmp_path / "link.sqlite"
+    link.symlink_to(path)
+    first, second = lock_for_journal(path), lock_for_journal(link)
+    other = lock_for_journal(tmp_path / "a" / "others.sqlite")
+    try:
+        assert first.claim_and_make()
+        assert not second.claim()
+        assert other.claim_and_make()
+        with pytest.raises(JournalInUseError, match=f"journal '{path}'.*process {os.getpid()}"):
+            _claim_elsewhere(path.parent, path.name)
+    finally:
+        first.release()
+        other.release()
+    assert second.claim()
+    second.release()
+
+
+def _claim_elsewhere(folder, file=None):
+    """Lock as another process would: without what this one has claimed."""
+    from labthings_fastapi.thing_host import folder_lock
+
+    kept, folder_lock._claims = folder_lock._claims, {}
+    try:
+        other = FolderLock(folder, file)
+        other.claim()
+        other.release()
+    finally:
+        folder_lock._claims = kept
