@@ -284,7 +284,7 @@ def test_who_sends_much_pushes_out_nobody_else(
     assert len(mutations(journal)) == 20
     assert change.id in mutations(journal)
     warned = [line for line in caplog.messages if "'eve'" in line]
-    assert len(warned) == 2, "of mutations, and two days later of heads"
+    assert 1 <= len(warned) <= 4, "not for each deleted entry"
     journal.close(TIMEOUT)
 
 
