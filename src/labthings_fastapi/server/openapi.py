@@ -21,6 +21,7 @@ from labthings_fastapi.problems import PROBLEM_MEDIA_TYPE
 from labthings_fastapi.schemas.values import ValueSchema
 from labthings_fastapi.server.access.authentication import Authentication
 from labthings_fastapi.thing import Thing
+from labthings_fastapi.thing_description.directory import EVENTS, FORMATS
 from labthings_fastapi.thing_description.paths import name_of, path_of, title_of
 
 from .routes import VERSION
@@ -300,19 +301,25 @@ def directory_paths(prefix: str) -> Json:
     base = f"{prefix}/directory"
     array = {"type": "array", "items": _OBJECT}
     description = content("The directory's Thing Description", _OBJECT, "application/td+json")
-    things = content("Thing Descriptions", array, "application/ld+json")
+    things = content("Thing Descriptions", {"oneOf": [array, _OBJECT]}, "application/ld+json")
     one = content("The Thing Description", _OBJECT, "application/td+json")
     number = {"type": "integer", "maximum": 999_999_999}
     pages = [
         parameter(name, "query", {**number, "minimum": least})
         for name, least in (("offset", 0), ("limit", 1))
     ]
+    pages.append(parameter("format", "query", {"type": "string", "enum": list(FORMATS)}))
     id = parameter("id", "path", {"type": "string"}, required=True)
+    followed = {
+        f"{base}/events/{kind}": _stream(text, f"directory.events_{kind}", "directory")
+        for kind, text in EVENTS.items()
+    }
     return {
         "/.well-known/wot": _get("Describe the directory", "describe", description),
         f"{base}/things": _get("List all Thing Descriptions", "things", things, pages),
         f"{base}/things/{{id}}": _get("Get one Thing Description", "thing", one, [id], "404"),
         f"{base}/events": _stream("Follow additions of Things", "directory.events", "directory"),
+        **followed,
         f"{prefix}/events": _stream("Follow everything", "server.events", "server"),
     }
 

@@ -12,7 +12,7 @@ def form(
     href: str,
     op: str | Sequence[str],
     *,
-    content_type: str = "application/json",
+    content_type: str | None = "application/json",
     subprotocol: str | None = None,
     method: str | None = None,
     response_content_type: str | None = None,

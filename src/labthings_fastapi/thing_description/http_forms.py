@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 Forms = list[dict[str, Any]]
 
-_PROBLEM = {"contentType": PROBLEM_MEDIA_TYPE, "schema": "problem"}
+PROBLEM_ANSWER = {"contentType": PROBLEM_MEDIA_TYPE, "schema": "problem"}
 _ACTION_STATUS = {"success": True, "contentType": "application/json", "schema": "actionStatus"}
 # Flat, because the W3C's JSON-LD context takes `properties` here for affordances of the Thing.
 SCHEMA_DEFINITIONS: dict[str, dict[str, Any]] = {
@@ -105,7 +105,7 @@ class HttpForms:
         href = affordance_path(path, descriptor.name)
         if descriptor.synchronous:
             return [_form(href, "invokeaction", method="POST")]
-        answers = (_ACTION_STATUS, _PROBLEM)
+        answers = (_ACTION_STATUS, PROBLEM_ANSWER)
         return [
             form(href, "invokeaction", method="POST", additional_responses=answers),
             form(f"{href}/{{actionID}}", "queryaction", method="GET", additional_responses=answers),
@@ -135,4 +135,4 @@ def _subscribe(href: str, begin: str, end: str) -> Forms:
 
 def _form(href: str, op: str | Sequence[str], **members: Any) -> dict[str, Any]:
     """Return a form whose errors are problem details."""
-    return form(href, op, additional_responses=[_PROBLEM], **members)
+    return form(href, op, additional_responses=[PROBLEM_ANSWER], **members)

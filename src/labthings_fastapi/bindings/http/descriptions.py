@@ -12,6 +12,7 @@ from labthings_fastapi.actions.logs import thing_log
 from labthings_fastapi.concurrency.bounded_executor import BoundedExecutor, UserCodeExit
 from labthings_fastapi.exceptions import TooBusyError, describe_exception
 from labthings_fastapi.thing_description.describe import describe
+from labthings_fastapi.thing_description.directory import TD_MEDIA_TYPE
 from labthings_fastapi.thing_description.paths import name_of, path_of, title_of
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from labthings_fastapi.thing import Thing
     from labthings_fastapi.thing_description.protocols import FormWriter
 
-TD_MEDIA_TYPE = "application/td+json"
 MAX_KEPT = 1000
 
 

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from functools import partial
+from operator import itemgetter
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qs
 
 from pydantic_core import to_json
 
-from labthings_fastapi.exceptions import RequestError, ThingNotFoundError
+from labthings_fastapi.exceptions import ThingNotFoundError
 from labthings_fastapi.messages.message import Message
 from labthings_fastapi.messages.topic import Topic
 from labthings_fastapi.thing_description.describe import thing_id
-from labthings_fastapi.thing_description.directory import describe_directory
+from labthings_fastapi.thing_description.directory import (
+    EVENTS,
+    LIST_MEDIA_TYPE,
+    TD_MEDIA_TYPE,
+    describe_directory,
+)
 from labthings_fastapi.thing_description.paths import path_of
 
-from .descriptions import TD_MEDIA_TYPE, rendering
+from .descriptions import rendering
+from .directory_pages import Page, link_header, list_body, list_etag, refuse_diff
 from .router import NO_METHODS
 from .streams import stream
 
@@ -30,8 +37,6 @@ if TYPE_CHECKING:
     from .request_response import HttpResponse
     from .router import Handler, Router
 
-CREATED = "thing_created"
-
 
 def _id_of(thing: Thing) -> str:
     return thing_id(thing, thing._thing_server_interface.server_id)
@@ -45,25 +50,6 @@ class _DirectoryResource:
     def __init__(self, label: str, get: Handler) -> None:
         self.label = label
         self.handlers = {"GET": get}
-
-
-def _page(response: HttpResponse) -> tuple[int, int | None]:
-    """Return offset and limit from the query; a limit of None means all."""
-    query: bytes = response.scope.get("query_string", b"")
-    parameters = parse_qs(query.decode("latin-1"))
-    offset, limit = (_number(parameters, name) for name in ("offset", "limit"))
-    if limit == 0:
-        raise RequestError("The limit is 0, but must be at least 1.")
-    return offset or 0, limit
-
-
-def _number(parameters: Mapping[str, list[str]], name: str) -> int | None:
-    if name not in parameters:
-        return None
-    value = parameters[name][-1]
-    if not (value.isascii() and value.isdecimal() and len(value) < 10):
-        raise RequestError(f"The {name} is {value!r}, but must be a whole number such as 20.")
-    return int(value)
 
 
 class Directory:
@@ -99,9 +85,11 @@ class Directory:
         router.add_resource(f"{base}/things", things)
         thing = _DirectoryResource("A Thing of the directory", self.get_thing)
         router.add_collection(f"{base}/things", thing)
-        events = _DirectoryResource("The events of the directory", self.get_events)
-        for path in (f"{base}/events", f"{base}/events/{CREATED}"):
-            router.add_resource(path, events)
+        for kind in (None, *EVENTS):
+            events = _DirectoryResource(
+                "The events of the directory", partial(self.get_events, kind=kind)
+            )
+            router.add_resource(f"{base}/events/{kind}" if kind else f"{base}/events", events)
 
     def add(self, thing: Thing) -> None:
         """List a Thing; it replaces a Thing with the same path."""
@@ -111,30 +99,27 @@ class Directory:
     def announce(self, thing: Thing) -> None:
         """Publish that a Thing was added while the server runs."""
         payload = to_json({"id": _id_of(thing)})
-        self._broker.publish(Message("event", "", CREATED, payload))
+        self._broker.publish(Message("event", "", "thing_created", payload))
 
     async def get_description(self, response: HttpResponse) -> None:
         """Describe the directory itself."""
         server_id = await self._executor.run(self.server_id)
-        described = describe_directory(
-            f"{response.base_url}{self.prefix}", server_id, self.schemes()
-        )
+        ids = await self._executor.run(self._ids)
+        urls = [f"{response.base_url}{path_of(thing)}" for thing in ids.values()]
+        base = f"{response.base_url}{self.prefix}"
+        described = describe_directory(base, server_id, self.schemes(), urls)
         await response.send_unless_known(*rendering(to_json(described)), TD_MEDIA_TYPE)
 
     async def get_things(self, response: HttpResponse) -> None:
-        """List Thing Descriptions: all of them, or a page of `limit`."""
-        offset, limit = _page(response)
-        things = sorted(self._things, key=path_of)
-        page = things[offset:] if limit is None else things[offset : offset + limit]
-        base_url = response.base_url
-        described = await self.descriptions.of_each(page, base_url)
-        parts = [description.body for _, description in described]
-        headers = {}
-        if limit is not None and offset + limit < len(things):
-            query = f"offset={offset + limit}&limit={limit}"
-            headers["Link"] = f'<{base_url}{self.prefix}/directory/things?{query}>; rel="next"'
-        body, etag = rendering(b"[" + b",".join(parts) + b"]")
-        await response.send_unless_known(body, etag, "application/ld+json", headers)
+        """List Thing Descriptions, by id: all of them, or a page of `limit`."""
+        page = Page.of_query(response.scope.get("query_string", b""))
+        ids = await self._executor.run(self._ids)
+        described = await self.descriptions.of_each(page.of([*ids.values()]), response.base_url)
+        url = f"{response.base_url}{self.prefix}/directory/things"
+        body = list_body(page, len(ids), url, [rendered.body for _, rendered in described])
+        etag = list_etag([(id, path_of(thing)) for id, thing in ids.items()])
+        links = {"Link": link_header(page, len(ids), url, etag)}
+        await response.send_unless_known(*rendering(body), LIST_MEDIA_TYPE, links)
 
     async def get_thing(self, response: HttpResponse) -> None:
         """Send the description of one Thing, by its id."""
@@ -146,9 +131,11 @@ class Directory:
         await response.send_unless_known(body, etag, TD_MEDIA_TYPE)
 
     def _ids(self) -> Mapping[str, Thing]:
-        return {_id_of(thing): thing for thing in self._things}
+        """Return the Things by id, in the order of the code points of the ids."""
+        return dict(sorted(((_id_of(each), each) for each in self._things), key=itemgetter(0)))
 
-    async def get_events(self, response: HttpResponse) -> None:
+    async def get_events(self, response: HttpResponse, *, kind: str | None) -> None:
         """Stream the ids of Things that are added while the server runs."""
-        topic = Topic(thing="", affordance=CREATED, kinds=frozenset({"event"}))
+        refuse_diff(response.scope.get("query_string", b""))
+        topic = Topic(thing="", affordance=kind, kinds=frozenset({"event"}))
         await stream(response, self._broker, topic)

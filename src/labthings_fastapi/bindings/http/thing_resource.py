@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from labthings_fastapi.thing_description.directory import TD_MEDIA_TYPE
 from labthings_fastapi.thing_description.paths import name_of
 
-from .descriptions import TD_MEDIA_TYPE
 from .router import NO_METHODS
 
 if TYPE_CHECKING:
