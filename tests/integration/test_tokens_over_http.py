@@ -315,9 +315,23 @@ class TestDescriptions:
     def test_they_state_what_is_enforced(self, client, alice):
         for path in ("/stage/", "/.well-known/wot"):
             found = client.get(path, headers=alice).json()
-            assert found["security"] == "bearer_sc"
-            assert list(found["securityDefinitions"]) == ["bearer_sc"]
-            assert found["securityDefinitions"]["bearer_sc"]["scheme"] == "bearer"
+            definitions = found["securityDefinitions"]
+            assert list(definitions) == ["bearer_sc", "basic_sc", found["security"]]
+            either = {"scheme": "combo", "oneOf": ["bearer_sc", "basic_sc"]}
+            assert definitions[found["security"]] == either
+            assert definitions["bearer_sc"]["scheme"] == "bearer"
+            basic = definitions["basic_sc"]
+            assert (basic["scheme"], basic["name"]) == ("basic", "Authorization")
+
+    @pytest.mark.parametrize("name", ["alice", "anybody", ""])
+    def test_a_token_is_a_password_of_basic_with_any_name(self, client, alice, name):
+        """The WoT Profiles (section 5.3) know no bearer tokens."""
+        token = alice["Authorization"].partition(" ")[2]
+        pair = base64.b64encode(f"{name}:{token}".encode()).decode()
+        basic = {"Authorization": f"Basic {pair}"}
+        assert client.put("/stage/speed", json=2, headers=basic).status_code == 204
+        wrong = base64.b64encode(f"{name}:{token}x".encode()).decode()
+        assert client.get("/stage/", headers={"Authorization": f"Basic {wrong}"}).status_code == 401
 
     def test_so_does_the_openapi_document(self, client, alice):
         document = client.get("/openapi.json", headers=alice).json()
@@ -330,11 +344,11 @@ class TestDescriptions:
 
     def test_the_thing_itself_has_the_same_security(self, server):
         server.things["stage"].validate_thing_description()
-        assert server.things["stage"].thing_description_dict()["security"] == "bearer_sc"
+        assert server.things["stage"].thing_description_dict()["security"] == "either_sc"
 
     def test_health_has_the_same_security(self, client, alice):
         found = client.get("/health", headers=alice).json()["security"]
-        assert found == {"authentication": ["bearer"], "insecure": False}
+        assert found == {"authentication": ["bearer", "basic"], "insecure": False}
 
 
 class TestJournal:

@@ -1,4 +1,4 @@
-"""The DNS-SD services of a server (W3C WoT Discovery, section 6.4)."""
+"""The DNS-SD services of a server (W3C WoT Discovery, section 6.3)."""
 
 from __future__ import annotations
 
@@ -56,7 +56,10 @@ class Origin:
         return Service(self._unique("All Things", taken), prefix + DIRECTORY_PATH, "Directory")
 
     def _unique(self, subject: str, taken: Collection[str]) -> str:
-        """Return a name that is unique on this server, and most likely on the network."""
+        """Return a name that is unique on this server, and most likely on the network.
+
+        Names that differ in case only are the same name for mDNS (RFC 6762, section 16).
+        """
         server = f" {str(self.server_id)[:8]}" if self.server_id else ""
         suffix = f" on {_cut(self.host.partition('.')[0], 20)}{server}"
         length = MAX_NAME_BYTES - _SUFFIX_BYTES - len(suffix.encode())

@@ -66,3 +66,15 @@ def test_names_are_unique_also_where_only_their_ends_differ():
     assert names[0] == names[1]
     assert names[0] not in taken
     assert len(names[0].encode()) <= MAX_NAME_BYTES
+
+
+@pytest.mark.parametrize(
+    "names", [("pump", "PUMP"), ("straße", "STRASSE"), ("Pump", "pump", "pUmP")]
+)
+def test_names_that_differ_in_case_only_get_other_names(names):
+    """RFC 6762, section 16: mDNS compares names without regard to case."""
+    taken = set()
+    for name in names:
+        taken.add(LAB.thing(name, name, f"/{name}/", taken).name)
+    taken.add(LAB.directory(taken=taken).name)
+    assert len({each.casefold() for each in taken}) == len(names) + 1

@@ -59,7 +59,12 @@ class Authentication:
 
     @property
     def schemes(self) -> list[str]:
-        return ["bearer", *(["basic"] if self.passwords else [])] if self.required else []
+        """How clients may authenticate.
+
+        Always by both: a token may be the password of Basic, with any name, because the WoT
+        Profiles (section 5.3) know no bearer tokens.
+        """
+        return ["bearer", "basic"] if self.required else []
 
     async def actor(
         self, authorization: str | None, cookies: str | None, address: str | None
