@@ -30,7 +30,7 @@ from labthings_fastapi.thing_description.paths import name_of
 from .cancellation import CancelEvent
 from .context import InvocationContext, entered
 from .deadlines import deadlines
-from .invocation_log import InvocationLog
+from .invocation_log import InvocationLog, Line
 from .progress import Progress, ProgressMeter
 from .publisher import InvocationPublisher
 from .results import InvocationFiles, InvocationResults
@@ -123,7 +123,7 @@ class LiveInvocation(InvocationContext):
         if self._log is None:
             with self.lock:
                 if self._log is None:
-                    report = partial(self._report, "line")
+                    report = self._report_line
                     self._log = InvocationLog(self._log_length, self.lock, report, self.deliver)
         return self._log
 
@@ -159,6 +159,14 @@ class LiveInvocation(InvocationContext):
     def outputs(self) -> KeptOutputs | None:
         """Return where files and large outputs stay; None if they go with their invocation."""
         return None if self.publisher is None else self.publisher.outputs()
+
+    def _report_line(self, line: Line) -> None:
+        publisher = self.publisher  # as below; a line is to cost little
+        if publisher is not None and not self.thread_over:
+            publisher.line(self.record, line)
+            if not self.has_unsaved and self.record.is_open:
+                self.has_unsaved = True
+                publisher.saver.add(self)
 
     def _report(self, what: str, *content: Any) -> None:
         publisher = self.publisher
