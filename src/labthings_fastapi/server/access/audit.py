@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, NamedTuple
 from uuid import UUID, uuid4
@@ -79,15 +80,14 @@ def _shorten(text: str) -> str:
     return text if len(text) <= MAX_TEXT else f"{text[: MAX_TEXT - 1]}…"
 
 
+@dataclass(slots=True)
 class _Counted:
     """Equal requests: when the first and the last came, how many, and the id of their record."""
 
-    __slots__ = ("count", "first", "id", "last")
-
-    def __init__(self, now: datetime) -> None:
-        self.id = uuid4()
-        self.first = self.last = now
-        self.count = 0
+    first: datetime
+    last: datetime
+    count: int = 0
+    id: UUID = field(default_factory=uuid4)
 
     def add(self, now: datetime) -> None:
         self.last = now
@@ -117,7 +117,7 @@ class _Refusals:
         mutation = self._recorded_as(mutation)
         counted = self._counted.get(mutation)
         if counted is None:
-            counted = self._counted[mutation] = _Counted(now)
+            counted = self._counted[mutation] = _Counted(now, now)
             self._unwritten[mutation] = None
         elif mutation not in self._unwritten:
             self._repeated[mutation] = None  # the record is there; its count can wait
@@ -194,8 +194,9 @@ class Audit:
             else:
                 counted = self._counted.get(mutation)
                 if counted is None:
-                    counted = self._counted[mutation] = _Counted(now)
-                counted.add(now)
+                    counted = self._counted[mutation] = _Counted(now, now)
+                counted.last = now  # without a call, because this is done for each write
+                counted.count += 1
             is_full = len(self._counted) >= MAX_DISTINCT
             arm = not self._armed and (not is_refused or self._refusals.has_new)
             self._armed = self._armed or arm
