@@ -226,3 +226,32 @@ def test_a_stream_whose_present_value_hangs_is_kept_open_by_comments(
     assert stream.response.readline().startswith(b":")
     bridge.go.set()
     assert stream.next()["data"] == "1.0"
+
+
+def test_who_observes_everything_on_a_socket_is_told(bridge, dial):
+    socket = dial("/bridge/ws", ("webthingprotocol",))
+    socket.ask("labthings:observeall", thingID="bridge")
+    bridge.value = None
+    message = socket.until(lambda each: each.get("kind") == "reading-failed")[-1]
+    assert message["name"] == "polled"
+    assert "no answer" in message["data"]["error"]["detail"]
+
+
+def test_events_of_the_server_have_failures_with_their_origin(bridge, subscribe):
+    stream = subscribe("/events", **EVENTS)
+    bridge.value = None
+    event = stream.next()
+    while event["event"] != "reading-failed":
+        event = stream.next()
+    told = json.loads(event["data"])
+    assert (told["thing"], told["name"], told["kind"]) == ("bridge", "polled", "reading-failed")
+    assert "no answer" in told["data"]["error"]["detail"]
+    assert datetime.fromisoformat(told["timestamp"]).tzinfo is not None
+
+
+def test_openapi_describes_the_time_of_a_reading_and_the_present_value(url):
+    operation = ask("GET", url.replace("/bridge", "/openapi.json")).json()["paths"]
+    polled = operation["/bridge/polled"]["get"]
+    assert "LabThings-Reading-Time" in polled["responses"]["200"]["headers"]
+    assert "initial" in [each["name"] for each in polled["parameters"]]
+    assert "204" not in polled["responses"]

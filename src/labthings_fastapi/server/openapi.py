@@ -12,6 +12,7 @@ from fastapi.openapi.utils import get_openapi
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from labthings_fastapi.bindings.http.property_resources import READING_TIME
 from labthings_fastapi.descriptors.action import ActionDescriptor
 from labthings_fastapi.descriptors.event import EventDescriptor
 from labthings_fastapi.descriptors.property import BaseProperty
@@ -115,6 +116,7 @@ def parameter(name: str, place: str, schema: Json, **more: Any) -> Json:
     return {"name": name, "in": place, "schema": schema, **more}
 
 
+_TIME = {"type": "string", "format": "date-time"}
 LAST_EVENT_ID = parameter(
     "Last-Event-ID", "header", {"type": "string"}, description="Begin after this event."
 )
@@ -122,15 +124,24 @@ _OBSERVE = parameter(
     "observe",
     "query",
     {"type": "string", "enum": ["longpoll"]},
-    description="Wait for the next value, a minute at most.",
+    description="Wait for the next value; of one property, a minute at most.",
 )
+_INITIAL = parameter(
+    "initial",
+    "query",
+    {"type": "string", "enum": ["true"]},
+    description="Begin a stream with the present value.",
+)
+_READING_TIME = {"description": "When the getter returned", "schema": _TIME}
 
 
-def with_following(operation: Json) -> Json:
-    operation["parameters"] = [*operation.get("parameters", ()), _OBSERVE, LAST_EVENT_ID]
+def with_following(operation: Json, *more: Json) -> Json:
+    operation["parameters"] = [
+        *operation.get("parameters", ()),
+        *(_OBSERVE, *more, LAST_EVENT_ID),
+    ]
     content_types = operation["responses"]["200"]["content"]
     content_types["text/event-stream"] = {"schema": {"type": "string"}}
-    operation["responses"]["204"] = {"description": "Nothing happened while the request waited"}
     return operation
 
 
@@ -169,7 +180,6 @@ _PREFER = parameter(
 )
 _STATUS = {"$ref": f"{_SCHEMAS}ActionStatus"}
 _LOCATION = {"Location": {"description": "The URL of the invocation", "schema": {"type": "string"}}}
-_TIME = {"type": "string", "format": "date-time"}
 ACTION_STATUS: Json = {
     "type": "object",
     "description": "One invocation of an action (WoT Profiles).",
@@ -221,8 +231,10 @@ def _body(schema: Json, *, required: bool = True) -> Json:
 
 def _property(name: str, descriptor: BaseProperty[Any], components: Components) -> Json:
     read = {"200": content("The value", components.schema(descriptor.schema, "serialization"))}
+    if not descriptor.quick:
+        read["200"]["headers"] = {READING_TIME: _READING_TIME}
     if descriptor.is_observable:
-        item = {"get": with_following(_operation(f"{name}.read", descriptor, read))}
+        item = {"get": with_following(_operation(f"{name}.read", descriptor, read), _INITIAL)}
     else:
         item = {"get": _operation(f"{name}.read", descriptor, read, "406")}
     if not descriptor.readonly:
@@ -291,7 +303,7 @@ def _all_of(thing: Thing, components: Components) -> Json:
     query = _operation("actions.query", "List the invocations of all actions", runs)
     subscribe = _operation("events.subscribe", "Subscribe to all events", event)
     return {
-        "properties": {"get": with_following(get), "put": put},
+        "properties": {"get": with_following(get, _INITIAL), "put": put},
         "actions": {"get": query},
         "events": {"get": with_following(subscribe)},
     }
