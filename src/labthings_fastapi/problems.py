@@ -9,7 +9,7 @@ import errno
 import json
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 
 from labthings_fastapi import exceptions as errors
 
@@ -174,6 +174,10 @@ def problem_for_status(status: int, detail: str | None = None, **members: Any) -
     return Problem(status, "about:blank", phrase, detail or phrase, **members)
 
 
+MOST_ERRORS: Final = 100
+"""So many errors of one value are reported; the first of them says how many there are."""
+
+
 def validation_problem(
     validation_errors: list[dict[str, Any]], subject: str, *, instance: str | None = None
 ) -> Problem:
@@ -181,15 +185,16 @@ def validation_problem(
 
     The detail begins with `subject`, as in "Property 'speed' of Thing 'stage'".
     """
+    number = len(validation_errors)
     listed = tuple(
         {"loc": list(item["loc"]), "msg": str(item["msg"]), "type": str(item["type"])}
-        for item in validation_errors
+        for item in validation_errors[:MOST_ERRORS]
     )
     first = listed[0] if listed else {"loc": [], "msg": "invalid"}
     location = ".".join(str(part) for part in first["loc"])
     summary = f"{subject}: {location + ': ' if location else ''}{first['msg']}"
-    if len(listed) > 1:
-        summary += f" (and {len(listed) - 1} more)"
+    if number > 1:
+        summary += f" (and {number - 1} more)"
     return Problem(
         422, TYPE_PREFIX + "validation", "The value is not valid", summary, instance, errors=listed
     )

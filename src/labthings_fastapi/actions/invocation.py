@@ -44,6 +44,9 @@ from .publisher import InvocationPublisher
 from .results import InvocationFiles
 from .start_gate import StartGate, locks_needed, loop_check
 
+OBJECTS_PER_BYTE = 3
+"""Input and output are kept as JSON and as objects, which are about twice as large."""
+
 
 class Invocation(threading.Thread):
     """One run of an action, in a thread of its own. Any thread may use it at any time."""
@@ -116,6 +119,17 @@ class Invocation(threading.Thread):
     def id(self) -> UUID:
         """The id under which clients know this invocation."""
         return self._record.id
+
+    def size(self, final: InvocationRecord) -> int:
+        """Return about how many bytes it keeps in memory, once it has ended with this record."""
+        size = len(final.input) + len(final.output or b"")
+        live = self._live
+        log, results = self._parts[:2] if live is None else (live._log, live._results)
+        if log is not None:
+            size += log.size()
+        if results is not None:
+            size += results.size()
+        return OBJECTS_PER_BYTE * size
 
     @property
     def record(self) -> InvocationRecord:

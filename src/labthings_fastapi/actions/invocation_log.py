@@ -182,6 +182,11 @@ class InvocationLog:
             new = islice(reversed(kept), min(count - number, len(kept)))
             return list(new)[::-1], count
 
+    def size(self) -> int:
+        """Return the number of characters of the lines kept."""
+        with self._lock:
+            return sum(len(line[0]) for line in self._lines)
+
     @property
     def length(self) -> int:
         """How many lines are kept."""

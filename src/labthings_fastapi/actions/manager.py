@@ -32,6 +32,7 @@ from .publisher import InvocationPublisher
 from .rendering import InvocationUrls
 
 MAX_RETAINED_RUNS = 10_000
+MAX_RETAINED_BYTES = 256 * 1024 * 1024
 RELEASE_SECONDS = 0.1  # dropped invocations wait for so long: many are released at once
 
 
@@ -45,6 +46,7 @@ class ActionManager:
         broker: Broker | None = None,
         blobs: BlobStore | None = None,
         max_retained_runs: int = MAX_RETAINED_RUNS,
+        max_retained_bytes: int = MAX_RETAINED_BYTES,
         max_concurrent_runs: int = MAX_CONCURRENT_RUNS,
         max_queued_runs: int = MAX_QUEUED_RUNS,
         has_global_lock: bool = True,
@@ -59,6 +61,9 @@ class ActionManager:
         self.blobs = blobs if blobs is not None else BlobStore()
         self.blobs.find_kept = self._find_kept_blob
         self._max_retained = max_retained_runs
+        self._max_retained_bytes = max_retained_bytes
+        self._retained_bytes = 0
+        self._sizes: dict[UUID, int] = {}  # of those that have ended
         self._limits = InvocationLimits(max_concurrent_runs, max_queued_runs)
         self._publisher = InvocationPublisher(self.broker, lambda: self.journal, self._note_end)
         self._refusal: str | None = None
@@ -205,7 +210,7 @@ class ActionManager:
         return found[::-1]
 
     def _note_end(self, record: InvocationRecord) -> None:
-        """Keep a finished invocation for its retention time, unless too many are kept."""
+        """Keep a finished invocation for its retention time, unless too much is kept."""
         with self._lock:
             invocation = self._invocations.get(record.id)
             if invocation is None:
@@ -213,8 +218,12 @@ class ActionManager:
             self._ended += 1
             expires = self._clock() + invocation.retention_time
             heapq.heappush(self._expiries, (expires, self._ended, record.id))
+            size = self._sizes[record.id] = invocation.size(record)
+            self._retained_bytes += size
             excess = len(self._expiries) - self._max_retained
             dropped = [self._drop_first() for _ in range(excess)]
+            while self._retained_bytes > self._max_retained_bytes and len(self._expiries) > 1:
+                dropped.append(self._drop_first())
             # On the timer's thread: deleting files and finalisers of user objects may be slow.
             release = bool(dropped) and not self._dropped
             self._dropped += dropped
@@ -230,6 +239,7 @@ class ActionManager:
     def _drop_first(self) -> Invocation | None:
         # To be released by the caller, when it holds no lock.
         _, _, id = heapq.heappop(self._expiries)
+        self._retained_bytes -= self._sizes.pop(id)
         return self._invocations.pop(id, None)
 
     def expire_invocations(self) -> None:

@@ -61,6 +61,11 @@ class InvocationResults:
         with self._lock:
             return [value for value, _ in self._items]
 
+    def size(self) -> int:
+        """Return the number of bytes of the values kept, as JSON."""
+        with self._lock:
+            return sum(len(json) for _, json in self._items)
+
     @property
     def length(self) -> int:
         """How many values are kept."""

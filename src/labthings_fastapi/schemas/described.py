@@ -37,6 +37,26 @@ def described_schema(schema: Schema, *, decode: bool = False) -> CoreSchema:
     return core.no_info_after_validator_function(check, compiled)
 
 
+def failing_fast(schema: Any) -> Any:
+    """Return a core schema that stops at the first error of an array or dictionary.
+
+    A list of a million wrong items has a million errors, and nobody reads them.
+    """
+    if isinstance(schema, list):
+        return [failing_fast(each) for each in schema]
+    if isinstance(schema, tuple):
+        return tuple(failing_fast(each) for each in schema)
+    if not isinstance(schema, dict):
+        return schema
+    copied = {key: failing_fast(value) for key, value in schema.items()}
+    if copied.get("type") in _COLLECTIONS:
+        copied["fail_fast"] = True
+    return copied
+
+
+_COLLECTIONS = frozenset({"list", "tuple", "dict"})
+
+
 def _compiled(schema: Schema, decode: bool) -> CoreSchema:
     if "const" in schema or "enum" in schema:
         return _choice([schema["const"]] if "const" in schema else schema["enum"])

@@ -9,14 +9,69 @@ from __future__ import annotations
 import json
 import math
 import re
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
+
+from labthings_fastapi.exceptions import BodyTooLargeError
 
 _UNUSUAL = re.compile(rb"NaN|Infinity|[eE]\+?\d{3}|\d{200}")
 """Where a number may be none: in most texts this is found nowhere, and no more is done."""
 has_unusual_number = _UNUSUAL.search
 """Say whether a text may hold a number that is none."""
-_STRINGS = re.compile(rb'"((?:[^"\\]|\\.)*)"\s*(:?)', re.DOTALL)
+_STRINGS = re.compile(rb'"([^"\\]*(?:\\.[^"\\]*)*)"\s*(:?)', re.DOTALL)
 _LONGEST = 40
+LARGE: Final = 64 * 1024
+"""A longer text (bytes) is parsed off the event loop, and has a budget."""
+MANY_ERRORS: Final = 8 * 1024
+"""In a longer text (bytes), only the first error of each array and dictionary is looked for."""
+MOST_ITEMS: Final = 200_000
+MOST_NAMES: Final = 50_000
+"""The budget of one text: parsers stop all threads meanwhile, a cancel must not wait for them."""
+_BACKSLASH: Final = ord("\\")
+_QUOTES_PER_ITEM: Final = 4
+
+
+def check_budget(text: bytes, where: str) -> None:
+    """Refuse a text with more items and members than may be parsed at once.
+
+    Raises:
+        BodyTooLargeError: it has too many.
+    """
+    if text.count(b",") <= MOST_ITEMS and text.count(b":") <= MOST_NAMES:
+        return  # the usual case: commas in strings count here as well
+    if _is_over_budget(text):
+        raise BodyTooLargeError(
+            f"{where}: the JSON has more than {MOST_ITEMS} items or {MOST_NAMES} members, the most "
+            "that is accepted at once. Send large data as a file or a blob, or in several requests."
+        )
+
+
+def _is_over_budget(text: bytes) -> bool:
+    if text.count(b'"') > _QUOTES_PER_ITEM * MOST_ITEMS:
+        return True
+    items = names = start = 0
+    while True:
+        quote = text.find(b'"', start)
+        end = quote if quote >= 0 else len(text)
+        items += text.count(b",", start, end)
+        names += text.count(b":", start, end)
+        if items > MOST_ITEMS or names > MOST_NAMES:
+            return True
+        if quote < 0:
+            return False
+        start = _end_of_string(text, quote + 1)
+
+
+def _end_of_string(text: bytes, start: int) -> int:
+    """Return the place behind the quote that ends a string, which follows no odd backslash."""
+    end = text.find(b'"', start)
+    while end >= 0:
+        before = end
+        while before > start and text[before - 1] == _BACKSLASH:
+            before -= 1
+        if (end - before) % 2 == 0:
+            return end + 1
+        end = text.find(b'"', end + 1)
+    return len(text)
 
 
 def defect(text: bytes) -> str | None:

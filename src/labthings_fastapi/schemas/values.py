@@ -30,10 +30,10 @@ from .core_types import (
     written_by_pydantic,
 )
 from .data_schema import data_schema_of
-from .described import described_schema
+from .described import described_schema, failing_fast
 from .invalid_values import not_json
 from .json_schema import COMPONENTS, Mode, json_schema
-from .json_text import defect, has_unusual_number
+from .json_text import LARGE, MANY_ERRORS, check_budget, defect, has_unusual_number
 from .patterns import portable
 from .reasons import reason
 from .wire_values import plain_value, to_wire_json
@@ -168,20 +168,41 @@ class ValueSchema(Generic[T]):
 
         Raises:
             pydantic.ValidationError: as of `validate_json`.
+            BodyTooLargeError: it has more items or members than are parsed at once.
         """
-        if has_unusual_number(data):
-            self._refuse_defect(data)
+        if len(data) > MANY_ERRORS:
+            return self._validate_large(data)
+        self._refuse_unusual(data)
         try:
             value: T = self._read(data)
         except ValidationError as error:
             self._refuse_defect(data)
             self._explain(data, error)
             raise
+        self._check_names(data, value)
+        return value
+
+    def _validate_large(self, data: bytes) -> T:
+        if len(data) > LARGE:
+            check_budget(data, self.where)
+        self._refuse_unusual(data)
+        try:
+            value: T = self._read_large(data)
+        except ValidationError:
+            self._refuse_defect(data)
+            raise
+        self._check_names(data, value)
+        return value
+
+    def _refuse_unusual(self, data: bytes) -> None:
+        if has_unusual_number(data):
+            self._refuse_defect(data)
+
+    def _check_names(self, data: bytes, value: T) -> None:
         names = data.count(b":")
         # In most inputs of actions each colon belongs to one parameter, so none is there twice.
         if names > 1 and not (self.mode == "validation" and names == _number_of_members(value)):
             self._refuse_defect(data)
-        return value
 
     def _refuse_defect(self, data: bytes) -> None:
         wrong = defect(data)
@@ -191,15 +212,24 @@ class ValueSchema(Generic[T]):
     @cached_property
     def _read(self) -> Reader:
         """Parse and validate JSON by the data schema, then convert it to the type."""
+        return self._reader(lambda described: described)
+
+    @cached_property
+    def _read_large(self) -> Reader:
+        """Do as `_read`, and stop at the first error of an array or dictionary."""
+        return self._reader(failing_fast)
+
+    def _reader(self, prepared: Callable[[CoreSchema], CoreSchema]) -> Reader:
         schema, adapter = self.adapter.core_schema, self.adapter
         by_alias = self.compiled.by_alias
         try:
-            described = described_schema(self.data_schema(), decode=True)
+            described = prepared(described_schema(self.data_schema(), decode=True))
             if reads_builtins(schema):
                 chain = core_schema.chain_schema([described, schema])
                 validate_json = SchemaValidator(chain).validate_json
                 return validate_json if by_alias else partial(validate_json, **_BY_NAME)
-            check = SchemaValidator(described_schema(self.data_schema())).validate_json
+            described = prepared(described_schema(self.data_schema()))
+            check = SchemaValidator(described).validate_json
         except AffordanceDefinitionError:
             raise
         except Exception as error:

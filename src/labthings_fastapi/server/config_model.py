@@ -226,6 +226,9 @@ class ThingServerConfig(BaseModel):
     """Seconds that invocations have for stopping when the server stops."""
     max_retained_runs: int = Field(10_000, ge=1)
     """Largest number of finished invocations in memory."""
+    max_retained_bytes: int = Field(256 * 1024 * 1024, ge=0)
+    """Largest number of bytes, about, that finished invocations keep in memory: inputs, outputs,
+    results and logs. Those that go are answered from the journal."""
     max_concurrent_runs: int = Field(100, ge=1)
     """Largest number of invocations that run at once."""
     max_queued_runs: int = Field(1000, ge=0)

@@ -103,6 +103,7 @@ class ThingServer:
             broker=self._broker,
             blobs=BlobStore(self.api_prefix),
             max_retained_runs=self.config.max_retained_runs,
+            max_retained_bytes=self.config.max_retained_bytes,
             max_concurrent_runs=self.config.max_concurrent_runs,
             max_queued_runs=self.config.max_queued_runs,
             has_global_lock=self.config.enable_global_lock,

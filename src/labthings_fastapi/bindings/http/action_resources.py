@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,6 +14,7 @@ from labthings_fastapi.bindings.interaction.actions import (
 )
 from labthings_fastapi.problems import Problem
 from labthings_fastapi.request_location import base_url
+from labthings_fastapi.schemas.json_text import LARGE
 from labthings_fastapi.thing_description.paths import name_of
 
 from .idempotency import KEY_HEADER, KeyedInvocations, idempotency_key
@@ -113,7 +115,11 @@ class ActionResource:
         """Start an invocation, unless an earlier request had the same `Idempotency-Key`."""
         checked_input = await self._action.check(input_json)
         name = (name_of(self._thing), self.descriptor.name)
-        record_key = idempotency_key(key, *name, input_json, options.get("id"), owner)
+        parts = (key, *name, input_json, options.get("id"), owner)
+        if len(input_json) > LARGE:
+            record_key = await asyncio.to_thread(idempotency_key, *parts)
+        else:
+            record_key = idempotency_key(*parts)
         options |= {"id": record_key.invocation, "input": checked_input}
         return await self._keyed.invocation_for(
             record_key, partial(self._action.invoke_checked, options)

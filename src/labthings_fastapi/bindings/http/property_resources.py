@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter
 
 from labthings_fastapi.exceptions import MalformedBodyError
-from labthings_fastapi.schemas.json_text import defect
+from labthings_fastapi.schemas.json_text import LARGE, check_budget, defect
 from labthings_fastapi.thing_description.paths import name_of
 
 from .observing import Observed, follow_request
@@ -121,8 +122,16 @@ class PropertiesResource:
     async def put(self, response: HttpResponse) -> None:
         """Write several properties: all of them, or none if one value is not valid."""
         body = await response.body()
+        if len(body) > LARGE:
+            values = await asyncio.to_thread(self._values, body)
+        else:
+            values = self._values(body)
+        warning = await self._properties.write(values)
+        await response.send(204, headers=_warning(warning) if warning else None)
+
+    def _values(self, body: bytes) -> dict[str, Any]:
+        check_budget(body, self.label)
         wrong = defect(body)
         if wrong is not None:
             raise MalformedBodyError(f"{self.label}: the body is not JSON: {wrong}.")
-        warning = await self._properties.write(_OBJECT.validate_json(body))
-        await response.send(204, headers=_warning(warning) if warning else None)
+        return _OBJECT.validate_json(body)

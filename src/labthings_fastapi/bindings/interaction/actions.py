@@ -9,6 +9,7 @@ from labthings_fastapi.actions.routes import render_each, wait_for_end
 from labthings_fastapi.concurrency.threadsafe_event import wait_for_future
 from labthings_fastapi.messages.message import InvocationStatus
 from labthings_fastapi.problems import Problem, message_problem
+from labthings_fastapi.schemas.json_text import LARGE
 from labthings_fastapi.thing_description.paths import name_of
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class ActionInteraction:
             ThingNotOpenError: the Thing's hardware is not open.
         """
         action = self.descriptor
-        if self._is_quick:
+        if self._is_quick and len(text) <= LARGE:
             invocation = self._start(text, options)
         else:
             invocation = await self._executor.run(self._start, text, options)
@@ -72,7 +73,10 @@ class ActionInteraction:
 
     async def check(self, text: bytes) -> BaseModel:
         """Return the input in `text`, or raise `pydantic.ValidationError`."""
-        return await self._call(self.descriptor.input_schema.validate_wire, text)
+        check = self.descriptor.input_schema.validate_wire
+        if len(text) > LARGE:
+            return await self._executor.run(check, text)
+        return await self._call(check, text)
 
     async def invoke_checked(self, options: dict[str, Any]) -> Invocation:
         """Start an invocation whose input, one of the options, has been checked; do not wait."""

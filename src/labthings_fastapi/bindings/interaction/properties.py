@@ -22,6 +22,7 @@ from labthings_fastapi.exceptions import (
 )
 from labthings_fastapi.own_log import own_logger
 from labthings_fastapi.schemas.invalid_values import shown
+from labthings_fastapi.schemas.json_text import LARGE
 from labthings_fastapi.thing_description.paths import name_of
 
 from .failures import InvalidMembers, PartialReading, ReportedFailure, SetterRefusal, is_expected
@@ -132,7 +133,8 @@ class PropertyInteraction:
             pydantic.ValidationError: the value is not valid; nothing has changed.
             ThingNotOpenError: there is a setter, and the Thing's hardware is not open.
         """
-        if self.writes_quickly and TURN not in self._thing.__dict__:
+        quick = self.writes_quickly and len(body) <= LARGE
+        if quick and TURN not in self._thing.__dict__:
             value = self.descriptor.schema.validate_wire(body)
             self.descriptor.set_valid(self._thing, value)
             if assigned is not None:

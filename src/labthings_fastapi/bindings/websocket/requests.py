@@ -14,7 +14,7 @@ from labthings_fastapi.exceptions import (
     RequestError,
     UnsupportedMediaTypeError,
 )
-from labthings_fastapi.schemas.json_text import defect
+from labthings_fastapi.schemas.json_text import LARGE, check_budget, defect
 
 from .subscriptions import MAX_SUBSCRIPTIONS
 
@@ -35,14 +35,18 @@ def read_message(text: str | None) -> Members:
 
     Raises:
         UnsupportedMediaTypeError: the frame is binary.
+        BodyTooLargeError: it has more items or members than are parsed at once.
         MalformedBodyError: the text is not JSON, or nested too deeply.
         RequestError: the JSON is not an object, or an id in it is too long.
     """
     if text is None:
         raise UnsupportedMediaTypeError("The message is binary: send JSON in a text message.")
+    encoded = text.encode("utf-8", "surrogatepass")
+    if len(encoded) > LARGE:
+        check_budget(encoded, "The message")
     try:
         members = from_json(text)
-        wrong = defect(text.encode())
+        wrong = defect(encoded)
     except ValueError as error:
         raise MalformedBodyError(f"The message is not JSON: {error}.") from error
     if wrong is not None:
