@@ -172,37 +172,33 @@ class ValueSchema(Generic[T]):
         """
         if len(data) > MANY_ERRORS:
             return self._validate_large(data)
-        self._refuse_unusual(data)
+        # As of `_validate_large`, written again because it is done for each small request.
+        if has_unusual_number(data):
+            self._refuse_defect(data)
         try:
             value: T = self._read(data)
         except ValidationError as error:
             self._refuse_defect(data)
             self._explain(data, error)
             raise
-        self._check_names(data, value)
+        names = data.count(b":")
+        # In most inputs of actions each colon belongs to one parameter, so none is there twice.
+        if names > 1 and not (self.mode == "validation" and names == _number_of_members(value)):
+            self._refuse_defect(data)
         return value
 
     def _validate_large(self, data: bytes) -> T:
         if len(data) > LARGE:
             check_budget(data, self.where)
-        self._refuse_unusual(data)
+        if has_unusual_number(data):
+            self._refuse_defect(data)
         try:
             value: T = self._read_large(data)
         except ValidationError:
             self._refuse_defect(data)
             raise
-        self._check_names(data, value)
+        self._refuse_defect(data)
         return value
-
-    def _refuse_unusual(self, data: bytes) -> None:
-        if has_unusual_number(data):
-            self._refuse_defect(data)
-
-    def _check_names(self, data: bytes, value: T) -> None:
-        names = data.count(b":")
-        # In most inputs of actions each colon belongs to one parameter, so none is there twice.
-        if names > 1 and not (self.mode == "validation" and names == _number_of_members(value)):
-            self._refuse_defect(data)
 
     def _refuse_defect(self, data: bytes) -> None:
         wrong = defect(data)

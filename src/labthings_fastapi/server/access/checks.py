@@ -257,10 +257,9 @@ class AccessChecks:
         invalid = authorization is not None
         return refusals.unauthenticated(invalid=invalid, passwords=self.authentication.passwords)
 
-    def check_share(self, request: AccessRequest) -> Problem | None:
+    def check_share(self, actor: Actor) -> Problem | None:
         """Refuse an actor of single Things who has a share of the connections open already."""
-        actor = request.actor
-        if actor is None or not actor.is_restricted:
+        if not actor.is_restricted:
             return None
         if self.authentication.connections.count_of(actor) < self._connection_share:
             return None

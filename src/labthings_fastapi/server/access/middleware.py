@@ -100,16 +100,10 @@ class AccessMiddleware:
             scope["labthings.actor"] = request.actor
         if request.is_http and request.method not in SAFE_METHODS:
             await self._serve_change(request, receive, response)
-        else:
-            await self._serve_reader(request, receive, send)
-
-    async def _serve_reader(self, request: AccessRequest, receive: Receive, send: Send) -> None:
-        if (problem := self._checks.check_share(request)) is not None:
-            await self._refuse(request, receive, send, problem)
         elif request.actor is not None:  # every role may read
             await self._serve_authenticated(request, request.actor, receive, send)
         elif request.is_http:
-            await self._app(request.scope, receive, send)
+            await self._app(scope, receive, send)
         else:
             await self._serve_socket(request, receive, send)
 
@@ -127,6 +121,10 @@ class AccessMiddleware:
         self, request: AccessRequest, actor: Actor, receive: Receive, send: Send
     ) -> None:
         """Serve a response or socket that ends when the credential is revoked."""
+        problem = self._checks.check_share(actor)
+        if problem is not None:
+            await self._refuse(request, receive, send, problem)
+            return
         scope, connections = request.scope, self._connections
         connection = AuthenticatedConnection(actor, scope["type"], receive, send)
         connections.begin(connection)
@@ -159,8 +157,11 @@ class AccessMiddleware:
         scope = request.scope
         scope["labthings.max_body"] = self._checks.body_limit.max_bytes
         path = request_path(scope)  # before the call, because a mount changes the scope
-        actor = request.actor
-        requester = requester_of(request)
+        actor, address = request.actor, request.client.address
+        if actor is None:
+            requester = Requester(None, address)
+        else:
+            requester = Requester(actor.name, address, is_restricted=actor.is_restricted)
         if actor is not None and not self._checks.is_login(request):
             problem = check_role(request, self._targets.find(path).thing)
             if problem is not None:
