@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 
 import httpx2
 import pytest
@@ -13,6 +14,7 @@ import labthings_fastapi as lt
 from labthings_fastapi.security.credential_file import CredentialFile
 from labthings_fastapi.security.credentials import new_password, new_token
 from labthings_fastapi.security.guesses import FREE_GUESSES
+from labthings_fastapi.server.access.checks import _in_time as in_time
 
 
 class Stage(lt.Thing):
@@ -160,3 +162,23 @@ def test_guessing_costs_the_guesser_and_not_others(far, alice, caplog, assert_pr
     ]
     assert guesser.get("/health", headers=alice).status_code == 200
     assert other.post("/session", json=right).status_code == 204
+
+
+@pytest.mark.parametrize("declared", [True, False])
+def test_the_body_of_a_login_has_a_time_also_in_chunks(port, monkeypatch, declared):
+    monkeypatch.setattr("labthings_fastapi.server.access.checks._in_time", hurried)
+    framing = b"Content-Length: 100\r\n\r\n" if declared else b"Transfer-Encoding: chunked\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as client:
+        client.sendall(
+            b"POST /session HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n"
+            b"Content-Type: application/json\r\n" + framing
+        )
+        answer = b""
+        while part := client.recv(65536):
+            answer += part
+    assert answer.startswith(b"HTTP/1.1 408 ")
+
+
+def hurried(receive, seconds):
+    assert seconds == 10
+    return in_time(receive, 0.1)

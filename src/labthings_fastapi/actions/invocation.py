@@ -41,11 +41,8 @@ from .live_invocation import LiveInvocation, release, release_guard, release_in_
 from .logs import capture_again, thing_log
 from .protocols import BelongsToInvocation, Host, Runnable, UrlSource
 from .publisher import InvocationPublisher
-from .results import InvocationFiles
+from .results import InvocationFiles, size_in_memory
 from .start_gate import StartGate, locks_needed, loop_check
-
-OBJECTS_PER_BYTE = 3
-"""Input and output are kept as JSON and as objects, which are about twice as large."""
 
 
 class Invocation(threading.Thread):
@@ -122,14 +119,9 @@ class Invocation(threading.Thread):
 
     def size(self, final: InvocationRecord) -> int:
         """Return about how many bytes it keeps in memory, once it has ended with this record."""
-        size = len(final.input) + len(final.output or b"")
         live = self._live
         log, results = self._parts[:2] if live is None else (live._log, live._results)
-        if log is not None:
-            size += log.size()
-        if results is not None:
-            size += results.size()
-        return OBJECTS_PER_BYTE * size
+        return size_in_memory(final, log, results)
 
     @property
     def record(self) -> InvocationRecord:

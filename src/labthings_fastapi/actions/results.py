@@ -13,15 +13,31 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from labthings_fastapi.journal.record import InvocationRecord
 from labthings_fastapi.outputs.blob import Blob
 from labthings_fastapi.outputs.kept import KeptOutputs
 from labthings_fastapi.outputs.store import BlobStore
 from labthings_fastapi.own_log import OwnLogger
 from labthings_fastapi.problems import well_formed
 
+from .invocation_log import InvocationLog
 from .logs import invocations_logger
 
 KEPT_RESULTS = 10_000
+OBJECTS_PER_BYTE = 3
+"""Input and output are kept as JSON and as objects, which are about twice as large."""
+
+
+def size_in_memory(
+    final: InvocationRecord, log: InvocationLog | None, results: InvocationResults | None
+) -> int:
+    """Return about how many bytes an invocation keeps that has ended with this record."""
+    size = len(final.input) + len(final.output or b"")
+    if log is not None:
+        size += log.size()
+    if results is not None:
+        size += results.size()
+    return OBJECTS_PER_BYTE * size
 
 
 class InvocationResults:

@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from typing import TYPE_CHECKING, Final
 
@@ -53,6 +54,8 @@ SHARE: Final = 4
 """An actor who may use single Things only may have a quarter of the connections."""
 LOGIN_BYTES: Final = 32 * 1024
 """The largest body of a request that needs no authentication."""
+LOGIN_SECONDS: Final = 10.0
+"""The time for that body, from its first byte to its last; also of one in chunks."""
 _REMEDY = "see `max_body_bytes` and `max_upload_bytes` in the server's configuration"
 _CHECKED_HEADERS: Final = FORWARDED_HEADERS | {b"origin", b"sec-fetch-site", b"transfer-encoding"}
 _SINGLE_HEADERS: Final = frozenset(
@@ -63,8 +66,15 @@ _SINGLE_HEADERS: Final = frozenset(
 class BodyLimit:
     """Two limits in bytes: one for bodies in memory, one for forms, whose files go to the disk."""
 
-    def __init__(self, max_bytes: int, max_upload_bytes: int, remedy: str = _REMEDY) -> None:
+    def __init__(
+        self,
+        max_bytes: int,
+        max_upload_bytes: int,
+        remedy: str = _REMEDY,
+        seconds: float | None = None,
+    ) -> None:
         self.max_bytes = max_bytes
+        self._seconds = seconds
         self._max_upload_bytes = max_upload_bytes
         self._remedy = remedy
 
@@ -79,7 +89,12 @@ class BodyLimit:
         return None
 
     def apply(self, receive: Receive, headers: Mapping[bytes, bytes], http_version: str) -> Receive:
-        """Return a `receive` that stops a body without `Content-Length` when it is too large."""
+        """Return a `receive` that stops a body without `Content-Length` when it is too large.
+
+        It stops each body that does not come within the time, if there is one.
+        """
+        if self._seconds is not None:
+            receive = _in_time(receive, self._seconds)
         if b"content-length" in headers:
             return receive
         if b"transfer-encoding" not in headers and http_version.startswith("1"):
@@ -103,6 +118,26 @@ class BodyLimit:
             f"The body of this request is larger than {limit} bytes, the most that is accepted: "
             f"{self._remedy}."
         )
+
+
+def _in_time(receive: Receive, seconds: float) -> Receive:
+    """Return a `receive` that raises when a body has not come within `seconds`."""
+    deadline = asyncio.get_running_loop().time() + seconds
+    is_whole = False
+
+    async def receive_in_time() -> Message:
+        nonlocal is_whole
+        if is_whole:  # what follows is the end of the connection
+            return await receive()
+        try:
+            async with asyncio.timeout_at(deadline):
+                message = await receive()
+        except TimeoutError:
+            raise HTTPException(408, f"The body did not come within {seconds:g} s.") from None
+        is_whole = not message.get("more_body", False)
+        return message
+
+    return receive_in_time
 
 
 class AccessRequest:
@@ -156,7 +191,7 @@ class AccessChecks:
         self.body_limit = BodyLimit(config.max_body_bytes, config.max_upload_bytes)
         login_bytes = min(LOGIN_BYTES, config.max_body_bytes)
         self._login_limit = BodyLimit(
-            login_bytes, login_bytes, "send a token, or a name and a password"
+            login_bytes, login_bytes, "send a token, or a name and a password", LOGIN_SECONDS
         )
         self._small_body = login_bytes
         self._connection_share = max(1, config.max_connections // SHARE)
