@@ -119,8 +119,7 @@ class Invocation(threading.Thread):
 
     def size(self, final: InvocationRecord) -> int:
         """Return about how many bytes it keeps in memory, once it has ended with this record."""
-        live = self._live
-        log, results = self._parts[:2] if live is None else (live._log, live._results)
+        log, results, _ = self._parts if (live := self._live) is None else live.parts()
         return size_in_memory(final, log, results)
 
     @property
