@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -15,6 +16,8 @@ from pathlib import Path
 import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
+
+from servers import LABTHINGS_SERVER
 
 LAB = """
 from pathlib import Path
@@ -209,10 +212,24 @@ def test_the_url_that_it_prints_leads_to_the_things(lab, start):
     assert (status, json.loads(index)["things"]) == (200, {"lamp": f"{url}lamp/"})
 
 
-def test_no_url_is_printed_that_leads_nowhere(lab, start):
-    running = start("-c", write_config(lab, {"lamp": "optics_lab:Lamp"}), cwd=lab)
-    assert "Serving lamp on a free port (see the log)\n" in running.output()
-    assert ":0/" not in running.output()
+def test_serving_is_printed_when_it_answers_with_the_port_that_the_system_chose(lab, start):
+    (lab / "slow.py").write_text(
+        "import http.client, sys, labthings_fastapi as lt\n"
+        "class Slow(lt.Thing):\n"
+        "    def __enter__(self):\n"
+        "        print('opening', flush=True)\n"
+        "    def __exit__(self, *_): ...\n",
+        "utf-8",
+    )
+    (lab / "lab.json").write_text(json.dumps({"things": {"slow": "slow:Slow"}}), "utf-8")
+    command = [LABTHINGS_SERVER, "--port", "0", "-c", "lab.json"]
+    with subprocess.Popen(command, cwd=lab, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "opening\n"
+        line = process.stdout.readline()
+        url = re.fullmatch(r"Serving slow on (http://127\.0\.0\.1:[1-9][0-9]*/)\n", line)[1]
+        assert ask(int(url.rpartition(":")[2].strip("/")), "/slow/")[0] == 200
+        process.terminate()
+    assert process.returncode == 0
 
 
 @posix

@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
+import time
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +28,7 @@ CREDENTIAL_COMMANDS = ("token", "user")
 EXIT_OK = 0
 EXIT_USAGE = 1
 EXIT_NOT_STARTED = 3
+EXIT_SECONDS = 2.0  # that drivers may take after a start that failed
 
 _EPILOG = """\
 Access: see `labthings-server token --help` and `labthings-server user --help`.
@@ -199,11 +202,13 @@ def _serve_with_folder(config: ThingServerConfig, args: argparse.Namespace) -> N
     check_listen_host(server._access, args.host)
     tls = _tls(args, server.settings_folder)
     names = ", ".join(server.things) or "no Things"
-    url = ListenAddress(args.host, args.port, tls is not None).url.removesuffix("/")
-    root = f"{url}{server.api_prefix}/" if args.port else "a free port (see the log)"
-    print(f"Serving {names} on {root}", flush=True)
-    if tls is not None:
-        print(f"Fingerprint of {tls.certificate} (SHA-256): {tls.fingerprint}", flush=True)
+
+    def say(address: ListenAddress) -> None:
+        print(f"Serving {names} on {address.url.removesuffix('/')}{server.api_prefix}/", flush=True)
+        if tls is not None:
+            print(f"Fingerprint of {tls.certificate} (SHA-256): {tls.fingerprint}", flush=True)
+
+    server._when_listening = say
     server.serve(args.host, args.port, tls=tls or False)
 
 
@@ -230,9 +235,12 @@ def _run_fallback(args: argparse.Namespace, error: Exception, tail: LogTail) -> 
         _fail(tls_error, args)
         return
     app.set_context(**explain(error, tail, debug=args.debug))
-    url = ListenAddress(args.host, args.port, tls is not None).url
-    print(f"Serving the error page on {url}", file=sys.stderr, flush=True)
-    run_until_stopped(ServerHooks(app), args.host, args.port, grace=1, tls=tls)
+
+    async def say(address: ListenAddress) -> None:
+        with suppress(OSError, ValueError):  # nobody reads it any more
+            print(f"Serving the error page on {address.url}", file=sys.stderr, flush=True)
+
+    run_until_stopped(ServerHooks(app, say), args.host, args.port, grace=1, tls=tls)
 
 
 def _fail(error: Exception, args: argparse.Namespace) -> int:
@@ -247,4 +255,9 @@ def _fail(error: Exception, args: argparse.Namespace) -> int:
 
 def main() -> None:
     """Run the command and end the process with its exit code."""
-    sys.exit(serve_from_cli())
+    code = serve_from_cli()
+    if code != EXIT_OK:  # after a signal `serve` sees to it
+        from labthings_fastapi.server.web.process_end import end_process_by
+
+        end_process_by(time.monotonic() + EXIT_SECONDS, code)
+    sys.exit(code)

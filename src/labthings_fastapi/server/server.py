@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
@@ -68,6 +69,7 @@ class ThingServer:
     """
 
     _scheme: Literal["http", "https"] = "http"
+    _when_listening: Callable[[ListenAddress], object] = staticmethod(lambda _address: None)
 
     def __init__(
         self,
@@ -389,6 +391,8 @@ class ThingServer:
         return True
 
     async def _announce(self, address: ListenAddress) -> None:
+        with suppress(OSError, ValueError):  # nobody reads the output any more
+            self._when_listening(address)
         begin, prefix = self._announcing.begin, self.api_prefix
         await self._executor.run(begin, address, prefix, lambda: self.things)
 
@@ -425,8 +429,7 @@ class ThingServer:
     async def started(self) -> AsyncIterator[Self]:
         """Open the Things, and close them at the end of the `async with` block.
 
-        For the lifespan of an app that mounts `server.app`, which starts nothing that it mounts:
-        see the manual. Without it, code of a Thing with `__enter__` does not run for clients (503).
+        For the lifespan of an app that mounts `server.app`, where nothing else does it.
 
         Raises:
             RuntimeError: the server runs already.
@@ -444,14 +447,14 @@ class ThingServer:
     def reopen(self, name: str) -> None:
         """Close a Thing if it is open, and open it again: `__exit__`, then `__enter__`.
 
-        For an instrument that failed or was unplugged, as `POST /<name>/reopen` for clients. Any
-        thread may call it, and waits; not the server's event loop, and no code of the Thing itself.
+        As `POST /<name>/reopen` for clients. Any thread may call it, and waits, except the server's
+        event loop and code of the Thing itself.
 
         Raises:
             ThingNotFoundError: there is no Thing with this name.
-            ActionBusyError: an invocation uses the Thing, or it is being opened again already.
+            ActionBusyError: it is in use, or is being opened again already.
             ServerNotRunningError: the server does not run.
-            ThingStartError: the Thing's `__enter__` failed, or a Thing that it needs is not open.
+            ThingStartError: its `__enter__` failed, or a Thing that it needs is not open.
         """
         self.path_for_thing(name)  # raises an error if there is none
         self._reopening.reopen_and_wait(self._things[name])
@@ -467,29 +470,29 @@ class ThingServer:
             CertificateError: the certificate cannot be used.
             ThingStartError: a Thing's `__enter__` failed.
             FolderInUseError: another process serves from the settings folder.
-            UnprotectedError: the host can be reached from the network, and the server has no
-                authentication.
+            UnprotectedError: others reach the host, and the server has no authentication.
         """
         from labthings_fastapi.server.access.checks import check_listen_host, warn_of_exposure
+        from labthings_fastapi.server.web import run
         from labthings_fastapi.server.web.connection_limits import limits_of
-        from labthings_fastapi.server.web.run import ServerHooks, run_until_stopped
         from labthings_fastapi.server.web.tls import chosen_tls
 
         check_listen_host(self._access, host)
-        self._recording.folder_lock.claim_and_make()
-        warn_of_exposure(self._access, host, tls=bool(tls))
-        hooks = ServerHooks(self.app, self._announce, self._stop, self._finish)
-        self._scheme = "https" if tls else "http"
-        try:
-            run_until_stopped(
+        hooks = run.ServerHooks(self.app, self._announce, self._stop, self._finish)
+        with ExitStack() as stack:
+            level = logging.DEBUG if self.debug else logging.INFO
+            stack.enter_context(run.logging_to_stderr(level))
+            self._recording.folder_lock.claim_and_make()
+            stack.callback(self._recording.folder_lock.release)
+            warn_of_exposure(self._access, host, tls=bool(tls))
+            self._scheme = "https" if tls else "http"
+            stack.callback(setattr, self, "_scheme", "http")
+            run.run_until_stopped(
                 *(hooks, host, port),
                 grace=self.config.shutdown_timeout,
                 tls=chosen_tls(tls, self.settings_folder, host),
                 limits=limits_of(self.config),
             )
-        finally:
-            self._scheme = "http"
-            self._recording.folder_lock.release()
 
     @contextmanager
     def test_client(self, **options: Any) -> Iterator[TestClient]:

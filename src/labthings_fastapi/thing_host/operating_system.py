@@ -5,13 +5,15 @@ from __future__ import annotations
 import contextlib
 import glob
 import os
+import signal
 import stat
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 from labthings_fastapi.private_files import FILE_MODE, make_private_folder, open_private_file
 
@@ -151,3 +153,52 @@ def open_files_limit() -> int | None:
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         limit = soft if soft != resource.RLIM_INFINITY else None
     return limit
+
+
+_in_child: list[Callable[[], None]] = []
+
+
+def _run_in_child() -> None:
+    for function in tuple(_in_child):
+        function()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_run_in_child)
+
+
+@contextlib.contextmanager
+def in_forked_children(function: Callable[[], None]) -> Iterator[None]:
+    """Call a function in each child that is forked inside of the `with` block; on POSIX only."""
+    _in_child.append(function)
+    try:
+        yield
+    finally:
+        _in_child.remove(function)
+
+
+def reset_signals() -> None:
+    """Handle SIGTERM and Ctrl-C as a new Python process does; for a forked child."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def give_up(sockets: Iterable[Any]) -> None:
+    """Let go of sockets in a forked child, while its parent goes on using them.
+
+    Their numbers stay in use: objects that believe to own one close it one day.
+    """
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for each in sockets:
+        with contextlib.suppress(OSError):  # it was closed before
+            os.dup2(nothing, each.fileno(), inheritable=False)
+    os.close(nothing)
+
+
+def kill_this_process_after(seconds: float) -> None:
+    """Let the system end this process, also if Python cannot; nothing if SIGALRM is in use.
+
+    On Windows there is no such signal.
+    """
+    if sys.platform != "win32" and signal.getsignal(signal.SIGALRM) is signal.SIG_DFL:
+        signal.setitimer(signal.ITIMER_REAL, seconds)

@@ -15,7 +15,7 @@ from labthings_fastapi.security.origins import SAFE_METHODS
 from .audit import Mutation
 from .authenticated_connections import AuthenticatedConnection, CredentialRevokedError
 from .checks import AccessRequest, check_role
-from .refusals import SecuredResponse, send_refusal, send_response
+from .refusals import IS_ANSWERED, SecuredResponse, send_refusal, send_response
 from .session_routes import login_page, wants_page
 
 if TYPE_CHECKING:
@@ -98,14 +98,18 @@ class AccessMiddleware:
                 receive = limit.apply(receive, request.headers, version)
         if request.actor is not None:
             scope["labthings.actor"] = request.actor
-        if request.is_http and request.method not in SAFE_METHODS:
-            await self._serve_change(request, receive, response)
-        elif request.actor is not None:  # every role may read
-            await self._serve_authenticated(request, request.actor, receive, send)
-        elif request.is_http:
-            await self._app(scope, receive, send)
-        else:
-            await self._serve_socket(request, receive, send)
+        try:
+            if request.is_http and request.method not in SAFE_METHODS:
+                await self._serve_change(request, receive, response)
+            elif request.actor is not None:  # every role may read
+                await self._serve_authenticated(request, request.actor, receive, send)
+            elif request.is_http:
+                await self._app(scope, receive, send)
+            else:
+                await self._serve_socket(request, receive, send)
+        except Exception:
+            scope[IS_ANSWERED] = response.is_complete
+            raise
 
     async def _refuse(
         self, request: AccessRequest, receive: Receive, send: Send, problem: Problem

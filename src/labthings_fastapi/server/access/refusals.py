@@ -79,19 +79,25 @@ def too_many_guesses(error: TooManyGuessesError) -> Problem:
     return problem
 
 
+IS_ANSWERED = "labthings.is_answered"
+"""In the scope of a request: whether an app that raised an error had sent a complete response."""
+
+
 class SecuredResponse:
     """Adds the security headers to a response of HTTP, and keeps its status; used by one task."""
 
-    __slots__ = ("_send", "status")
+    __slots__ = ("_send", "is_complete", "status")
 
     def __init__(self, send: Send) -> None:
         self._send = send
         self.status = 500  # without a response, the app has failed
+        self.is_complete = False
 
     def send(self, message: Message) -> Awaitable[None]:
         """Send a part of the response."""
         # No coroutine of its own, because each part of each response passes here.
         if message["type"] != "http.response.start":
+            self.is_complete = not message.get("more_body")
             return self._send(message)
         self.status = message["status"]
         headers: Headers = list(message.get("headers", ()))

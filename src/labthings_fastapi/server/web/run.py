@@ -23,6 +23,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.config import STARTUP_FAILURE
 
 from labthings_fastapi.own_log import log_to_stderr, own_logger, without_queries_of_sockets
+from labthings_fastapi.server.access.refusals import IS_ANSWERED
 from labthings_fastapi.server.address import (
     AddressError,
     ListenAddress,
@@ -30,8 +31,10 @@ from labthings_fastapi.server.address import (
     close_all,
     listen_address,
 )
+from labthings_fastapi.thing_host.operating_system import give_up, in_forked_children, reset_signals
 
 from .connection_limits import ConnectionLimits, Limits
+from .process_end import end_process_by
 from .protocols import HttpProtocol, WebSocketProtocol
 from .tls import Tls
 
@@ -44,6 +47,7 @@ COLLECTION_THRESHOLDS = 2000, 0, 500
 some 50 ms, and Python's usual thresholds take a quarter of the processor time of an invocation. The
 zero makes every second collection one of the middle generation, while it is small."""
 POLL_SECONDS = 0.2  # the main thread handles a signal that did not wake it after this time
+STOPPING_SECONDS = 2.0  # from a signal to the end of the process, beside the time of invocations
 CLOSING_SECONDS = 0.7  # for closing Things if invocations used all their time to stop
 EXIT_INTERRUPTED = 130
 TLS_CLOSING_SECONDS = 5.0
@@ -79,6 +83,9 @@ def run_until_stopped(
 ) -> None:
     """Serve until SIGTERM or Ctrl-C; invocations get `grace` seconds to stop, all the rest 2 more.
 
+    That holds to the end of the process, also if it waits for threads, pools or `atexit` functions.
+    Forked children have the default signal handlers, and none of the server's sockets.
+
     A second signal ends the process at once with code 130. What is changed in the process (signal
     handlers, logging, `sys.setswitchinterval`, `gc.freeze`, `gc.set_threshold`) is restored at the
     end. In another thread than the main one no signal is handled, and only logging is changed.
@@ -90,7 +97,7 @@ def run_until_stopped(
     with ExitStack() as stack:
         sockets = bind(host, port)
         stack.callback(close_all, sockets)
-        stack.enter_context(_logging())
+        stack.enter_context(logging_to_stderr())
         address = listen_address(sockets, host, tls=tls is not None)
         server = UvicornServer(hooks, address, limits or Limits(), tls)
         thread = _ServerThread(server, sockets)
@@ -105,8 +112,8 @@ def run_until_stopped(
 def _run_in_a_thread(hooks: ServerHooks, thread: _ServerThread, grace: float) -> None:
     """Run uvicorn in a thread, and keep this one for signals and the deadline."""
     # uvicorn waits for stuck requests, and skips the closing of hardware when it must end.
-    threads_before = set(threading.enumerate())
     with ExitStack() as changes:
+        changes.enter_context(in_forked_children(thread.server.leave_to_parent))
         stop_requested = changes.enter_context(_signals())
         changes.callback(sys.setswitchinterval, sys.getswitchinterval())
         sys.setswitchinterval(SWITCH_SECONDS)
@@ -123,11 +130,12 @@ def _run_in_a_thread(hooks: ServerHooks, thread: _ServerThread, grace: float) ->
         # With a timeout, because on Windows a wait without one handles no signals.
         while thread.is_alive() and not stop_requested.wait(POLL_SECONDS):
             pass
+        stopped_at = time.monotonic()
         if stop_requested.is_set():
             _stop(hooks, thread, grace)
             thread.error = None  # after a signal, the way in which uvicorn ends is no failure
         if thread.error is None:
-            _leave_stuck_threads_behind(threads_before)
+            end_process_by(stopped_at + grace + STOPPING_SECONDS)
 
 
 def _stop(hooks: ServerHooks, thread: _ServerThread, grace: float) -> None:
@@ -184,11 +192,18 @@ class UvicornServer(uvicorn.Server):
         self._address = address
         self._limits = limits
         self._tls = tls
+        self._sockets: list[socket.socket] = []
 
     async def _call(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Call the app, and keep the error of its start, which uvicorn would log and drop."""
         if scope["type"] != "lifespan":
-            await self._hooks.app(scope, receive, send)
+            try:
+                await self._hooks.app(scope, receive, send)
+            except Exception:
+                if not scope.get(IS_ANSWERED):
+                    raise
+                # uvicorn would close the connection, although the client may send its next request.
+                LOGGER.exception("The app failed to answer %s %s.", scope["method"], scope["path"])
             return
 
         async def send_without_traceback(message: Message) -> None:
@@ -204,6 +219,7 @@ class UvicornServer(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         self.loop = asyncio.get_running_loop()
+        self._sockets = sockets or []
         await self.lifespan.startup()
         if self.lifespan.should_exit:
             sys.exit(STARTUP_FAILURE)
@@ -238,6 +254,13 @@ class UvicornServer(uvicorn.Server):
             await loop.create_server(make_protocol, sock=each, backlog=self.config.backlog, **tls)
             for each in sockets
         ]
+
+    def leave_to_parent(self) -> None:
+        """Give up the sockets and the signals; called in a forked child of this process."""
+        reset_signals()
+        transports = [connection.transport for connection in self.server_state.connections]
+        sockets = [transport.get_extra_info("socket") for transport in transports]
+        give_up(each for each in (*self._sockets, *sockets) if each is not None)
 
     async def on_tick(self, counter: int) -> bool:
         if counter % TICKS == 0:
@@ -291,12 +314,12 @@ def _signals() -> Iterator[threading.Event]:
 
 
 @contextmanager
-def _logging() -> Iterator[None]:
+def logging_to_stderr(level: int = logging.INFO) -> Iterator[None]:
     """Log to stderr if the program has not set up logging, and show what uvicorn reports."""
     root = logging.getLogger()
     root_level, added = root.level, []
     if not root.handlers:
-        log_to_stderr(logging.INFO)
+        log_to_stderr(level)
         added = list(root.handlers)
     loggers = [logging.getLogger(name) for name in UVICORN_LOGGERS]
     before = [(each, each.level, each.propagate, list(each.handlers)) for each in loggers]
@@ -316,33 +339,3 @@ def _logging() -> Iterator[None]:
             root.removeHandler(handler)
         if added:
             root.setLevel(root_level)
-
-
-def _leave_stuck_threads_behind(known: set[threading.Thread]) -> None:
-    """End the process although threads of drivers do not end."""
-    _exit_without(each for each in _other_threads() if each not in known)
-
-    def end_with_main_thread() -> None:
-        threading.main_thread().join()
-        _exit_without(_other_threads())
-
-    if any(_other_threads()):
-        threading.Thread(target=end_with_main_thread, name="labthings-exit", daemon=True).start()
-
-
-def _other_threads() -> Iterator[threading.Thread]:
-    """Return the threads that keep the process alive, without the main thread."""
-    for thread in threading.enumerate():
-        if thread is not threading.main_thread() and not thread.daemon:
-            yield thread
-
-
-def _exit_without(threads: Iterator[threading.Thread]) -> None:
-    for thread in threads:
-        thread.join(0.1)
-        if thread.is_alive():
-            LOGGER.warning("Thread %r does not end. The process ends without it.", thread.name)
-            logging.shutdown()
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(0)
