@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -427,9 +426,7 @@ class ThingServer:
 
     @asynccontextmanager
     async def started(self) -> AsyncIterator[Self]:
-        """Open the Things, and close them at the end of the `async with` block.
-
-        For the lifespan of an app that mounts `server.app`, where nothing else does it.
+        """Open the Things, and close them later: for the lifespan of an app that mounts `app`.
 
         Raises:
             RuntimeError: the server runs already.
@@ -480,8 +477,7 @@ class ThingServer:
         check_listen_host(self._access, host)
         hooks = run.ServerHooks(self.app, self._announce, self._stop, self._finish)
         with ExitStack() as stack:
-            level = logging.DEBUG if self.debug else logging.INFO
-            stack.enter_context(run.logging_to_stderr(level))
+            stack.enter_context(run.logging_to_stderr(debug=self.debug))
             self._recording.folder_lock.claim_and_make()
             stack.callback(self._recording.folder_lock.release)
             warn_of_exposure(self._access, host, tls=bool(tls))

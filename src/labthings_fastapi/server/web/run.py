@@ -314,12 +314,12 @@ def _signals() -> Iterator[threading.Event]:
 
 
 @contextmanager
-def logging_to_stderr(level: int = logging.INFO) -> Iterator[None]:
+def logging_to_stderr(*, debug: bool = False) -> Iterator[None]:
     """Log to stderr if the program has not set up logging, and show what uvicorn reports."""
     root = logging.getLogger()
     root_level, added = root.level, []
     if not root.handlers:
-        log_to_stderr(level)
+        log_to_stderr(logging.DEBUG if debug else logging.INFO)
         added = list(root.handlers)
     loggers = [logging.getLogger(name) for name in UVICORN_LOGGERS]
     before = [(each, each.level, each.propagate, list(each.handlers)) for each in loggers]
