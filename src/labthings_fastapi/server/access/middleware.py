@@ -88,14 +88,10 @@ class AccessMiddleware:
         if request.is_http:
             send = response.send
         if not self._checks.pass_at_once(request):
-            problem = await self._checks.first_problem(request)
-            if problem is not None:
-                await self._refuse(request, receive, send, problem)
+            admitted = await self._admit(request, receive, send)
+            if admitted is None:
                 return
-            if request.is_http:
-                limit = self._checks.limit_for(request)
-                version: str = scope.get("http_version", "1.1")
-                receive = limit.apply(receive, request.headers, version)
+            receive = admitted
         if request.actor is not None:
             scope["labthings.actor"] = request.actor
         try:
@@ -110,6 +106,17 @@ class AccessMiddleware:
         except Exception:
             scope[IS_ANSWERED] = response.is_complete
             raise
+
+    async def _admit(self, request: AccessRequest, receive: Receive, send: Send) -> Receive | None:
+        """Refuse a request, or return its `receive` with a limit on the body."""
+        problem = await self._checks.first_problem(request)
+        if problem is not None:
+            await self._refuse(request, receive, send, problem)
+            return None
+        if not request.is_http:
+            return receive
+        version: str = request.scope.get("http_version", "1.1")
+        return self._checks.limit_for(request).apply(receive, request.headers, version)
 
     async def _refuse(
         self, request: AccessRequest, receive: Receive, send: Send, problem: Problem
