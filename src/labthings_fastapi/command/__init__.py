@@ -1,0 +1,1 @@
+"""The command `labthings`: Things of any server from a shell."""

@@ -1,0 +1,5 @@
+"""`python -m labthings_fastapi.command` is the command `labthings`."""
+
+from .app import main
+
+main()
