@@ -83,7 +83,10 @@ def _parameter(name: str, schema: Mapping[str, Any]) -> inspect.Parameter:
 
 def action_text(name: str, action: Mapping[str, Any]) -> str:
     """Return the docstring of an action's method."""
-    lines = [_head(name, action)]
+    head = _head(name, action)
+    for section in ("\n\nArgs:", "\n\nReturns:"):  # follow below, with limits and units
+        head = head.partition(section)[0]
+    lines = [head]
     schema = action.get("input")
     members = schema.get("properties") if isinstance(schema, Mapping) else None
     if isinstance(members, Mapping) and members:

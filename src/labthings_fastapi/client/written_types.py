@@ -19,7 +19,26 @@ _SIMPLE = {
 }
 _BLOB = {"href", "media_type"}
 USED_NAMES = frozenset(
-    ["Any", "Blob", "Literal", "NotRequired", "StrEnum", "TypedDict", "datetime", "given_", "GeneratedThing", "AsyncGeneratedThing", "property", "int", "float", "str", "bool", "list", "dict", "tuple"]
+    [
+        "Any",
+        "Blob",
+        "Literal",
+        "NotRequired",
+        "StrEnum",
+        "TypedDict",
+        "datetime",
+        "given_",
+        "GeneratedThing",
+        "AsyncGeneratedThing",
+        "property",
+        "int",
+        "float",
+        "str",
+        "bool",
+        "list",
+        "dict",
+        "tuple",
+    ]
 )
 """What generated code needs; nothing in it gets these names."""
 _NOT_FINITE = {"NaN", "Infinity", "-Infinity"}
@@ -165,7 +184,7 @@ class WrittenTypes:
         if all(variable_name(each) == each and not each.startswith("__") for each in types):
             lines = [f"class {found}(TypedDict):"]
             about = str(schema.get("description") or "")
-            lines += docstring(about, "    ") if about else []
+            lines += [*docstring(about, "    "), ""] if about else []
             lines += [f"    {member}: {inner}" for member, inner in types.items()]
         else:
             lines = [f"{found} = TypedDict(", f"    {literal(found)},", "    {"]
