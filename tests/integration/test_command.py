@@ -145,6 +145,7 @@ def labthings(environment: dict[str, str]) -> Labthings:
     def run(*arguments: str, code: int = 0, input: str | None = None, **env: str) -> Done:
         done = subprocess.run(
             [*COMMAND, *arguments],
+            check=False,
             env={**environment, **env},
             input=input,
             capture_output=True,
@@ -153,7 +154,7 @@ def labthings(environment: dict[str, str]) -> Labthings:
             timeout=PATIENCE,
         )
         assert done.returncode == code, f"{done.returncode}: {done.stdout}\n{done.stderr}"
-        assert "Traceback" not in done.stderr
+        assert "labthings_fastapi/command" not in done.stderr  # a traceback of the command itself
         return done
 
     return run
@@ -313,7 +314,7 @@ def test_detached_runs_are_shown_followed_and_cancelled(labthings: Labthings, st
     labthings("logs", id, "--follow")
     shown = labthings("show", id).stdout
     assert "status\tcancelled" in shown
-    assert "had" in labthings("cancel", id, code=4).stderr or "ended" in shown
+    assert "has already finished (cancelled)" in labthings("cancel", id, code=4).stderr
 
 
 def test_logs_are_printed(labthings: Labthings) -> None:
@@ -497,7 +498,12 @@ echo "never"
 """
     )
     done = subprocess.run(
-        ["sh", str(script)], env=environment, capture_output=True, text=True, timeout=PATIENCE
+        ["sh", str(script)],
+        check=False,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
     )
     assert done.returncode == 1
     assert done.stdout == "speed 5.0\nmoved 4.0\n"
@@ -514,7 +520,7 @@ with Stage("{url}/stage/") as stage:
     assert stage.mode is StageMode.COARSE
     stage.mode = StageMode.FINE
     assert stage.mode is StageMode.FINE
-    assert stage.move(distance=2, axis="y") == 4.0
+    assert stage.move(distance=2, axis=StageMoveAxis.Y) == 4.0
     assert [each["mode"] for each in stage.locate()] == ["fine"]
     assert [each["x"] for each in stage.locate(near=stage.place)] == [1.5]
     assert stage.snap().content == b"a picture"
@@ -548,17 +554,23 @@ def test_generated_code_is_stable_accepted_by_mypy_and_works(
     folder.mkdir()
     (folder / "stage_client.py").write_text(code, encoding="utf-8")
     template = USE_ASYNC if options else USE
-    use = template.format(module="stage_client", url=url, mode=", StageMode")
+    use = template.format(module="stage_client", url=url, mode=", StageMode, StageMoveAxis")
     (folder / "use.py").write_text(use, encoding="utf-8")
     checked = subprocess.run(
         [sys.executable, "-m", "mypy", "--strict", "stage_client.py", "use.py"],
+        check=False,
         cwd=folder,
         capture_output=True,
         text=True,
     )
     assert checked.returncode == 0, checked.stdout
     used = subprocess.run(
-        [sys.executable, "use.py"], cwd=folder, capture_output=True, text=True, timeout=PATIENCE
+        [sys.executable, "use.py"],
+        check=False,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
     )
     assert used.stdout == "used\n", used.stderr
 

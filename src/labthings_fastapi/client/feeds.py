@@ -51,6 +51,11 @@ class EventFeed:
         self._after = self._parser.last_event_id or self._after
         return events
 
+    def open(self) -> Steps[None]:
+        """Connect now: what happens from here on is not missed."""
+        if self._stream is None:
+            yield from self._open()
+
     def _open(self) -> Steps[None]:
         headers = {"Accept": "text/event-stream"}
         if self._after:
@@ -180,6 +185,10 @@ class StreamFeed:
     def __init__(self, form: Form, name: str) -> None:
         self._feed = EventFeed(form.url())
         self._name = name
+
+    def open(self) -> Steps[None]:
+        """Connect now; `next` connects too."""
+        yield from self._feed.open()
 
     def next(self) -> Steps[list[Any]]:
         """Give what has come."""

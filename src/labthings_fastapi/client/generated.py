@@ -67,8 +67,8 @@ class GeneratedThing:
     def _write(self, name: str, value: Any) -> None:
         ThingClient.set_property(self.client_, name, value)
 
-    def _call(self, name: str, kind: Any, *args: Any, **kwargs: Any) -> Any:
-        return _typed(ThingClient.invoke_action(self.client_, name, *args, **kwargs), kind)
+    def _call(self, name: str, kind: Any, /, *args: Any, **kwargs: Any) -> Any:
+        return _typed(ThingClient._call(self.client_, name, args, kwargs), kind)
 
 
 class AsyncGeneratedThing:
@@ -97,9 +97,9 @@ class AsyncGeneratedThing:
     async def _write(self, name: str, value: Any) -> None:
         await AsyncThingClient.set_property(self.client_, name, value)
 
-    async def _call(self, name: str, kind: Any, *args: Any, **kwargs: Any) -> Any:
+    async def _call(self, name: str, kind: Any, /, *args: Any, **kwargs: Any) -> Any:
         client = self.client_
-        return _typed(await AsyncThingClient.invoke_action(client, name, *args, **kwargs), kind)
+        return _typed(await AsyncThingClient._call(client, name, args, kwargs), kind)
 
 
 def given_(arguments: Mapping[str, Any]) -> dict[str, Any]:

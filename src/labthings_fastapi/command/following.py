@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from labthings_fastapi.client.feeds import Feed, event_feed, property_feed
+from labthings_fastapi.client.feeds import Feed, StreamFeed, event_feed, property_feed
 from labthings_fastapi.client.server_runs import ServerFeed
 from labthings_fastapi.client.watching import Subscription
 
@@ -47,6 +47,9 @@ class _Arrivals:
         self._subscriptions.append(
             Subscription(self._opened.connection, feed, arrived, name, failed)
         )
+
+    def put(self, name: str, value: Any) -> None:
+        self._queue.put((name, value, None))
 
     def items(self, count: int, quiet: float | None = None) -> Iterator[Item]:
         """Yield what comes, until `count` values or `quiet` seconds without one."""
@@ -93,7 +96,11 @@ def watch(
         arrivals = _Arrivals(opened)
         stack.callback(arrivals.close)
         for each in named:
-            arrivals.add(str(each), property_feed(each.protocol, each.name, interval or None))
+            feed = property_feed(each.protocol, each.name, interval or None)
+            if isinstance(feed, StreamFeed):  # tells changes only; no change is lost in between
+                opened.run(feed.open())
+                arrivals.put(str(each), opened.run(each.protocol.read(each.name)))
+            arrivals.add(str(each), feed)
         print_one = _csv() if as_csv else _print_json if json else _print_value
         for name, value in arrivals.items(count):
             print_one(name, value)
