@@ -458,11 +458,11 @@ def test_discover_reads_directories(labthings: Labthings, url: str) -> None:
 @pytest.fixture
 def guarded(tmp_path: Path, running_server: Any) -> tuple[str, str]:
     """A server that asks for a token, and a token."""
-    file = tmp_path / "credentials.json"
-    secret, token = new_token("operator", name="shell")
-    CredentialFile(file).add_token(token)
-    guarded = lt.ThingServer.from_things({"stage": Stage}, security={"credentials_file": str(file)})
-    return running_server(guarded).url, secret
+    folder = tmp_path / "guarded"
+    credential, token = new_token("shell", "operator", {})
+    CredentialFile(folder / "credentials.json").add(credential)
+    guarded = lt.ThingServer.from_things({"stage": Stage}, settings_folder=folder)
+    return running_server(guarded).url, token
 
 
 def test_a_token_is_kept_by_login_and_forgotten_by_logout(

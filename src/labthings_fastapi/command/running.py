@@ -76,9 +76,14 @@ def run(
         raise typer.Exit(attended.attend())
 
 
+def document_of(state: RunState) -> dict[str, Any]:
+    """Return a run as JSON, with its status in one of our five words (W3C says `failed`)."""
+    return {**state.members, "status": state.status}
+
+
 def _detached(state: RunState, *, json: bool) -> None:
     if json:
-        print_json(state.members)
+        print_json(document_of(state))
     else:
         print_text(state.id or state.status)
     if not state.is_open:  # it was refused at once, or the server answers with the result
@@ -213,9 +218,9 @@ class AttendedRun:
         if state.results_missed:
             remark(f"{state.results_missed} results were dropped before they could be printed.")
         if self._lines:
-            print_line({"event": "end", "data": state.members})
+            print_line({"event": "end", "data": document_of(state)})
         elif self._json:
-            print_json(state.members)
+            print_json(document_of(state))
         elif state.status == "completed":
             output = state.members.get("output")
             told = self._results and isinstance(output, list) and output[-1:] == [self._last]
