@@ -113,7 +113,7 @@ def _candidates(text: str, schema: Schema, branches: list[Schema], name: str) ->
             yield from _json(text, dict)
     if "string" in kinds:
         yield text
-    if not kinds or None in kinds:
+    if None in kinds:
         yield from _json(text, object)
         yield text
 
