@@ -179,7 +179,7 @@ def test_describe_names_units_and_limits_and_marks_emergency_stops(labthings: La
     text = labthings("describe", "stage").stdout
     assert "stage.speed\ta number in mm/s, > 0, ≤ 50" in text
     assert "stage.halt\t() -> Any (emergency stop)" in text
-    assert as_json(labthings("describe", "stage", "--json"))["title"] == "A stage for the shell."
+    assert as_json(labthings("describe", "stage", "--json"))["title"] == "Stage"
 
 
 def test_output_to_a_pipe_has_no_colours(labthings: Labthings) -> None:
