@@ -183,6 +183,8 @@ class AttendedRun:
     def _follow(self, state: RunState) -> None:
         bars = Bars(False if self._json else None)
         feed = RunFeed(self._protocol, state)
+        if feed.follows:  # also what happened in a run that has ended: read to its last event
+            state.members["status"] = "running"
         shown_bar = bars.bar(state.action) if bars.shown and feed.follows else nullcontext()
         try:
             with shown_bar as bar:
