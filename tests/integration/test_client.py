@@ -262,6 +262,13 @@ def test_all_results_arrive_in_order_also_those_from_before(either: Any) -> None
     assert either.results("scan", rows=50) == [row * row for row in range(50)]
 
 
+def test_results_of_a_run_that_ended_before_are_complete(stage: Any) -> None:
+    run = stage.start_.scan(rows=20)
+    assert run.wait(30)
+    assert list(run.results()) == [row * row for row in range(20)]
+    assert run.results_missed == 0
+
+
 def test_a_cancelled_run_says_so(either: Any) -> None:
     assert either.cancelled("travel") == (True, True, "cancelled")
 

@@ -274,7 +274,7 @@ class AsyncRun:
                 for kind, value in await self._client._run(feed.next()):
                     if kind == "result":
                         yield value
-                if not self._state.is_open:
+                if feed.over:
                     break
         finally:
             await self._client._run(feed.close())

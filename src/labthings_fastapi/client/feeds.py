@@ -10,7 +10,7 @@ from labthings_fastapi.exceptions import ClientError, ServerUnreachableError
 
 from .description import Form
 from .problems import request_error
-from .protocol import RunState, ThingProtocol, fetch
+from .protocol import FINAL, RunState, ThingProtocol, fetch
 from .sse import EventParser, ServerSentEvent
 from .steps import Answer, CloseStream, NextChunk, OpenStream, Pause, Request, Steps
 
@@ -98,6 +98,8 @@ class RunFeed:
             else None
         )
         self._seen = 0  # the number of the newest result
+        self.over = False
+        """Whether all that happened has been given: the run may have ended long before."""
 
     @property
     def follows(self) -> bool:
@@ -109,7 +111,8 @@ class RunFeed:
         run = self.run
         if self._feed is None:
             yield from self._protocol.follow(run, 1.0)
-            return [] if run.is_open else self._kept_results()
+            self.over = not run.is_open
+            return self._kept_results() if self.over else []
         try:
             events = yield from self._feed.next()
         except ServerUnreachableError:
@@ -120,7 +123,9 @@ class RunFeed:
         happened: list[tuple[str, Any]] = []
         for event in events:
             happened += self._understand(event)
-        if not run.is_open:
+        if not events and not run.is_open:
+            self.over = True  # the stream has ended, or broke after the end
+        if self.over:
             yield from self._feed.close()
             yield from self._protocol.refresh(run)  # with its output, log and error
         return happened
@@ -134,6 +139,7 @@ class RunFeed:
             return []
         if event.event == "status":
             self._take_status(data)
+            self.over = data.get("status") in FINAL
         elif event.event == "progress":
             self.run.members.update(data)
             return [("progress", data)]

@@ -135,7 +135,7 @@ class Run:
         try:
             while True:
                 yield from self._client._run(feed.next())
-                if not self._state.is_open:
+                if feed.over:
                     return
         finally:
             self._client._run(feed.close())

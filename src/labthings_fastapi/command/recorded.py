@@ -155,7 +155,7 @@ def _follow_log(opened: CommandBench, state: RunState, *, json: bool) -> None:
             for kind, data in opened.run(feed.next()):
                 if kind == "log":
                     _print_entry(data, json=json)
-            if not state.is_open:
+            if feed.over:
                 return
     finally:
         opened.run(feed.close())

@@ -183,8 +183,6 @@ class AttendedRun:
     def _follow(self, state: RunState) -> None:
         bars = Bars(False if self._json else None)
         feed = RunFeed(self._protocol, state)
-        if feed.follows:  # also what happened in a run that has ended: read to its last event
-            state.members["status"] = "running"
         shown_bar = bars.bar(state.action) if bars.shown and feed.follows else nullcontext()
         try:
             with shown_bar as bar:
@@ -193,7 +191,7 @@ class AttendedRun:
                         if kind == "progress" and bar is not None:
                             bar.update(data)
                         self._happened(kind, data, streamed=feed.follows)
-                    if not state.is_open:
+                    if feed.over:
                         return
         except ServerUnreachableError:  # wait for the server, which tells what became of the run
             remark("The connection was lost. Waiting for the server.")
