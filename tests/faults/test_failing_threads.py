@@ -59,7 +59,7 @@ def test_where_log_handlers_raise_a_run_that_cannot_be_recorded_is_refused(
     running = thing_server({"press": Press}, settings_folder=settings)
     settings.write_text("a file where the folder of the journal should be")
     refused = running.client.post("/press/move")
-    assert refused.status_code == 500
+    assert refused.status_code == 507
     assert refused.headers["content-type"] == "application/problem+json"
     assert running.server.things["press"].moves == 0
     settings.unlink()

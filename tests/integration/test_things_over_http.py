@@ -278,7 +278,7 @@ def test_openapi_documents_reset_and_all_responses(client, prefix):
     assert set(document["paths"][f"{prefix}/stage/speed/reset"]) == {"post"}
     assert f"{prefix}/stage/where/reset" not in document["paths"]
     put = document["paths"][f"{prefix}/stage/speed"]["put"]["responses"]
-    anywhere = {"400", "401", "403", "413", "421", "431", "500", "503"}
+    anywhere = {"400", "401", "403", "413", "421", "429", "431", "500", "503"}
     assert set(put) == anywhere | {"204", "409", "415", "422", "507"}
     for item in document["paths"].values():
         for operation in item.values():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from pydantic import ValidationError
 
@@ -145,7 +145,7 @@ class DataSetting(Setting[V], DataProperty[V]):
         kept.save(thing, self, form, lambda: store(thing, value))
 
 
-class FunctionalSetting(Setting[V], FunctionalProperty[OwnerT, V]):
+class FunctionalSetting(Setting[V], FunctionalProperty[OwnerT, V], Generic[OwnerT, V]):
     """A property with a getter and a setter whose value is saved each time it is set."""
 
     def restore(self, thing: Any, value: V) -> None:
