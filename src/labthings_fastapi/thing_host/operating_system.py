@@ -128,16 +128,15 @@ def who_else_may_write(path: Path) -> str | None:
 
     The administrator (root) may change every file and does not count.
     """
-    if sys.platform == "win32":
-        return None
-    status, folder = path.stat(), path.resolve().parent
-    if status.st_mode & 0o022:
-        return "its mode lets other users of this computer write it"
-    if status.st_uid not in (0, os.geteuid()) and os.geteuid() != 0:
-        return "it belongs to another user"
-    mode = folder.stat().st_mode
-    if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
-        return f"everybody may replace files in the folder {folder}"
+    if sys.platform != "win32":
+        status, folder = path.stat(), path.resolve().parent
+        if status.st_mode & 0o022:
+            return "its mode lets other users of this computer write it"
+        if status.st_uid not in (0, os.geteuid()) and os.geteuid() != 0:
+            return "it belongs to another user"
+        mode = folder.stat().st_mode
+        if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
+            return f"everybody may replace files in the folder {folder}"
     return None
 
 
