@@ -171,7 +171,7 @@ class ThingServer:
         app = ThingsAPI(lambda: self.things, checks.authentication, prefix, lifespan=lifespan)
         setattr(app.state, STATE_NAME, self)
         app.wrap(lambda inner: AccessMiddleware(inner, checks, self._targets, self._audit))
-        app.wrap(lambda inner: with_cors(inner, origins))
+        app.wrap(lambda inner: with_cors(inner, origins, checks.refusal_log))
         return app
 
     def _bind(self) -> None:

@@ -39,6 +39,7 @@ from labthings_fastapi.security.roles import required_role
 from . import refusals
 from .authentication import Authentication
 from .client_address import FORWARDED_HEADERS, client_of
+from .refusal_log import RefusalLog
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -186,6 +187,7 @@ def check_role(request: AccessRequest, thing: str | None) -> Problem | None:
 class AccessChecks:
     def __init__(self, config: ThingServerConfig) -> None:
         workers = Workers("labthings-access")
+        self.refusal_log = RefusalLog()
         self.insecure = config.security.insecure
         self.authentication = Authentication(config.security, config.settings_folder, workers)
         self.body_limit = BodyLimit(config.max_body_bytes, config.max_upload_bytes)
@@ -243,6 +245,7 @@ class AccessChecks:
             return None if is_old else problem_for_status(400, text)
         if self._hosts.allows(host) or await self._is_fqdn(host):
             return None
+        self.refusal_log.host(host.decode("latin-1"), request.client.address)
         return refusals.unknown_host(host)
 
     async def _is_fqdn(self, host: bytes) -> bool:
@@ -260,6 +263,7 @@ class AccessChecks:
     def check_origin(self, request: AccessRequest) -> Problem | None:
         kind = request.scope["type"]
         if self._origins.refuses(kind, request.method, request.headers, request.scheme):
+            self.refusal_log.origin(request.text(b"origin"), request.client.address)
             return refusals.foreign_page(request.headers.get(b"origin"))
         return None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from starlette.middleware.cors import CORSMiddleware
 
@@ -21,6 +21,8 @@ from .session_routes import login_page, wants_page
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from starlette.datastructures import Headers
+    from starlette.responses import Response
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from labthings_fastapi.problems import Problem
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
     from .audit import Audit, RequestTargets
     from .checks import AccessChecks
+    from .refusal_log import RefusalLog
 
 _METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE")
 _REQUEST_HEADERS = (
@@ -40,11 +43,26 @@ _RESPONSE_HEADERS = (
 )
 
 
-def with_cors(app: ASGIApp, origins: Sequence[str]) -> ASGIApp:
+class _LoggedCors(CORSMiddleware):
+    """Logs the origins whose preflight requests it refuses."""
+
+    def __init__(self, app: ASGIApp, refusal_log: RefusalLog, **options: Any) -> None:
+        super().__init__(app, **options)
+        self._refusal_log = refusal_log
+
+    def preflight_response(self, request_headers: Headers) -> Response:
+        origin = request_headers["origin"]
+        if not self.is_allowed_origin(origin):
+            self._refusal_log.origin(origin, None)
+        return super().preflight_response(request_headers)
+
+
+def with_cors(app: ASGIApp, origins: Sequence[str], refusal_log: RefusalLog) -> ASGIApp:
     if not origins:
         return app
-    return CORSMiddleware(
+    return _LoggedCors(
         app,
+        refusal_log,
         allow_origins=origins,
         allow_methods=_METHODS,
         allow_headers=_REQUEST_HEADERS,

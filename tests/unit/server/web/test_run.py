@@ -165,3 +165,37 @@ def test_a_thread_that_a_thing_leaves_behind_does_not_keep_the_process_alive(
         check=True,
     )
     assert "Thread 'left' does not end" in done.stderr
+
+
+LOGGED = """
+import logging, os, signal, threading
+import labthings_fastapi as lt
+
+class Lamp(lt.Thing):
+    def __enter__(self):
+        self.logger.info("switched on")
+
+    def __exit__(self, *_):
+        self.logger.info("switched off")
+
+server = lt.ThingServer.from_things({"lamp": Lamp}, settings_folder="settings", DEBUG)
+server._when_listening = lambda _: os.kill(os.getpid(), signal.SIGTERM)
+server.serve(port=0)
+"""
+
+
+@pytest.mark.parametrize("debug", [False, True])
+def test_serve_logs_like_the_command_line(tmp_path: Path, debug: bool) -> None:
+    program = LOGGED.replace("DEBUG", f"debug={debug}")
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    for text in ("switched on", "switched off"):
+        (line,) = [line for line in done.stderr.splitlines() if text in line]
+        assert line.split(maxsplit=2)[2] == f"INFO    labthings_fastapi.things.lamp: {text}"
+    assert (" DEBUG   " in done.stderr) == debug
