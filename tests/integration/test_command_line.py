@@ -202,14 +202,16 @@ def test_a_configurations_own_modules_are_found_from_anywhere(lab, tmp_path, sta
     assert running.stop() == 0, running.output()
 
 
+@posix
 def test_the_url_that_it_prints_leads_to_the_things(lab, start):
     config = {"things": {"lamp": "optics_lab:Lamp"}, "api_prefix": "/api"}
     (lab / "lab.json").write_text(json.dumps(config), "utf-8")
     running = start("-c", "lab.json", "--port", str(free_port()), cwd=lab)
     url = f"http://127.0.0.1:{running.port}/api/"
-    assert f"Serving lamp on {url}\n" in running.output()
     status, index = ask(running.port, "/api/")
     assert (status, json.loads(index)["things"]) == (200, {"lamp": f"{url}lamp/"})
+    assert running.stop() == 0
+    assert f"Serving lamp on {url}\n" in running.output()
 
 
 def test_serving_is_printed_when_it_answers_with_the_port_that_the_system_chose(lab, start):
