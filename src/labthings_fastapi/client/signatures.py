@@ -7,6 +7,8 @@ import keyword
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from labthings_fastapi.thing_description.units import unit_text
+
 from .values import input_names, takes_object
 
 _TYPES: dict[str, Any] = {
@@ -127,6 +129,6 @@ def _about(schema: Any) -> str:
         if isinstance(schema.get(key), int | float)
     ]
     parts = [str(schema.get("description") or schema.get("title") or "")]
-    if schema.get("unit"):
-        parts.append(f"in {schema['unit']}")
+    if unit := unit_text(schema):
+        parts.append(f"in {unit}")
     return ", ".join(each for each in (*parts, *limits) if each)

@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from labthings_fastapi.thing_description.units import unit_text, without_unit
+
 Schema = Mapping[str, Any]
 
 _TRUE, _FALSE = ("true", "yes", "on"), ("false", "no", "off")
@@ -61,8 +63,8 @@ def expected(schema: Any) -> str:
     parts = [f"one of {', '.join(map(_shown, choices))}"] if choices else []
     parts += dict.fromkeys(_NAMES[kind] for kind in kinds if kind in _NAMES)
     text = " or ".join(parts) or "a JSON value"
-    if found.get("unit"):
-        text += f" in {found['unit']}"
+    if unit := unit_text(found):
+        text += f" in {unit}"
     limits = [f"{sign} {found[key]:g}" for key, sign in _SIGNS if _is_number(found.get(key))]
     return ", ".join((text, *limits))
 
@@ -134,10 +136,7 @@ def _boolean(text: str) -> Iterator[bool]:
 
 
 def _number(text: str, schema: Schema, *, whole: bool, name: str) -> Iterator[int | float]:
-    unit = schema.get("unit")
-    digits = text.strip()
-    if isinstance(unit, str) and unit and digits.endswith(unit):
-        digits = digits.removesuffix(unit).strip()
+    digits = without_unit(text, schema)
     try:
         value = json.loads(digits.removeprefix("+"))
     except ValueError:

@@ -123,7 +123,7 @@ def set_property(
             opened.run(named.protocol.write(named.name, found))
         except ClientPropertyError as error:
             if error.problem.get("status") == 422:
-                text = f"{error} It takes {expected(named.schema)}."
+                text = f"{str(error).rstrip('.')}. It takes {expected(named.schema)}."
                 raise ClientPropertyError(text, problem=error.problem) from error
             raise
     if json:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import unicodedata
+from collections.abc import Mapping
+from typing import Any
+
 UNIT_PREFIXES = {
     "om": "http://www.ontology-of-units-of-measure.org/resource/om-2/",
     "qudt-unit": "http://qudt.org/vocab/unit/",
@@ -85,6 +89,32 @@ def unit_members(unit: str) -> dict[str, str]:
     """Return the members of a data schema for a unit: as declared, and its short form if known."""
     short = SHORT_FORMS.get(unit)
     return {"unit": unit} if short is None else {"unit": unit, "labthings:unit": short}
+
+
+def unit_text(schema: Mapping[str, Any]) -> str:
+    """Return what people write for the unit of a data schema; empty without a unit."""
+    short = schema.get("labthings:unit")
+    if isinstance(short, str):
+        return short
+    unit = schema.get("unit")
+    return SHORT_FORMS.get(unit, unit) if isinstance(unit, str) else ""
+
+
+def without_unit(text: str, schema: Mapping[str, Any]) -> str:
+    """Return a text without the unit of the schema behind it: "3 µm" or "3 um" becomes "3".
+
+    Another unit stays, and then the text is no number.
+    """
+    plain = _plain(text).strip()
+    for unit in (unit_text(schema), schema.get("unit")):
+        if isinstance(unit, str) and unit and plain.endswith(_plain(unit)):
+            return plain.removesuffix(_plain(unit)).strip()
+    return plain
+
+
+def _plain(text: str) -> str:
+    """Return a text in which a sign that stands twice in Unicode is one, and µ is u."""
+    return unicodedata.normalize("NFKC", text).replace("\N{GREEK SMALL LETTER MU}", "u")
 
 
 def prefix_of(unit: str) -> str | None:

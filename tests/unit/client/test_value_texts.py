@@ -72,3 +72,17 @@ def test_what_is_expected_names_choices_and_limits() -> None:
     assert expected({"enum": ["x", "y"]}) == "one of x, y"
     limits = {"type": "number", "unit": "mm/s", "exclusiveMinimum": 0, "maximum": 50}
     assert expected(limits) == "a number in mm/s, > 0, ≤ 50"
+
+
+@pytest.mark.parametrize(
+    "text", ["20 µm/s", "20 um/s", "20 \N{GREEK SMALL LETTER MU}m/s", "20µm/s"]
+)
+@pytest.mark.parametrize(
+    "unit", [{"unit": "µm/s"}, {"unit": "om:micrometrePerSecond-Time"}], ids=["short", "term"]
+)
+def test_a_unit_is_typed_and_told_as_people_write_it(text: str, unit: dict[str, str]) -> None:
+    schema = {"type": "number", **unit}
+    assert value_of(text, schema, "stage.speed") == 20
+    assert expected(schema) == "a number in µm/s"
+    with pytest.raises(ValueTextError, match="is not a number in µm/s"):
+        value_of("20 mm/s", schema, "stage.speed")
