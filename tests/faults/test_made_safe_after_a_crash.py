@@ -45,6 +45,11 @@ class Heater(lt.Thing):
     def on(self) -> bool:
         return self.state.read_text() == "on"
 
+    @on.setter
+    def on(self, value: bool) -> None:
+        self.state.write_text("on" if value else "off")
+        self.log("heat")
+
 
 class Annealer(lt.Thing):
     heater: Heater = lt.thing_slot("heater")
@@ -55,6 +60,11 @@ class Annealer(lt.Thing):
     @lt.action
     def anneal(self) -> None:
         self.heater.heat()
+
+    @lt.action
+    def switch_on(self) -> None:
+        self.heater.on = True
+        lt.cancellable_sleep(600)
 
 
 class Camera(lt.Thing):
@@ -102,7 +112,7 @@ def logged(server, run):
     return [line["message"] for line in ask(server, f"/journal/{run}")["log"]]
 
 
-@pytest.mark.parametrize("action", ["/heater/heat", "/annealer/anneal"])
+@pytest.mark.parametrize("action", ["/heater/heat", "/annealer/anneal", "/annealer/switch_on"])
 def test_a_heater_that_a_killed_server_left_on_is_off_after_the_restart(
     action, lab, running_server
 ):

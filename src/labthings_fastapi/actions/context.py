@@ -74,6 +74,11 @@ class InvocationContext:
         with self.lock:
             self._things = [*(one for one in self._things if one is not thing), thing]
 
+    def touch_thing(self, thing: Any) -> None:
+        """Note that a property of this Thing is set; a Thing that was entered keeps its place."""
+        if not any(one is thing for one in self._things):
+            self.enter_thing(thing)
+
     def take_things(self) -> list[Any]:
         """Return the Things entered, the latest first, and forget them."""
         with self.lock:
@@ -111,6 +116,13 @@ CURRENT_INVOCATION: ContextVar[InvocationContext | None] = ContextVar(
 def current_invocation() -> InvocationContext | None:
     """Return the invocation that this code belongs to, or None outside one."""
     return CURRENT_INVOCATION.get()
+
+
+def touch(thing: Any) -> None:
+    """Note that this invocation, if there is one, sets a property of a Thing: it takes part."""
+    invocation = CURRENT_INVOCATION.get()
+    if invocation is not None:
+        invocation.touch_thing(thing)
 
 
 @contextmanager

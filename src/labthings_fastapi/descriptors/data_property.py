@@ -7,6 +7,7 @@ import inspect
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
+from labthings_fastapi.actions.context import touch
 from labthings_fastapi.exceptions import (
     AffordanceDefinitionError,
     MissingTypeError,
@@ -153,6 +154,7 @@ class DataProperty(BaseProperty[V]):
     def reset(self, thing: Any) -> None:
         """Give the property a fresh default; one that does not fit is not published."""
         with self.guard(thing):
+            touch(thing)
             default = self.make_default()
             if self.default_fits:
                 self.set_valid(thing, default)

@@ -6,6 +6,7 @@ import copy
 import math
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
 
+from labthings_fastapi.actions.context import touch
 from labthings_fastapi.actions.turns import TURN, Turn, run_code
 from labthings_fastapi.exceptions import (
     AffordanceDefinitionError,
@@ -213,6 +214,7 @@ class FunctionalProperty(BaseProperty[V], Generic[OwnerT, V]):
     def reset(self, thing: Any) -> None:
         """Call the resetter, or the setter with the default."""
         with self.guard(thing):
+            touch(thing)
             resetter = self.freset
             if resetter is not None:
                 self.change(thing, lambda: run_code(thing, resetter, thing))

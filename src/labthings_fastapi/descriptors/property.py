@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from pydantic import ValidationError
 
+from labthings_fastapi.actions.context import touch
 from labthings_fastapi.actions.logs import thing_log
 from labthings_fastapi.actions.turns import TURN, Turn
 from labthings_fastapi.exceptions import (
@@ -171,6 +172,7 @@ class BaseProperty(BaseDescriptor, Generic[V]):
         with self.guard(thing):
             if thing._class_settings.get("validate_properties_on_set", True):
                 value = self.validate(thing, value)
+            touch(thing)
             self.set_valid(thing, value)
 
     def validate(self, thing: Any, value: Any) -> V:

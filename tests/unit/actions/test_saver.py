@@ -234,6 +234,21 @@ class Laser(lt.Thing):
     def on(self) -> None:
         self.seen += self.journal.search(JournalQuery()).records
 
+    @lt.property
+    def power(self) -> float:
+        """The power, in mW."""
+        return 1.0
+
+    @power.setter
+    def power(self, value: float) -> None:
+        self.on()
+
+    @power.resetter
+    def power(self) -> None:
+        self.on()
+
+    enabled: bool = lt.property(default=False)
+
     def safe_state(self) -> None:
         """Be off."""
 
@@ -248,6 +263,42 @@ def test_a_thing_is_in_the_journal_before_its_code_runs(
     assert [record.things for record in laser.seen] == [(own, other)] * 2
     assert saved(journal, invocation).things == (own, other)
     assert [part.things for part in journal.parts() if part.things] == [(other,)]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda laser: setattr(laser, "power", 3.0),
+        lambda laser: laser.properties["power"].reset(),
+        lambda laser: setattr(laser, "enabled", True),
+        lambda laser: laser.properties["enabled"].reset(),
+    ],
+    ids=["set", "reset", "set a value", "reset a value"],
+)
+def test_a_run_that_sets_a_property_of_a_thing_uses_it(
+    run: Callable[..., Invocation], journal: WatchedJournal, change: Callable[[Laser], None]
+) -> None:
+    laser, safe = Laser(), []
+    laser.journal = journal
+    laser.__dict__["safe_state"] = lambda: safe.append(laser)
+
+    def code() -> None:
+        change(laser)
+        assert laser.power
+        raise RuntimeError("it fails")
+
+    invocation = run(code)
+    assert laser.name in saved(journal, invocation).things
+    assert all(laser.name in record.things for record in laser.seen)
+    assert safe == [laser]
+
+
+def test_a_run_that_only_reads_a_property_does_not_use_the_thing(
+    run: Callable[..., Invocation], journal: WatchedJournal
+) -> None:
+    laser = Laser()
+    invocation = run(lambda: (laser.power, laser.enabled))
+    assert laser.name not in saved(journal, invocation).things
 
 
 def test_a_run_waits_until_the_journal_has_the_thing(
