@@ -89,7 +89,8 @@ def _lost_alias(part: Mapping[str, Any]) -> str | None:
     by_name = config.get("validate_by_name") or config.get("populate_by_name")
     if by_name or config.get("serialize_by_alias"):  # the default shows whether they agree
         return None
-    fields = part.get("fields") or part.get("schema", {}).get("fields") or {}
+    # A dataclass has the names of its fields itself, and the fields in its inner schema.
+    fields = part.get("schema", {}).get("fields") or part.get("fields") or {}
     named = fields.items() if isinstance(fields, Mapping) else _named(fields)
     for name, field in named:
         alias = field.get("validation_alias")
@@ -103,7 +104,8 @@ def _lost_alias(part: Mapping[str, Any]) -> str | None:
 
 def _named(fields: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     for field in fields:
-        yield field.get("name", ""), field
+        if isinstance(field, Mapping):
+            yield field.get("name", ""), field
 
 
 def is_same(value: Any, other: Any) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
+import pydantic.dataclasses
 import pytest
 from pydantic import BaseModel, ConfigDict, Field, Secret, SecretBytes, SecretStr
 
@@ -55,6 +56,23 @@ class Holder:
     secret: SecretStr = field(default=SecretStr(""))
 
 
+@dataclass
+class Region:
+    x: int = 0
+    tags: set[str] = field(default_factory=set)
+
+
+@dataclass(frozen=True, slots=True)
+class Frozen:
+    height: float
+    label: str = "a"
+
+
+@pydantic.dataclasses.dataclass
+class AliasedRegion:
+    width: int = Field(1, alias="w")
+
+
 @pytest.mark.parametrize(
     ("hint", "default"),
     [
@@ -68,6 +86,7 @@ class Holder:
         (Aliased, Aliased()),
         (Aliased | None, None),
         (list[Aliased], []),
+        (AliasedRegion, AliasedRegion(w=2)),
         (dict[tuple[int, int], float], {}),
         (dict[tuple[int, int], float], {(1, 2): 3.0}),
         (Corner, Corner.LEFT),
@@ -112,6 +131,9 @@ def test_a_property_is_not_saved_and_may_have_such_a_type():
         (Any, (1, [2, (3,)])),
         (set[int], {1, 2}),
         (bytes, b"\x00\xff"),
+        (Region, Region(3, {"a"})),
+        (list[Region], [Region(3, {"a"})]),
+        (Frozen, Frozen(2.0)),
     ],
     ids=repr,
 )
