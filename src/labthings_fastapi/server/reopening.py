@@ -9,6 +9,7 @@ from contextlib import suppress
 from labthings_fastapi.actions.logs import thing_log
 from labthings_fastapi.actions.manager import ActionManager
 from labthings_fastapi.actions.turns import turn_of
+from labthings_fastapi.bindings.interaction.properties import CLIENT_PATIENCE
 from labthings_fastapi.bindings.interaction.things import ThingInteraction
 from labthings_fastapi.exceptions import ActionBusyError, ServerNotRunningError, ThingStartError
 from labthings_fastapi.own_log import own_logger
@@ -61,7 +62,8 @@ class Reopening:
         for one in self._interaction_of(thing).each_property.values():
             if one.state.failure is not None:
                 with suppress(Exception):  # it is logged, and followers are told
-                    await one.reading()
+                    async with asyncio.timeout(CLIENT_PATIENCE):  # it may not answer at all
+                        await one.reading()
 
     def _running_loop(self, name: str) -> asyncio.AbstractEventLoop:
         loop = self._loop

@@ -179,16 +179,17 @@ class ThingServer:
         from labthings_fastapi.bindings.interaction.things import Interactions
         from labthings_fastapi.bindings.websocket.websocket_binding import WebSocketBinding
 
+        from .long_calls import LongCalls
         from .reopening import Reopening
 
         self._interactions = interactions = Interactions(
-            self.action_manager,
-            self._workers,
-            calls_per_thing=self.config.max_reads_per_thing,
+            self.action_manager, self._workers, calls_per_thing=self.config.max_reads_per_thing
         )
         self._poller = Poller(interactions.of)
         self._settings_keeper = SettingsKeeper(self._workers)
         self._reopening = Reopening(self._thing_lifecycle, self.action_manager, interactions.of)
+        self._long_calls = LongCalls(interactions.of)
+        self._watching = (self._poller, self._settings_keeper, self._reopening, self._long_calls)
         websocket = WebSocketBinding(self.app, interactions, prefix=self.api_prefix)
         # Last, so that it dispatches before the sockets: requests of HTTP are many and small.
         self._http = HttpBinding(
@@ -325,9 +326,8 @@ class ThingServer:
             opened = self._add_and_open(name, thing)
             self._expose(thing)
             if opened:
-                self._poller.add(thing)
-                self._settings_keeper.add(thing)
-                self._reopening.add(thing)
+                for part in self._watching:
+                    part.add(thing)
         if opened:
             self._http.directory.announce(thing)
             self._announcing.add(thing)
@@ -384,7 +384,7 @@ class ThingServer:
             if self._state == "starting":  # it may have been stopped meanwhile
                 if opened is not self._things:
                     return False
-                for part in (self._poller, self._settings_keeper, self._reopening):
+                for part in self._watching:
                     part.start(opened.values())
                 self._state = "running"
         return True
@@ -411,6 +411,7 @@ class ThingServer:
             await self._poller.stop()
             await cancel_invocations(self.action_manager, self.config.shutdown_timeout)
             await self._settings_keeper.stop()
+            await self._long_calls.stop()
             self._broker.end_streams()
         finally:
             left = None if deadline is None else deadline - time.monotonic()

@@ -12,6 +12,7 @@ from pydantic_core import to_json
 
 from labthings_fastapi.actions.logs import thing_log
 from labthings_fastapi.actions.turns import PATIENCE, TURN
+from labthings_fastapi.descriptors.reading_state import FailedReading
 from labthings_fastapi.descriptors.write_report import reported_write
 from labthings_fastapi.exceptions import (
     ActionBusyError,
@@ -25,6 +26,7 @@ from labthings_fastapi.schemas.invalid_values import shown
 from labthings_fastapi.schemas.json_text import LARGE
 from labthings_fastapi.thing_description.paths import name_of
 
+from .calls import LONG_CALL, CallsInProgress
 from .failures import InvalidMembers, PartialReading, ReportedFailure, SetterRefusal, is_expected
 from .shared_readings import Reading, SharedReadings
 
@@ -62,7 +64,8 @@ class PropertyInteraction:
         self.state = descriptor.reading_state(thing)
         self._opening = thing._thing_server_interface.opening
         self._shared = SharedReadings(self._take, readings) if descriptor.shared else None
-        self.label = f"Property {descriptor.name!r} of Thing {name_of(thing)!r}"
+        self.thing_name = name_of(thing)
+        self.label = f"Property {descriptor.name!r} of Thing {self.thing_name!r}"
         self.reads_quickly = descriptor.quick
         """True if reading runs no user code and does not wait."""
         unlocked = thing._thing_server_interface.global_lock is None
@@ -71,6 +74,7 @@ class PropertyInteraction:
 
         A Thing with a turn is written on its executor, because a write may wait for the turn.
         """
+        self.calls = CallsInProgress()
 
     async def read(self) -> bytes:
         """Return the value as JSON; a getter runs on an executor of the Thing."""
@@ -99,7 +103,7 @@ class PropertyInteraction:
         # A poll that fails again and again is logged once.
         logged = patience == 0 and self.state.failure is not None
         try:
-            with self._user_code(logged=logged):
+            with self._user_code(what="getter", logged=logged):
                 value = self.descriptor.get(self._thing)
                 reading = Reading(
                     self.descriptor.value_json(self._thing, value, self._context),
@@ -113,6 +117,14 @@ class PropertyInteraction:
             return reading
         self.descriptor.publish(self._thing, reading.value)
         return reading._replace(told=True)
+
+    def failure(self) -> FailedReading | None:
+        """Return why it cannot be read: the last reading failed, or one does not end."""
+        hanging = [call for call in self.calls.longer_than(LONG_CALL) if call.what == "getter"]
+        if not hanging:
+            return self.state.failure
+        call = hanging[0]
+        return FailedReading({"detail": f"{self.label}: {call.told()}"}, call.since)
 
     def require_open(self) -> None:
         """Do nothing if no code of the Thing runs for this property, or if it may.
@@ -174,7 +186,7 @@ class PropertyInteraction:
 
     def value(self) -> Any:
         """Return the Python value."""
-        with self._user_code():
+        with self._user_code(what="getter"):
             return self.descriptor.get(self._thing)
 
     def checked(self, body: bytes) -> Any:
@@ -206,9 +218,14 @@ class PropertyInteraction:
 
     @contextmanager
     def _user_code(
-        self, passing: type[Exception] | tuple[()] = (), *, logged: bool = False
+        self,
+        passing: type[Exception] | tuple[()] = (),
+        *,
+        what: str = "setter",
+        logged: bool = False,
     ) -> Iterator[None]:
         """Log a failure once, on the Thing's logger; drivers raise even `SystemExit`."""
+        call = self.calls.begin(what)
         try:
             yield
         except passing:
@@ -225,6 +242,8 @@ class PropertyInteraction:
                     exc_info=None if anticipated else error,
                 )
             raise ReportedFailure(self.label, error) from error
+        finally:
+            self.calls.end(call)
 
 
 class PropertiesInteraction:

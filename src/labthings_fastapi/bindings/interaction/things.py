@@ -136,7 +136,7 @@ class Interactions:
             thing.name: {
                 name: failure
                 for name, one in thing.each_property.items()
-                if (failure := one.state.failure) is not None
+                if (failure := one.failure()) is not None
             }
             for thing in things
         }
