@@ -174,6 +174,7 @@ class AsyncThingClient:
     ) -> AsyncSubscription:
         """Call `callback(value)` with each new value of a property, on this event loop."""
         feed = property_feed(self._protocol, property, interval)
+        await self._run(feed.open())
         return AsyncSubscription(self, feed, callback, f"property {property!r}", on_error)
 
     async def subscribe(
@@ -181,10 +182,15 @@ class AsyncThingClient:
         event: str,
         callback: Callable[[Any], Any],
         *,
+        interval: float | None = None,
         on_error: Callable[[Exception], Any] | None = None,
     ) -> AsyncSubscription:
-        """Call `callback(data)` with the data of each event, on this event loop."""
-        feed = event_feed(self._protocol, event)
+        """Call `callback(data)` with the data of each event, on this event loop.
+
+        `interval` (s) is for servers that only list past events.
+        """
+        feed = event_feed(self._protocol, event, interval)
+        await self._run(feed.open())
         return AsyncSubscription(self, feed, callback, f"event {event!r}", on_error)
 
 

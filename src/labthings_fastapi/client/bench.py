@@ -4,15 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Self
-from urllib.parse import urljoin
-
-from labthings_fastapi.exceptions import ClientError
 
 from .connection import Connection
 from .description import Description
-from .problems import request_error
-from .protocol import fetch
-from .steps import Answer, Request, Steps
+from .listing import things_of
 from .thing_client import ThingClient, closed_if_it_fails, open_connection
 
 
@@ -22,7 +17,9 @@ class Bench(Mapping[str, Any]):
     The clients share one connection; any thread may use them. A `with` block closes it.
     """
 
-    def __init__(self, connection: Connection, url: str, descriptions: dict[str, Any]) -> None:
+    def __init__(
+        self, connection: Connection, url: str, descriptions: Mapping[str, Description]
+    ) -> None:
         """Know the descriptions; `lt.connect` makes these."""
         self._connection = connection
         self._url = url
@@ -33,8 +30,7 @@ class Bench(Mapping[str, Any]):
         if name not in self._descriptions:
             raise KeyError(f"{self._url} has no Thing called {name!r}. It has: {self._names()}.")
         if name not in self._clients:
-            place = urljoin(self._url, f"{name}/")
-            description = Description(place, self._descriptions[name])
+            description = self._descriptions[name]
             made = ThingClient._made(self._connection, description, rich=True, owner=False)
             self._clients.setdefault(name, made)
         return self._clients[name]
@@ -82,7 +78,8 @@ def connect(
     say so. `ThingClient.from_url` gives plain JSON values.
 
     Args:
-        url: the address of the server, as in "http://lab-pc:5000".
+        url: the address of the server, as in "http://lab-pc:5000". Of a server of others that
+            has no Thing Directory: the address of a Thing Description, or of a list of them.
         token: who asks; by default LABTHINGS_TOKEN, or what `labthings login` has stored.
         verify: True, the file of a certificate (PEM), or "sha256:<fingerprint>" of one.
         client: an `httpx2.Client` to use, such as a test client.
@@ -93,40 +90,5 @@ def connect(
         ClientError: it is no server of Things.
     """
     connection, address = open_connection(url, client, token, verify)
-    place = address if address.endswith("/") else f"{address}/"
     with closed_if_it_fails(connection):
-        return Bench(connection, place, connection.run(descriptions_of(place)))
-
-
-def descriptions_of(place: str) -> Steps[dict[str, Any]]:
-    """Get the Thing Descriptions of a server by name."""
-    answer: Answer = yield from fetch(Request("GET", urljoin(place, "thing_descriptions/")))
-    if answer.ok:
-        found = answer.json()
-        if isinstance(found, dict):
-            return {str(name): each for name, each in found.items() if "title" in each}
-    if answer.status in (401, 403):
-        raise request_error(answer, f"The Things of {place} cannot be listed")
-    return (yield from _directory_of(place))
-
-
-def _directory_of(place: str) -> Steps[dict[str, Any]]:
-    """Get the descriptions from a Thing Directory (W3C WoT Discovery, 7.3)."""
-    address = urljoin(place, ".well-known/wot")
-    answer: Answer = yield from fetch(Request("GET", address))
-    if not answer.ok:
-        raise ClientError(f"{place} is no server of Things: it has neither a list nor a directory.")
-    found = answer.json()
-    if not isinstance(found, dict) or "ThingDirectory" not in str(found.get("@type")):
-        return {_name_of(found): found} if isinstance(found, dict) else {}
-    things = Description(address, found).form("properties", "things", "readproperty")
-    if things is None:
-        raise ClientError(f"The directory of {place} does not say where its Things are.")
-    listed: Answer = yield from fetch(Request("GET", things.url()))
-    if not listed.ok:
-        raise request_error(listed, f"The directory of {place} cannot be read")
-    return {_name_of(each): each for each in listed.json() if isinstance(each, dict)}
-
-
-def _name_of(members: Mapping[str, Any]) -> str:
-    return str(members.get("title") or members.get("id"))
+        return Bench(connection, address, connection.run(things_of(address)))

@@ -119,17 +119,23 @@ class Description:
             if operation in _operations(form, default)
         ]
         for subprotocol in subprotocols:
-            for form, address in forms:
-                if form.get("subprotocol") == subprotocol:
-                    self._check(address)
-                    method = form.get("htv:methodName")
-                    return Form(
-                        address,
-                        method if isinstance(method, str) else _method(operation),
-                        subprotocol,
-                        str(form.get("contentType", "application/json")),
-                    )
+            fitting = [each for each in forms if each[0].get("subprotocol") == subprotocol]
+            if fitting:
+                # node-wot lists each address of its computer, each with JSON and CBOR.
+                form, address = min(fitting, key=self._strangeness)
+                self._check(address)
+                method = form.get("htv:methodName")
+                return Form(
+                    address,
+                    method if isinstance(method, str) else _method(operation),
+                    subprotocol,
+                    str(form.get("contentType", "application/json")),
+                )
         return None
+
+    def _strangeness(self, found: tuple[Mapping[str, Any], str]) -> tuple[bool, bool]:
+        form, address = found
+        return origin_of(address) != origin_of(self.url), not _is_json(form.get("contentType"))
 
     def _forms(self, place: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], str]]:
         forms = place.get("forms")
@@ -168,6 +174,13 @@ class Description:
             for kind in ("properties", "actions")
             for each in self.affordances(kind).values()
         )
+
+
+def _is_json(content_type: Any) -> bool:
+    if content_type is None:
+        return True
+    media_type = str(content_type).partition(";")[0].strip().lower()
+    return media_type == "application/json" or media_type.endswith("+json")
 
 
 def _operations(form: Mapping[str, Any], default: tuple[str, ...]) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from labthings_fastapi.exceptions import ClientError, ServerUnreachableError
 
 from .description import Form
+from .dialects import webthing_events
 from .problems import request_error
 from .protocol import FINAL, RunState, ThingProtocol, fetch
 from .sse import EventParser, ServerSentEvent
@@ -174,6 +175,9 @@ class RunFeed:
 class Feed(Protocol):
     """Values of one property, or the data of one event, as they come."""
 
+    def open(self) -> Steps[None]:
+        """Connect now: what happens from here on is not missed, if the server can tell it."""
+
     def next(self) -> Steps[list[Any]]:
         """Give what has come: values, and `FailedReadingError`s in their place."""
 
@@ -228,6 +232,10 @@ class LongPollFeed:
         self._form = form
         self._name = name
 
+    def open(self) -> Steps[None]:
+        """Do nothing: the server tells only what happens while it is asked."""
+        yield from ()
+
     def next(self) -> Steps[list[Any]]:
         """Give what has come."""
         request = Request("GET", self._form.url(), seconds=75.0)
@@ -240,7 +248,16 @@ class LongPollFeed:
             return []
         if not answer.ok:
             raise request_error(answer, f"{self._name!r} cannot be observed")
-        return [answer.json()]
+        try:
+            return [answer.json()]
+        except (ValueError, RecursionError):  # node-wot joins values that come at one moment
+            text = answer.body[:200].decode("utf-8", "replace")
+            return [
+                FailedReadingError(
+                    f"{self._name!r}: the server sent what is no JSON, perhaps several values in "
+                    f"one: {text!r}. Read the property, or wait for what comes next."
+                )
+            ]
 
     def close(self) -> Steps[None]:
         """Do nothing: there is no connection between two requests."""
@@ -258,6 +275,10 @@ class PollingFeed:
         self._interval = interval
         self._last: Any = self._nothing
 
+    def open(self) -> Steps[None]:
+        """Do nothing: the first value is told whatever it is."""
+        yield from ()
+
     def next(self) -> Steps[list[Any]]:
         """Give the value if it has changed since the last one."""
         if self._last is not self._nothing:
@@ -272,6 +293,45 @@ class PollingFeed:
         changed = self._last is self._nothing or value != self._last
         self._last = value
         return [value] if changed else []
+
+    def close(self) -> Steps[None]:
+        """Do nothing: there is no connection between two requests."""
+        yield from ()
+
+
+class WebthingEventFeed:
+    """The data of an event of `webthing`, which lists past events and tells none over HTTP."""
+
+    def __init__(self, form: Form, name: str, interval: float) -> None:
+        self._form = form
+        self._name = name
+        self._interval = interval
+        self._seen: int | None = None
+
+    def open(self) -> Steps[None]:
+        """Look at what there is: what happens from here on is not missed."""
+        if self._seen is None:
+            self._seen = len((yield from self._listed()))
+
+    def next(self) -> Steps[list[Any]]:
+        """Give the data of what has happened since the last time."""
+        if self._seen is None:
+            yield from self.open()
+            return []
+        yield Pause(self._interval)
+        try:
+            listed = yield from self._listed()
+        except ServerUnreachableError:
+            return []
+        new = listed[self._seen :] if len(listed) >= self._seen else listed  # it was restarted
+        self._seen = len(listed)
+        return new
+
+    def _listed(self) -> Steps[list[Any]]:
+        answer = yield from fetch(Request("GET", self._form.url()), repeat=True)
+        if not answer.ok:
+            raise request_error(answer, f"The event {self._name!r} cannot be followed")
+        return webthing_events(self._name, answer.json())
 
     def close(self) -> Steps[None]:
         """Do nothing: there is no connection between two requests."""
@@ -299,8 +359,8 @@ def property_feed(protocol: ThingProtocol, name: str, interval: float | None) ->
     return PollingFeed(protocol, name, interval)
 
 
-def event_feed(protocol: ThingProtocol, name: str) -> Feed:
-    """Return the feed of an event.
+def event_feed(protocol: ThingProtocol, name: str, interval: float | None = None) -> Feed:
+    """Return the feed of an event; `interval` (s) is for servers that only list past events.
 
     Raises:
         ClientError: there is no such event, or no way over HTTP to follow it.
@@ -308,6 +368,14 @@ def event_feed(protocol: ThingProtocol, name: str) -> Feed:
     forms = protocol.description
     if name not in forms.affordances("events"):
         raise ClientError(f"{forms.title!r} has no event called {name!r}.")
+    listing = forms.form("events", name, "subscribeevent") if protocol.is_webthing else None
+    if listing is not None:
+        if interval is None:
+            raise ClientError(
+                f"{forms.title!r} does not tell events over HTTP, but lists past ones. Say how "
+                f"often to look, as in `subscribe({name!r}, callback, interval=1)`."
+            )
+        return WebthingEventFeed(listing, name, interval)
     for subprotocol, feed in (("sse", StreamFeed), ("longpoll", LongPollFeed), (None, StreamFeed)):
         form = forms.form("events", name, "subscribeevent", (subprotocol,))
         if form is not None:

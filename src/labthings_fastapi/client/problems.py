@@ -19,6 +19,7 @@ from labthings_fastapi.exceptions import (
 from .steps import Answer
 
 _LOCKED, CANCELLED = "urn:labthings:problem:locked", "urn:labthings:problem:cancelled"
+ACTION_FAILED = "urn:labthings:problem:action-failed"
 _SHOWN = 500  # characters of a body that is no problem
 
 
@@ -111,7 +112,7 @@ def run_error(name: str, id: str | None, members: Mapping[str, Any]) -> BaseExce
     error = members.get("error")
     problem: Mapping[str, Any] = error if isinstance(error, Mapping) else {}
     if status == "cancelled" or problem.get("type") == CANCELLED:
-        return InvocationCancelledError(f"Action {name} (ID: {id}) was cancelled.")
+        return InvocationCancelledError(f"{_run_name(name, id)} was cancelled.")
     if status not in ("error", "failed"):
         return None
     lines = log_lines(members.get("log"))
@@ -120,13 +121,17 @@ def run_error(name: str, id: str | None, members: Mapping[str, Any]) -> BaseExce
         text = f"[{title}]: {_detail(problem)}"
     else:  # servers before 1.0 tell it in the log alone
         text = lines[-1] if lines else "The server gives no reason."
-    message = f"Action {name} (ID: {id}) failed with error:\n{text}"
+    message = f"{_run_name(name, id)} failed with error:\n{text}"
     traceback = _traceback(members.get("log"))
     if traceback:
         message += f"\nSERVER TRACEBACK START:\n{traceback}\nSERVER TRACEBACK END"
     if problem.get("type") == _LOCKED:
         return GlobalLockBusyError(message)
     return ServerActionError(message, problem=problem, invocation_id=id, log=lines)
+
+
+def _run_name(name: str, id: str | None) -> str:
+    return f"Action {name}" if id is None else f"Action {name} (ID: {id})"
 
 
 def log_lines(log: Any) -> list[str]:

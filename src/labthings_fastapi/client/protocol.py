@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import urljoin
 from uuid import uuid4
@@ -16,8 +18,16 @@ from labthings_fastapi.exceptions import (
 )
 
 from .description import Description, Form, origin_of
-from .problems import CANCELLED, invoke_error, property_error, request_error
-from .steps import Answer, Pause, Request, Steps
+from .dialects import HololinkedFailureError, hololinked_href, hololinked_value
+from .problems import (
+    ACTION_FAILED,
+    CANCELLED,
+    invoke_error,
+    problem_of,
+    property_error,
+    request_error,
+)
+from .steps import REQUEST_SECONDS, Answer, Pause, Request, Steps
 from .values import input_of, takes_object, to_body
 
 FINAL = frozenset({"completed", "error", "cancelled", "failed"})
@@ -25,6 +35,7 @@ RETRY_PAUSES = (0.1, 0.3, 1.0)  # seconds between attempts of a request that may
 RECONNECT_SECONDS = 60.0  # how long a server that a run is waited for may be away
 FIRST_WAIT = 1.0  # seconds that the first answer may wait for the end of a run
 LONGEST_WAIT = 20.0
+ACTION_SECONDS = 3600.0  # how long the answer of an action may take that tells nothing before
 _POLLS = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)  # seconds, for servers that cannot wait
 _REDIRECTS = 5
 _JSON = {"Content-Type": "application/json"}
@@ -82,6 +93,7 @@ class RunState:
     waits: bool = True  # whether the server can wait for the end (Prefer)
     results_missed: int = 0
     polls: int = 0
+    cancelled: bool = False  # whether this client has asked it to stop
 
     @property
     def id(self) -> str | None:
@@ -152,7 +164,7 @@ class ThingProtocol:
         answer = yield from fetch(Request(form.method, form.url()), repeat=True)
         if not answer.ok:
             raise property_error(answer, "get", name)
-        value = _json_of(answer, f"Failed to get property {name}")
+        value = self._value_of(answer, f"Failed to get property {name}")
         return value[name] if self.is_webthing and isinstance(value, dict) else value
 
     def write(self, name: str, value: Any) -> Steps[None]:
@@ -164,7 +176,18 @@ class ThingProtocol:
         answer: Answer = yield Request(form.method, form.url(), body, _JSON)
         if not answer.ok:
             raise property_error(answer, "set", name)
-        self._check_exception(answer, f"Failed to set property {name}")
+        if self.is_hololinked:
+            self._value_of(answer, f"Failed to set property {name}")
+
+    def _value_of(self, answer: Answer, what: str) -> Any:
+        value = _json_of(answer, what)
+        if not self.is_hololinked:
+            return value
+        try:
+            return hololinked_value(value)
+        except HololinkedFailureError as error:
+            text = f"{what}: {error.problem['title']}: {error}"
+            raise ClientPropertyError(text, problem=error.problem) from None
 
     def read_all(self) -> Steps[dict[str, Any]]:
         """Read all properties, in one request if the Thing offers that."""
@@ -172,9 +195,10 @@ class ThingProtocol:
         if form is not None:
             answer = yield from fetch(Request("GET", form.url()), repeat=True)
             if answer.ok:
-                values = _json_of(answer, "Failed to get the properties")
-                if isinstance(values, dict):
-                    return values
+                with suppress(ClientPropertyError):  # one of them fails; it is told by its name
+                    values = self._value_of(answer, "Failed to get the properties")
+                    if isinstance(values, dict):
+                        return values
         values = {}
         for name, each in self.description.affordances("properties").items():
             if not each.get("writeOnly"):
@@ -206,6 +230,7 @@ class ThingProtocol:
             value = {**kwargs, "__args__": list(args)} if args else dict(kwargs)
         else:
             value = input_of(action, schema, args, kwargs)
+        address = hololinked_href(form.url()) if self.is_hololinked else form.url()
         body: bytes | None = to_body(value)
         if schema is None and not value:
             body = None if self.is_ours else b"null"
@@ -214,7 +239,9 @@ class ThingProtocol:
         if self.is_webthing:
             body = to_body({action: {"input": value}})
         headers = _JSON if body is not None else {}
-        return PendingStart(action, Request(form.method, form.url(), body, headers))
+        stated = found.get("synchronous")
+        seconds = REQUEST_SECONDS if self.is_ours or stated is False else ACTION_SECONDS
+        return PendingStart(action, Request(form.method, address, body, headers, seconds))
 
     def start(self, pending: PendingStart, wait: float = 0.0) -> Steps[RunState]:
         """Start a run; the answer may come up to `wait` seconds later, when the run has ended."""
@@ -224,13 +251,37 @@ class ThingProtocol:
         request = replace(pending.request, headers=headers, seconds=pending.request.seconds + wait)
         answer = yield from fetch(request, repeat=self.is_ours)
         if not answer.ok:
-            raise invoke_error(answer, pending.action)
+            return (yield from self._failed_run(pending.action, answer))
         return self._run_of(pending.action, answer)
 
+    def _failed_run(self, action: str, answer: Answer) -> Steps[RunState]:
+        """Return the run that has failed before the answer to its start came.
+
+        Raises:
+            FailedToInvokeActionError: there is none: it was refused.
+        """
+        problem = problem_of(answer)
+        if answer.status != HTTPStatus.INTERNAL_SERVER_ERROR:
+            raise invoke_error(answer, action)
+        members: dict[str, Any] = {"status": "failed", "error": problem}
+        href = problem.get("href")
+        if not self.is_ours:
+            return RunState(action, members)
+        if problem.get("type") not in (ACTION_FAILED, CANCELLED) or not isinstance(href, str):
+            raise invoke_error(answer, action)
+        run = RunState(action, members, self.description.resolve(href))
+        with suppress(ClientError):  # its id and log, if the server still knows it
+            yield from self.refresh(run)
+        return run
+
     def _run_of(self, action: str, answer: Answer) -> RunState:
-        what = f"Error when invoking action {action}"
-        self._check_exception(answer, what)
-        value = _json_of(answer, what)
+        value = _json_of(answer, f"Error when invoking action {action}")
+        if self.is_hololinked:
+            try:
+                value = hololinked_value(value)
+            except HololinkedFailureError as error:
+                log = [{"levelname": "ERROR", "message": str(error), "traceback": error.traceback}]
+                return RunState(action, {"status": "failed", "error": error.problem, "log": log})
         if self.is_webthing and isinstance(value, dict) and isinstance(value.get(action), dict):
             value = value[action]
         location = answer.headers.get("location")
@@ -263,6 +314,9 @@ class ThingProtocol:
         headers = {"Prefer": f"wait={int(wait)}"} if wait >= 1 and run.waits else {}
         request = Request("GET", run.url, headers=headers)
         answer = yield from fetch(replace(request, seconds=request.seconds + wait), repeat=True)
+        if run.cancelled and answer.status in (HTTPStatus.NOT_FOUND, HTTPStatus.GONE):
+            run.members["status"] = "cancelled"  # a server need not keep what it has cancelled
+            return
         if not answer.ok:
             raise request_error(answer, f"Run {run.id} of action {run.action}")
         if headers and "preference-applied" not in answer.headers:
@@ -311,6 +365,8 @@ class ThingProtocol:
 
     def cancel(self, run: RunState) -> Steps[bool]:
         """Ask a run to stop; return False if it had ended."""
+        if run.url is not None and run.is_open and not self.is_ours:
+            yield from self.refresh(run)  # `webthing` says yes also after the end
         if run.url is None or not run.is_open:
             return False
         answer: Answer = yield Request("DELETE", run.url)
@@ -319,15 +375,8 @@ class ThingProtocol:
             return False
         if not answer.ok:
             raise request_error(answer, f"Run {run.id} of action {run.action} was not cancelled")
+        run.cancelled = True
         return True
-
-    def _check_exception(self, answer: Answer, what: str) -> None:
-        if not self.is_hololinked:
-            return
-        value = _json_of(answer, what)
-        failure = value.get("exception") if isinstance(value, dict) else None
-        if isinstance(failure, Mapping):
-            raise ClientError(f"{what}: {failure.get('type')}: {failure.get('message')}")
 
 
 def _json_of(answer: Answer, what: str) -> Any:

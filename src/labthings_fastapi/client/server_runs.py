@@ -122,6 +122,10 @@ class ServerFeed:
     def __init__(self, place: str) -> None:
         self._feed = EventFeed(urljoin(place, "events"), FROM_THE_START)
 
+    def open(self) -> Steps[None]:
+        """Connect now."""
+        yield from self._feed.open()
+
     def next(self) -> Steps[list[Any]]:
         """Give what has happened: kind of message, its number, and data as JSON text."""
         events = yield from self._feed.next()

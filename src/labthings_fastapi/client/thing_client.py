@@ -342,11 +342,14 @@ class ThingClient:
     ) -> Subscription:
         """Call `callback(value)` with each new value of a property, until `close()`.
 
+        It has begun when this returns: no later change is missed, if the server can tell all.
+
         Callbacks run in one thread of the client, in order. A failed reading goes to `on_error`,
         else to the log. `interval` (s) is for servers that do not tell changes.
         """
         schema = self._protocol.description.affordances("properties").get(property)
         feed = property_feed(self._protocol, property, interval)
+        self._run(feed.open())
         return Subscription(
             self._connection,
             feed,
@@ -360,11 +363,16 @@ class ThingClient:
         event: str,
         callback: Callable[[Any], Any],
         *,
+        interval: float | None = None,
         on_error: Callable[[Exception], Any] | None = None,
     ) -> Subscription:
-        """Call `callback(data)` with the data of each event, until `close()`; see `observe`."""
+        """Call `callback(data)` with the data of each event, until `close()`; see `observe`.
+
+        `interval` (s) is for servers that only list past events.
+        """
         found = self._protocol.description.affordances("events").get(event) or {}
-        feed = event_feed(self._protocol, event)
+        feed = event_feed(self._protocol, event, interval)
+        self._run(feed.open())
         return Subscription(
             self._connection,
             feed,

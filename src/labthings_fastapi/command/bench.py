@@ -6,13 +6,12 @@ import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Annotated, Any, TypeVar
-from urllib.parse import urljoin
 
 import typer
 
-from labthings_fastapi.client.bench import descriptions_of
 from labthings_fastapi.client.connection import Connection, ServerAddress
 from labthings_fastapi.client.description import Description, Kind
+from labthings_fastapi.client.listing import things_of
 from labthings_fastapi.client.protocol import ThingProtocol
 from labthings_fastapi.client.steps import Steps
 from labthings_fastapi.exceptions import ClientError, RefusedError, ServerUnreachableError
@@ -53,28 +52,34 @@ class CommandBench:
     def __init__(self, server: str, verify: str = "", token: str | None = None) -> None:
         """Open a connection; nothing is sent yet."""
         self.place = place_of(server)
+        self._url = server if "://" in server else f"http://{server}"
         self.connection = Connection(ServerAddress(self.place, token, verify or True))
-        self._descriptions: Mapping[str, Any] | None = None
+        self._things: Mapping[str, Description] | None = None
 
     def run(self, steps: Steps[T]) -> T:
         """Carry out steps of the protocol."""
         return self.connection.run(steps)
 
     @property
-    def descriptions(self) -> Mapping[str, Any]:
-        """The Thing Descriptions of the server by name.
+    def things(self) -> Mapping[str, Description]:
+        """The Things of the server by name.
 
         Raises:
             NoThingsError: it is no server of Things.
         """
-        if self._descriptions is None:
+        if self._things is None:
             try:
-                self._descriptions = self.run(descriptions_of(self.place))
+                self._things = self.run(things_of(self._url))
             except (ServerUnreachableError, RefusedError):
                 raise
             except (ClientError, ValueError, TypeError) as error:
                 raise NoThingsError(str(error)) from error
-        return self._descriptions
+        return self._things
+
+    @property
+    def descriptions(self) -> Mapping[str, Any]:
+        """The Thing Descriptions of the server by name; see `things`."""
+        return {name: each.members for name, each in self.things.items()}
 
     def thing(self, name: str) -> ThingProtocol:
         """Return a Thing by its name.
@@ -82,9 +87,9 @@ class CommandBench:
         Raises:
             UsageError: the server has none of that name.
         """
-        if name not in self.descriptions:
-            raise UsageError(f"{self.place} has no Thing {_unknown(name, self.descriptions)}")
-        return ThingProtocol(Description(urljoin(self.place, f"{name}/"), self.descriptions[name]))
+        if name not in self.things:
+            raise UsageError(f"{self.place} has no Thing {_unknown(name, self.things)}")
+        return ThingProtocol(self.things[name])
 
     def affordance(self, target: str, kind: Kind) -> Affordance:
         """Return what `thing.name` means.
@@ -92,7 +97,7 @@ class CommandBench:
         Raises:
             UsageError: there is nothing of that name and kind.
         """
-        things = [name for name in self.descriptions if target.startswith(f"{name}.")]
+        things = [name for name in self.things if target.startswith(f"{name}.")]
         word = _WORDS[kind]
         if not things:
             thing, dot, _ = target.partition(".")

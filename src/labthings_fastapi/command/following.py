@@ -24,6 +24,7 @@ from .things import Properties
 
 _QUIET_SECONDS = 1.0  # after which nothing more is remembered
 _HEARTBEAT = 0.2
+_LISTED_SECONDS = 1.0  # how often a server is asked that only lists past events
 
 Count = Annotated[int, typer.Option("--count", "-n", min=0, help="End after so many; 0: never.")]
 Item = tuple[str, Any]
@@ -167,7 +168,7 @@ def events(
 
 
 def _named_feed(named: Affordance) -> Feed:
-    return event_feed(named.protocol, named.name)
+    return event_feed(named.protocol, named.name, _LISTED_SECONDS)
 
 
 def _members(name: str, value: Any) -> dict[str, Any]:
