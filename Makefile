@@ -21,10 +21,10 @@ QUICK := $(PYTEST) -m "not slow" $(PYTEST_ARGS)
 VENV_MADE := $(VENV)/.made
 DEMO_INSTALLED := $(VENV)/.installed-demo
 DEV_INSTALLED := $(VENV)/.installed-dev
-# Clients and validators of other projects, used by tests/conformance.
+# Clients, servers and validators of other projects, used by tests/conformance.
 NODE := tests/conformance
 NODE_INSTALLED := $(NODE)/node_modules/.installed
-WOTPY_INSTALLED := $(NODE)/.venv/.installed
+OTHERS_INSTALLED := $(patsubst %,$(NODE)/.venv-%/.installed,wotpy hololinked webthing)
 # The browser of tests/e2e; another one: make test LABTHINGS_CHROMIUM=/path
 CHROMIUM := $(firstword $(LABTHINGS_CHROMIUM) \
   $(shell command -v chromium || command -v chromium-browser || command -v google-chrome))
@@ -64,7 +64,7 @@ check: lint types imports
 
 # The same checks as `make check`, and all tests. pytest comes last: its closing line is the last
 # one printed, and its exit code is that of make.
-test: lint types imports $(NODE_INSTALLED) $(WOTPY_INSTALLED) chromium
+test: lint types imports $(NODE_INSTALLED) $(OTHERS_INSTALLED) chromium
 	$(QUICK) $(PARALLEL) --cov --cov-report=json:.coverage.json $(MEASURED:%=tests/%)
 	$(BIN)/python tests/coverage_of_packages.py .coverage.json
 	$(QUICK) $(PARALLEL) $(UNMEASURED:%=tests/%)
@@ -110,7 +110,7 @@ bench: $(DEV_INSTALLED)
 soak: $(DEV_INSTALLED)
 	$(BIN)/python benchmarks/soak.py
 
-conformance: $(NODE_INSTALLED) $(WOTPY_INSTALLED)
+conformance: $(NODE_INSTALLED) $(OTHERS_INSTALLED)
 
 e2e: chromium
 
@@ -149,12 +149,12 @@ $(NODE_INSTALLED): $(NODE)/package.json
 	  echo "Node and its npm are not installed: the tests with W3C clients do not run." >&2; \
 	fi
 
-# In an environment of its own, because its dependencies (Zenoh, MQTT, CoAP) are not ours.
-$(WOTPY_INSTALLED): $(NODE)/requirements.txt
-	@$(PYTHON) -m venv $(NODE)/.venv && \
-	  $(NODE)/.venv/bin/python -m pip install --quiet --disable-pip-version-check \
-	    --requirement $(NODE)/requirements.txt && touch $@ || \
-	  echo "wotpy cannot be installed: the tests with it do not run." >&2
+# Each in an environment of its own, because their dependencies are not ours.
+$(NODE)/.venv-%/.installed: $(NODE)/requirements-%.txt
+	@$(PYTHON) -m venv $(NODE)/.venv-$* && \
+	  $(NODE)/.venv-$*/bin/python -m pip install --quiet --disable-pip-version-check \
+	    --requirement $< && touch $@ || \
+	  echo "$* cannot be installed: the tests with it do not run." >&2
 
 # Installed with apt-get if the user is root, unless there is one. Without a browser its tests are
 # skipped, with the reason; with CI=true they fail.
@@ -170,6 +170,6 @@ ifeq ($(CHROMIUM),)
 endif
 
 clean:
-	rm -rf .venv .venv-3.* .bench $(NODE)/node_modules $(NODE)/.venv build dist
+	rm -rf .venv .venv-3.* .bench $(NODE)/node_modules $(NODE)/.venv-* build dist
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache \
 	  .coverage .coverage.json

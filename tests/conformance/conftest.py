@@ -1,4 +1,4 @@
-"""Shared by the conformance tests: packages from npm, scripts in Node, and a real server."""
+"""Shared by the conformance tests: what others wrote, in environments of its own; real servers."""
 
 from __future__ import annotations
 
@@ -54,6 +54,69 @@ def in_node(packages):
         return json.loads(ended.stdout.splitlines()[-1])
 
     return run
+
+
+@pytest.fixture(scope="session")
+def python_with():
+    """The Python of the environment that `make test` makes for a package of others."""
+
+    def find(package):
+        environment = HERE / f".venv-{package}"
+        if not (environment / ".installed").exists():
+            missing = f"{package} is not installed (`make conformance` installs it)"
+            if os.environ.get("CI", "").lower() == "true":
+                pytest.fail(f"With CI=true {package} must run, but {missing}.")
+            pytest.skip(f"No tests with {package}: {missing}.")
+        folder = "Scripts" if os.name == "nt" else "bin"
+        return str(environment / folder / "python")
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def in_python(python_with):
+    """Run a script of this folder with a package of others: members in, its answer out."""
+
+    def run(package, script, **members):
+        ended = subprocess.run(
+            [python_with(package), str(HERE / script)],
+            input=json.dumps(members),
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            timeout=90,
+            check=False,
+            env=without_our_path(),
+        )
+        assert ended.returncode == 0, ended.stderr
+        return json.loads(ended.stdout.splitlines()[-1])
+
+    return run
+
+
+def without_our_path():
+    """Return the environment of this process without what leads to our package."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+
+
+@pytest.fixture(scope="session")
+def lamps(packages, python_with, tmp_path_factory):
+    """The addresses of running servers of others, by name; each serves a lamp."""
+    folder = tmp_path_factory.mktemp("others")
+    commands = {
+        "node-wot": ("node", HERE / "node_wot_server.mjs"),
+        "hololinked": (python_with("hololinked"), HERE / "hololinked_server.py"),
+        "webthing": (python_with("webthing"), HERE / "webthing_server.py"),
+    }
+    with contextlib.ExitStack() as stack:
+        yield {
+            name: stack.enter_context(
+                servers.server_process(
+                    cwd=folder, command=[str(part) for part in command], env=without_our_path()
+                )
+            ).url
+            for name, command in commands.items()
+        }
 
 
 @contextlib.contextmanager

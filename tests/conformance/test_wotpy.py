@@ -6,19 +6,11 @@ a number that may be null or "NaN" is a `oneOf` (W3C TD 1.1, section 5.3.2.1, al
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-from pathlib import Path
-
 import pytest
 
 import labthings_fastapi as lt
 
 pytestmark = pytest.mark.timeout(150)  # wotpy takes long to import
-
-HERE = Path(__file__).parent
-ENVIRONMENT = HERE / ".venv"
 
 
 class Lamp(lt.Thing):
@@ -35,33 +27,9 @@ class Lamp(lt.Thing):
             self.blinked.emit(number)
 
 
-@pytest.fixture(scope="module")
-def wotpy():
-    """The Python of the environment that `make test` makes for wotpy."""
-    folder = "Scripts" if os.name == "nt" else "bin"
-    python = ENVIRONMENT / folder / "python"
-    if not (ENVIRONMENT / ".installed").exists():
-        missing = "wotpy is not installed (`make conformance` installs it)"
-        if os.environ.get("CI", "").lower() == "true":
-            pytest.fail(f"A Python client of the W3C's API must judge the server here: {missing}.")
-        pytest.skip(f"No Python client of the W3C's API judges the server: {missing}.")
-    return python
-
-
 @pytest.fixture
-def found(wotpy, serve):
-    ended = subprocess.run(
-        [str(wotpy), str(HERE / "wotpy_client.py")],
-        input=json.dumps({"url": f"{serve({'lamp': Lamp})}/lamp/"}),
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        timeout=90,
-        check=False,
-        env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
-    )
-    assert ended.returncode == 0, ended.stderr
-    return json.loads(ended.stdout.splitlines()[-1])
+def found(in_python, serve):
+    return in_python("wotpy", "wotpy_client.py", url=f"{serve({'lamp': Lamp})}/lamp/")
 
 
 def test_it_reads_writes_invokes_observes_and_listens(found):

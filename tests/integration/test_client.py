@@ -22,6 +22,9 @@ import pytest
 from pydantic import BaseModel
 
 import labthings_fastapi as lt
+from labthings_fastapi.client.connection import Connection, ServerAddress
+from labthings_fastapi.client.listing import things_of_directory
+from labthings_fastapi.client.protocol import describe
 from labthings_fastapi.exceptions import (
     ClientError,
     ClientPropertyError,
@@ -97,6 +100,11 @@ class Stage(lt.Thing):
     def fail(self) -> None:
         self.logger.info("the last line")
         raise ValueError("axis x: end switch")
+
+    @lt.action(synchronous=True)
+    def jam(self) -> None:
+        self.logger.info("the last line")
+        raise ValueError("axis y: end switch")
 
     @lt.action
     def heat(self, to: float) -> None:
@@ -245,12 +253,16 @@ def test_an_action_that_is_refused_names_the_argument(either: Any) -> None:
         either.call("move", 1, speed=2)
 
 
-def test_an_action_that_fails_tells_the_error_the_log_and_the_traceback(either: Any) -> None:
+@pytest.mark.parametrize(("action", "axis"), [("fail", "x"), ("jam", "y")])
+def test_an_action_that_fails_tells_the_error_the_log_and_the_traceback(
+    either: Any, action: str, axis: str
+) -> None:
+    """Also a synchronous one, whose failure is the answer to the request that starts it."""
     with pytest.raises(ServerActionError) as caught:
-        either.call("fail")
+        either.call(action)
     text = str(caught.value)
-    assert "Action fail (ID: " in text
-    assert "axis x: end switch" in text
+    assert f"Action {action} (ID: " in text
+    assert f"axis {axis}: end switch" in text
     assert "SERVER TRACEBACK START:" in text
     assert caught.value.invocation_id is not None
     assert caught.value.invocation_id in text
@@ -343,6 +355,37 @@ def test_values_and_events_arrive_until_the_subscription_is_closed(stage: Any) -
                     break
             except queue.Empty:
                 continue
+
+
+def test_nothing_is_missed_once_a_subscription_has_begun(stage: Any) -> None:
+    """The connection is open when `observe` and `subscribe` return."""
+    for _ in range(5):
+        seen: queue.Queue[Any] = queue.Queue()
+        with stage.subscribe("overheated", seen.put):
+            stage.heat(71.5)
+            assert seen.get(timeout=30) == 71.5
+        with stage.observe("speed", seen.put):
+            stage.speed = 3.0
+            assert seen.get(timeout=30) == 3.0
+
+
+def test_a_subscription_that_is_refused_says_so_at_once(stage: Any) -> None:
+    for form in stage._protocol.description.members["events"]["overheated"]["forms"]:
+        form["href"] = form["href"].replace("overheated", "overheeted")
+    with pytest.raises(ClientError, match="cannot be followed"):
+        stage.subscribe("overheated", print)
+
+
+def test_things_of_a_directory_are_read_page_by_page(running_server: Any) -> None:
+    server = lt.ThingServer.from_things({f"stage{number}": Stage for number in range(5)})
+    place = running_server(server).url
+    connection = Connection(ServerAddress(place, None, True))
+    directory = connection.run(describe(f"{place}/.well-known/wot"))
+    for form in directory.members["properties"]["things"]["forms"]:
+        form["href"] = f"{form['href'].partition('{')[0]}?limit=2"
+    found = connection.run(things_of_directory(directory))
+    connection.close()
+    assert len({each.id for each in found.values()}) == len(found) == 5
 
 
 def test_the_client_of_a_test_works_with_a_path(server: lt.ThingServer) -> None:

@@ -19,14 +19,15 @@ from labthings_fastapi.exceptions import (
 
 from .description import origin_of
 from .steps import (
+    CONNECT_SECONDS,
     LARGEST_BODY,
-    STREAM_SECONDS,
     Answer,
     CloseStream,
     NextChunk,
     OpenStream,
     Pause,
     Request,
+    SilenceError,
     Step,
     Steps,
 )
@@ -86,7 +87,17 @@ class ServerAddress:
         return context
 
 
+def _timeout(request: Request) -> httpx2.Timeout:
+    import httpx2
+
+    return httpx2.Timeout(request.seconds, connect=min(request.seconds, CONNECT_SECONDS))
+
+
 def _unreachable(url: str, error: Exception) -> ServerUnreachableError:
+    import httpx2
+
+    if isinstance(error, httpx2.ReadTimeout):
+        return SilenceError(f"The server at {origin_of(url)} does not answer: it is silent.")
     text = str(error) or type(error).__name__
     return ServerUnreachableError(f"The server at {origin_of(url)} does not answer: {text}")
 
@@ -157,14 +168,13 @@ class Connection:
 
     def _send(self, request: Request) -> Answer | OpenStream:
         _check_origin(self._origin, request.url)
-        timeout = STREAM_SECONDS if request.stream else request.seconds
         try:
             built = self.client.build_request(
                 request.method,
                 request.url,
                 content=request.body,
                 headers=dict(request.headers),
-                timeout=timeout,
+                timeout=_timeout(request),
             )
             response = self.client.send(built, stream=True, follow_redirects=False)
             if _is_stream(request, response):
@@ -249,14 +259,13 @@ class AsyncConnection:
 
     async def _send(self, request: Request) -> Answer | OpenStream:
         _check_origin(self._origin, request.url)
-        timeout = STREAM_SECONDS if request.stream else request.seconds
         try:
             built = self.client.build_request(
                 request.method,
                 request.url,
                 content=request.body,
                 headers=dict(request.headers),
-                timeout=timeout,
+                timeout=_timeout(request),
             )
             response = await self.client.send(built, stream=True, follow_redirects=False)
             if _is_stream(request, response):

@@ -13,17 +13,33 @@ from .dialects import webthing_events
 from .problems import request_error
 from .protocol import FINAL, RunState, ThingProtocol, fetch
 from .sse import EventParser, ServerSentEvent
-from .steps import Answer, CloseStream, NextChunk, OpenStream, Pause, Request, Steps
+from .steps import (
+    QUIET_SECONDS,
+    STREAM_SECONDS,
+    Answer,
+    CloseStream,
+    NextChunk,
+    OpenStream,
+    Pause,
+    Request,
+    SilenceError,
+    Steps,
+)
 
 FROM_THE_START = "start-0"  # an id that no server has given: all that it remembers is sent
 _PAUSES = (0.1, 0.3, 1.0, 2.0, 5.0)
 
 
 class EventFeed:
-    """An event stream (HTML, 9.2) that connects again when it breaks. For one user at a time."""
+    """An event stream (HTML, 9.2) that connects again when it breaks. For one user at a time.
 
-    def __init__(self, url: str, after: str = "") -> None:
+    A stream that is silent for `silence` seconds may be dead, which nobody would tell: it is
+    opened again, and that is no failure.
+    """
+
+    def __init__(self, url: str, after: str = "", silence: float = STREAM_SECONDS) -> None:
         self._url = url
+        self._silence = silence
         self._parser = EventParser()
         self._after = after
         self._stream: OpenStream | None = None
@@ -41,6 +57,11 @@ class EventFeed:
                 yield from self._open()
             assert self._stream is not None  # noqa: S101 - for type checkers
             chunk: bytes = yield NextChunk(self._stream)
+        except SilenceError:
+            if self._stream is None:  # it did not even open
+                yield from self._broken()
+            yield from self.close()
+            return []
         except ServerUnreachableError:
             yield from self._broken()
             return []
@@ -61,7 +82,9 @@ class EventFeed:
         headers = {"Accept": "text/event-stream"}
         if self._after:
             headers["Last-Event-ID"] = self._after
-        opened: Answer | OpenStream = yield Request("GET", self._url, headers=headers, stream=True)
+        opened: Answer | OpenStream = yield Request(
+            "GET", self._url, headers=headers, seconds=self._silence, stream=True
+        )
         if isinstance(opened, Answer):
             if opened.ok:
                 raise ClientError(f"{self._url} is no event stream ({opened.media_type}).")
@@ -192,8 +215,8 @@ class FailedReadingError(ClientError):
 class StreamFeed:
     """Values over an event stream."""
 
-    def __init__(self, form: Form, name: str) -> None:
-        self._feed = EventFeed(form.url())
+    def __init__(self, form: Form, name: str, silence: float) -> None:
+        self._feed = EventFeed(form.url(), silence=silence)
         self._name = name
 
     def open(self) -> Steps[None]:
@@ -228,9 +251,10 @@ class StreamFeed:
 class LongPollFeed:
     """Values by requests that the server answers when there is one."""
 
-    def __init__(self, form: Form, name: str) -> None:
+    def __init__(self, form: Form, name: str, silence: float) -> None:
         self._form = form
         self._name = name
+        self._silence = silence
 
     def open(self) -> Steps[None]:
         """Do nothing: the server tells only what happens while it is asked."""
@@ -238,9 +262,11 @@ class LongPollFeed:
 
     def next(self) -> Steps[list[Any]]:
         """Give what has come."""
-        request = Request("GET", self._form.url(), seconds=75.0)
+        request = Request("GET", self._form.url(), seconds=self._silence)
         try:
             answer = yield from fetch(request)
+        except SilenceError:
+            return []  # ask again at once: what happens in between is lost
         except ServerUnreachableError:
             yield Pause(1.0)
             return []
@@ -338,6 +364,10 @@ class WebthingEventFeed:
         yield from ()
 
 
+def _silence(protocol: ThingProtocol) -> float:
+    return STREAM_SECONDS if protocol.is_ours else QUIET_SECONDS
+
+
 def property_feed(protocol: ThingProtocol, name: str, interval: float | None) -> Feed:
     """Return the feed of a property; `interval` (s) is for servers that tell no changes.
 
@@ -350,7 +380,7 @@ def property_feed(protocol: ThingProtocol, name: str, interval: float | None) ->
     for subprotocol, feed in (("sse", StreamFeed), ("longpoll", LongPollFeed)):
         form = forms.form("properties", name, "observeproperty", (subprotocol,))
         if form is not None and interval is None:
-            return feed(form, name)
+            return feed(form, name, _silence(protocol))
     if interval is None:
         raise ClientError(
             f"{forms.title!r} does not tell changes of {name!r}. Say how often to ask for it, as "
@@ -379,5 +409,5 @@ def event_feed(protocol: ThingProtocol, name: str, interval: float | None = None
     for subprotocol, feed in (("sse", StreamFeed), ("longpoll", LongPollFeed), (None, StreamFeed)):
         form = forms.form("events", name, "subscribeevent", (subprotocol,))
         if form is not None:
-            return feed(form, name)
+            return feed(form, name, _silence(protocol))
     raise ClientError(f"{forms.title!r} states no way over HTTP to follow the event {name!r}.")

@@ -15,6 +15,7 @@ from labthings_fastapi.exceptions import (
     ClientPropertyError,
     ForeignAddressError,
     ServerUnreachableError,
+    WaitTimeoutError,
 )
 
 from .description import Description, Form, origin_of
@@ -27,7 +28,7 @@ from .problems import (
     property_error,
     request_error,
 )
-from .steps import REQUEST_SECONDS, Answer, Pause, Request, Steps
+from .steps import REQUEST_SECONDS, Answer, Pause, Request, SilenceError, Steps
 from .values import input_of, takes_object, to_body
 
 FINAL = frozenset({"completed", "error", "cancelled", "failed"})
@@ -249,7 +250,15 @@ class ThingProtocol:
         if wait >= 1:
             headers["Prefer"] = f"wait={int(wait)}"
         request = replace(pending.request, headers=headers, seconds=pending.request.seconds + wait)
-        answer = yield from fetch(request, repeat=self.is_ours)
+        try:
+            answer = yield from fetch(request, repeat=self.is_ours)
+        except SilenceError as error:
+            if self.is_ours:
+                raise
+            raise WaitTimeoutError(
+                f"Action {pending.action}: the server has not answered for {request.seconds:g} s, "
+                "and tells nothing before. The action may go on there."
+            ) from error
         if not answer.ok:
             return (yield from self._failed_run(pending.action, answer))
         return self._run_of(pending.action, answer)

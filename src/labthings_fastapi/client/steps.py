@@ -11,21 +11,32 @@ from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, TypeVar
 
+from labthings_fastapi.exceptions import ServerUnreachableError
+
 T = TypeVar("T")
 
 REQUEST_SECONDS = 10.0
 """How long an answer may take, unless the request itself asks to wait."""
+CONNECT_SECONDS = 10.0
+"""How long it may take to connect, however long the answer may take."""
 STREAM_SECONDS = 40.0
-"""How long an event stream may be silent: servers send a comment every 4 to 15 seconds."""
+"""How long an event stream of ours may be silent: it has a comment every 4 seconds."""
+QUIET_SECONDS = 300.0
+"""How long a server of others may be silent that sends nothing until something happens."""
 LARGEST_BODY = 256 * 2**20
 """Bytes of an answer that are read at most: a server that never ends its answer is left."""
+
+
+class SilenceError(ServerUnreachableError):
+    """The connection is open, and nothing has come for as long as the request allows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
     """Send this, and give the `Answer`; with `stream`, an `OpenStream` if it is an event stream.
 
-    Raises, in the generator, `ServerUnreachableError` if there is no answer.
+    `seconds` is how long the answer, and each piece of a stream, may take. Raises, in the
+    generator, `ServerUnreachableError` if there is no answer, and `SilenceError` if not in time.
     """
 
     method: str
@@ -75,8 +86,8 @@ class OpenStream:
 class NextChunk:
     """Give the next bytes of a stream; empty at its end.
 
-    Raises, in the generator, `ServerUnreachableError` if the connection breaks, or is silent for
-    longer than servers that send comments are.
+    Raises, in the generator, `ServerUnreachableError` if the connection breaks, and `SilenceError`
+    if it is silent for longer than the request allows.
     """
 
     stream: OpenStream
