@@ -31,6 +31,8 @@ Each class also derives from the builtin exception that code without LabThings w
     ├── OutputMismatchError (TypeError)            an action broke its return hint
     ├── InvalidReadingError (TypeError)            a property's value breaks its own type or limits
     ├── MediaTypeMismatchError (ValueError)        a blob of a media type that its class excludes
+    ├── BlobNotFoundError (KeyError)               no blob has this id, or it is gone
+    ├── NoUrlForContextError (RuntimeError)        a URL is needed, and no request is answered
     ├── InvocationNotFoundError (KeyError)
     ├── InvocationFinishedError (RuntimeError)
     ├── OutputNotReadyError (RuntimeError)
@@ -264,6 +266,25 @@ class MediaTypeMismatchError(LabThingsError, ValueError):
         """Name the class of the blob, the media type and what the class allows."""
         super().__init__(
             f"{name}: the media type is {media_type!r}, but the class has {allowed!r}."
+        )
+
+
+class BlobNotFoundError(LabThingsError, KeyError):
+    """No blob has this id, or it is gone."""
+
+    def __init__(self, id: object) -> None:
+        """Name the id."""
+        super().__init__(f"Blob ID {id} wasn't found on this server.")
+
+
+class NoUrlForContextError(LabThingsError, RuntimeError):
+    """A URL of this server is needed where no request is being answered, so it is not known."""
+
+    def __init__(self, what: str) -> None:
+        """Say for what the URL is needed."""
+        super().__init__(
+            f"The URL of {what} is known only while a request is answered. In tests, use "
+            "`labthings_fastapi.testing.use_dummy_url_for()`."
         )
 
 

@@ -7,7 +7,7 @@ import inspect
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from labthings_fastapi.concurrency.things_loop import loop_of
 from labthings_fastapi.exceptions import (
@@ -17,6 +17,7 @@ from labthings_fastapi.exceptions import (
     describe_exception,
 )
 from labthings_fastapi.messages.message import InvocationStatus
+from labthings_fastapi.outputs.links import LINK_START
 from labthings_fastapi.problems import message_problem, problem_from
 from labthings_fastapi.schemas.invalid_values import shown
 from labthings_fastapi.schemas.values import ValueSchema
@@ -93,12 +94,19 @@ def _is_cancel(error: BaseException) -> bool:
 class ActionCall:
     """One call of an action's function; used by the invocation's own thread only."""
 
-    def __init__(self, action: Runnable, thing: Host, live: LiveInvocation, blobs: Any) -> None:
+    def __init__(self, action: Runnable, thing: Host, live: LiveInvocation) -> None:
         self._action = action
         self._thing = thing
         self._live = live
-        self._json_context = {"blobs": BlobsOfInvocation(live.id, blobs, live.outputs)}
         self._name = f"{name_of(thing)}.{action.name}"
+        name = f"{name_of(thing)}-{action.name}"
+        self._blobs = BlobsOfInvocation(live.id, name, live.outputs)
+        self._json_context = {"blobs": self._blobs}
+
+    def keep_blobs_of(self, input: BaseModel) -> None:
+        """Keep the blobs in the input with the invocation, as its record has links to them."""
+        if LINK_START in self._live.record.input:
+            input.model_dump(context=self._json_context)
 
     def ending(self, arguments: dict[str, Any]) -> Ending:
         live = self._live
@@ -118,6 +126,7 @@ class ActionCall:
         finally:
             live.take_things()
             live.come_to_rest()
+        live.blob_bytes = self._blobs.in_memory
         if live.parts()[1] is not None:
             ending = self._with_results(ending)
         if live.record.cancel_requested and ending.status is InvocationStatus.COMPLETED:

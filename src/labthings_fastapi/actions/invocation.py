@@ -96,7 +96,6 @@ class Invocation(threading.Thread):
         self._asked = False  # whether `start` was called
         self._limit: StartLimit = NoLimits()
         self._open_commit: Future[None] | None = None
-        self._blobs: Any = None
         self._live: LiveInvocation | None = LiveInvocation(
             self._record, cancel_hook, dict(dependencies or {}), log_len, self
         )
@@ -120,7 +119,7 @@ class Invocation(threading.Thread):
     def size(self, final: InvocationRecord) -> int:
         """Return about how many bytes it keeps in memory, once it has ended with this record."""
         log, results, _ = self._parts if (live := self._live) is None else live.parts()
-        return size_in_memory(final, log, results)
+        return size_in_memory(final, log, results, 0 if live is None else live.blob_bytes)
 
     @property
     def record(self) -> InvocationRecord:
@@ -257,9 +256,9 @@ class Invocation(threading.Thread):
         )
         return found
 
-    def report_to(self, publisher: InvocationPublisher, limit: StartLimit, blobs: Any) -> None:
+    def report_to(self, publisher: InvocationPublisher, limit: StartLimit) -> None:
         """Report every change from now on, and start only when `limit` allows; for a manager."""
-        self._limit, self._blobs = limit, blobs
+        self._limit = limit
         live = self._live
         if live is None:  # it has run already
             publisher.ended(self._record)
@@ -431,7 +430,8 @@ class Invocation(threading.Thread):
                 if live.begin():
                     if action.timeout is not None:
                         live.limit_time(action.timeout)
-                    call = ActionCall(action, thing, live, self._blobs)
+                    call = ActionCall(action, thing, live)
+                    call.keep_blobs_of(self.input)
                     live.finish(call.ending(arguments(self.input) | live.dependencies))
         except GlobalLockBusyError as busy:
             self._refuse(live, busy)

@@ -14,6 +14,7 @@ from pydantic_core import to_json
 
 from labthings_fastapi.exceptions import describe_exception
 from labthings_fastapi.messages.message import InvocationStatus
+from labthings_fastapi.outputs.links import BareLinks
 from labthings_fastapi.problems import well_formed
 from labthings_fastapi.schemas.wire_values import to_wire_json
 
@@ -107,12 +108,15 @@ class EmptyInput(BaseModel):
 NO_INPUT = EmptyInput()
 
 
+_LINKS = {"blobs": BareLinks()}
+
+
 def input_json(input: BaseModel) -> bytes:
     """Render the input; one that has no JSON form is described instead."""
     if input is NO_INPUT or not (type(input).model_fields or input.model_extra):
         return b"{}"
     try:
-        return to_wire_json(input.model_dump(by_alias=True))
+        return to_wire_json(input.model_dump(by_alias=True, context=_LINKS))
     except Exception as error:  # noqa: BLE001 - a user's serialiser may raise anything
         return to_json({"unserialisable": well_formed(describe_exception(error))})
 

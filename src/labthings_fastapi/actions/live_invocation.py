@@ -23,6 +23,7 @@ from labthings_fastapi.journal.part import InvocationPart
 from labthings_fastapi.journal.record import OUTPUT_LIMIT, InvocationRecord, stored_output
 from labthings_fastapi.messages.message import InvocationStatus
 from labthings_fastapi.outputs.blob import Blob
+from labthings_fastapi.outputs.blob_data import LocalBlobData
 from labthings_fastapi.outputs.kept import KeptOutputs
 from labthings_fastapi.own_log import own_logger
 from labthings_fastapi.thing_description.paths import name_of
@@ -72,6 +73,8 @@ class LiveInvocation(InvocationContext):
     saved = Saved()
     has_unsaved = False
     saving: Future[None] | None = None
+    blob_bytes = 0
+    """Of blobs in memory."""
 
     def __init__(
         self,
@@ -307,13 +310,13 @@ class LiveInvocation(InvocationContext):
     def _reference(self, ending: Ending) -> dict[str, Any] | None:
         """Keep an output that is too large for the journal or binary, and say where; not locked."""
         output, text, outputs = ending.output, ending.output_json or b"", self.outputs()
-        if isinstance(output, Blob):
+        if isinstance(output, Blob) and isinstance(output.data, LocalBlobData):
             blob: dict[str, Any] = {"size": None, "media_type": output.media_type}
             with suppress(OSError):
                 blob["size"] = output.size
-            kept = f"{self.id.hex}.{output.id}"
-            found = None if outputs is None else outputs.find_blob(kept)
-            return blob if found is None else {**blob, "blob": kept}
+            id = output.data.id
+            is_kept = outputs is not None and outputs.find_blob(id) is not None
+            return {**blob, "blob": id.hex} if is_kept else blob
         _, reference = stored_output(text)
         if reference is not None and outputs is not None:
             try:

@@ -17,7 +17,6 @@ from labthings_fastapi.journal.journal import Journal, MemoryJournal
 from labthings_fastapi.journal.reader import JournalReader
 from labthings_fastapi.journal.record import InvocationRecord
 from labthings_fastapi.messages.broker import Broker
-from labthings_fastapi.outputs.blob import Blob
 from labthings_fastapi.outputs.store import BlobStore
 from labthings_fastapi.thing_description.paths import path_of
 
@@ -59,7 +58,6 @@ class ActionManager:
         self.records = JournalReader(lambda: self.journal)
         self.broker = broker if broker is not None else Broker()
         self.blobs = blobs if blobs is not None else BlobStore()
-        self.blobs.find_kept = self._find_kept_blob
         self._max_retained = max_retained_runs
         self._max_retained_bytes = max_retained_bytes
         self._retained_bytes = 0
@@ -94,7 +92,7 @@ class ActionManager:
         requester = current_requester.get()
         if requester is not None and requester.is_restricted:
             limit = self._limits.share_of(requester.name or "")
-        invocation.report_to(self._publisher, limit, self.blobs)
+        invocation.report_to(self._publisher, limit)
 
     def invoke_action(
         self,
@@ -123,12 +121,6 @@ class ActionManager:
             invocation.cancel()
         invocation.start()
         return invocation
-
-    async def _find_kept_blob(self, id: str) -> Blob | None:
-        def find(journal: Journal) -> Blob | None:
-            return None if journal.outputs is None else journal.outputs.find_blob(id)
-
-        return await self.records.read(find)
 
     def save_open(self) -> None:
         """Put in the journal what open invocations have told so far; done often by itself too."""

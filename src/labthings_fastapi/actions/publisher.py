@@ -91,7 +91,7 @@ class InvocationPublisher:
         self._put(Message("progress", record.thing, record.action, payload, invocation=record.id))
 
     def result(self, record: InvocationRecord, number: int, value: Any, json: bytes) -> None:
-        payload = b'{"number":%d,"value":%b}' % (number, json)
+        payload = b'{"number":%d,"value":%b}' % (number, self.urls.links(json))
         self._put(
             Message("result", record.thing, record.action, payload, value, invocation=record.id)
         )

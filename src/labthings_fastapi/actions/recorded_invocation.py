@@ -12,6 +12,8 @@ from labthings_fastapi.journal.journal import Journal
 from labthings_fastapi.journal.reader import JournalReader
 from labthings_fastapi.journal.record import InvocationRecord, interrupted
 from labthings_fastapi.messages.broker import Broker
+from labthings_fastapi.outputs.blob import Blob
+from labthings_fastapi.outputs.kept import KeptOutputs
 from labthings_fastapi.thing_description.paths import thing_path
 
 from .invocation import Invocation
@@ -78,11 +80,19 @@ def recorded_invocation(
     outputs, reference = journal.outputs, record.output_reference or {}
     if outputs is not None:
         directory = outputs.find_files_folder(id)
-        output = outputs.find_blob(str(reference.get("blob", "")))
+        output = _kept_blob(outputs, reference)
         large = outputs.output(id) if reference.get("kept") else None
         if large is not None:
             record = record._replace(output=large, output_reference=None)
     return RecordedInvocation(record, output, InvocationFiles(directory=directory))
+
+
+def _kept_blob(outputs: KeptOutputs, reference: dict[str, Any]) -> Blob | None:
+    try:
+        data = outputs.find_blob(UUID(str(reference.get("blob"))))
+    except ValueError:
+        return None
+    return None if data is None else Blob(data)
 
 
 async def find_invocation(

@@ -14,6 +14,7 @@ from pydantic_core import to_json
 
 from labthings_fastapi.journal.record import InvocationRecord
 from labthings_fastapi.messages.message import InvocationStatus
+from labthings_fastapi.outputs.links import LINK_START, absolute_links
 
 from .invocation_model import ACTION_INVOCATIONS_PATH
 
@@ -29,14 +30,21 @@ _W3C_STATUS = {
 class InvocationUrls:
     """The URLs of invocations; `origin` includes the root path, empty: relative references."""
 
-    __slots__ = ("invocations", "origin")
+    __slots__ = ("invocations", "origin", "prefix")
 
     def __init__(self, origin: str = "", prefix: str = "") -> None:
         self.origin = origin
+        self.prefix = prefix
         self.invocations = f"{origin}{prefix}{ACTION_INVOCATIONS_PATH}/"
 
     def of_invocation(self, id: UUID) -> str:
         return f"{self.invocations}{id}"
+
+    def links(self, json: bytes) -> bytes:
+        """Return an input or output with the URLs of its blobs."""
+        if LINK_START not in json:
+            return json
+        return absolute_links(json, f"{self.origin}{self.prefix}")
 
     def of_action_invocation(self, record: InvocationRecord) -> str:
         path = record.action_path
@@ -49,9 +57,13 @@ def _time(value: datetime | None) -> str | None:
     return None if value is None else value.isoformat()
 
 
-def _with_json(members: dict[str, Any], input: bytes, output: bytes | None) -> bytes:
+def _with_json(
+    members: dict[str, Any], input: bytes, output: bytes | None, urls: InvocationUrls
+) -> bytes:
+    if LINK_START in input:
+        input = urls.links(input)
     text = to_json(members, inf_nan_mode="strings")[:-1] + b',"input":' + input
-    return text + b"}" if output is None else text + b',"output":' + output + b"}"
+    return text + b"}" if output is None else text + b',"output":' + urls.links(output) + b"}"
 
 
 def _links(href: str) -> list[dict[str, str]]:
@@ -127,7 +139,7 @@ def invocation_json(record: InvocationRecord, urls: InvocationUrls) -> bytes:
         "logDropped": record.log_dropped,
         "cancelRequested": record.cancel_requested,
     }
-    return _with_json(members, record.input, record.output or b"null")
+    return _with_json(members, record.input, record.output or b"null", urls)
 
 
 def w3c_word(record: InvocationRecord) -> str:
@@ -183,7 +195,7 @@ def action_status(record: InvocationRecord, urls: InvocationUrls, *, short: bool
     if record.error is not None:
         members["error"] = record.error
     members["log"] = record.log
-    return _with_json(members, record.input, record.output)
+    return _with_json(members, record.input, record.output, urls)
 
 
 def status_json(record: InvocationRecord, urls: InvocationUrls) -> bytes:

@@ -14,9 +14,9 @@ from typing import Any
 from uuid import UUID
 
 from labthings_fastapi.journal.record import InvocationRecord
-from labthings_fastapi.outputs.blob import Blob
+from labthings_fastapi.outputs.blob_data import BlobFile, LocalBlobData
 from labthings_fastapi.outputs.kept import KeptOutputs
-from labthings_fastapi.outputs.store import BlobStore
+from labthings_fastapi.outputs.links import BareLinks
 from labthings_fastapi.own_log import OwnLogger
 from labthings_fastapi.problems import well_formed
 
@@ -29,15 +29,21 @@ OBJECTS_PER_BYTE = 3
 
 
 def size_in_memory(
-    final: InvocationRecord, log: InvocationLog | None, results: InvocationResults | None
+    final: InvocationRecord,
+    log: InvocationLog | None,
+    results: InvocationResults | None,
+    blobs: int = 0,
 ) -> int:
-    """Return about how many bytes an invocation keeps that has ended with this record."""
+    """Return about how many bytes an invocation keeps that has ended with this record.
+
+    `blobs` is the number of bytes of its blobs in memory.
+    """
     size = len(final.input) + len(final.output or b"")
     if log is not None:
         size += log.size()
     if results is not None:
         size += results.size()
-    return OBJECTS_PER_BYTE * size
+    return OBJECTS_PER_BYTE * size + blobs
 
 
 class InvocationResults:
@@ -149,31 +155,36 @@ class InvocationFiles:
         return self.directory / filename if filename in self.names() else None
 
 
-class BlobsOfInvocation:
-    """Publishes the blobs in the JSON of one invocation, and keeps them as long as its record.
+class BlobsOfInvocation(BareLinks):
+    """The links to blobs in the JSON of one invocation; keeps the blobs as long as its record.
 
     For the threads of that invocation.
     """
 
-    __slots__ = ("_id", "_outputs", "_store")
+    __slots__ = ("_id", "_name", "_outputs", "in_memory")
 
-    def __init__(
-        self, id: UUID, store: BlobStore | None, outputs: Callable[[], KeptOutputs | None]
-    ) -> None:
+    def __init__(self, id: UUID, name: str, outputs: Callable[[], KeptOutputs | None]) -> None:
+        """Name those that have no name of their own after the action: `camera-capture-….jpg`."""
         self._id = id
-        self._store = store
+        self._name = name
         self._outputs = outputs
+        self.in_memory = 0
+        """The number of bytes of those that are in memory."""
 
-    def publish(self, blob: Blob) -> str | None:
-        """Return the href of a blob; None without a store."""
-        if self._store is None:
-            return None
-        href, outputs = self._store.publish(blob), self._outputs()
-        if outputs is None:
-            return href
+    def publish(self, data: Any) -> str:
+        """Return the link to the data of a blob, which are kept."""
+        outputs = self._outputs()
+        if isinstance(data, LocalBlobData):
+            data.suggest_filename(self._name)
+            if not isinstance(data, BlobFile):
+                self.in_memory += data.size or 0
+            if outputs is not None:
+                self._keep(data, outputs)
+        return super().publish(data)
+
+    def _keep(self, data: LocalBlobData, outputs: KeptOutputs) -> None:
         try:
-            return self._store.href(outputs.keep_blob(self._id, blob))
+            outputs.keep_blob(self._id, data)
         except OSError as error:
-            text = "%r could not be kept on the disk, and is lost when the server stops: %s"
-            OwnLogger(invocations_logger()).warning(text, blob, error)
-            return href
+            text = "Blob %s could not be kept on the disk, and is lost when the server stops: %s"
+            OwnLogger(invocations_logger()).warning(text, data.id, error)

@@ -28,7 +28,8 @@ from labthings_fastapi.messages.message import InvocationStatus
 from labthings_fastapi.messages.stream import COMMENT, MessageStream, encode
 from labthings_fastapi.messages.topic import Topic
 from labthings_fastapi.outputs.blob import Blob
-from labthings_fastapi.outputs.routes import blob_response, file_response
+from labthings_fastapi.outputs.blob_data import LocalBlobData
+from labthings_fastapi.outputs.routes import content_response, file_response
 from labthings_fastapi.request_location import base_url
 from labthings_fastapi.routes import ProblemRoute
 
@@ -74,7 +75,7 @@ def attach(manager: Invocations, app: App, prefix: str = "") -> None:
     router = APIRouter(route_class=ProblemRoute, tags=["invocations"])
     _add_invocation(router, manager, prefix)  # first: it is asked for most
     _add_listing(router, manager, prefix)
-    _add_output(router, manager)
+    _add_output(router, manager, prefix)
     _add_files(router, manager)
     _add_events(router, manager)
     app.include_router(router, prefix=prefix)
@@ -187,23 +188,24 @@ def _add_invocation(router: APIRouter, manager: Invocations, prefix: str) -> Non
         return Response(status_code=204)
 
 
-def _add_output(router: APIRouter, manager: Invocations) -> None:
+def _add_output(router: APIRouter, manager: Invocations, prefix: str) -> None:
     @router.get(
         _ID + "/output", name="action_invocation_output", response_model=None, responses=_OUTPUT
     )
-    async def get_output(id: UUID) -> Response:
+    async def get_output(request: Request, id: UUID) -> Response:
         """Give the bare output of a finished run, binary ones as their own media type."""
         invocation = await find_invocation(manager, id)
         record = invocation.snapshot()
         if record.is_open:
             raise OutputNotReadyError(id, record.status.value)
-        if isinstance(invocation.output, Blob):
-            return blob_response(invocation.output)
+        output = invocation.output
+        if isinstance(output, Blob) and isinstance(output.data, LocalBlobData):
+            return content_response(output.data)
         if (reference := record.output_reference) is not None:
             raise OutputNotKeptError(id, reference["size"], reference["media_type"])
         if record.output is None:
             raise NoOutputError(id, record.status.value)
-        return _json(record.output)
+        return _json(InvocationUrls(base_url(request.scope), prefix).links(record.output))
 
 
 def _add_files(router: APIRouter, manager: Invocations) -> None:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Mapping
 from datetime import datetime
-from typing import IO, Any
+from pathlib import Path
+from typing import Any, Protocol
 
 from labthings_fastapi.outputs.blob import Blob
+from labthings_fastapi.outputs.blob_data import RemoteBlobData
 
-Fetch = Callable[[str], bytes]
+
+class BlobSource(Protocol):
+    """The client over whose connection blobs came."""
+
+    def _fetch(self, href: str) -> bytes: ...
+    def _download(self, href: str, path: Path) -> None: ...
 
 
 class Members(dict[str, Any]):
@@ -25,37 +32,56 @@ class Members(dict[str, Any]):
         return [*super().__dir__(), *(name for name in self if name.isidentifier())]
 
 
-class RemoteBlob(Blob):
-    """A binary value of a server; its content is fetched when it is first used."""
+class FetchedData(RemoteBlobData):
+    """Data of a server, which are fetched over the client's connection when they are used."""
 
-    def __init__(self, members: Mapping[str, Any], fetch: Fetch) -> None:
+    def __init__(self, media_type: str, href: str, size: Any, source: BlobSource) -> None:
         """Keep the link; nothing is fetched yet."""
-        super().__init__(content=b"", media_type=str(members.get("media_type")))
-        self.href = str(members["href"])
-        description = members.get("description")
-        self.description = None if description is None else str(description)
-        self._size = members.get("size")
-        self._fetch = fetch
+        super().__init__(media_type, href)
+        self._size = size if isinstance(size, int) else None
+        self._source = source
         self._fetched: bytes | None = None
 
     @property
-    def content(self) -> bytes:
-        """The whole content."""
-        if self._fetched is None:
-            self._fetched = self._fetch(str(self.href))
-        return self._fetched
+    def size(self) -> int | None:
+        """The number of bytes, if the server says it."""
+        return self._size
 
     @property
-    def size(self) -> int:
-        """The size of the content in bytes."""
-        return int(self._size) if isinstance(self._size, int) else len(self.content)
+    def content(self) -> bytes:
+        """The whole content, in memory; fetched once."""
+        if self._fetched is None:
+            self._fetched = self._source._fetch(self.href)
+        return self._fetched
 
-    def open(self) -> IO[bytes]:
-        """Open the content as a binary file for reading."""
-        return io.BytesIO(self.content)
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the content to a file as it arrives; an existing file is overwritten."""
+        if self._fetched is not None:
+            super().save(path)
+        else:
+            self._source._download(self.href, Path(path))
 
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.media_type} {self.href}>"
+
+class RemoteBlob(Blob):
+    """A binary value of a server; its content is fetched when it is first used."""
+
+    def __init__(self, members: Mapping[str, Any], source: BlobSource) -> None:
+        """Keep the link; nothing is fetched yet."""
+        media_type = str(members.get("media_type"))
+        href = str(members["href"])
+        super().__init__(FetchedData(media_type, href, members.get("size"), source))
+        self.media_type = media_type
+        description = members.get("description")
+        self.description = None if description is None else str(description)
+
+    @classmethod
+    def _checked_media_type(cls, media_type: str | None) -> str | None:
+        return media_type  # as the server says, also if it is malformed
+
+    @property
+    def href(self) -> str:
+        """The URL of the content, as the server gave it."""
+        return self.data.get_href()
 
 
 def is_blob(value: Any) -> bool:
@@ -63,14 +89,14 @@ def is_blob(value: Any) -> bool:
     return isinstance(value, dict) and "href" in value and "media_type" in value
 
 
-def with_blobs(value: Any, fetch: Fetch) -> Any:
+def with_blobs(value: Any, source: BlobSource) -> Any:
     """Return a JSON value with blobs in the place of links to them."""
     if is_blob(value):
-        return RemoteBlob(value, fetch)
+        return RemoteBlob(value, source)
     if isinstance(value, dict):
-        return {name: with_blobs(each, fetch) for name, each in value.items()}
+        return {name: with_blobs(each, source) for name, each in value.items()}
     if isinstance(value, list) and any(isinstance(each, dict | list) for each in value):
-        return [with_blobs(each, fetch) for each in value]
+        return [with_blobs(each, source) for each in value]
     return value
 
 

@@ -6,6 +6,7 @@ import difflib
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from labthings_fastapi.exceptions import ClientError
@@ -221,7 +222,7 @@ class ThingClient:
 
     def _value(self, value: Any, schema: Any) -> Any:
         if isinstance(value, dict | list):
-            value = with_blobs(value, self._fetch)
+            value = with_blobs(value, self)
         if self._rich or self._arrays:
             value = to_rich(value, schema, arrays=self._arrays, objects=self._rich)
         return value
@@ -232,6 +233,9 @@ class ThingClient:
         if not answer.ok:
             raise request_error(answer, f"{address} cannot be fetched")
         return answer.body
+
+    def _download(self, href: str, path: Path) -> None:
+        path.write_bytes(self._fetch(href))
 
     def get_property(self, name: str) -> Any:
         """Return the value of a property.

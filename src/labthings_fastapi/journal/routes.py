@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from labthings_fastapi.exceptions import InvocationNotFoundError
 from labthings_fastapi.messages.message import InvocationStatus
+from labthings_fastapi.outputs.links import absolute_links
 from labthings_fastapi.routes import ProblemRoute
 
 from .query import JournalQuery
@@ -166,11 +167,12 @@ def _add_record(router: APIRouter, journal: AsyncJournal, prefix: str) -> None:
     )
     async def get_record(request: Request, id: UUID) -> Response:
         """Return everything that the journal has of a run or a mutation."""
-        href = f"{_base(request, prefix)}/{id}"
+        base = _base(request, prefix)
+        href, server = f"{base}/{id}", base.removesuffix(JOURNAL_PATH)
 
         def render(journal: Journal) -> bytes | None:
             if (invocation := journal.get(id)) is not None:
-                return in_full(invocation, href)
+                return absolute_links(in_full(invocation, href), server)
             mutation = journal.get_mutation(id)
             return None if mutation is None else full_mutation(mutation, href)
 

@@ -3,8 +3,9 @@
 It stays as long as the journal has the invocation, which deletes both together::
 
     <folder>/<id of the invocation>/files/…            written by the action itself
-                                    blobs/<blob id>    and <blob id>.json, its media type
+                                    blobs/<blob id>    and <blob id>.json: media type, file name
                                     output             JSON
+    <folder>/.blobs/<blob id>                          the ids of the invocations that have it
 """
 
 from __future__ import annotations
@@ -12,26 +13,26 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 import shutil
 import tempfile
 import threading
 import weakref
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID, uuid4
 
 from labthings_fastapi.own_log import own_logger
 from labthings_fastapi.private_files import FILE_MODE, make_private_folder
 
-from .blob import Blob
+from .blob_data import BlobFile, LocalBlobData, add_finder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 LOGGER = own_logger("outputs")
 _DELETED: Final = ".deleted-"
-_BLOB_ID: Final = re.compile(r"([0-9a-f]{32})\.([0-9a-f]{32})")
+_INDEX: Final = ".blobs"
+_ABOUT: Final = ".json"
 
 
 class KeptOutputs:
@@ -45,6 +46,8 @@ class KeptOutputs:
         """Make nothing yet."""
         self._lock = threading.Lock()  # guards the next
         self._folder = folder
+        self._indexing = threading.Lock()  # held while a file of the index is changed
+        add_finder(self.find_blob)
 
     def _base(self) -> Path:
         with self._lock:
@@ -90,38 +93,57 @@ class KeptOutputs:
                 return (folder / run.hex / "output").read_bytes()
         return None
 
-    def keep_blob(self, run: UUID, blob: Blob) -> str:
-        """Keep a copy of a blob with an invocation; return the id under which it is found.
+    def keep_blob(self, run: UUID, data: LocalBlobData) -> None:
+        """Keep a copy of the data of a blob with an invocation.
 
-        A file in a temporary folder of the blob, or in the folder of the invocation, is not copied
-        where the file system can give it a second name.
+        A file in a temporary folder of the blob, or in this folder, is not copied where the file
+        system can give it a second name.
 
         Raises:
             OSError: it cannot be written.
         """
-        target = self._of(run, "blobs") / blob.id
-        if not target.exists():
-            about = json.dumps({"media_type": blob.media_type})
-            _write(target.with_suffix(".json"), lambda path: path.write_text(about, "utf-8"))
-            stays = blob.is_temporary or self._is_in_folder_of(run, blob)
-            _write(target, lambda path: _copy(blob, path, link=stays))
-        return f"{run.hex}.{blob.id}"
+        target = self._of(run, "blobs") / data.id.hex
+        if target.exists():
+            return
+        about = json.dumps({"media_type": data.media_type, "filename": data.filename})
+        _write(target.with_suffix(_ABOUT), lambda path: path.write_text(about, "utf-8"))
+        stays = getattr(data, "_temporary_directory", None) is not None or self._is_inside(data)
+        _write(target, lambda path: _copy(data, path, link=stays))
+        with self._indexing:
+            self._write_index(data.id.hex, {*self._keepers(data.id.hex), run.hex})
 
-    def _is_in_folder_of(self, run: UUID, blob: Blob) -> bool:
-        folder = self.find_files_folder(run)
-        return folder is not None and blob.path is not None and blob.path.is_relative_to(folder)
+    def _is_inside(self, data: LocalBlobData) -> bool:
+        return isinstance(data, BlobFile) and data.path.is_relative_to(self._base())
 
-    def find_blob(self, id: str) -> Blob | None:
-        """Return a kept blob by the id that `keep_blob` gave; None if there is none."""
-        found, folder = _BLOB_ID.fullmatch(id), self._folder
-        if found is None or folder is None:
-            return None
-        path = folder / found[1] / "blobs" / found[2]
+    def _keepers(self, blob: str) -> list[str]:
+        """Return the invocations that have a blob, as the index says."""
         try:
-            about = json.loads(path.with_suffix(".json").read_text("utf-8"))
-            return Blob(path=path, media_type=str(about["media_type"])) if path.is_file() else None
-        except (OSError, ValueError, LookupError, TypeError):
+            return (self._base() / _INDEX / blob).read_text("ascii").split()
+        except (FileNotFoundError, UnicodeDecodeError):
+            return []
+
+    def _write_index(self, blob: str, keepers: set[str]) -> None:
+        folder = self._base() / _INDEX
+        if keepers:
+            make_private_folder(folder)
+            text = "\n".join(sorted(keepers))
+            _write(folder / blob, lambda path: path.write_text(text, "ascii"))
+        else:
+            (folder / blob).unlink(missing_ok=True)
+
+    def find_blob(self, id: UUID) -> LocalBlobData | None:
+        """Return the data of a kept blob; None if there is none."""
+        folder = self._folder
+        if folder is None:
             return None
+        for run in self._keepers(id.hex):
+            path = folder / run / "blobs" / id.hex
+            about = _read_about(path)
+            if about is not None and path.is_file():
+                name = about.get("filename")
+                filename = name if isinstance(name, str) else None
+                return BlobFile.kept(id, path, str(about["media_type"]), filename)
+        return None
 
     def delete(self, runs: Iterable[UUID]) -> None:
         """Delete everything of these invocations; the files themselves go in a thread."""
@@ -131,7 +153,7 @@ class KeptOutputs:
         for run in runs:
             with contextlib.suppress(FileNotFoundError):
                 try:
-                    (folder / run.hex).rename(folder / f"{_DELETED}{uuid4().hex}")
+                    (folder / run.hex).rename(folder / f"{_DELETED}{run.hex}.{uuid4().hex}")
                     found = True
                 except OSError as error:
                     if not isinstance(error, FileNotFoundError):
@@ -139,11 +161,22 @@ class KeptOutputs:
         if found:
             _start(lambda: self._delete_renamed(folder))
 
-    @staticmethod
-    def _delete_renamed(folder: Path) -> None:
+    def _delete_renamed(self, folder: Path) -> None:
         # Also those that an earlier process has left.
         for each in list(folder.glob(f"{_DELETED}*")):
+            run = each.name.removeprefix(_DELETED).partition(".")[0]
+            for about in list(each.glob(f"blobs/*{_ABOUT}")):
+                with self._indexing, contextlib.suppress(OSError):
+                    self._write_index(about.stem, {*self._keepers(about.stem)} - {run})
             shutil.rmtree(each, ignore_errors=True)
+
+
+def _read_about(path: Path) -> dict[str, Any] | None:
+    try:
+        about = json.loads(path.with_suffix(_ABOUT).read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
+    return about if isinstance(about, dict) and "media_type" in about else None
 
 
 def _start(function: Callable[[], None]) -> None:
@@ -167,9 +200,9 @@ def _write(target: Path, write: Callable[[Path], object]) -> None:
         raise
 
 
-def _copy(blob: Blob, path: Path, *, link: bool) -> None:
-    if link and blob.path is not None:
+def _copy(data: LocalBlobData, path: Path, *, link: bool) -> None:
+    if link and isinstance(data, BlobFile):
         with contextlib.suppress(OSError):  # another disk, or a file system without links
-            os.link(blob.path, path)
+            os.link(data.path, path)
             return
-    blob.save(path)
+    data.save(path)

@@ -1,49 +1,45 @@
-"""The blobs of a server by their id, which is part of their href."""
+"""The blobs of a server by their id, which is part of their URL."""
 
 from __future__ import annotations
 
-import threading
-import weakref
-from typing import TYPE_CHECKING
+import asyncio
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from labthings_fastapi.request_location import base_url
+
+from .blob_data import BlobFile, LocalBlobData, find_local
+from .links import BLOB_PATH, absolute_links
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Mapping
 
-    from .blob import Blob
-
-BLOB_PATH = "/blob"
+    from .links import HasId
 
 
 class BlobStore:
-    """The blobs whose link was sent to a client; any thread may use it.
+    """The URLs of blobs below one prefix, and the blobs at these URLs; any thread may use it.
 
-    The references are weak: a blob exists as long as an invocation, a property or other code
-    refers to it. Those of invocations are kept on the disk too, and found with `find_kept`.
+    A blob exists as long as an invocation, a property or other code refers to it. Those of
+    invocations and uploads are on the disk too.
     """
 
     def __init__(self, prefix: str = "") -> None:
         """Serve the blobs under `prefix` + `/blob`."""
-        self._lock = threading.Lock()
         self.prefix = prefix
-        self.find_kept: Callable[[str], Awaitable[Blob | None]] | None = None
-        self._blobs: weakref.WeakValueDictionary[str, Blob] = weakref.WeakValueDictionary()
 
-    def publish(self, blob: Blob) -> str:
-        """Make a blob available for download and return its href."""
-        with self._lock:
-            self._blobs[blob.id] = blob
-        return self.href(blob.id)
+    def publish(self, data: HasId) -> str:
+        """Return the path of the data of a blob."""
+        return f"{self.prefix}{BLOB_PATH}/{data.id}"
 
-    def href(self, id: str) -> str:
-        """Return the href of a blob."""
-        return f"{self.prefix}{BLOB_PATH}/{id}"
+    def absolute(self, json: bytes, scope: Mapping[str, Any]) -> bytes:
+        """Return JSON in which the links to blobs are URLs, for the answer to a request."""
+        base = f"{base_url(scope)}{self.prefix}"
+        return absolute_links(json, base, self.prefix)
 
-    def find(self, id: str) -> Blob | None:
-        """Return the blob with this id; None if the id is unknown or the blob is gone."""
-        with self._lock:
-            return self._blobs.get(id)
-
-    async def look_for(self, id: str) -> Blob | None:
-        """Return the blob with this id, from memory or from the disk; None if it is gone."""
-        blob = self.find(id)
-        return blob if blob is not None or self.find_kept is None else await self.find_kept(id)
+    async def look_for(self, id: UUID) -> LocalBlobData | None:
+        """Return the data with this id, from memory or from the disk; None if they are gone."""
+        living = LocalBlobData.living(id)
+        if living is not None and not isinstance(living, BlobFile):
+            return living
+        return await asyncio.to_thread(find_local, id)

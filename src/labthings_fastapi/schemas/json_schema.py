@@ -212,6 +212,8 @@ def finite(value: Any) -> Any:
     """
     value = plain_value(value)
     if isinstance(value, dict):
+        if value.get("type") == "string" and isinstance(value.get("const"), list):
+            value = {**value, "const": value["const"][0]}  # see `Blob`
         return {
             key: finite(item)
             for key, item in value.items()

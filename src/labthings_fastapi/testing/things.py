@@ -85,12 +85,24 @@ def manually_connect_thing_slot(host: Thing, slot: str, target: Any) -> None:
 
 @contextmanager
 def use_dummy_url_for() -> Iterator[Callable[..., str]]:
-    """Return a context manager with a `url_for` function, for tests of older code that needs one.
+    """Return a context manager in which blobs can be serialised without a server.
 
-    It changes nothing else: this package serialises values without `url_for`.
+    Their `href` is then `urlfor://download_blob/?blob_id=<id>`. It gives a `url_for` function for
+    tests of older code that needs one.
     """
 
     def url_for(endpoint: str, **path_params: Any) -> str:
         return f"urlfor://{endpoint}/?{urlencode(path_params)}"
 
-    yield url_for
+    from labthings_fastapi.outputs.links import links_from
+
+    with links_from(_DummyLinks(url_for)):
+        yield url_for
+
+
+class _DummyLinks:
+    def __init__(self, url_for: Callable[..., str]) -> None:
+        self._url_for = url_for
+
+    def publish(self, data: Any) -> str:
+        return self._url_for("download_blob", blob_id=data.id)

@@ -12,7 +12,7 @@ from labthings_fastapi.actions.recorded_invocation import recorded_invocation
 from labthings_fastapi.journal.journal import MemoryJournal
 from labthings_fastapi.journal.record import InvocationRecord
 from labthings_fastapi.messages.message import InvocationStatus
-from labthings_fastapi.outputs.blob import Blob
+from labthings_fastapi.outputs.blob import BlobBytes
 from labthings_fastapi.outputs.kept import KeptOutputs
 
 NOON = datetime(2024, 5, 17, 12, tzinfo=UTC)
@@ -95,8 +95,9 @@ def test_an_output_that_is_no_longer_on_the_disk_is_a_reference(journal: MemoryJ
 def test_a_blob_is_as_it_was(journal: MemoryJournal) -> None:
     id = uuid.uuid4()
     assert journal.outputs is not None
-    kept = journal.outputs.keep_blob(id, Blob.from_bytes(b"pixels"))
-    reference = {"size": 6, "media_type": "image/png", "blob": kept}
+    data = BlobBytes(b"pixels", "image/png")
+    journal.outputs.keep_blob(id, data)
+    reference = {"size": 6, "media_type": "image/png", "blob": data.id.hex}
     put(journal, id=id, output=b'{"href":"..."}', output_reference=reference)
     found = recorded_invocation(journal, id, "", "this")
     assert found is not None
@@ -118,7 +119,8 @@ def test_what_a_run_left_goes_with_its_record_in_memory() -> None:
     journal = MemoryJournal(1, outputs=KeptOutputs())
     assert journal.outputs is not None
     first = put(journal)
-    kept = journal.outputs.keep_blob(first.id, Blob.from_bytes(b"pixels"))
+    data = BlobBytes(b"pixels", "image/png")
+    journal.outputs.keep_blob(first.id, data)
     put(journal)
     assert recorded_invocation(journal, first.id, "", "this") is None
-    assert journal.outputs.find_blob(kept) is None
+    assert journal.outputs.find_blob(data.id) is None

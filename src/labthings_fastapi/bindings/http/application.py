@@ -10,6 +10,7 @@ from labthings_fastapi.bindings.interaction.failures import (
     with_traceback,
 )
 from labthings_fastapi.dependencies.server import shows_tracebacks
+from labthings_fastapi.outputs.links import RequestLinks, links_from
 from labthings_fastapi.own_log import own_logger
 from labthings_fastapi.problems import problem_for_status
 from labthings_fastapi.request_location import request_path
@@ -31,9 +32,10 @@ class ThingsApplication:
     Runs on the server's event loop; user code runs on worker threads only.
     """
 
-    def __init__(self, app: ASGIApp, router: Router) -> None:
+    def __init__(self, app: ASGIApp, router: Router, prefix: str = "") -> None:
         self._app = app
         self._router = router
+        self._prefix = prefix
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection."""
@@ -44,10 +46,12 @@ class ThingsApplication:
         resource = self._router.find(path)
         method: str = scope["method"]
         if resource is None or method in resource.fallthrough_methods:
-            if method == "HEAD":
-                await answer_head(self._app, scope, receive, send)
-            else:
-                await self._app(scope, receive, send)
+            # Routes of the app's author may answer with blobs.
+            with links_from(RequestLinks(scope, self._prefix)):
+                if method == "HEAD":
+                    await answer_head(self._app, scope, receive, send)
+                else:
+                    await self._app(scope, receive, send)
             return
         response = HttpResponse(scope, receive, send, path)
         handler = resource.handlers.get("GET" if method == "HEAD" else method)

@@ -60,7 +60,7 @@ class HttpBinding(HttpForms):
         self._prefix = prefix
         self._reopen = reopen
         self.router.add_resource(f"{prefix}/events", ServerEventsResource(manager.broker))
-        app.add_middleware(ThingsApplication, router=self.router)
+        app.add_middleware(ThingsApplication, router=self.router, prefix=prefix)
 
     def expose(self, thing: Thing) -> None:
         """Serve a Thing at its path, from now on; also while the server runs."""

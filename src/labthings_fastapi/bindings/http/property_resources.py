@@ -71,7 +71,8 @@ class PropertyResource:
             return
         reading = await self._property.reading()
         headers = {READING_TIME: reading.time.isoformat()}
-        await response.send(200, reading.json, headers=headers)
+        body = self._property.links(reading.json, response.scope)
+        await response.send(200, body, headers=headers)
 
     async def put(self, response: HttpResponse) -> None:
         """Write the property from a bare JSON value."""
@@ -117,7 +118,8 @@ class PropertiesResource:
         if following is not None:
             await following
             return
-        await response.send(200, await self._properties.read())
+        values = await self._properties.read()
+        await response.send(200, self._properties.links(values, response.scope))
 
     async def put(self, response: HttpResponse) -> None:
         """Write several properties: all of them, or none if one value is not valid."""

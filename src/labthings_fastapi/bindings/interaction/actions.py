@@ -104,7 +104,7 @@ async def output_of(invocation: KnownInvocation, urls: InvocationUrls) -> bytes 
     await wait_for_end(invocation, None)
     record = invocation.snapshot()
     if record.status is InvocationStatus.COMPLETED:
-        return record.output or b"null"
+        return urls.links(record.output or b"null")
     href = urls.of_action_invocation(record)
     error = record.error or {}
     detail = error.get("detail", "The run ended without an output.")

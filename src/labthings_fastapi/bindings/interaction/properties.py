@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -61,6 +62,7 @@ class PropertyInteraction:
         self.descriptor = descriptor
         self._executor = executor
         self._context = {"blobs": blobs}
+        self._blobs = blobs
         self.state = descriptor.reading_state(thing)
         self._opening = thing._thing_server_interface.opening
         self._shared = SharedReadings(self._take, readings) if descriptor.shared else None
@@ -81,6 +83,15 @@ class PropertyInteraction:
         if self.reads_quickly:
             return self.descriptor.read_json(self._thing, self._context)
         return (await self.reading()).json
+
+    def links(self, json: bytes, scope: Mapping[str, Any]) -> bytes:
+        """Return a value with the URLs of its blobs, for the answer to a request."""
+        return self._blobs.absolute(json, scope) if self.has_links else json
+
+    @cached_property
+    def has_links(self) -> bool:
+        """Whether values may have links to blobs."""
+        return b'"href"' in to_json(self.descriptor.schema.data_schema("serialization"))
 
     async def reading(self, patience: float = CLIENT_PATIENCE) -> Reading:
         """Call the getter, or share a call that begins after now.
@@ -268,6 +279,13 @@ class PropertiesInteraction:
         if found is None:
             raise AffordanceNotFoundError(name_of(self._thing), "property", name, list(self._each))
         return found
+
+    def links(self, json: bytes, scope: Mapping[str, Any]) -> bytes:
+        """Return the values of several properties with the URLs of their blobs."""
+        for one in self._each.values():
+            if not one.reads_quickly and one.has_links:
+                return one.links(json, scope)
+        return json
 
     def observable(self) -> list[PropertyInteraction]:
         """Return the properties whose changes clients can follow."""

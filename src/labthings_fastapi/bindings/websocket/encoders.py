@@ -9,6 +9,7 @@ from uuid import uuid4
 
 from pydantic_core import from_json, to_json
 
+from labthings_fastapi.actions.rendering import InvocationUrls
 from labthings_fastapi.exceptions import InvocationNotFoundError
 
 from .draft_problems import in_words_of_the_draft
@@ -177,7 +178,9 @@ def _final_members(message: Message, state: SocketState) -> dict[str, bytes]:
         return {}  # expired since; the journal has it
     record = invocation.snapshot()
     members = {"progress": to_json(record.percent, inf_nan_mode="strings")}
-    return {**members, "output": record.output} if record.output else members
+    if not record.output:
+        return members
+    return {**members, "output": InvocationUrls(prefix=state.prefix).links(record.output)}
 
 
 def _thing_id(request: Request) -> Members:

@@ -69,7 +69,8 @@ class Operations:
 
     async def read_property(self, request: Request) -> Response:
         """Read one property."""
-        value = await request.thing.properties.named(request.name).read()
+        interaction = request.thing.properties.named(request.name)
+        value = interaction.links(await interaction.read(), self._scope)
         return Response(raw={"value": value})
 
     async def read_all_properties(self, request: Request) -> Response:
