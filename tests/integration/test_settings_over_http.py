@@ -286,6 +286,31 @@ def test_what_an_action_changes_in_place_is_saved_and_published_while_the_server
         assert saved(folder, "laser", "Laser")["table"] == {"offset": 0.25}
 
 
+class Bench(lt.Thing):
+    laser: Laser = lt.thing_slot("laser")
+
+    @lt.action
+    def align(self, fail: bool = False) -> None:
+        self.laser.calibrate()
+        if fail:
+            raise RuntimeError("it is not aligned")
+
+
+@pytest.mark.parametrize(
+    "path", ["/laser/calibrate", "/bench/align", "/bench/align?fail"], ids=["own", "slot", "fails"]
+)
+def test_a_run_that_is_seen_at_its_end_has_saved_what_it_changed_in_place(
+    path, folder, monkeypatch
+):
+    monkeypatch.setattr("labthings_fastapi.server.settings_keeper.INTERVAL", 1000.0)
+    path, _, fail = path.partition("?")
+    with server(folder, laser=Laser, bench=Bench).test_client() as client:
+        given = {"fail": True} if fail else {}
+        run = client.post(path, json=given, headers={"Prefer": "wait=10"}).json()
+        assert run["status"] == ("failed" if fail else "completed")
+        assert saved(folder, "laser", "Laser")["table"] == {"offset": 0.25}
+
+
 def test_what_was_changed_in_place_is_saved_at_the_stop(folder, monkeypatch):
     monkeypatch.setattr("labthings_fastapi.server.settings_keeper.INTERVAL", 1000.0)
     with server(folder, laser=Laser).test_client() as client:

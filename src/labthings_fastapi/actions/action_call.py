@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterable
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -23,7 +23,7 @@ from labthings_fastapi.schemas.invalid_values import shown
 from labthings_fastapi.schemas.values import ValueSchema
 from labthings_fastapi.thing_description.paths import name_of
 
-from .context import InvocationContext, raise_if_cancelled
+from .context import raise_if_cancelled
 from .live_invocation import Ending, LiveInvocation
 from .logs import thing_log
 from .protocols import Host, Runnable
@@ -81,6 +81,8 @@ def release_tracebacks(error: BaseException) -> None:
             waiting += found.exceptions
 
 
+_KEPT_SETTINGS = "_kept_settings"  # an attribute of a Thing whose settings are in a file
+
 # Of outputs that are neither coroutines nor generators.
 _VALUE_TYPES = frozenset({bool, int, float, str, list, dict, tuple})
 
@@ -111,6 +113,7 @@ class ActionCall:
     def ending(self, arguments: dict[str, Any]) -> Ending:
         live = self._live
         live.enter_thing(self._thing)
+        used: list[Any] = []
         try:
             turn: Turn | None = self._thing.__dict__.get(TURN)
             if self._action.stop:
@@ -122,9 +125,14 @@ class ActionCall:
                 ending = turn.run(self._completed, arguments)
         except BaseException as error:  # noqa: BLE001 - nothing may leave it without an end
             ending = self._failed(error)
-            make_safe(self._action, self._thing, live)
+            used = live.take_things()
+            make_safe(self._action, self._thing, used)
         finally:
-            live.take_things()
+            # What the code changed in place survives a kill as the end of the invocation does.
+            for thing in (*used, *live.take_things()):
+                kept = thing.__dict__.get(_KEPT_SETTINGS)
+                if kept is not None and kept.can_change_in_place:
+                    _save_changes(thing, kept)
             live.come_to_rest()
         live.blob_bytes = self._blobs.in_memory
         if live.parts()[1] is not None:
@@ -255,14 +263,21 @@ class ActionCall:
             forget()
 
 
-def make_safe(action: Runnable, thing: Host, invocation: InvocationContext) -> None:
-    """Call the action's `on_cancel`, then `safe_state` of every Thing entered, the latest first.
+def _save_changes(thing: Any, kept: Any) -> None:
+    try:
+        kept.notice_changes(thing)
+    except BaseException:  # noqa: BLE001 - nothing may leave the invocation without an end
+        thing_log(name_of(thing)).exception("Settings that changed in place were not looked at.")
+
+
+def make_safe(action: Runnable, thing: Host, things: Iterable[Any]) -> None:
+    """Call the action's `on_cancel`, then `safe_state` of these Things, the latest entered first.
 
     Called in the invocation's thread, after a cancel, an error or a shutdown. Failures are logged.
     """
     if action.on_cancel is not None:
         _call_safely(thing, getattr(thing, action.on_cancel, None), action.on_cancel)
-    for entered in invocation.take_things():
+    for entered in things:
         if hasattr(entered, "safe_state"):
             _call_safely(entered, entered.safe_state, "safe_state")
 

@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -177,7 +178,7 @@ class KeptSettings:
             self._write(read, found, saves)
             self._publish(thing, found)
 
-    @property
+    @cached_property
     def can_change_in_place(self) -> bool:
         """Whether there is a setting whose value may change without being set."""
         return any(not setting.schema.immutable for setting in self._settings.values())
