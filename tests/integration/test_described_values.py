@@ -8,14 +8,16 @@ import enum
 import json
 import logging
 import time
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import numpy as np
 import pytest
-from pydantic import BaseModel, ConfigDict, Field, computed_field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, computed_field
 
 import labthings_fastapi as lt
-from labthings_fastapi.exceptions import AffordanceDefinitionError
+from labthings_fastapi.exceptions import AffordanceDefinitionError, ServerConfigurationError
+from labthings_fastapi.messages.topic import Topic
 
 JSON = {"Content-Type": "application/json"}
 
@@ -234,6 +236,76 @@ def test_numpy_numbers_are_numbers_wherever_they_stand(client):
     described = client.get("/meter/").json()
     assert described["properties"]["shots"]["minimum"] == 0
     assert described["actions"]["move"]["input"]["properties"]["times"]["default"] == 1
+
+
+class Size(enum.Enum):
+    SMALL = (640, 480)
+    LARGE = (1920, 1080)
+
+
+class Rate(enum.Enum):
+    SLOW = datetime.timedelta(seconds=1)
+    FAST = datetime.timedelta(milliseconds=1)
+
+
+class Camera(lt.Thing):
+    size: Size = lt.property(default=Size.SMALL)
+    sizes: dict[str, list[Size | None]] = lt.property(default_factory=dict)
+    rate: Rate = lt.property(default=Rate.SLOW)
+
+    @lt.action(synchronous=True)
+    def resize(self, size: Size, others: list[Size] | None = None) -> Size:
+        assert isinstance(size, Size)
+        assert all(isinstance(each, Size) for each in others or ())
+        self.size = size
+        return size
+
+
+def test_a_member_of_an_enum_of_tuples_is_read_as_it_is_written():
+    running = lt.ThingServer.from_things({"camera": Camera}, journal="memory")
+    with running.test_client() as client:
+        assert client.get("/camera/size").json() == [640, 480]
+        assert client.put("/camera/size", json=[1920, 1080]).status_code == 204
+        assert running.things["camera"].size is Size.LARGE
+        assert client.put("/camera/size", json=[1920, 480]).status_code == 422
+        assert client.put("/camera/sizes", json={"a": [None, [640, 480]]}).status_code == 204
+        assert running.things["camera"].sizes == {"a": [None, Size.SMALL]}
+        assert client.put("/camera/rate", json="PT0.001S").status_code == 204
+        assert running.things["camera"].rate is Rate.FAST
+        given = {"size": [640, 480], "others": [[640, 480], [1920, 1080]]}
+        assert client.post("/camera/resize", json=given).json() == [640, 480]
+        given = {"size": [640, 480], "others": [[640, 1080]]}
+        assert client.post("/camera/resize", json=given).status_code == 422
+
+
+Millimetres = Annotated[float, AfterValidator(lambda micrometres: micrometres / 1000)]
+
+
+class Slide(lt.Thing):
+    depth: Millimetres = lt.property(default=0.0)
+    depths: list[Millimetres] = lt.property(default_factory=list)
+
+
+def test_a_validator_that_converts_units_does_so_once():
+    running = lt.ThingServer.from_things({"slide": Slide}, journal="memory")
+    with running.test_client() as client:
+        slide = running.things["slide"]
+        with slide._thing_server_interface.broker.subscribe(Topic()) as published:
+            assert client.put("/slide/depth", json=2000).status_code == 204
+            assert [message.payload for message in published.take()] == [b"2.0"]
+        assert client.get("/slide/depth").json() == slide.depth == 2.0
+        client.put("/slide/depths", json=[1000])
+        slide.depths.append("deep")
+        assert client.get("/slide/depths").status_code == 500
+
+
+@pytest.mark.parametrize("hint", [Callable[[int], int], type[int], list[Callable[[], None]] | None])
+def test_a_function_or_class_as_a_value_stops_the_making_of_a_server(hint):
+    class Odd(lt.Thing):
+        value: hint = lt.property(default=None)
+
+    with pytest.raises(ServerConfigurationError, match=r"Odd\.value.*cannot be sent"):
+        lt.ThingServer.from_things({"odd": Odd}, journal="memory")
 
 
 def test_the_names_of_an_enumeration_are_described(client):

@@ -11,6 +11,7 @@ import datetime
 import decimal
 import enum
 import json
+import zoneinfo
 from types import UnionType
 from typing import Annotated, Any, Literal, NamedTuple, Union, get_origin
 
@@ -94,6 +95,29 @@ class Box(BaseModel):
         return self.width * self.height
 
 
+class Tree(BaseModel):
+    label: str = ""
+    branches: list[Tree] = []
+    by_name: dict[str, Tree] | None = None
+
+
+TREES = st.recursive(
+    st.builds(Tree, label=st.text(max_size=2)),
+    lambda inner: st.builds(
+        Tree,
+        label=st.text(max_size=2),
+        branches=st.lists(inner, max_size=2),
+        by_name=st.none() | st.dictionaries(st.text(max_size=2), inner, max_size=2),
+    ),
+    max_leaves=5,
+)
+
+
+class Size(enum.Enum):
+    SMALL = (640, 480)
+    LARGE = (1920, 1080)
+
+
 class Point(NamedTuple):
     x: float
     y: float
@@ -152,6 +176,27 @@ TYPES: list[tuple[Any, st.SearchStrategy[Any]]] = [
     (Box, st.builds(Box, width=FINITE, height=FINITE)),
     (Point, st.builds(Point, FINITE, FINITE)),
     (Place, st.fixed_dictionaries({"x": st.integers(), "label": st.text(max_size=2)})),
+    (Tree, TREES),
+    (Size, st.sampled_from(Size)),
+    (zoneinfo.ZoneInfo, st.sampled_from(["UTC", "Europe/Berlin"]).map(zoneinfo.ZoneInfo)),
+    (dict[float, int], st.dictionaries(FINITE, st.integers(), max_size=2)),
+    (dict[bool, int], st.dictionaries(st.booleans(), st.integers(), max_size=2)),
+    (
+        dict[Annotated[int, Field(ge=0)], int],
+        st.dictionaries(st.integers(0, 99), st.integers(), max_size=2),
+    ),
+    (
+        dict[Annotated[int, Field(gt=0, lt=4)], int],
+        st.dictionaries(st.integers(1, 3), st.integers(), max_size=2),
+    ),
+    (
+        Annotated[datetime.timedelta, Field(ge=datetime.timedelta(0))],
+        st.timedeltas(datetime.timedelta(0), datetime.timedelta(days=9)),
+    ),
+    (
+        Annotated[decimal.Decimal, Field(ge=0)],
+        st.decimals(0, allow_nan=False, allow_infinity=False),
+    ),
 ]
 
 
@@ -220,6 +265,8 @@ TEXTS = st.sampled_from(
         "1700000000",
         "12:30:00",
         "1+2j",
+        "UTC",
+        "-0",
     ]
 )
 NAMES = st.sampled_from(
@@ -242,6 +289,11 @@ NAMES = st.sampled_from(
         "area",
         "y",
         "1",
+        "branches",
+        "by_name",
+        "1.5",
+        "-1",
+        "true",
         "shutter",
         "shutterIn",
         "shutterOut",

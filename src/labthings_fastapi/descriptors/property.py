@@ -75,7 +75,12 @@ class BaseProperty(BaseDescriptor, Generic[V]):
     def schema(self) -> ValueSchema[V]:
         """Validates and serialises values; built on first use."""
         mode: Mode = "serialization" if self.readonly else "both"
-        return ValueSchema(self.value_type, self.constraints, where=self.where, mode=mode)
+        return ValueSchema(
+            *(self.value_type, self.constraints),
+            where=self.where,
+            mode=mode,
+            keeps_values=self.holds_value,
+        )
 
     def check(self, namespace: Mapping[str, Any]) -> None:
         """Refuse options that have an impossible value."""

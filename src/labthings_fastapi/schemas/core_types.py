@@ -70,6 +70,27 @@ def keeps_naive_times(schema: Schema) -> bool:
     return any(part.get("tz_constraint") == "naive" for part in _parts(schema))
 
 
+def without_json(schema: Schema) -> str | None:
+    """Return what in the type is never JSON: a function or a class; None if there is nothing.
+
+    Members of models and dataclasses are not looked at: they may be excluded from what is written.
+    """
+    kind = schema.get("type")
+    if kind in _NEVER_JSON:
+        return _NEVER_JSON[kind]
+    if kind in ("model", "dataclass"):
+        return None
+    return next((found for child in _children(schema) if (found := without_json(child))), None)
+
+
+_NEVER_JSON = {"callable": "a function", "is-subclass": "a class"}
+
+
+def runs_validators(schema: Schema) -> bool:
+    """Return whether functions take part in validating, which may change what was validated."""
+    return any(str(part.get("type")).startswith("function-") for part in _parts(schema))
+
+
 def patterns(schema: Schema) -> Iterator[str]:
     """Yield the regular expressions that texts must match."""
     for part in _parts(schema):

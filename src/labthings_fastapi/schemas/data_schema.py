@@ -1,11 +1,14 @@
 """JSON Schema as pydantic writes it, rewritten as a data schema of W3C TD 1.1 (section 5.3.2).
 
-A data schema has no references and no `anyOf`. The branches of `oneOf` must exclude one another,
+A data schema has no `anyOf`, and no references but to types that contain themselves, which are in
+`$defs` beside it. The branches of `oneOf` must exclude one another,
 so overlapping branches of a union are merged (`branches.py`). Pure functions.
 """
 
 from __future__ import annotations
 
+import copy
+import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -17,6 +20,7 @@ from .json_schema import Mode, finite, json_schema
 from .merged_modes import merged_modes
 
 Schema = Mapping[str, Any]
+_Names = tuple[str, ...]
 
 _KEPT = (
     "@type",
@@ -32,6 +36,10 @@ _KEPT = (
     "readOnly",
     "writeOnly",
     "format",
+    "formatMinimum",
+    "formatMaximum",
+    "formatExclusiveMinimum",
+    "formatExclusiveMaximum",
     "minimum",
     "maximum",
     "exclusiveMinimum",
@@ -72,11 +80,31 @@ _ENCODINGS = {"base64": "base64", "base64url": "base64url", "binary": None}
 def data_schema(json_schema: Schema) -> dict[str, Any]:
     """Return the data schema; each part except Any has a `type`, `const`, `enum` or `oneOf`.
 
-    A reference to a type that contains it is replaced by the `type` of that type. A title that only
-    repeats the name of a field or class is dropped.
+    A reference to a type is replaced by the type. Only inside of itself it is a reference, to
+    `$defs` of the data schema, with the `type` beside it for clients that do not follow references.
+    A title that only repeats the name of a field or class is dropped.
     """
-    definitions = json_schema.get("$defs") or json_schema.get("definitions") or {}
-    return _convert(finite(json_schema), finite(definitions), ())
+    found = json_schema.get("$defs") or json_schema.get("definitions") or {}
+    definitions = _Definitions(finite(found))
+    converted = _convert(finite(json_schema), definitions, ())
+    described: dict[str, Any] = {}
+    while open_names := definitions.recursive - described.keys():
+        for name in sorted(open_names):
+            described[name] = _convert(definitions[name], definitions, (name,))
+    if described:
+        # A member has them too, so that the schema of one parameter of an action is complete.
+        for member in (converted, *converted.get("properties", {}).values()):
+            if "$ref" in json.dumps(member):
+                member["$defs"] = copy.deepcopy(described)
+    return converted
+
+
+class _Definitions(dict[str, Any]):
+    """The definitions by name, and the names of those that were found to contain themselves."""
+
+    def __init__(self, definitions: Mapping[str, Any]) -> None:
+        super().__init__(definitions)
+        self.recursive: set[str] = set()
 
 
 def data_schema_of(
@@ -104,7 +132,7 @@ def _bare(text: str) -> str:
     return re.sub(r"[\W_]+", "", text).casefold()
 
 
-def _convert(schema: Any, definitions: Schema, open_refs: tuple[str, ...]) -> dict[str, Any]:
+def _convert(schema: Any, definitions: _Definitions, open_refs: _Names) -> dict[str, Any]:
     if not isinstance(schema, Mapping):  # the schemas `true` and `false`
         return {}
     if "$ref" in schema:
@@ -137,7 +165,7 @@ def _limits(branches: Sequence[Schema]) -> dict[str, Any]:
     return {key: item for key, item in numbers[0].items() if key in _NUMBER_LIMITS}
 
 
-def _inlined(schema: Schema, definitions: Schema, open_refs: tuple[str, ...]) -> dict[str, Any]:
+def _inlined(schema: Schema, definitions: _Definitions, open_refs: _Names) -> dict[str, Any]:
     reference: str = schema["$ref"]
     siblings = _convert(
         {key: value for key, value in schema.items() if key != "$ref"}, definitions, open_refs
@@ -145,15 +173,20 @@ def _inlined(schema: Schema, definitions: Schema, open_refs: tuple[str, ...]) ->
     name = reference.rsplit("/", 1)[-1].replace("~1", "/").replace("~0", "~")
     target = definitions.get(name, {})
     if name in open_refs:
+        definitions.recursive.add(name)
         kind = target.get("type")
-        return ({"type": kind} if isinstance(kind, str) else {}) | siblings
+        return {
+            **({"type": kind} if isinstance(kind, str) else {}),
+            "$ref": f"#/$defs/{name}",
+            **siblings,
+        }
     found = _convert(target, definitions, (*open_refs, name))
     if _is_name_of(found.get("title"), name):
         del found["title"]
     return found | siblings
 
 
-def _nested(schema: Schema, definitions: Schema, open_refs: tuple[str, ...]) -> dict[str, Any]:
+def _nested(schema: Schema, definitions: _Definitions, open_refs: _Names) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if "properties" in schema:
         found["properties"] = {

@@ -22,12 +22,40 @@ Schema = Mapping[str, Any]
 _BOUNDS = {"minimum": "ge", "maximum": "le", "exclusiveMinimum": "gt", "exclusiveMaximum": "lt"}
 
 
+class _How:
+    """How a data schema is compiled: `decode` gives bytes for what is in base64.
+
+    A type that contains itself is a definition. Its validator is made when it is first needed.
+    """
+
+    def __init__(self, decode: bool, definitions: Schema) -> None:
+        self.decode = decode
+        self._definitions = definitions
+        self._validators: dict[str, SchemaValidator] = {}
+
+    def reference(self, pointer: str) -> CoreSchema:
+        name = pointer.rsplit("/", 1)[-1]
+
+        def check(value: Any) -> Any:
+            validator = self._validators.get(name)
+            if validator is None:
+                compiled = failing_fast(_described(self._definitions[name], self))
+                validator = self._validators.setdefault(name, SchemaValidator(compiled))
+            return validator.validate_python(value)
+
+        return core.no_info_plain_validator_function(check)
+
+
 def described_schema(schema: Schema, *, decode: bool = False) -> CoreSchema:
     """Return the core schema of a data schema; `decode` gives bytes for what is in base64."""
-    compiled = _compiled(schema, decode)
+    return _described(schema, _How(decode, schema.get("$defs", {})))
+
+
+def _described(schema: Schema, how: _How) -> CoreSchema:
+    compiled = _compiled(schema, how)
     if "not" not in schema:
         return compiled
-    refused = SchemaValidator(_compiled(schema["not"], decode=False))
+    refused = SchemaValidator(_compiled(schema["not"], how))
 
     def check(value: Any) -> Any:
         if refused.isinstance_python(value):
@@ -57,19 +85,21 @@ def failing_fast(schema: Any) -> Any:
 _COLLECTIONS = frozenset({"list", "tuple", "dict"})
 
 
-def _compiled(schema: Schema, decode: bool) -> CoreSchema:
+def _compiled(schema: Schema, how: _How) -> CoreSchema:
+    if "$ref" in schema:
+        return how.reference(schema["$ref"])
     if "const" in schema or "enum" in schema:
         return _choice([schema["const"]] if "const" in schema else schema["enum"])
     if "oneOf" in schema:
         # A `not` in a branch keeps the branches apart, and does not change what all accept.
         return core.union_schema(
-            [_compiled(branch, decode) for branch in schema["oneOf"]],
+            [_compiled(branch, how) for branch in schema["oneOf"]],
             mode="left_to_right",
             custom_error_type="described_form",
             custom_error_message=f"Input should be {' or '.join(_words(schema['oneOf']))}",
         )
     compile_type = _TYPES.get(schema.get("type", ""))
-    return compile_type(schema, decode) if compile_type else core.any_schema()
+    return compile_type(schema, how) if compile_type else core.any_schema()
 
 
 def _words(branches: list[Schema]) -> list[str]:
@@ -91,11 +121,11 @@ _A_TYPE = {
 }
 
 
-def _null(_schema: Schema, _decode: bool) -> CoreSchema:
+def _null(_schema: Schema, _how: _How) -> CoreSchema:
     return core.none_schema()
 
 
-def _boolean(_schema: Schema, _decode: bool) -> CoreSchema:
+def _boolean(_schema: Schema, _how: _How) -> CoreSchema:
     return core.bool_schema(strict=True)
 
 
@@ -103,7 +133,7 @@ def _bounds(schema: Schema) -> dict[str, Any]:
     return {short: schema[name] for name, short in _BOUNDS.items() if name in schema}
 
 
-def _integer(schema: Schema, _decode: bool) -> CoreSchema:
+def _integer(schema: Schema, _how: _How) -> CoreSchema:
     whole = core.no_info_after_validator_function(
         _as_integer, core.float_schema(strict=True, allow_inf_nan=False)
     )
@@ -126,7 +156,7 @@ def _as_integer(value: float) -> int:
     return int(value)
 
 
-def _number(schema: Schema, _decode: bool) -> CoreSchema:
+def _number(schema: Schema, _how: _How) -> CoreSchema:
     number: CoreSchema = core.union_schema(
         [core.int_schema(strict=True), core.float_schema(strict=True, allow_inf_nan=False)],
         mode="left_to_right",
@@ -168,7 +198,7 @@ def _multiple(schema: Schema, number: CoreSchema) -> CoreSchema:
     return core.no_info_after_validator_function(check, number)
 
 
-def _string(schema: Schema, decode: bool) -> CoreSchema:
+def _string(schema: Schema, how: _How) -> CoreSchema:
     steps: list[CoreSchema] = [
         core.str_schema(
             strict=True,
@@ -180,7 +210,7 @@ def _string(schema: Schema, decode: bool) -> CoreSchema:
     if schema.get("format") in FORMATS:
         form = core.str_schema(pattern=FORMATS[schema["format"]])
         steps.append(_checked_form(form, schema["format"]))
-    if decode and schema.get("contentEncoding") == "base64url":
+    if how.decode and schema.get("contentEncoding") == "base64url":
         steps.append(core.no_info_plain_validator_function(_decoded))
     return steps[0] if len(steps) == 1 else core.chain_schema(steps)
 
@@ -203,24 +233,24 @@ def _decoded(text: str) -> bytes:
     return base64.b64decode(standard + "=" * (-len(standard) % 4))
 
 
-def _array(schema: Schema, decode: bool) -> CoreSchema:
+def _array(schema: Schema, how: _How) -> CoreSchema:
     items = schema.get("items")
     least, most = schema.get("minItems"), schema.get("maxItems")
     compiled: CoreSchema
     if isinstance(items, list) and least == most == len(items):
-        compiled = core.tuple_schema([described_schema(item, decode=decode) for item in items])
+        compiled = core.tuple_schema([_described(item, how) for item in items])
     else:
-        each = described_schema(items, decode=decode) if isinstance(items, Mapping) else None
+        each = _described(items, how) if isinstance(items, Mapping) else None
         compiled = core.list_schema(each, min_length=least, max_length=most)
         if isinstance(items, list):
-            compiled = core.no_info_after_validator_function(_by_position(items, decode), compiled)
+            compiled = core.no_info_after_validator_function(_by_position(items, how), compiled)
     if schema.get("uniqueItems"):
         return core.no_info_after_validator_function(_distinct, compiled)
     return compiled
 
 
-def _by_position(items: list[Schema], decode: bool) -> Callable[[list[Any]], list[Any]]:
-    validators = [SchemaValidator(described_schema(item, decode=decode)) for item in items]
+def _by_position(items: list[Schema], how: _How) -> Callable[[list[Any]], list[Any]]:
+    validators = [SchemaValidator(_described(item, how)) for item in items]
 
     def check(values: list[Any]) -> list[Any]:
         checked = [
@@ -238,19 +268,17 @@ def _distinct(values: list[Any]) -> list[Any]:
     return values
 
 
-def _object(schema: Schema, decode: bool) -> CoreSchema:
+def _object(schema: Schema, how: _How) -> CoreSchema:
     properties: Schema = schema.get("properties", {})
     extra = schema.get("additionalProperties")
     if not properties and (extra is not False or "propertyNames" in schema):
-        return _dictionary(schema, extra, decode)
+        return _dictionary(schema, extra, how)
     required = schema.get("required", ())
     fields = {
-        name: core.typed_dict_field(
-            described_schema(part, decode=decode), required=name in required
-        )
+        name: core.typed_dict_field(_described(part, how), required=name in required)
         for name, part in properties.items()
     }
-    extras_schema = described_schema(extra, decode=decode) if isinstance(extra, Mapping) else None
+    extras_schema = _described(extra, how) if isinstance(extra, Mapping) else None
     compiled: CoreSchema = core.typed_dict_schema(
         fields,
         extra_behavior="forbid" if extra is False else "ignore" if extra is None else "allow",
@@ -267,13 +295,13 @@ def _without(names: list[str]) -> Callable[[dict[str, Any]], dict[str, Any]]:
     return lambda members: {key: item for key, item in members.items() if key not in names}
 
 
-def _dictionary(schema: Schema, extra: Any, decode: bool) -> CoreSchema:
+def _dictionary(schema: Schema, extra: Any, how: _How) -> CoreSchema:
     names = schema.get("propertyNames")
     compiled: CoreSchema = core.dict_schema(
         core.str_schema(strict=True)
         if names is None
-        else described_schema({"type": "string", **names}),
-        described_schema(extra, decode=decode) if isinstance(extra, Mapping) else core.any_schema(),
+        else _described({"type": "string", **names}, how),
+        _described(extra, how) if isinstance(extra, Mapping) else core.any_schema(),
         min_length=schema.get("minProperties"),
         max_length=schema.get("maxProperties"),
     )
@@ -289,7 +317,7 @@ def _dictionary(schema: Schema, extra: Any, decode: bool) -> CoreSchema:
     return core.no_info_after_validator_function(check, compiled)
 
 
-_TYPES: dict[str, Callable[[Schema, bool], CoreSchema]] = {
+_TYPES: dict[str, Callable[[Schema, _How], CoreSchema]] = {
     "null": _null,
     "boolean": _boolean,
     "integer": _integer,

@@ -28,6 +28,7 @@ COMPONENTS = "#/components/schemas/{model}"
 _BOUNDS = frozenset({"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"})
 _NAMES = {math.inf: "Infinity", -math.inf: "-Infinity"}
 _MOST_COMBINATIONS = 64
+_MOST_NAMES = 64
 _MOST_FLAGS = 2**53 - 1  # the largest integer that every client reads exactly
 
 
@@ -83,7 +84,9 @@ class _Generator(GenerateJsonSchema):
         number = {"type": "number"}
         self.update_with_validations(number, schema, self.ValidationsMapping.numeric)
         number = {key: _as_number(item) for key, item in number.items()}
-        branches: list[dict[str, Any]] = [number, {"type": "string", "pattern": wire_forms.DECIMAL}]
+        sign = "[+]?" if _is_never_negative(schema, 0) else "[+-]?"
+        text = {"type": "string", "pattern": wire_forms.DECIMAL.format(sign=sign)}
+        branches: list[dict[str, Any]] = [number, text]
         if schema.get("allow_inf_nan"):
             branches.append({"type": "string", "enum": list(wire_forms.NOT_FINITE)})
         return {"anyOf": branches}
@@ -101,18 +104,21 @@ class _Generator(GenerateJsonSchema):
     def datetime_schema(self, schema: Any) -> JsonSchemaValue:
         if schema.get("tz_constraint") == "naive":
             return {"type": "string", "pattern": wire_forms.NAIVE_DATE_TIME}
-        return {"type": "string", "format": "date-time"}
+        return {"type": "string", "format": "date-time", **_time_limits(schema)}
 
-    def date_schema(self, schema: Any) -> JsonSchemaValue:  # noqa: ARG002
-        return {"type": "string", "format": "date"}
+    def date_schema(self, schema: Any) -> JsonSchemaValue:
+        return {"type": "string", "format": "date", **_time_limits(schema)}
 
     def time_schema(self, schema: Any) -> JsonSchemaValue:
         if schema.get("tz_constraint") == "aware":
-            return {"type": "string", "format": "time", "pattern": wire_forms.AWARE_TIME}
+            time = {"type": "string", "format": "time", "pattern": wire_forms.AWARE_TIME}
+            return time | _time_limits(schema)
         return {"type": "string", "pattern": wire_forms.TIME}  # the format needs an offset
 
-    def timedelta_schema(self, schema: Any) -> JsonSchemaValue:  # noqa: ARG002
-        return {"type": "string", "pattern": wire_forms.DURATION}  # the format has no sign
+    def timedelta_schema(self, schema: Any) -> JsonSchemaValue:
+        sign = "" if _is_never_negative(schema, datetime.timedelta(0)) else "-?"
+        # The format has no sign.
+        return {"type": "string", "pattern": wire_forms.DURATION.format(sign=sign)}
 
     def complex_schema(self, schema: Any) -> JsonSchemaValue:  # noqa: ARG002
         return {"type": "string", "pattern": wire_forms.COMPLEX}
@@ -148,16 +154,52 @@ def _as_number(item: Any) -> Any:
     return item if isinstance(item, str | int) else float(item)
 
 
+def _time_limits(schema: Any) -> dict[str, str]:
+    """Return the limits of a time; JSON Schema has no keywords for them, but validators do."""
+    return {
+        key: finite(schema[name])
+        for name, key in _TIME_LIMITS.items()
+        if isinstance(schema.get(name), datetime.date | datetime.time)
+    }
+
+
+_TIME_LIMITS = {
+    "ge": "formatMinimum",
+    "le": "formatMaximum",
+    "gt": "formatExclusiveMinimum",
+    "lt": "formatExclusiveMaximum",
+}
+
+
+def _is_never_negative(schema: Any, zero: Any) -> bool:
+    limits = (schema[name] for name in ("ge", "gt") if schema.get(name) is not None)
+    return any(limit >= zero for limit in limits)
+
+
 def _names_of(keys: Any) -> dict[str, Any] | None:
     """Return the schema of the names of an object whose keys are no plain texts in Python."""
     kind = (keys or {}).get("type")
     if kind == "int":
-        return {"type": "string", "pattern": wire_forms.INTEGER_NAME}
+        return _integer_names(keys)
+    if kind == "float":
+        return {"type": "string", "pattern": wire_forms.FLOAT_NAME}
+    if kind == "bool":
+        return {"type": "string", "enum": ["true", "false"]}
     if kind in ("enum", "literal"):
         values = keys.get("members") or keys.get("expected")
         names = [getattr(value, "value", value) for value in values]
         return {"type": "string", "enum": [str(name) for name in names]}
     return None
+
+
+def _integer_names(keys: Any) -> dict[str, Any]:
+    least = max(keys.get("ge", -math.inf), keys.get("gt", -math.inf) + 1)
+    most = min(keys.get("le", math.inf), keys.get("lt", math.inf) - 1)
+    if most - least < _MOST_NAMES:
+        return {"type": "string", "enum": [str(n) for n in range(least, most + 1)]}
+    if least >= 0:
+        return {"type": "string", "pattern": wire_forms.NATURAL_NAME}
+    return {"type": "string", "pattern": wire_forms.INTEGER_NAME}
 
 
 def _flags(kind: type[enum.Flag], written: dict[str, Any]) -> dict[str, Any]:

@@ -18,6 +18,15 @@ def merged_modes(accepted: Schema, written: Schema) -> Schema:
     """Return the schema of the values that are accepted, and of those that are written."""
     if accepted == written:
         return accepted
+    definitions, others = accepted.get("$defs", {}), written.get("$defs", {})
+    if definitions or others:
+        both = {
+            name: merged_modes(
+                definitions.get(name, others.get(name)), others.get(name, definition)
+            )
+            for name, definition in {**others, **definitions}.items()
+        }
+        return merged_modes(_bare(accepted), _bare(written)) | {"$defs": both}
     if accepted.get("type") == written.get("type") == "object" and "properties" in accepted:
         return _objects(accepted, written)
     merged = dict(accepted)
@@ -34,6 +43,10 @@ def merged_modes(accepted: Schema, written: Schema) -> Schema:
     ):
         return merged
     return one_of([accepted, written])
+
+
+def _bare(schema: Schema) -> Schema:
+    return {key: item for key, item in schema.items() if key != "$defs"}
 
 
 def _rest(schema: Schema) -> Schema:

@@ -27,6 +27,7 @@ from labthings_fastapi.exceptions import (
 )
 
 from .docstrings import parameter_descriptions
+from .enum_values import reading_json_values
 from .reasons import reason
 from .wire_values import plain_value
 
@@ -250,6 +251,7 @@ def _field(parameter: inspect.Parameter, hint: Any, field: str, described: str |
     if field != parameter.name and not any(info.alias for info in infos):
         extra["alias"] = parameter.name
         extra["title"] = parameter.name.replace("_", " ").strip().title()
+    hint = reading_json_values(hint)
     return (Annotated[hint, Field(**extra)] if extra else hint, default)
 
 

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict, PydanticUserError, TypeAdapter, ValidationError
-from pydantic_core import CoreSchema, SchemaSerializer, SchemaValidator, core_schema, to_json
+from pydantic_core import (
+    CoreConfig,
+    CoreSchema,
+    SchemaSerializer,
+    SchemaValidator,
+    core_schema,
+    to_json,
+)
 
 from labthings_fastapi.exceptions import (
     AffordanceDefinitionError,
@@ -27,10 +35,13 @@ from .core_types import (
     needs_json_mode,
     patterns,
     reads_builtins,
+    runs_validators,
+    without_json,
     written_by_pydantic,
 )
 from .data_schema import data_schema_of
 from .described import described_schema, failing_fast
+from .enum_values import with_enum_values
 from .invalid_values import not_json
 from .json_schema import COMPONENTS, Mode, json_schema
 from .json_text import LARGE, MANY_ERRORS, check_budget, defect, has_unusual_number
@@ -59,6 +70,7 @@ class _Compiled(Generic[T]):
     is_plain: bool
     immutable: bool
     by_alias: bool
+    runs_validators: bool
 
 
 class ValueSchema(Generic[T]):
@@ -85,12 +97,18 @@ class ValueSchema(Generic[T]):
         *,
         where: str,
         mode: Mode = "both",
+        keeps_values: bool = False,
     ) -> None:
-        """Describe values of type `hint`; errors name `where`, for example `Stage.speed`."""
+        """Describe values of type `hint`; errors name `where`, for example `Stage.speed`.
+
+        With `keeps_values`, what is served has been validated before, when it was set: a validator
+        that converts units must not do so twice.
+        """
         self.hint = hint
         self.constraints = dict(constraints or {})
         self.where = where
         self.mode = mode
+        self._keeps_values = keeps_values
         self._data_schemas: dict[Mode, dict[str, Any]] = {}
         check_known(self.constraints, where)
 
@@ -268,6 +286,9 @@ class ValueSchema(Generic[T]):
         """
         compiled = self.compiled
         if not compiled.is_plain:
+            if self._keeps_values and compiled.runs_validators:
+                with suppress(UnserialisableValueError, OutputMismatchError):
+                    return self.to_json(value, context)
             return self.to_json(self.validate(value), context)
         try:
             return compiled.write(compiled.validate(value), context=context)
@@ -327,6 +348,8 @@ def _number_of_members(value: Any) -> int:
 def _compile(hint: Any, mode: Mode) -> _Compiled[Any]:
     adapter = _adapter(hint)
     schema = adapter.core_schema
+    if (unfit := without_json(schema)) is not None:
+        raise TypeError(f"{unfit} cannot be sent")
     for pattern in patterns(schema):
         portable(pattern)  # refuses one that clients would read differently
     # A property that can be written needs one name for a member: that of the field.
@@ -338,10 +361,20 @@ def _compile(hint: Any, mode: Mode) -> _Compiled[Any]:
         is_plain(schema),
         is_immutable(schema),
         by_alias,
+        runs_validators(schema),
     )
 
 
 def _adapter(hint: Any) -> TypeAdapter[Any]:
+    adapter = _adapter_of_pydantic(hint)
+    schema = with_enum_values(adapter.core_schema)
+    if schema is not adapter.core_schema:
+        adapter.core_schema = schema
+        adapter.validator = SchemaValidator(schema, CoreConfig(val_json_bytes="base64"))
+    return adapter
+
+
+def _adapter_of_pydantic(hint: Any) -> TypeAdapter[Any]:
     try:
         return TypeAdapter(hint, config=_CONFIG)
     except PydanticUserError as error:

@@ -9,6 +9,12 @@ from __future__ import annotations
 import math
 from typing import Any
 
+
+def _braced(expression: str) -> str:
+    """Return an expression for `str.format`."""
+    return expression.replace("{", "{{").replace("}", "}}")
+
+
 _DATE = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
 _CLOCK = r"([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]+)?"
 _OFFSET = r"([Zz]|[+-]([01][0-9]|2[0-3]):[0-5][0-9])"
@@ -26,9 +32,13 @@ FORMATS = {
 NAIVE_DATE_TIME = f"^{_DATE}T{_CLOCK}$"
 AWARE_TIME = f"^{_CLOCK}{_OFFSET}$"
 TIME = f"^{_CLOCK}{_OFFSET}?$"
-DECIMAL = f"^[+-]?{_NUMBER}$"
+DECIMAL = "^{sign}" + _braced(_NUMBER) + "$"
+"""A decimal number; `format` it with its `sign`."""
+
 COMPLEX = f"^[+-]?{_PART}$|^[+-]?{_PART}?j$|^[+-]?{_PART}[+-]{_PART}?j$"
 INTEGER_NAME = "^(-?[1-9][0-9]*|0)$"
+NATURAL_NAME = "^([1-9][0-9]*|0)$"
+FLOAT_NAME = f"^(-?{_NUMBER}|NaN|-?Infinity)$"
 
 NOT_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 """The strings in which floats travel that are no JSON numbers."""
@@ -42,8 +52,8 @@ def _in_order(*parts: str) -> str:
 
 _DAYS = _in_order(*(f"[0-9]{{1,6}}{unit}" for unit in "YMWD"))
 _HOURS = _in_order("[0-9]{1,9}H", "[0-9]{1,9}M", r"[0-9]{1,9}(\.[0-9]{1,6})?S")
-DURATION = f"^-?P(({_DAYS})(T({_HOURS}))?|T({_HOURS}))$"
-"""As ISO 8601 has it, with a sign."""
+DURATION = "^{sign}" + _braced(f"P(({_DAYS})(T({_HOURS}))?|T({_HOURS}))") + "$"
+"""As ISO 8601 has it, with a sign; `format` it with its `sign`."""
 
 _MOST_EXACT_BYTES = 300
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime
 import sys
+import zoneinfo
 from collections.abc import Mapping
 from typing import Any
 
@@ -93,4 +94,6 @@ def _other(value: Any) -> Any:
         return with_time_zones(plain)
     if isinstance(value, Mapping):
         return with_time_zones(dict(value))
+    if isinstance(value, zoneinfo.ZoneInfo):
+        return str(value)
     raise TypeError(f"{type(value).__name__!r} has no JSON form")

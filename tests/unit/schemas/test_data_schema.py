@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import datetime
+import decimal
 import enum
 import json
 from typing import Annotated, Any, Literal
 
 import pytest
+from jsonschema import Draft7Validator
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter
 
 from labthings_fastapi.schemas.data_schema import data_schema, data_schema_of
@@ -241,9 +243,64 @@ def test_a_title_that_the_author_gave_to_a_model_is_kept():
     assert described["additionalProperties"] is False
 
 
-def test_a_type_that_contains_itself_is_cut_to_its_bare_type():
+def test_a_type_that_contains_itself_refers_to_its_definition():
     described = described_type(Tree)
-    assert described["properties"]["branches"]["items"] == {"type": "object"}
+    # The type is for clients that do not follow references.
+    reference = {"type": "object", "$ref": "#/$defs/Tree"}
+    branches = {"type": "array", "items": reference, "default": []}
+    assert described["properties"]["branches"].items() >= branches.items()
+    (definition,) = described["$defs"].values()
+    assert definition["properties"]["branches"] == branches
+    assert definition["required"] == ["name"]
+
+
+def test_a_member_with_references_has_their_definitions_and_is_a_schema_by_itself():
+    class Input(BaseModel):
+        tree: Tree
+        count: int
+
+    described = described_type(Input)["properties"]
+    assert not Draft7Validator(described["tree"]).is_valid({"name": "a", "branches": [{}]})
+    assert "$defs" not in described["count"]
+
+
+class Left(BaseModel):
+    right: Right | None = None
+    tree: Tree | None = None
+
+
+class Right(BaseModel):
+    left: Left
+
+
+def test_types_that_contain_one_another_are_all_defined():
+    described = described_type(list[Left])
+    judge = Draft7Validator(described)
+    assert judge.is_valid([{"right": {"left": {"tree": {"name": "a"}}}}])
+    assert not judge.is_valid([{"right": {"left": {"right": {"left": 3}}}}])
+    assert not judge.is_valid([{"right": {"left": {"tree": {"name": 3}}}}])
+    assert set(described["$defs"]) >= {"Left", "Tree"}
+
+
+def test_limits_of_times_are_named_as_validators_name_them():
+    first = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+    described = described_type(Annotated[datetime.datetime, Field(ge=first)])
+    assert described == {
+        "type": "string",
+        "format": "date-time",
+        "formatMinimum": "2026-01-01T00:00:00+00:00",
+    }
+    last = datetime.date(2026, 12, 31)
+    described = described_type(Annotated[datetime.date, Field(lt=last)])
+    assert described["formatExclusiveMaximum"] == "2026-12-31"
+
+
+def test_a_duration_and_a_decimal_number_that_are_never_negative_have_no_sign():
+    seconds = described_type(Annotated[datetime.timedelta, Field(gt=datetime.timedelta(0))])
+    assert not Draft7Validator(seconds).is_valid("-PT1S")
+    amount = described_type(Annotated[decimal.Decimal, Field(ge=0)])
+    assert not Draft7Validator(amount).is_valid("-1.5")
+    assert Draft7Validator(amount).is_valid("1.5")
 
 
 def test_an_optional_default_stays_beside_the_branches():
