@@ -10,6 +10,7 @@ from labthings_fastapi.descriptors.declarations import remarks_for_server
 from labthings_fastapi.exceptions import describe_exception
 from labthings_fastapi.security.credential_file import FILE_NAME
 
+from .config.unknown_keys import remarks_on_keys
 from .config.validation import validated
 from .config_model import configuration_error
 from .server import ThingServer
@@ -30,7 +31,7 @@ def check(document: Any) -> list[str]:
         trial = {"settings_folder": Path(folder), "security": security}
         server = ThingServer(config.model_copy(update=trial))
         _raise_undescribed(server)
-    return [
+    return [*remarks_on_keys(config)] + [
         f"things.{name}.cls: {text}"
         for name, thing in server.things.items()
         for text in remarks_for_server(type(thing))

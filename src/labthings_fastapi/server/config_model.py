@@ -15,7 +15,9 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    PlainSerializer,
     ValidationError,
+    model_validator,
 )
 
 from labthings_fastapi.exceptions import ServerConfigurationError, describe_exception
@@ -83,15 +85,26 @@ AbsolutePath = Annotated[Path, AfterValidator(Path.absolute)]
 """Made absolute when the configuration is made, because drivers change the working directory."""
 
 OPTIONS = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+OPEN = ConfigDict(extra="allow", use_attribute_docstrings=True)
+"""Of a section that may have keys of others: they are kept, and `unknown_keys` tells of them."""
+
+
+def _dotted(cls: Any) -> Any:
+    return f"{cls.__module__}.{cls.__qualname__}" if isinstance(cls, type) else cls
 
 
 class ThingConfig(BaseModel):
     """One Thing: its class and the arguments of the class."""
 
-    model_config = ConfigDict(**OPTIONS, arbitrary_types_allowed=True)
+    model_config = ConfigDict(**OPEN, arbitrary_types_allowed=True)
 
-    cls: Annotated[type | str, BeforeValidator(import_thing_class)]
-    """The class, or an import string: `package.module:Class`."""
+    cls: Annotated[
+        type | str,
+        BeforeValidator(import_thing_class),
+        PlainSerializer(_dotted, when_used="json"),
+    ]
+    """The class, or an import string: `package.module:Class` or `package.module.Class`. The key
+    may also be `class`."""
     args: list[Any] = []
     """Positional arguments."""
     kwargs: dict[str, Any] = {}
@@ -104,6 +117,13 @@ class ThingConfig(BaseModel):
     """'own': run all code of the Thing in one thread of its own. null: as the class says."""
     reopen: Literal["manual", "auto"] | None = None
     """'auto': start also without the Thing; open it again when it failed. null: as its class."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _spelling(cls, entry: Any) -> Any:
+        if isinstance(entry, Mapping) and "class" in entry and "cls" not in entry:
+            return {("cls" if key == "class" else key): value for key, value in entry.items()}
+        return entry
 
     @property
     def arguments_key(self) -> str:
@@ -201,17 +221,22 @@ def _possible(discovery: bool | None) -> bool | None:
     return discovery
 
 
-class ThingServerConfig(BaseModel):
-    """The configuration of a server; an unknown key is an error."""
+def _settings_folder(folder: Any) -> Any:
+    # The default is a Path, which pydantic does not take while it validates JSON.
+    return "./settings" if folder is None else str(folder) if isinstance(folder, Path) else folder
 
-    model_config = ConfigDict(**OPTIONS, validate_default=True)
+
+class ThingServerConfig(BaseModel):
+    """The configuration of a server; an unknown key is told when a server is made of it."""
+
+    model_config = ConfigDict(**OPEN, validate_default=True)
 
     things: dict[
         Annotated[str, AfterValidator(_thing_name)],
         Annotated[ThingConfig, _short_for("cls")],
     ] = {}
     """Name → Thing; the names are part of URLs."""
-    settings_folder: AbsolutePath = Path("./settings")
+    settings_folder: Annotated[AbsolutePath, BeforeValidator(_settings_folder)] = Path("./settings")
     """The folder in which settings are saved. In a configuration file, this and other relative
     paths are relative to the folder of that file; in Python, to the working directory."""
     api_prefix: Annotated[str, AfterValidator(_prefix)] = ""
@@ -259,6 +284,11 @@ class ThingServerConfig(BaseModel):
     capture_loggers: list[str] = []
     """Names of further loggers, for example of driver libraries, whose records belong to the log
     of an invocation."""
+
+    @property
+    def thing_configs(self) -> Mapping[str, ThingConfig]:
+        """Name → Thing, whatever way the entries were written."""
+        return self.things
 
 
 def schema_errors(error: ValidationError) -> list[str]:

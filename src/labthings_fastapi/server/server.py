@@ -9,7 +9,7 @@ from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
-from labthings_fastapi.actions.logs import capture, capture_more, thing_log
+from labthings_fastapi.actions.logs import capture, capture_more
 from labthings_fastapi.actions.manager import ActionManager
 from labthings_fastapi.actions.thread_failures import thread_failure_hook
 from labthings_fastapi.concurrency.bounded_executor import BoundedExecutor, Workers
@@ -18,7 +18,6 @@ from labthings_fastapi.descriptors.slot import UNSET
 from labthings_fastapi.exceptions import (
     ThingNameError,
     ThingNotFoundError,
-    describe_exception,
 )
 from labthings_fastapi.journal.journal import MemoryJournal
 from labthings_fastapi.messages.broker import Broker
@@ -41,7 +40,7 @@ from .settings_keeper import SettingsKeeper
 
 # The other parts of a server, with the web framework, take long to import. They are imported where
 # a server is built, so that `import labthings_fastapi` stays fast.
-from .thing_hooks import close_now, open_now
+from .thing_hooks import close_now, open_now, states_of
 from .thing_lifecycle import ThingLifecycle, cancel_invocations
 
 if TYPE_CHECKING:
@@ -76,6 +75,7 @@ class ThingServer:
         *,
         debug: bool = False,
         tolerant: bool = False,
+        **keywords: Any,
     ) -> None:
         """Build the Things of a configuration; they are opened when the server starts.
 
@@ -87,14 +87,14 @@ class ThingServer:
             ThingSlotError: a slot cannot be filled.
             AffordanceDefinitionError: the types of a class have no JSON form, for example.
         """
-        from labthings_fastapi.server.config.validation import validated
+        from labthings_fastapi.server.config.configured import configured
 
         from .access.audit import Audit, RequestTargets
         from .access.checks import AccessChecks
         from .journal_lifecycle import JournalLifecycle
         from .mdns import MdnsAnnouncement
 
-        self.config = validated(config if config is not None else {})
+        self.config = configured(config, keywords)
         self.debug, self.tolerant = debug, tolerant
         self._broker = Broker()
         self._server_id = ServerId(self.settings_folder)
@@ -141,13 +141,23 @@ class ThingServer:
     def from_things(
         cls,
         things: Mapping[str, Any],
-        *,
         debug: bool = False,
+        *,
         tolerant: bool = False,
         **config: Any,
     ) -> Self:
         """Make a server from name → class, import string, or `{"cls": …, "kwargs": …}`."""
         return cls({"things": dict(things), **config}, debug=debug, tolerant=tolerant)
+
+    @classmethod
+    def from_config(
+        cls, config: ThingServerConfig | Mapping[str, Any], debug: bool = False
+    ) -> Self:
+        """Make a server of a configuration; deprecated, because `ThingServer(config)` does it."""
+        from labthings_fastapi.server.config.configured import deprecated
+
+        deprecated("ThingServer.from_config is redundant: write ThingServer(config).", level=3)
+        return cls(config, debug=debug)
 
     def _build(self) -> None:
         from labthings_fastapi.server.config.build_things import build_things, connect_slots
@@ -279,14 +289,7 @@ class ThingServer:
 
     def thing_states(self) -> Mapping[str, Mapping[str, Any]]:
         """Return the metadata of every Thing, by name; empty for one whose code fails."""
-        states: dict[str, Mapping[str, Any]] = {}
-        for name, thing in self._things.items():
-            try:
-                states[name] = thing.thing_state
-            except (Exception, SystemExit) as error:  # noqa: BLE001 - one Thing must not hide the others
-                states[name] = {}
-                thing_log(name).error("Its thing_state failed: %s", describe_exception(error))
-        return states
+        return states_of(self._things)
 
     def _health(self) -> dict[str, Any]:
         schemes = self._access.authentication.schemes

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from labthings_fastapi.actions.logs import thing_log
@@ -78,3 +78,15 @@ def log_failed_closing(thing: Thing, error: BaseException) -> None:
     thing_log(name_of(thing)).error(
         "It failed while it was closed: %s", describe_exception(error), exc_info=error
     )
+
+
+def states_of(things: Mapping[str, Thing]) -> Mapping[str, Mapping[str, Any]]:
+    """Return the metadata of every Thing; empty for one whose code fails, which is logged."""
+    states: dict[str, Mapping[str, Any]] = {}
+    for name, thing in things.items():
+        try:
+            states[name] = thing.thing_state
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - one Thing must not hide the others
+            states[name] = {}
+            thing_log(name).error("Its thing_state failed: %s", describe_exception(error))
+    return states

@@ -44,22 +44,22 @@ def test_all_errors_are_reported_at_once_with_their_places():
         validated(
             {
                 "things": {
-                    "stage": {"cls": "nowhere.at.all:Stage", "argz": []},
+                    "stage": {"cls": "nowhere.at.all:Stage", "args": 3},
                     "my cam": Stage,
                     "slots": {"cls": Stage, "thing_slots": {"a": 5}},
                 },
                 "api_prefix": "api/",
-                "settings": "./here",
+                "journal": {"kid": "memory"},
             }
         )
     text = str(caught.value)
     assert "6 errors" in text
     assert "things.stage.cls: 'nowhere.at.all' cannot be imported: ModuleNotFoundError" in text
-    assert "things.stage.argz: there is no such option" in text
+    assert "things.stage.args: input should be a valid list" in text
     assert "things.my cam: the name does not fit in a URL" in text
     assert "things.slots.thing_slots.a: it must be the name of a Thing" in text
     assert "api_prefix: 'api/' must begin with a slash" in text
-    assert "settings: there is no such option" in text
+    assert "journal.kid: there is no such option" in text
 
 
 def test_one_error_is_one_error():

@@ -29,6 +29,8 @@ from labthings_fastapi.server.config_model import (
 )
 from labthings_fastapi.thing import Thing, slots_of
 
+from .unknown_keys import mistakes_in_keys
+
 INTERFACE = "thing_server_interface"
 _NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
@@ -143,10 +145,17 @@ def validated(document: Any) -> ThingServerConfig:
     try:
         config = ThingServerConfig.model_validate(document)
     except ValidationError as error:
-        _raise_errors(schema_errors(error), _readable_things(document, error), error)
+        keys = document if isinstance(document, Mapping) else ()
+        errors = [*schema_errors(error), *_safety_errors(keys)]
+        _raise_errors(errors, _readable_things(document, error), error)
         raise
-    _raise_errors([], _ReadableThings(config.things))
+    _raise_errors(_safety_errors(config.model_extra or ()), _ReadableThings(config.things))
     return config
+
+
+def _safety_errors(keys: Iterable[Any]) -> list[str]:
+    known = ThingServerConfig.model_fields
+    return mistakes_in_keys(str(key) for key in keys if key not in known)
 
 
 def _raise_errors(
@@ -196,7 +205,9 @@ def _readable_things(document: Any, error: ValidationError) -> _ReadableThings:
 def _without(value: Any, invalid: set[str]) -> ThingConfig:
     if isinstance(value, ThingConfig):
         return value
-    members = value if isinstance(value, Mapping) else {"cls": value}
+    members = dict(value) if isinstance(value, Mapping) else {"cls": value}
+    if "class" in members:
+        members.setdefault("cls", members["class"])
     keys = ThingConfig.model_fields.keys() - invalid
     return ThingConfig.model_validate({key: members[key] for key in keys & members.keys()})
 
@@ -214,9 +225,6 @@ def _slot_errors(things: _ReadableThings) -> Iterator[str]:
     for name, config in things.known.items():
         path = f"things.{name}.thing_slots"
         slots = slots_of(_class_of(config))
-        for unknown in sorted(config.thing_slots.keys() - slots.keys()):
-            existing = ", ".join(slots) or "none"
-            yield f"{path}: {name}.{unknown}: there is no such slot; slots are: {existing}"
         for slot in slots.values():
             try:
                 _fill(slot, stand_ins[name], stand_ins, things.unknown, config.thing_slots)

@@ -141,10 +141,6 @@ def test_the_configuration_chooses_by_name():
             {"cam": {"cls": Camera, "thing_slots": {"stage": ["a"]}}, "a": Stage},
             r"cam\.stage: it takes one name",
         ),
-        (
-            {"cam": {"cls": Camera, "thing_slots": {"satge": "a"}}, "a": Stage},
-            r"cam\.satge: there is no such slot; slots are: stage",
-        ),
     ],
 )
 def test_a_slot_that_cannot_be_filled_is_named_with_the_reason(config, message):
