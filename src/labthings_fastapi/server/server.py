@@ -15,22 +15,14 @@ from labthings_fastapi.actions.thread_failures import thread_failure_hook
 from labthings_fastapi.concurrency.bounded_executor import BoundedExecutor, Workers
 from labthings_fastapi.descriptors.declarations import mistakes_for_server, raise_together
 from labthings_fastapi.descriptors.slot import UNSET
-from labthings_fastapi.exceptions import (
-    ThingNameError,
-    ThingNotFoundError,
-)
+from labthings_fastapi.exceptions import ThingNameError, ThingNotFoundError
 from labthings_fastapi.journal.journal import MemoryJournal
 from labthings_fastapi.messages.broker import Broker
 from labthings_fastapi.outputs.kept import KeptOutputs
 from labthings_fastapi.outputs.store import BlobStore
 from labthings_fastapi.own_log import own_logger
 from labthings_fastapi.thing import Thing, slots_of
-from labthings_fastapi.thing_description.paths import (
-    name_of,
-    normalise_thing_path,
-    path_of,
-    thing_path,
-)
+from labthings_fastapi.thing_description import paths
 from labthings_fastapi.thing_host.interface import ThingServerInterface
 from labthings_fastapi.thing_host.server_id import ServerId
 
@@ -225,7 +217,9 @@ class ThingServer:
         self.action_manager.records.attach_to_app(self.app, self.api_prefix)
 
     def _interface(self, name: str, path: str | None = None) -> ThingServerInterface:
-        return ThingServerInterface(self._services, name, path or thing_path(name, self.api_prefix))
+        return ThingServerInterface(
+            self._services, name, path or paths.thing_path(name, self.api_prefix)
+        )
 
     def _expose(self, thing: Thing) -> None:
         for binding in self._bindings:
@@ -270,7 +264,7 @@ class ThingServer:
         """
         things = self.things_by_class(cls)
         if len(things) != 1:
-            names = ", ".join(name_of(thing) for thing in things) or "none"
+            names = ", ".join(paths.name_of(thing) for thing in things) or "none"
             raise ThingNotFoundError(
                 f"There must be exactly one {cls.__name__}, but there are {len(things)}: {names}."
             )
@@ -285,7 +279,7 @@ class ThingServer:
         if name not in self._things:
             names = ", ".join(self._things) or "none"
             raise ThingNotFoundError(f"There is no Thing {name!r}. The Things are: {names}.")
-        return path_of(self._things[name])
+        return paths.path_of(self._things[name])
 
     def thing_states(self) -> Mapping[str, Mapping[str, Any]]:
         """Return the metadata of every Thing, by name; empty for one whose code fails."""
@@ -313,7 +307,7 @@ class ThingServer:
                 type without a JSON form.
             ThingStartError: its `__enter__` failed.
         """
-        path = normalise_thing_path(path)
+        path = paths.normalise_thing_path(path)
         name = path.strip("/")
         raise_together(mistakes_for_server(type(thing)))
         with self._lock:
@@ -377,7 +371,7 @@ class ThingServer:
         opened: Mapping[str, Thing] = {}
         while not self._runs_with(opened):
             things = self._things
-            more = [thing for thing in start_order(things) if name_of(thing) not in opened]
+            more = [thing for thing in start_order(things) if paths.name_of(thing) not in opened]
             await self._thing_lifecycle.open(more, tolerant=self.tolerant)
             opened = things
 
