@@ -25,6 +25,8 @@ DEV_INSTALLED := $(VENV)/.installed-dev
 NODE := tests/conformance
 NODE_INSTALLED := $(NODE)/node_modules/.installed
 OTHERS_INSTALLED := $(patsubst %,$(NODE)/.venv-%/.installed,wotpy hololinked webthing)
+# The web page: its sources are in $(UI)/web, what is built of them in $(UI)/bundle.
+UI := src/labthings_fastapi/ui
 # The browser of tests/e2e; another one: make test LABTHINGS_CHROMIUM=/path
 CHROMIUM := $(firstword $(LABTHINGS_CHROMIUM) \
   $(shell command -v chromium || command -v chromium-browser || command -v google-chrome))
@@ -38,11 +40,12 @@ TYPED := src $(wildcard tests/typing)
 PYTHONS := python3.11 python3.12 python3.13 python3.14
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check test slow pythons bench soak lint types imports architecture format \
+.PHONY: help demo page check test slow pythons bench soak lint types imports architecture format \
   chromium clean $(FOLDERS)
 
 help:
 	@echo "make demo          install the demo and serve it on http://$(HOST):$(PORT)"
+	@echo "make page          build the web page, if its sources have changed"
 	@echo "make check         the fast checks: lint, types, architecture, unit tests"
 	@echo "make test          every check and test that decides; continuous integration runs this"
 	@echo "make slow          the tests that take minutes: many kills, many examples, the soak"
@@ -56,15 +59,20 @@ help:
 	@echo "make soak          ten minutes of mixed load: does anything grow?"
 	@echo "make clean         remove installations and the files of the tools"
 
-demo: $(DEMO_INSTALLED)
+demo: $(DEMO_INSTALLED) page
 	$(BIN)/labthings-server --demo --host $(HOST) --port $(PORT)
+
+# Needs Node with its npm; without them the server shows a page that says so.
+page: $(VENV_MADE)
+	@$(BIN)/python build_page.py || true
 
 check: lint types imports
 	$(QUICK) $(PARALLEL) tests/unit
 
 # The same checks as `make check`, and all tests. pytest comes last: its closing line is the last
 # one printed, and its exit code is that of make.
-test: lint types imports $(NODE_INSTALLED) $(OTHERS_INSTALLED) chromium
+test: lint types imports page $(NODE_INSTALLED) $(OTHERS_INSTALLED) chromium
+	$(BIN)/python build_page.py --check
 	$(QUICK) $(PARALLEL) --cov --cov-report=json:.coverage.json $(MEASURED:%=tests/%)
 	$(BIN)/python tests/coverage_of_packages.py .coverage.json
 	$(QUICK) $(PARALLEL) $(UNMEASURED:%=tests/%)
@@ -112,7 +120,7 @@ soak: $(DEV_INSTALLED)
 
 conformance: $(NODE_INSTALLED) $(OTHERS_INSTALLED)
 
-e2e: chromium
+e2e: chromium page
 
 $(FOLDERS): $(DEV_INSTALLED)
 	$(QUICK) $(PARALLEL) tests/$@
@@ -171,5 +179,6 @@ endif
 
 clean:
 	rm -rf .venv .venv-3.* .bench $(NODE)/node_modules $(NODE)/.venv-* build dist
+	rm -rf $(UI)/bundle $(UI)/web/node_modules
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache \
 	  .coverage .coverage.json

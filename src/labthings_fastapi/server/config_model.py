@@ -279,6 +279,8 @@ class ThingServerConfig(BaseModel):
     """Who looks after the instruments: an e-mail address or a URL, for the Thing Descriptions."""
     language: str = Field("en", pattern=r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$")
     """The language in which the Things are described, as in `de` or `en-GB` (BCP 47)."""
+    ui: bool = True
+    """Show browsers the web page at `/` and `/ui/`."""
     max_connections: int = Field(2000, ge=1)
     """Largest number of open client connections."""
     capture_loggers: list[str] = []

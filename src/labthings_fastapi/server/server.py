@@ -211,7 +211,7 @@ class ThingServer:
         # Routes are tried in turn, and runs are asked for more often than all the rest.
         self.action_manager.attach_to_app(self.app, self.api_prefix)
         descriptions = self._http.descriptions
-        routes.attach(self.app, self.api_prefix, lambda: self.things, descriptions, self._health)
+        routes.attach(self.app, self.config, lambda: self.things, descriptions, self._health)
         session_routes.attach(self._access.authentication, self.app, self.api_prefix)
         docs_page.attach(self.app, self.api_prefix)
         self.action_manager.records.attach_to_app(self.app, self.api_prefix)

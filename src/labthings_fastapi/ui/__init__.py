@@ -1,0 +1,1 @@
+"""The web page of a server: its sources are in `web`, and what is built of them is in `bundle`."""
