@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import runpy
 import shutil
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import sync_playwright
@@ -50,6 +52,34 @@ def browser(chromium):
         launched = playwright.chromium.launch(executable_path=chromium, args=OPTIONS)
         yield launched
         launched.close()
+
+
+@pytest.fixture(scope="session")
+def web_page():
+    """The web page, built if its sources have changed; without Node its tests are skipped."""
+    build = runpy.run_path(str(Path(__file__).parents[2] / "build_page.py"))
+    try:
+        build["build"]()
+    except build["CannotBuildError"] as error:
+        if os.environ.get("CI", "").lower() == "true":
+            pytest.fail(f"With CI=true the page must be tested, but {error}.")
+        pytest.skip(f"No tests of the web page: {error}.")
+
+
+@pytest.fixture
+def lab(web_page, open_page):
+    """Open the web page of a server, and collect what the browser complains of."""
+
+    def load(url, path="ui/"):
+        page = open_page("about:blank")
+        page.wrong = []
+        page.on("console", lambda entry: entry.type == "error" and page.wrong.append(entry.text))
+        page.on("pageerror", lambda error: page.wrong.append(str(error)))
+        page.goto(f"{url}/{path}")
+        page.locator("main h1").first.wait_for()
+        return page
+
+    return load
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 // Events and log of a Thing.
 import type { VNode } from "preact";
-import { time } from "./format";
 import { When } from "./parts";
 import { eventsOf, linesOf, type EventAffordance, type LogLine } from "./store";
 import { t } from "./texts";
@@ -42,7 +41,7 @@ export function Lines({ lines }: { lines: LogLine[] }): VNode {
     <ol class="log" tabIndex={0} aria-label={t.log}>
       {lines.map((line, index) => (
         <li key={index} class={line.levelname === "ERROR" || line.levelname === "CRITICAL" ? "bad-text" : line.levelname === "WARNING" ? "wait-text" : ""}>
-          <time dateTime={new Date(line.created * 1000).toISOString()}>{time(line.created * 1000)}</time>
+          <When at={line.created} />
           <span class="level">{line.levelname}</span>
           <span class="message">{line.run ? <a href={toRun(line.run)}>{line.action}</a> : null} {line.message}</span>
         </li>

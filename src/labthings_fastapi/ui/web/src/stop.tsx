@@ -2,7 +2,7 @@
 import { signal } from "@preact/signals";
 import type { VNode } from "preact";
 import { ask, isProblem, words } from "./api";
-import { isOpen, may, me, runs, socket, things } from "./store";
+import { isOpen, may, me, runs, socket, thingId, things } from "./store";
 import { t } from "./texts";
 
 interface Answer {
@@ -43,7 +43,7 @@ function orders(only: string | null): Order[] {
     const run = each.peek();
     if (!isOpen(run) || (only !== null && run.thing !== only)) continue;
     if (things.peek()[run.thing]?.actions?.[run.action]?.["labthings:stop"]) continue;
-    const members = { operation: "cancelaction", actionID: run.id };
+    const members = { operation: "cancelaction", actionID: run.id, thingID: thingId(run.thing) };
     found.push({ what: t.stopCancel(run.thing, run.action), thing: run.thing, members, path: `action_invocations/${run.id}`, method: "DELETE", endIsGood: true });
   }
   return found.filter((each) => may(each.thing, "operator"));
@@ -60,8 +60,8 @@ async function send(order: Order): Promise<void> {
   const overSocket = socket.request(order.members).then(
     () => undefined,
     (problem: unknown) => {
-      if (isProblem(problem) && problem.status === 0) return overHttp();
-      throw problem;
+      if (isProblem(problem) && problem.status === 409) throw problem; // it has ended already
+      return overHttp();
     },
   );
   try {

@@ -56,7 +56,7 @@ export interface Reading {
 export interface LogLine {
   message: string;
   levelname: string;
-  created: number;
+  created: string;
   action?: string;
   run?: string;
 }
@@ -250,6 +250,8 @@ export async function reset(thing: string, name: string): Promise<void> {
 
 // --- runs
 
+export const thingId = (thing: string): string => idOf.get(thing) ?? thing;
+
 export function runsOf(thing: string, action?: string): Signal<Run>[] {
   return Object.values(runs.value)
     .filter((each) => {
@@ -333,7 +335,9 @@ function onEverything(message: Message): void {
     const list = eventsOf(thing);
     list.value = [{ name, data: message.data, at: timeOf(message) }, ...list.value].slice(0, MOST_EVENTS);
   } else if (kind === "log") {
-    addLine(thing, { ...(data as unknown as LogLine), action: name, run: id });
+    const line = { ...(data as unknown as LogLine), action: name, run: id };
+    addLine(thing, line);
+    addToRun(id, line);
   } else if (kind === "result") {
     addResult(id, data["value"]);
   }
@@ -356,6 +360,15 @@ export function resultsOf(id: string): Signal<{ count: number; values: unknown[]
 function addLine(thing: string, line: LogLine): void {
   const list = linesOf(thing);
   list.value = [...list.value.slice(-MOST_LINES + 1), line];
+}
+
+/** Add a line to the log of a run, which may have come with the whole run as well. */
+function addToRun(id: string, line: LogLine): void {
+  const run = runs.peek()[id];
+  if (!run) return;
+  const log = run.peek().log ?? [];
+  if (log.some((each) => each.created === line.created && each.message === line.message)) return;
+  run.value = { ...run.peek(), log: [...log.slice(-MOST_LINES + 1), line] };
 }
 
 function addResult(id: string, value: unknown): void {
@@ -384,7 +397,7 @@ export async function invoke(thing: string, action: string, input: unknown): Pro
 
 export async function cancel(id: string): Promise<void> {
   try {
-    await socket.request({ operation: "cancelaction", actionID: id });
+    await socket.request({ operation: "cancelaction", actionID: id, thingID: thingId(runs.peek()[id]?.peek().thing ?? "") });
   } catch (error) {
     if (isProblem(error) && error.status === 409) return; // it has ended meanwhile
     if (isProblem(error) && error.status === 0) await ask(`action_invocations/${id}`, { method: "DELETE" });
