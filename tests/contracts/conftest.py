@@ -9,6 +9,7 @@ import pytest
 
 from labthings_fastapi.journal.journal import Journal, MemoryJournal
 from labthings_fastapi.journal.sqlite import SqliteJournal
+from labthings_fastapi.outputs.kept import KeptOutputs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,7 +28,7 @@ class Clock:
 
 # A new implementation needs one line: a name, and how it is made in an empty folder.
 JOURNALS: dict[str, Callable[[Path, Clock], Journal]] = {
-    "memory": lambda _, clock: MemoryJournal(clock=clock),
+    "memory": lambda _, clock: MemoryJournal(clock=clock, outputs=KeptOutputs()),
     "sqlite": lambda folder, clock: SqliteJournal(
         folder / "made on first use" / "journal.sqlite", boot_id="abc", clock=clock
     ),

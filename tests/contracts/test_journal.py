@@ -17,6 +17,7 @@ from labthings_fastapi.journal.keys import KEY_LIFETIME, IdempotencyKey
 from labthings_fastapi.journal.query import JournalQuery
 from labthings_fastapi.journal.record import InvocationRecord
 from labthings_fastapi.messages.message import InvocationStatus
+from labthings_fastapi.outputs.blob_data import BlobBytes
 
 if TYPE_CHECKING:
     from .conftest import Clock
@@ -376,3 +377,45 @@ def test_a_closed_journal_refuses_records(journal: Journal) -> None:
     record = run()
     with pytest.raises(ServerNotRunningError, match=str(record.id)):
         journal.put(record).result(TIMEOUT)
+
+
+def test_a_pin_is_told_with_the_record_until_it_is_taken_away(journal: Journal) -> None:
+    record = run()
+    keep(journal, record)
+    assert journal.pin(record.id, pinned=True).result(TIMEOUT) is True
+    keep(journal, finished(record))
+    found = journal.get(record.id)
+    assert found is not None
+    assert found.pinned
+    assert [each.pinned for each in journal.search(JournalQuery()).records] == [True]
+    assert journal.pin(record.id, pinned=False).result(TIMEOUT) is True
+    found = journal.get(record.id)
+    assert found is not None
+    assert not found.pinned
+
+
+def test_what_is_not_recorded_cannot_be_pinned(journal: Journal) -> None:
+    assert journal.pin(uuid4(), pinned=True).result(TIMEOUT) is False
+
+
+def test_the_oldest_outputs_go_first_and_their_records_say_so(journal: Journal) -> None:
+    outputs = journal.outputs
+    assert outputs is not None
+    records = [finished(run(minute)) for minute in range(4)]
+    still_open = run(-10)
+    keep(journal, *records, still_open)
+    blobs = [BlobBytes(b"x" * 1000) for _ in range(5)]
+    for record, blob in zip([*records, still_open], blobs, strict=True):
+        outputs.keep_blob(record.id, blob)
+    journal.pin(records[0].id, pinned=True).result(TIMEOUT)
+    outputs.limit = 3500
+    journal.evict_outputs()
+    kept = [outputs.find_blob(blob.id) is not None for blob in blobs]
+    assert kept == [True, False, False, True, True]
+    dropped = [journal.get(each.id) for each in records]
+    assert [each.outputs_dropped for each in dropped if each] == [0, 1000, 1000, 0]
+    for each in dropped[1:3]:
+        assert each is not None
+        assert each.output == b'["moved"]'
+        assert "max_output_bytes" in each.log[-1]["message"]
+    assert outputs.excess() == 0

@@ -116,6 +116,12 @@ class Invocation(threading.Thread):
         """The id under which clients know this invocation."""
         return self._record.id
 
+    def note_pin(self, *, pinned: bool) -> None:
+        """Let clients see whether it is kept beyond every age and limit."""
+        if (live := self._live) is not None:
+            live.note_pin(pinned)
+        self._record = self._record._replace(pinned=pinned)
+
     def size(self, final: InvocationRecord) -> int:
         """Return about how many bytes it keeps in memory, once it has ended with this record."""
         log, results, _ = self._parts if (live := self._live) is None else live.parts()
@@ -124,8 +130,7 @@ class Invocation(threading.Thread):
     @property
     def record(self) -> InvocationRecord:
         """Everything about it at this moment, except progress and log: see `snapshot`."""
-        live = self._live
-        return self._record if live is None else live.record
+        return self._record if (live := self._live) is None else live.record
 
     @property
     def status(self) -> InvocationStatus:
@@ -273,8 +278,8 @@ class Invocation(threading.Thread):
     @property
     def commit(self) -> Future[None] | None:
         """Done when the journal has this invocation; None if nothing is to be waited for."""
-        live = self._live
-        return self._open_commit if live is None else live.commit or self._open_commit
+        own = self._open_commit
+        return own if (live := self._live) is None else live.commit or own
 
     def start(self) -> None:
         """Begin in a thread of its own, as soon as the journal, its group and the limits allow.
@@ -457,22 +462,19 @@ class Invocation(threading.Thread):
         return requested or live.record.is_open
 
     def _check_overdue(self) -> None:
-        live = self._live
-        if live is not None and live.change("cancelling", overdue=True):
+        if (live := self._live) is not None and live.change("cancelling", overdue=True):
             path, seconds = self._record.action_path, self.default_stop_timeout
             text = "%s was cancelled %g s ago and has not stopped. Threads are never killed: %s"
             self._log_line(logging.WARNING, text, path, seconds, "look at the hardware.")
 
     def _log_line(self, level: int, message: str, *arguments: object) -> None:
-        live = self._live
-        with nullcontext() if live is None else entered(live):
+        with nullcontext() if (live := self._live) is None else entered(live):
             thing_log(self._record.thing).log(level, message, *arguments)
 
     def is_alive(self) -> bool:
         """Return whether it was started and has not ended; a queued one is alive."""
-        live = self._live
         # A thread that is being started has an ident and is not alive yet.
-        waits = live is not None and self._asked and live.record.is_open
+        waits = (live := self._live) is not None and self._asked and live.record.is_open
         return waits or threading.Thread.is_alive(self)
 
     def join(self, timeout: float | None = None) -> None:
@@ -488,13 +490,11 @@ class Invocation(threading.Thread):
 
     def wait(self, timeout: float | None = None) -> bool:
         """Block until the invocation has ended; return False after `timeout` seconds."""
-        live = self._live
-        return live is None or live.wait(timeout)
+        return (live := self._live) is None or live.wait(timeout)
 
     def on_end(self, waiter: Callable[[], None]) -> Callable[[], None]:
         """Call `waiter` once clients may see the end; return a function that removes it."""
-        live = self._live
-        if live is not None:
+        if (live := self._live) is not None:
             return live.on_end(waiter)
         waiter()
         return lambda: None

@@ -234,6 +234,12 @@ class LiveInvocation(InvocationContext):
             self.deliver()
         return True
 
+    def note_pin(self, pinned: bool) -> None:
+        """Let clients see whether it is pinned."""
+        with self.lock:
+            self.record = self.record._replace(pinned=pinned)
+            self.shown = self.shown._replace(pinned=pinned)
+
     def begin(self) -> bool:
         """Go from pending to running; return False if it was cancelled before."""
         self.started_at = time.monotonic()
@@ -300,6 +306,8 @@ class LiveInvocation(InvocationContext):
             commit = None if publisher is None else publisher.record(self._for_journal(reference))
         if publisher is not None:
             publisher.ended(record)
+            if self._files is not None and (outputs := publisher.outputs()) is not None:
+                outputs.ended(self.id)
         _call_all(waiters)
         if commit is None:
             self._show_end()

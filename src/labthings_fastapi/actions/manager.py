@@ -12,6 +12,7 @@ from uuid import UUID
 
 from pydantic import BaseModel
 
+from labthings_fastapi.concurrency.threadsafe_event import wait_for_future
 from labthings_fastapi.exceptions import InvocationNotFoundError, ServerNotRunningError
 from labthings_fastapi.journal.journal import Journal, MemoryJournal
 from labthings_fastapi.journal.reader import JournalReader
@@ -72,6 +73,7 @@ class ActionManager:
         self._lock = threading.RLock()  # guards what follows; finalisers may ask while it is held
         self._invocations: dict[UUID, Invocation] = {}
         self._expiries: list[tuple[float, int, UUID]] = []
+        self._pinned: set[UUID] = set()  # of a manager without a journal
         self._ended = 0
         self._armed: float | None = None  # when the timer drops expired invocations
         self._deadlines = Deadlines()
@@ -121,6 +123,25 @@ class ActionManager:
             invocation.cancel()
         invocation.start()
         return invocation
+
+    async def pin(self, id: UUID, *, pinned: bool) -> None:
+        """Keep an invocation, its record, blobs and files beyond every age and limit, or no longer.
+
+        Raises:
+            InvocationNotFoundError: there is none with this id.
+            JournalWriteError, OSError: the journal cannot be written.
+        """
+        known = await wait_for_future(self.journal.pin(id, pinned=pinned))
+        with self._lock:
+            invocation = self._invocations.get(id)
+            if invocation is None and not known:
+                raise InvocationNotFoundError(id)
+            if not self.has_journal:  # nothing else would keep it
+                (self._pinned.add if pinned else self._pinned.discard)(id)
+        if invocation is not None:
+            invocation.note_pin(pinned=pinned)
+            if not pinned and not invocation.snapshot().is_open and not self.has_journal:
+                self._note_end(invocation.snapshot())
 
     def save_open(self) -> None:
         """Put in the journal what open invocations have told so far; done often by itself too."""
@@ -231,8 +252,8 @@ class ActionManager:
     def _drop_first(self) -> Invocation | None:
         # To be released by the caller, when it holds no lock.
         _, _, id = heapq.heappop(self._expiries)
-        self._retained_bytes -= self._sizes.pop(id)
-        return self._invocations.pop(id, None)
+        self._retained_bytes -= self._sizes.pop(id, 0)
+        return None if id in self._pinned else self._invocations.pop(id, None)
 
     def expire_invocations(self) -> None:
         """Drop every invocation whose retention time has passed since its end."""

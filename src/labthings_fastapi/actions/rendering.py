@@ -100,6 +100,10 @@ def _what_is_missing(record: InvocationRecord) -> dict[str, Any]:
         found["journaled"] = False
     if record.details_dropped:
         found["detailsDropped"] = True
+    if record.outputs_dropped:
+        found["outputsDropped"] = record.outputs_dropped
+    if record.pinned:
+        found["pinned"] = True
     if record.output_reference is not None and record.output is None:
         found["outputReference"] = record.output_reference
     return found

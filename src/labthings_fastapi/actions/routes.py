@@ -78,6 +78,7 @@ def attach(manager: Invocations, app: App, prefix: str = "") -> None:
     _add_output(router, manager, prefix)
     _add_files(router, manager)
     _add_events(router, manager)
+    _add_pin(router, manager)
     app.include_router(router, prefix=prefix)
 
 
@@ -226,6 +227,32 @@ def _add_files(router: APIRouter, manager: Invocations) -> None:
         if found is None:
             raise HTTPException(404, f"Invocation {id} left no file called {filename!r}.")
         return file_response(found)
+
+
+def _add_pin(router: APIRouter, manager: Invocations) -> None:
+    @router.post(
+        _ID + "/pin",
+        name="pin_action_invocation",
+        status_code=204,
+        response_class=Response,
+        responses=_NOT_FOUND,
+    )
+    async def pin(id: UUID) -> Response:
+        """Keep a run with its record, blobs and files, beyond every age and limit."""
+        await manager.pin(id, pinned=True)
+        return Response(status_code=204)
+
+    @router.delete(
+        _ID + "/pin",
+        name="unpin_action_invocation",
+        status_code=204,
+        response_class=Response,
+        responses=_NOT_FOUND,
+    )
+    async def unpin(id: UUID) -> Response:
+        """Keep a run as long as others."""
+        await manager.pin(id, pinned=False)
+        return Response(status_code=204)
 
 
 def _add_events(router: APIRouter, manager: Invocations) -> None:

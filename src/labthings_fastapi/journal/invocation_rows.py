@@ -31,7 +31,7 @@ ROWS_PER_STATEMENT: Final = 50
 """Older SQLite accepts at most 999 values in one statement."""
 _DETAILS: Final = (
     *("log_dropped", "results_dropped", "partial", "cancel_requested", "other_things"),
-    "details_dropped",
+    *("details_dropped", "outputs_dropped"),
 )
 """Members of a record that few invocations have: they share a column."""
 FIRST_HEAD: Final = -(2**62)
@@ -39,7 +39,10 @@ FIRST_HEAD: Final = -(2**62)
 _DAMAGED_ROW_ERRORS: Final = (ValueError, TypeError, OverflowError, LookupError, RecursionError)
 _CONSTANT: Final = frozenset({"id", "requested", "thing", "requested_by"})
 """Equal in every record of an invocation, and indexed: an update that sets them is slower."""
-_SELECT: Final = f"SELECT {', '.join(name for name in _COLUMNS if name != 'text')} FROM runs"
+_PINNED: Final = "EXISTS (SELECT 1 FROM pins WHERE pins.run = runs.id)"
+_SELECT: Final = (
+    f"SELECT {', '.join(name for name in _COLUMNS if name != 'text')}, {_PINNED} FROM runs"
+)
 
 
 def invocation_row(record: InvocationRecord) -> Row:
@@ -108,7 +111,7 @@ def read_invocation(row: Row) -> InvocationRecord:
         ValueError, TypeError, OverflowError: the row is damaged.
     """
     (id, requested, _, thing, action, status, boot_id, requested_by, started, ended) = row[:10]
-    reference, progress, error, input, output, log, address, details = row[10:]
+    reference, progress, error, input, output, log, address, details, pinned = row[10:]
     return InvocationRecord(
         id=UUID(bytes=id),
         thing=thing,
@@ -126,6 +129,7 @@ def read_invocation(row: Row) -> InvocationRecord:
         progress=None if progress is None else json.loads(progress),
         boot_id=boot_id,
         address=address,
+        pinned=bool(pinned),
         **_read_details(details),
     )
 

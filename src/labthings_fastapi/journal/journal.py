@@ -14,6 +14,7 @@ from labthings_fastapi.exceptions import ServerNotRunningError
 from .keys import utc_now
 from .part import PartsSoFar
 from .query import RecordPage, decode_cursor, encode_cursor
+from .record import journal_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -158,8 +159,36 @@ class Journal(ABC):
         """
 
     @abstractmethod
+    def pin(self, id: UUID, *, pinned: bool) -> Future[bool]:
+        """Keep an invocation with its outputs beyond every age and limit, or no longer.
+
+        The result is False if there is no record of it. Never waits for a disk. The errors are as
+        in `put`.
+        """
+
+    @abstractmethod
+    def evict_outputs(self) -> None:
+        """Delete the oldest outputs while `outputs` has too many bytes; may wait for a disk.
+
+        Those of pinned and of open invocations stay. The record of each says what was deleted.
+        """
+
+    def limit_outputs(self, limit: int) -> None:
+        """Keep at most `limit` bytes of outputs on the disk, until the journal is closed."""
+        if self.outputs is not None:
+            self.outputs.keep_within(limit, self.evict_outputs)
+
+    @abstractmethod
     def close(self, timeout: float) -> None:
         """Accept no more records, and wait up to `timeout` seconds for pending ones; idempotent."""
+
+
+def eviction_text(size: int, limit: int | None) -> str:
+    """Return what the record of an invocation says when its outputs are deleted."""
+    return (
+        f"The blobs and files of this run ({size} bytes) were deleted, because those of all runs "
+        f"took more than `max_output_bytes`, {limit} bytes."
+    )
 
 
 def closed_error(loss: str) -> ServerNotRunningError:
@@ -192,16 +221,17 @@ class MemoryJournal(Journal):
         self._parts: dict[UUID, PartsSoFar] = {}  # of open invocations
         self._mutations: OrderedDict[UUID, MutationRecord] = OrderedDict()
         self._keys: OrderedDict[tuple[str, str, str], IdempotencyKey] = OrderedDict()
+        self._pins: set[UUID] = set()
         self._closed = False
 
     def put(self, record: InvocationRecord) -> Future[None]:
         """Store a record; the future is already done."""
         with self._lock:
             if not self._closed:
-                self._records[record.id] = record
+                self._records[record.id] = record._replace(pinned=record.id in self._pins)
                 if not record.is_open:
                     self._parts.pop(record.id, None)
-                dropped = self._limit_size(self._records)
+                dropped = self._limit_records()
                 if dropped is None:
                     return _result(None)
                 self._parts.pop(dropped, None)
@@ -303,8 +333,50 @@ class MemoryJournal(Journal):
 
     def close(self, timeout: float) -> None:  # noqa: ARG002
         """Accept no more records; stored records can still be read."""
+        if self.outputs is not None:
+            self.outputs.stop()
         with self._lock:
             self._closed = True
+
+    def _limit_records(self) -> UUID | None:
+        if len(self._records) <= self._limit:
+            return None
+        oldest = next((id for id in self._records if id not in self._pins), None)
+        if oldest is not None:
+            del self._records[oldest]
+        return oldest
+
+    def pin(self, id: UUID, *, pinned: bool) -> Future[bool]:
+        """Keep an invocation however many there are; the future is already done."""
+        with self._lock:
+            record = self._records.get(id)
+            if record is None:
+                return _result(False)
+            self._records[id] = record._replace(pinned=pinned)
+            (self._pins.add if pinned else self._pins.discard)(id)
+        return _result(True)
+
+    def evict_outputs(self) -> None:
+        """Delete the oldest outputs."""
+        outputs = self.outputs
+        if outputs is None:
+            return
+        sizes = outputs.usage.sizes()
+        with self._lock:
+            ended = [each for each in self._records.values() if not each.is_open]
+        for record in ended:
+            size = sizes.get(record.id.hex)
+            if outputs.excess() <= 0:
+                return
+            if size is None or record.pinned:
+                continue
+            outputs.delete([record.id])
+            line = journal_line(eviction_text(size, outputs.limit), "WARNING", self._clock())
+            with self._lock:
+                now = self._records.get(record.id)
+                if now is not None:
+                    log = (*now.log, line)
+                    self._records[record.id] = now._replace(log=log, outputs_dropped=size)
 
     def _limit_size(self, entries: OrderedDict[K, V]) -> K | None:
         return entries.popitem(last=False)[0] if len(entries) > self._limit else None

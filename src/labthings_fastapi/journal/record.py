@@ -70,6 +70,10 @@ class InvocationRecord(NamedTuple):
     details_dropped: bool = False
     """Whether only the head is left: input, output, log and progress were given up for space or
     age."""
+    outputs_dropped: int = 0
+    """The bytes of blobs and files that were deleted because there were too many."""
+    pinned: bool = False
+    """Whether it is kept beyond every age and limit; `Journal.pin` decides, and not `put`."""
     action_path: str = ""
     """The path of the action's URL, with the server's prefix."""
     phase: str = "finished"

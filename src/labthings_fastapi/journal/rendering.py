@@ -50,6 +50,8 @@ def summary(record: InvocationRecord, href: str) -> dict[str, Any]:
         "partial": record.partial,
         "resultsDropped": record.results_dropped,
         "detailsDropped": record.details_dropped,
+        "outputsDropped": record.outputs_dropped,
+        "pinned": record.pinned,
     }
 
 
@@ -93,6 +95,8 @@ def mutation_summary(record: MutationRecord, href: str) -> dict[str, Any]:
         "partial": False,
         "resultsDropped": 0,
         "detailsDropped": False,
+        "outputsDropped": 0,
+        "pinned": False,
     }
 
 

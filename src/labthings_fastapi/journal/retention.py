@@ -32,9 +32,12 @@ SPARE_PAGES: Final = 64
 
 # Open invocations have no `closed`.
 _SELECT_DETAILS: Final = """
-SELECT rowid, id FROM runs WHERE head IS NULL AND closed < ? ORDER BY closed LIMIT ?"""
+SELECT rowid, id FROM runs WHERE head IS NULL AND closed < ?
+AND id NOT IN (SELECT run FROM pins) ORDER BY closed LIMIT ?"""
 # A head stays as long as its key: a request that is sent again would move the instrument again.
-_WITHOUT_KEY: Final = "NOT EXISTS (SELECT 1 FROM keys WHERE keys.run = runs.id)"
+_WITHOUT_KEY: Final = (
+    "NOT EXISTS (SELECT 1 FROM keys WHERE keys.run = runs.id) AND id NOT IN (SELECT run FROM pins)"
+)
 _DELETE_HEADS: Final = f"""
 DELETE FROM runs WHERE rowid IN (
     SELECT rowid FROM runs WHERE head IS NOT NULL AND closed < ? AND {_WITHOUT_KEY}

@@ -60,6 +60,10 @@ class InvocationSummary(BaseModel):
     """How many of the values that it yielded are no longer kept, the oldest."""
     detailsDropped: bool  # noqa: N815
     """Whether input, output and log were given up for their age, or for the space they take."""
+    outputsDropped: int  # noqa: N815
+    """The bytes of blobs and files that were deleted because there were too many."""
+    pinned: bool
+    """Whether it is kept beyond every age and limit."""
 
 
 class JournaledInvocation(InvocationSummary):

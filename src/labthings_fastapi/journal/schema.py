@@ -132,7 +132,12 @@ CREATE INDEX runs_by_closing ON runs (closed) WHERE head IS NULL;
 CREATE INDEX heads_by_closing ON runs (closed) WHERE head IS NOT NULL
 """
 
-MIGRATIONS: Final[tuple[str, ...]] = (_TABLES, _ACTORS, _AUDIT, _PARTS, _HEADS)
+# Invocations that are kept beyond every age and limit.
+_PINS: Final = """
+CREATE TABLE pins (run BLOB NOT NULL PRIMARY KEY) WITHOUT ROWID
+"""
+
+MIGRATIONS: Final[tuple[str, ...]] = (_TABLES, _ACTORS, _AUDIT, _PARTS, _HEADS, _PINS)
 """Migration n changes a database of `user_version` n to n + 1. Add at the end, change none."""
 VERSION: Final = len(MIGRATIONS)
 
@@ -172,8 +177,8 @@ def prepare(connection: sqlite3.Connection, name: str, synchronous: str) -> None
         )
     _migrate(connection, name)
     connection.execute(
-        'SELECT r.head, k."key", a.path, p.items, u.thing '
-        "FROM runs r, keys k, audit a, parts p, unsafe u LIMIT 0"
+        'SELECT r.head, k."key", a.path, p.items, u.thing, i.run '
+        "FROM runs r, keys k, audit a, parts p, unsafe u, pins i LIMIT 0"
     )
 
 

@@ -9,6 +9,7 @@ from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, TypeVar
+from uuid import UUID
 
 from labthings_fastapi.exceptions import LabThingsError, ServerConfigurationError
 from labthings_fastapi.outputs.kept import KeptOutputs
@@ -16,11 +17,12 @@ from labthings_fastapi.outputs.kept import KeptOutputs
 from .database import Database
 from .faults import is_damage
 from .invocation_rows import read_invocation, select_invocation, select_invocations, select_open
-from .journal import Journal
+from .journal import Journal, eviction_text
 from .key_rows import delete_key, delete_keys_without_invocation, find_key
 from .keys import utc_now
 from .mutation_rows import read_mutation, select_mutation, select_mutations
 from .part_rows import delete_parts_without_invocation, with_parts, with_small_parts
+from .pin_rows import delete_pins_without_invocation, evictable, note_eviction, set_pin
 from .query import RecordPage, decode_cursor, encode_cursor
 from .record import interrupted, journal_line
 from .retention import KEEP_TRAIL_DAYS, Retention
@@ -37,7 +39,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator
     from concurrent.futures import Future
     from datetime import datetime
-    from uuid import UUID
 
     from .journal import JournalFailure
     from .keys import IdempotencyKey
@@ -110,7 +111,8 @@ class SqliteJournal(Journal):
         self._boot_id = boot_id
         self._clock = clock
         self._database = Database(self.path, synchronous, clock, vfs, claim)
-        self.outputs = outputs = KeptOutputs(self.path.with_suffix(".outputs").absolute())
+        self._kept = outputs = KeptOutputs(self.path.with_suffix(".outputs").absolute())
+        self.outputs = outputs
         trail = keep_trail_days
         retention = Retention(keep_days, keep_bytes, clock, outputs.delete, trail_days=trail)
         self._writer = Writer(self._database, retention, clock, monotonic)
@@ -218,6 +220,7 @@ class SqliteJournal(Journal):
         delete_keys_without_invocation(connection)
         delete_parts_without_invocation(connection)
         delete_unsafe_without_invocation(connection)
+        delete_pins_without_invocation(connection)
 
     def things_to_make_safe(self) -> list[str]:
         """Return the names of the Things of interrupted invocations, the latest first."""
@@ -230,12 +233,44 @@ class SqliteJournal(Journal):
             lambda: note_safe(self._database.connection(), thing, line, is_safe=is_safe)
         )
 
+    def pin(self, id: UUID, *, pinned: bool) -> Future[bool]:
+        """Keep an invocation beyond every age and limit, or no longer."""
+        return self._writer.submit(lambda: set_pin(self._database.connection(), id, pinned=pinned))
+
+    def evict_outputs(self) -> None:
+        """Delete the oldest outputs."""
+        if not self._writer.is_closed and self._database.exists:
+            self._call_writer(self._evict)
+
+    def _evict(self) -> None:
+        outputs, connection = self._kept, self._database.connection()
+        sizes = outputs.usage.sizes()
+        ids = {
+            owner: UUID(owner)
+            for owner in sizes
+            if "/" not in owner and not outputs.usage.is_open(owner)
+        }
+        for id in evictable(connection, ids.values()):
+            if outputs.excess() <= 0:
+                return
+            size = sizes[id.hex]
+            outputs.delete([id])
+            line = journal_line(eviction_text(size, outputs.limit), "WARNING", self._clock())
+            note_eviction(connection, id, size, line)
+        if outputs.excess() > 0:
+            LOGGER.warning(
+                "The blobs and files of pinned and open runs and of uploads take %d bytes more "
+                "than `max_output_bytes` allows: unpin some.",
+                outputs.excess(),
+            )
+
     def sweep(self) -> Future[None]:
         """Delete old records now; otherwise this is done every minute."""
         return self._writer.submit(self._writer.sweep)
 
     def close(self, timeout: float) -> None:
         """Accept no more records and write the pending ones; stored records can still be read."""
+        self._kept.stop()
         if not self._writer.close(timeout):
             LOGGER.error(
                 "The journal %s was not written within %s s: the newest records may be missing.",

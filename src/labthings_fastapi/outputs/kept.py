@@ -13,9 +13,11 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import tempfile
 import threading
+import time
 import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -25,6 +27,8 @@ from labthings_fastapi.own_log import own_logger
 from labthings_fastapi.private_files import FILE_MODE, make_private_folder
 
 from .blob_data import BlobFile, LocalBlobData, add_finder
+from .housekeeping import Housekeeping
+from .usage import Usage, size_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -33,6 +37,9 @@ LOGGER = own_logger("outputs")
 _DELETED: Final = ".deleted-"
 _INDEX: Final = ".blobs"
 _ABOUT: Final = ".json"
+_PART: Final = ".part"
+_TEMPORARY: Final = "labthings-runs-"
+_RUN: Final = re.compile("[0-9a-f]{32}")
 
 
 class KeptOutputs:
@@ -47,12 +54,71 @@ class KeptOutputs:
         self._lock = threading.Lock()  # guards the next
         self._folder = folder
         self._indexing = threading.Lock()  # held while a file of the index is changed
+        self.usage = Usage()
+        self.limit: int | None = None
+        """The most bytes that blobs and files may have together; None: any number."""
+        self._housekeeping: Housekeeping | None = None
+        self._made = time.time()
         add_finder(self.find_blob)
+
+    def keep_within(self, limit: int, evict: Callable[[], None]) -> None:
+        """Call `evict`, in a thread, when there are more bytes than `limit`; until `stop`.
+
+        What a killed process has left is deleted first.
+        """
+        self.limit = limit
+        self._housekeeping = Housekeeping(self, evict)
+
+    def stop(self) -> None:
+        """Look after the folder no more. Idempotent."""
+        housekeeping, self._housekeeping = self._housekeeping, None
+        if housekeeping is not None:
+            housekeeping.stop()
+
+    def excess(self) -> int:
+        """Return how many bytes there are beyond the limit, as far as they were measured."""
+        return 0 if self.limit is None else max(0, self.usage.total - self.limit)
+
+    def measure(self) -> int:
+        """Measure what has changed; return the bytes beyond the limit."""
+        folder = self._folder
+        if folder is not None:
+            for owner in self.usage.take_changed():
+                self.usage.measured(owner, size_of(folder / owner))
+        return self.excess()
+
+    def tidy(self) -> None:
+        """Delete what a killed process has left, and measure what there is."""
+        folder = self._folder
+        if folder is None or not folder.is_dir():
+            return
+        self._delete_renamed(folder)
+        parts = [*folder.glob(f"{_INDEX}/*{_PART}"), *folder.glob(f"*/*{_PART}")]
+        for run in list(folder.iterdir()):
+            if _RUN.fullmatch(run.name):
+                parts += (run / "blobs").glob(f"*{_PART}")
+                self.usage.measured(run.name, size_of(run))
+        for part in parts:
+            with contextlib.suppress(OSError):
+                if part.stat().st_mtime < self._made:
+                    part.unlink()
+
+    def _count(self, run: UUID, size: int) -> None:
+        total, limit = self.usage.add(run.hex, size), self.limit
+        if limit is not None and total > limit and self._housekeeping is not None:
+            self._housekeeping.wake()
+
+    def ended(self, run: UUID) -> None:
+        """Measure the files of an invocation once more: it writes no more."""
+        self.usage.end(run.hex)
+        if self._housekeeping is not None and self.limit is not None:
+            self._housekeeping.wake()
 
     def _base(self) -> Path:
         with self._lock:
             if self._folder is None:
-                made = tempfile.mkdtemp(prefix="labthings-runs-")
+                _delete_of_ended_processes()
+                made = tempfile.mkdtemp(prefix=f"{_TEMPORARY}{os.getpid()}-")
                 weakref.finalize(self, shutil.rmtree, made, ignore_errors=True)
                 self._folder = Path(made)
             return self._folder
@@ -68,6 +134,7 @@ class KeptOutputs:
         Raises:
             OSError: it cannot be made.
         """
+        self.usage.begin(run.hex)
         return self._of(run, "files")
 
     def find_files_folder(self, run: UUID) -> Path | None:
@@ -84,6 +151,7 @@ class KeptOutputs:
         """
         target = self._of(run, "blobs").with_name("output")
         _write(target, lambda path: path.write_bytes(output))
+        self._count(run, len(output))
 
     def output(self, run: UUID) -> bytes | None:
         """Return a kept output; None if there is none."""
@@ -111,6 +179,7 @@ class KeptOutputs:
         _write(target, lambda path: _copy(data, path, link=stays))
         with self._indexing:
             self._write_index(data.id.hex, {*self._keepers(data.id.hex), run.hex})
+        self._count(run, target.stat().st_size)
 
     def _is_inside(self, data: LocalBlobData) -> bool:
         return isinstance(data, BlobFile) and data.path.is_relative_to(self._base())
@@ -155,6 +224,7 @@ class KeptOutputs:
                 try:
                     (folder / run.hex).rename(folder / f"{_DELETED}{run.hex}.{uuid4().hex}")
                     found = True
+                    self.usage.forget(run.hex)
                 except OSError as error:
                     if not isinstance(error, FileNotFoundError):
                         LOGGER.warning("The files of run %s were not deleted: %s", run, error)
@@ -169,6 +239,21 @@ class KeptOutputs:
                 with self._indexing, contextlib.suppress(OSError):
                     self._write_index(about.stem, {*self._keepers(about.stem)} - {run})
             shutil.rmtree(each, ignore_errors=True)
+
+
+def _delete_of_ended_processes() -> None:
+    """Delete temporary folders of processes that were killed."""
+    if os.name != "posix":  # elsewhere nobody can ask whether a process exists
+        return
+    for folder in Path(tempfile.gettempdir()).glob(f"{_TEMPORARY}*-*"):
+        pid = folder.name.removeprefix(_TEMPORARY).partition("-")[0]
+        try:
+            if pid.isdigit() and folder.stat().st_uid == os.getuid():
+                os.kill(int(pid), 0)
+        except ProcessLookupError:
+            shutil.rmtree(folder, ignore_errors=True)
+        except (OSError, OverflowError):
+            continue
 
 
 def _read_about(path: Path) -> dict[str, Any] | None:
@@ -189,7 +274,7 @@ def _start(function: Callable[[], None]) -> None:
 
 def _write(target: Path, write: Callable[[Path], object]) -> None:
     """Write a file that is there whole or not at all, also if the process is killed."""
-    part = target.with_name(f"{target.name}.{uuid4().hex}.part")
+    part = target.with_name(f"{target.name}.{uuid4().hex}{_PART}")
     try:
         write(part)
         part.chmod(FILE_MODE)

@@ -270,8 +270,12 @@ class ThingServerConfig(BaseModel):
     """Origins of web pages, besides the server's own, that may use the server."""
     max_body_bytes: int = Field(16 * 1024 * 1024, ge=1)
     """Largest body of a request, in bytes."""
-    max_upload_bytes: int = Field(1024 * 1024 * 1024, ge=1)
-    """Largest form with files, in bytes; it is written to the disk as it arrives."""
+    max_upload_bytes: int = Field(32 * 1024**3, ge=1)
+    """Largest upload (`POST /blob`) or form with files, in bytes; it is written to the disk as it
+    arrives."""
+    max_output_bytes: int = Field(64 * 1024**3, ge=1)
+    """Largest number of bytes that blobs, uploads and files of runs take on the disk together;
+    those of the oldest runs that are not pinned go first, and their records say so."""
     discovery: Annotated[bool | None, AfterValidator(_possible)] = None
     """Announce the Things by mDNS: always, never, or (null) if the server is bound to more than
     loopback and the extra 'discovery' is installed."""

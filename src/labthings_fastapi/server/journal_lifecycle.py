@@ -10,7 +10,7 @@ from labthings_fastapi.journal.sqlite import SqliteJournal
 from labthings_fastapi.own_log import own_logger
 from labthings_fastapi.thing_host.folder_lock import FolderLock, lock_for_journal, lock_for_server
 
-from .config_model import JournalConfig
+from .config_model import ThingServerConfig
 
 LOGGER = own_logger("server")
 JOURNAL_FILE = "journal.sqlite"
@@ -25,16 +25,21 @@ class JournalLifecycle:
     invocations are recorded in memory only.
     """
 
-    def __init__(self, manager: ActionManager, config: JournalConfig, folder: Path) -> None:
+    def __init__(self, manager: ActionManager, config: ThingServerConfig) -> None:
         self._manager = manager
-        self._config = config
-        self._folder = folder
+        self._config = config.journal
+        self._max_output_bytes = config.max_output_bytes
+        self._folder = folder = config.settings_folder
         self._memory = manager.journal
         self.folder_lock = lock_for_server(folder)
         self._file_lock: FolderLock | None = None
         self._ending = threading.Lock()  # held while the journal is closed
 
     def begin(self) -> None:
+        self._open()
+        self._manager.journal.limit_outputs(self._max_output_bytes)
+
+    def _open(self) -> None:
         if not self.folder_lock.claim():
             LOGGER.warning(
                 "Another server of this process uses the settings folder %s: the runs of this "
@@ -81,6 +86,8 @@ class JournalLifecycle:
             journal, self._manager.journal = self._manager.journal, self._memory
             if journal is not self._memory:
                 journal.close(timeout)
+            elif journal.outputs is not None:
+                journal.outputs.stop()
             self._release()
 
     def health(self) -> dict[str, str]:

@@ -105,9 +105,7 @@ class ThingServer:
         self._audit = Audit(lambda: self.action_manager.journal, self._broker.boot_id)
         self.action_manager.records.before = self._audit.write
         self._access = AccessChecks(self.config)
-        self._recording = JournalLifecycle(
-            self.action_manager, self.config.journal, self.settings_folder
-        )
+        self._recording = JournalLifecycle(self.action_manager, self.config)
         self._lock = threading.RLock()  # held while a Thing is added, also while it is opened
         self._state: Literal["stopped", "starting", "running", "stopping"] = "stopped"
         self._things: dict[str, Thing] = {}  # of a running server: replaced, never changed

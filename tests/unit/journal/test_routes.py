@@ -129,7 +129,7 @@ def test_a_mutation_has_the_members_of_a_run(client, journal):
     }
     rest = {"input": None, "output": None, "outputReference": None, "log": []}
     summary |= {"cancelRequested": False, "partial": False, "resultsDropped": 0}
-    summary["detailsDropped"] = False
+    summary |= {"detailsDropped": False, "outputsDropped": 0, "pinned": False}
     rest |= {"logDropped": 0, "things": ["stage"]}
     assert answer.json() == summary | rest
     page = client.get("/api/journal?kind=mutation").json()
