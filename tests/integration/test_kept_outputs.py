@@ -169,7 +169,8 @@ def test_temporary_outputs_of_a_killed_process_go_with_the_next(
 ) -> None:
     code = (
         "import os, signal, uuid; from labthings_fastapi.outputs.kept import KeptOutputs;"
-        "kept = KeptOutputs(); kept.files_folder(uuid.uuid4()); os.kill(os.getpid(), signal.SIGKILL)"
+        "kept = KeptOutputs(); kept.files_folder(uuid.uuid4());"
+        "os.kill(os.getpid(), signal.SIGKILL)"
     )
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
     subprocess.run([sys.executable, "-c", code], env=environment, check=False)
