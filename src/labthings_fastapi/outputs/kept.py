@@ -15,6 +15,7 @@ import json
 import os
 import re
 import shutil
+import sys
 import tempfile
 import threading
 import time
@@ -243,17 +244,16 @@ class KeptOutputs:
 
 def _delete_of_ended_processes() -> None:
     """Delete temporary folders of processes that were killed."""
-    if os.name != "posix":  # elsewhere nobody can ask whether a process exists
-        return
-    for folder in Path(tempfile.gettempdir()).glob(f"{_TEMPORARY}*-*"):
-        pid = folder.name.removeprefix(_TEMPORARY).partition("-")[0]
-        try:
-            if pid.isdigit() and folder.stat().st_uid == os.getuid():
-                os.kill(int(pid), 0)
-        except ProcessLookupError:
-            shutil.rmtree(folder, ignore_errors=True)
-        except (OSError, OverflowError):
-            continue
+    if sys.platform != "win32":  # nobody can ask there whether a process exists
+        for folder in Path(tempfile.gettempdir()).glob(f"{_TEMPORARY}*-*"):
+            pid = folder.name.removeprefix(_TEMPORARY).partition("-")[0]
+            try:
+                if pid.isdigit() and folder.stat().st_uid == os.getuid():
+                    os.kill(int(pid), 0)
+            except ProcessLookupError:
+                shutil.rmtree(folder, ignore_errors=True)
+            except (OSError, OverflowError):
+                continue
 
 
 def _read_about(path: Path) -> dict[str, Any] | None:
