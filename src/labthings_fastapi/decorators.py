@@ -20,7 +20,7 @@ from labthings_fastapi.descriptors.event import EventDescriptor
 from labthings_fastapi.descriptors.functional_property import FunctionalProperty
 from labthings_fastapi.descriptors.setting import DataSetting, FunctionalSetting
 from labthings_fastapi.descriptors.slot import UNSET, ThingSlot
-from labthings_fastapi.exceptions import AffordanceDefinitionError
+from labthings_fastapi.exceptions import DeclarationTypeError
 from labthings_fastapi.schemas.constraints import CONSTRAINTS
 
 if TYPE_CHECKING:
@@ -351,7 +351,7 @@ def _property_descriptor(
     known = PropertyOptions.__annotations__.keys()
     unknown = sorted(options.keys() - known)
     if unknown:
-        raise AffordanceDefinitionError(
+        raise DeclarationTypeError(
             f"{decorator} has no option {unknown[0]!r}. Options are: default, default_factory, "
             f"{', '.join(known)}."
         )

@@ -3,11 +3,22 @@
 Each class also derives from the builtin exception that code without LabThings would catch::
 
     LabThingsError (Exception)
-    ├── AffordanceDefinitionError (TypeError)      a declaration in a class is wrong
-    │   ├── MissingTypeError                       no type hint, or one that cannot be resolved
-    │   ├── UnserialisableTypeError                a type has no JSON form
+    ├── AffordanceDefinitionError                  a declaration in a class is wrong
+    │   ├── DeclarationTypeError (TypeError)       what is declared is of the wrong kind
+    │   │   ├── MissingTypeError                   no type hint, or one that cannot be resolved
+    │   │   ├── InconsistentTypeError              two types that differ
+    │   │   └── UnserialisableTypeError            a type has no JSON form; also CausedByUserCode
     │   ├── UnsupportedConstraintError (ValueError)
-    │   └── DescriptorAddedToClassTwiceError (RuntimeError)
+    │   ├── MissingDefaultError (ValueError)       a data property without a default
+    │   ├── OverspecifiedDefaultError (ValueError) two defaults, or one beside a getter
+    │   ├── InvalidClassSettingsError (ValueError) an unknown key or a bad value
+    │   ├── PropertyRedefinitionError (AttributeError)
+    │   ├── DescriptorNotAddedToClassError (RuntimeError)
+    │   ├── DescriptorAddedToClassTwiceError (RuntimeError)
+    │   └── PropertyNotObservableError (RuntimeError)
+    ├── NotBoundToInstanceError (RuntimeError)     a class was asked for what a Thing has
+    ├── FeatureNotAvailableError (NotImplementedError)
+    ├── FeatureNotEnabledError (RuntimeError)      the server's configuration leaves it out
     ├── AffordanceNotFoundError (KeyError)
     ├── ThingNameError (ValueError)                a name or path that cannot be served
     ├── ThingNotFoundError (KeyError)
@@ -28,7 +39,7 @@ Each class also derives from the builtin exception that code without LabThings w
     ├── SettingsWriteError (OSError)
     ├── ValueNotSavableError (ValueError)          a setting would not be the same after a restart
     ├── UnserialisableValueError (ValueError)
-    ├── OutputMismatchError (TypeError)            an action broke its return hint
+    ├── InvalidReturnValueError (TypeError)            an action broke its return hint
     ├── InvalidReadingError (TypeError)            a property's value breaks its own type or limits
     ├── MediaTypeMismatchError (ValueError)        a blob of a media type that its class excludes
     ├── BlobNotFoundError (KeyError)               no blob has this id, or it is gone
@@ -39,6 +50,7 @@ Each class also derives from the builtin exception that code without LabThings w
     ├── NoOutputError (LookupError)
     │   └── OutputNotKeptError                     large or binary, and its file is gone
     ├── IdempotencyKeyError (ValueError)           a key was used for another request
+    ├── NoInvocationContextError (RuntimeError)    this code does not run in an action
     ├── InvocationError (RuntimeError)             an anticipated failure, raised by user code
     ├── ActionBusyError (RuntimeError)
     ├── ThingBusyError (TimeoutError)              it does one thing at a time
@@ -55,6 +67,11 @@ Each class also derives from the builtin exception that code without LabThings w
         ├── ForeignAddressError (ValueError)       the server's answer leads to another server
         └── WaitTimeoutError (TimeoutError)
     InvocationCancelledError (BaseException)       so that `except Exception` cannot stop a cancel
+    DefaultWillChangeWarning (DeprecationWarning)
+
+Code for older releases also catches `NotConnectedToServerError`, `LogConfigurationError`,
+`NoBlobManagerError`, `UnexpectedGarbageCollectionError` (RuntimeError), and
+`MessageDroppedWarning` (RuntimeWarning).
 
 Constructors take values and build the message. HTTP status codes are in `problems.py` alone.
 """
@@ -75,13 +92,31 @@ from labthings_fastapi.errors.client import (
 )
 from labthings_fastapi.errors.declaration import (
     AffordanceDefinitionError,
+    DeclarationTypeError,
+    DefaultWillChangeWarning,
     DescriptorAddedToClassTwiceError,
+    DescriptorNotAddedToClassError,
+    FeatureNotAvailableError,
+    InconsistentTypeError,
+    InvalidClassSettingsError,
+    MissingDefaultError,
     MissingTypeError,
+    NotBoundToInstanceError,
+    OverspecifiedDefaultError,
+    PropertyNotObservableError,
+    PropertyRedefinitionError,
     UnserialisableTypeError,
     UnsupportedConstraintError,
 )
 from labthings_fastapi.errors.describing import (
     describe_exception,
+)
+from labthings_fastapi.errors.older import (
+    LogConfigurationError,
+    MessageDroppedWarning,
+    NoBlobManagerError,
+    NotConnectedToServerError,
+    UnexpectedGarbageCollectionError,
 )
 from labthings_fastapi.errors.runs import (
     ActionBusyError,
@@ -90,6 +125,7 @@ from labthings_fastapi.errors.runs import (
     InvocationError,
     InvocationFinishedError,
     InvocationNotFoundError,
+    NoInvocationContextError,
     NoOutputError,
     OutputNotKeptError,
     OutputNotReadyError,
@@ -100,6 +136,7 @@ from labthings_fastapi.errors.server import (
     AffordanceNotFoundError,
     BodyTooLargeError,
     CredentialError,
+    FeatureNotEnabledError,
     FolderInUseError,
     JournalInUseError,
     JournalWriteError,
@@ -118,15 +155,18 @@ from labthings_fastapi.errors.server import (
     UnprotectedError,
     UnsupportedMediaTypeError,
 )
+from labthings_fastapi.errors.user_code import (
+    CausedByUserCodeError,
+    InvalidReturnValueError,
+    UnserialisableValueError,
+)
 from labthings_fastapi.errors.values import (
     BlobNotFoundError,
     InvalidReadingError,
     MediaTypeMismatchError,
     NoUrlForContextError,
-    OutputMismatchError,
     ReadOnlyPropertyError,
     SettingsWriteError,
-    UnserialisableValueError,
     ValueNotSavableError,
 )
 
@@ -136,16 +176,25 @@ __all__ = [
     "AffordanceNotFoundError",
     "BlobNotFoundError",
     "BodyTooLargeError",
+    "CausedByUserCodeError",
     "ClientError",
     "ClientPropertyError",
     "CredentialError",
+    "DeclarationTypeError",
+    "DefaultWillChangeWarning",
     "DescriptorAddedToClassTwiceError",
+    "DescriptorNotAddedToClassError",
     "FailedToInvokeActionError",
+    "FeatureNotAvailableError",
+    "FeatureNotEnabledError",
     "FolderInUseError",
     "ForeignAddressError",
     "GlobalLockBusyError",
     "IdempotencyKeyError",
+    "InconsistentTypeError",
+    "InvalidClassSettingsError",
     "InvalidReadingError",
+    "InvalidReturnValueError",
     "InvocationCancelledError",
     "InvocationError",
     "InvocationFinishedError",
@@ -153,15 +202,24 @@ __all__ = [
     "JournalInUseError",
     "JournalWriteError",
     "LabThingsError",
+    "LogConfigurationError",
     "MalformedBodyError",
     "MediaTypeMismatchError",
+    "MessageDroppedWarning",
+    "MissingDefaultError",
     "MissingTypeError",
+    "NoBlobManagerError",
+    "NoInvocationContextError",
     "NoOutputError",
     "NoUrlForContextError",
     "NotAllowedError",
-    "OutputMismatchError",
+    "NotBoundToInstanceError",
+    "NotConnectedToServerError",
     "OutputNotKeptError",
     "OutputNotReadyError",
+    "OverspecifiedDefaultError",
+    "PropertyNotObservableError",
+    "PropertyRedefinitionError",
     "ReadOnlyPropertyError",
     "RefusedError",
     "RequestError",
@@ -179,6 +237,7 @@ __all__ = [
     "ThingSlotError",
     "ThingStartError",
     "TooBusyError",
+    "UnexpectedGarbageCollectionError",
     "UnprotectedError",
     "UnserialisableTypeError",
     "UnserialisableValueError",

@@ -2,7 +2,6 @@
 
 from labthings_fastapi.actions.cancellation import CancelEvent
 from labthings_fastapi.actions.context import (
-    NoInvocationContextError,
     cancellable_sleep,
     fake_invocation_context,
     get_cancel_event,
@@ -13,6 +12,7 @@ from labthings_fastapi.actions.context import (
     shield,
 )
 from labthings_fastapi.actions.threads import ThreadWithInvocationID
+from labthings_fastapi.exceptions import NoInvocationContextError
 
 __all__ = [
     "CancelEvent",

@@ -84,7 +84,7 @@ _TABLE: dict[type[BaseException], _Kind] = {
     errors.ValueNotSavableError: _Kind(422, "not-savable", "The value cannot be saved"),
     errors.InvocationCancelledError: _Kind(500, "cancelled", "The invocation was cancelled"),
     errors.InvocationError: _Kind(500, "action-failed", "The action failed"),
-    errors.OutputMismatchError: _Kind(
+    errors.InvalidReturnValueError: _Kind(
         500, "output-mismatch", "The output does not have the return type"
     ),
     errors.InvalidReadingError: _Kind(

@@ -20,7 +20,7 @@ from labthings_fastapi.descriptors.kept_settings import KeptSettings
 from labthings_fastapi.descriptors.property import BaseProperty
 from labthings_fastapi.descriptors.setting import Setting
 from labthings_fastapi.descriptors.slot import ThingSlot
-from labthings_fastapi.exceptions import AffordanceDefinitionError
+from labthings_fastapi.exceptions import DeclarationTypeError
 from labthings_fastapi.thing_description.class_facts import semantic_types
 from labthings_fastapi.thing_description.describe import describe
 from labthings_fastapi.thing_description.paths import RESERVED_AFFORDANCES, name_of
@@ -154,7 +154,7 @@ class Thing:
         _check_paths(cls)
         unknown = sorted(cls._class_settings.keys() - ThingClassSettings.__annotations__.keys())
         if unknown:
-            raise AffordanceDefinitionError(
+            raise DeclarationTypeError(
                 f"{cls.__name__}._class_settings: the key {unknown[0]!r} is unknown. "
                 f"Known keys: {', '.join(ThingClassSettings.__annotations__)}."
             )
@@ -359,7 +359,7 @@ def _check_paths(cls: type[Thing]) -> None:
         else:
             routes[endpoint.http_method, path] = name
             continue
-        raise AffordanceDefinitionError(
+        raise DeclarationTypeError(
             f"{endpoint.where}: its path {endpoint.path!r} {reason}. "
             "Give the endpoint another path."
         )

@@ -11,9 +11,9 @@ from pydantic import BaseModel, ValidationError
 
 from labthings_fastapi.concurrency.things_loop import loop_of
 from labthings_fastapi.exceptions import (
+    InvalidReturnValueError,
     InvocationCancelledError,
     InvocationError,
-    OutputMismatchError,
     describe_exception,
 )
 from labthings_fastapi.messages.message import InvocationStatus
@@ -195,7 +195,7 @@ class ActionCall:
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             place = ".".join(str(part) for part in first["loc"])
-            raise OutputMismatchError(
+            raise InvalidReturnValueError(
                 f"{self._name} {verb} a value of type {type(value).__name__!r} that breaks its "
                 f"type hint{' at ' + place if place else ''}: {first['msg']}, and it is "
                 f"{shown(first['input'])}"

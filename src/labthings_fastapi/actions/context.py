@@ -16,16 +16,9 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from labthings_fastapi.exceptions import LabThingsError
+from labthings_fastapi.exceptions import NoInvocationContextError
 
 from .cancellation import CancelEvent
-
-
-class NoInvocationContextError(LabThingsError, RuntimeError):
-    """Something that belongs to an invocation was used outside any invocation."""
-
-    def __init__(self, what: str) -> None:
-        super().__init__(f"There is no {what} here: this code does not run inside an action.")
 
 
 class InvocationContext:

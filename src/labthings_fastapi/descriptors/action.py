@@ -34,7 +34,7 @@ from labthings_fastapi.actions.python_calls import (
 )
 from labthings_fastapi.actions.turns import run_code
 from labthings_fastapi.concurrency.things_loop import on_things_loop
-from labthings_fastapi.exceptions import AffordanceDefinitionError
+from labthings_fastapi.exceptions import DeclarationTypeError
 from labthings_fastapi.schemas.docstrings import result_description
 from labthings_fastapi.schemas.signature import (
     check_signature,
@@ -104,18 +104,18 @@ class ActionDescriptor(BaseDescriptor, Generic[OwnerT, P, R]):
         require_method(func, "an action")
         check_signature(func)
         if concurrency not in CONCURRENCIES:
-            raise AffordanceDefinitionError(
+            raise DeclarationTypeError(
                 f"{func.__qualname__}: concurrency={concurrency!r} is unknown. "
                 f"Use one of {', '.join(CONCURRENCIES)}."
             )
         if group is not None and concurrency == "parallel":
-            raise AffordanceDefinitionError(
+            raise DeclarationTypeError(
                 f"{func.__qualname__}: group={group!r} has no effect on an action that runs in "
                 "parallel. Set what happens while another invocation of the group is in "
                 "progress: concurrency='queue', 'reject' or 'replace'."
             )
         if timeout is not None and not 0 < timeout < math.inf:
-            raise AffordanceDefinitionError(
+            raise DeclarationTypeError(
                 f"{func.__qualname__}: timeout={timeout!r} is not valid. Use a positive number of "
                 "seconds, or leave it out for no limit."
             )
@@ -156,7 +156,7 @@ class ActionDescriptor(BaseDescriptor, Generic[OwnerT, P, R]):
             value = getattr(self, option)
             is_number = isinstance(value, int | float) and not isinstance(value, bool)
             if value is not None and not (is_number and value >= 0):
-                raise AffordanceDefinitionError(
+                raise DeclarationTypeError(
                     f"{self.where}: {option}={value!r} is not valid. Use seconds, 0 or more."
                 )
         for option in ("group", "on_cancel"):

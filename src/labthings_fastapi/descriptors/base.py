@@ -10,8 +10,9 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from labthings_fastapi.exceptions import (
-    AffordanceDefinitionError,
+    DeclarationTypeError,
     DescriptorAddedToClassTwiceError,
+    DescriptorNotAddedToClassError,
     MissingTypeError,
 )
 from labthings_fastapi.schemas.docstrings import body, summary
@@ -162,7 +163,7 @@ class BaseDescriptor:
     def name(self) -> str:
         """The name in code and in URLs."""
         if self._name is None:
-            raise AffordanceDefinitionError(
+            raise DescriptorNotAddedToClassError(
                 f"This {self.kind} has no name: assign it to an attribute in the body of a class."
             )
         return self._name
@@ -171,7 +172,7 @@ class BaseDescriptor:
     def owner(self) -> type:
         """The class that declares this affordance."""
         if self._owner is None:
-            raise AffordanceDefinitionError(f"This {self.kind} belongs to no class.")
+            raise DescriptorNotAddedToClassError(f"This {self.kind} belongs to no class.")
         return self._owner
 
     @property
@@ -228,7 +229,7 @@ class BaseDescriptor:
     def _check_text(self, option: str, value: Any) -> None:
         if value is None or (isinstance(value, str) and value.strip()):
             return
-        raise AffordanceDefinitionError(
+        raise DeclarationTypeError(
             f"{self.where}: {option}={value!r} is no text. Write a text in quotes, or leave the "
             "option out."
         )

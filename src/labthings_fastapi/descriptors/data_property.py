@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 from labthings_fastapi.actions.context import touch
 from labthings_fastapi.exceptions import (
     AffordanceDefinitionError,
+    DeclarationTypeError,
     MissingTypeError,
     UnserialisableTypeError,
     describe_exception,
@@ -59,7 +60,7 @@ class DataProperty(BaseProperty[V]):
         super().check(namespace)
         if (self._default is MISSING) == (self._factory is None):
             found = "neither" if self._factory is None else "both"
-            raise AffordanceDefinitionError(
+            raise DeclarationTypeError(
                 f"{self.where}: a data property needs either `default` or `default_factory`, "
                 f"and this one has {found}."
             )
@@ -67,7 +68,7 @@ class DataProperty(BaseProperty[V]):
             if self._factory is not None:
                 self._factory()
         except Exception as error:
-            raise AffordanceDefinitionError(
+            raise DeclarationTypeError(
                 f"{self.where}: the `default_factory` failed: {describe_exception(error)}"
             ) from error
         try:

@@ -6,7 +6,11 @@ import inspect
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from labthings_fastapi.exceptions import AffordanceDefinitionError, describe_exception
+from labthings_fastapi.exceptions import (
+    AffordanceDefinitionError,
+    DeclarationTypeError,
+    describe_exception,
+)
 from labthings_fastapi.thing_description.paths import RESERVED_AFFORDANCES
 
 from .base import BaseDescriptor, descriptors_of
@@ -37,7 +41,7 @@ def check_declarations(cls: type, thing: type, namespace: Mapping[str, Any]) -> 
             _collect(mistakes, partial(descriptor.check, namespace))
         if _is_reserved(name, descriptor, thing):
             mistakes.append(
-                AffordanceDefinitionError(
+                DeclarationTypeError(
                     f"{cls.__name__}.{name}: the name {name!r} is used by the server itself. "
                     f"Give this {descriptor.kind} another name."
                 )
@@ -47,7 +51,7 @@ def check_declarations(cls: type, thing: type, namespace: Mapping[str, Any]) -> 
         if can_work:
             remarks.append(text)
         else:
-            mistakes.append(AffordanceDefinitionError(text))
+            mistakes.append(DeclarationTypeError(text))
     raise_together(mistakes)
     for name, descriptor in affordances.items():
         if name in vars(cls) or not hasattr(descriptor.owner, "_affordances"):
@@ -69,7 +73,7 @@ def mistakes_for_server(cls: Any) -> list[AffordanceDefinitionError]:
     missing = sorted(getattr(cls, "__abstractmethods__", ()))
     if missing:
         mistakes.append(
-            AffordanceDefinitionError(
+            DeclarationTypeError(
                 f"{cls.__name__} is abstract: it does not declare {', '.join(missing)}. "
                 "Declare what is missing, or serve a subclass that does."
             )
@@ -97,7 +101,7 @@ def _check_types(descriptor: BaseDescriptor) -> None:
             raise
         raise type(error)(f"{descriptor.where}: {error}") from error
     except Exception as error:  # the schema of a type may be user code
-        raise AffordanceDefinitionError(
+        raise DeclarationTypeError(
             f"{descriptor.where}: it cannot be described: {describe_exception(error)}"
         ) from error
 
@@ -105,7 +109,7 @@ def _check_types(descriptor: BaseDescriptor) -> None:
 def _check_on_cancel(cls: type, descriptor: BaseDescriptor) -> None:
     name = getattr(descriptor, "on_cancel", None)
     if name is not None and not callable(getattr(cls, name, None)):
-        raise AffordanceDefinitionError(
+        raise DeclarationTypeError(
             f"{cls.__name__}.{descriptor.name}: on_cancel={name!r} is no method of the class, so "
             "nothing would be done after a cancel. Write the name of a method without parameters."
         )

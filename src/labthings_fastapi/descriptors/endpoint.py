@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import MethodType
 from typing import TYPE_CHECKING, Any, Literal
 
-from labthings_fastapi.exceptions import AffordanceDefinitionError
+from labthings_fastapi.exceptions import DeclarationTypeError
 
 from .base import BaseDescriptor, function_doc
 from .functions import require_method
@@ -38,7 +38,7 @@ class EndpointDescriptor(BaseDescriptor):
         super().__init__()
         require_method(func, "an endpoint")
         if http_method not in METHODS:
-            raise AffordanceDefinitionError(
+            raise DeclarationTypeError(
                 f"{func.__qualname__}: {http_method!r} is not an HTTP method of endpoints. "
                 f"Use one of {', '.join(METHODS)}."
             )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
 from labthings_fastapi.actions.context import touch
 from labthings_fastapi.actions.turns import TURN, Turn, run_code
 from labthings_fastapi.exceptions import (
-    AffordanceDefinitionError,
+    DeclarationTypeError,
     MissingTypeError,
     UnserialisableTypeError,
 )
@@ -100,7 +100,7 @@ class FunctionalProperty(BaseProperty[V], Generic[OwnerT, V]):
             pass  # a class that no server is made of; otherwise `check_types` raises it again
         interval = self.poll_interval
         if interval is not None and not 0 < interval < math.inf:
-            raise AffordanceDefinitionError(
+            raise DeclarationTypeError(
                 f"{self.where}: observable={self.observable!r} is not valid. Use a positive "
                 "number of seconds between two readings, True or False."
             )

@@ -8,7 +8,7 @@ import inspect
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, Union, get_args, get_origin
 
-from labthings_fastapi.exceptions import AffordanceDefinitionError
+from labthings_fastapi.exceptions import DeclarationTypeError
 
 from .base import BaseDescriptor
 
@@ -35,17 +35,17 @@ def require_method(func: Any, kind: str) -> None:
         if isinstance(func, wrapper):
             inner = getattr(func, attribute, None)
             name = getattr(inner, "__qualname__", name)
-            raise AffordanceDefinitionError(
+            raise DeclarationTypeError(
                 f"{name}: it is {text}, and {kind} belongs to one Thing. Write a plain method "
                 "with `self` as its first parameter."
             )
     if isinstance(func, BaseDescriptor):
-        raise AffordanceDefinitionError(
+        raise DeclarationTypeError(
             f"{func.where}: it is already {_a(func.kind)}, and cannot be {kind} as well. "
             "Remove one of the two decorators."
         )
     if not callable(func):
-        raise AffordanceDefinitionError(
+        raise DeclarationTypeError(
             f"{kind[:1].upper()}{kind[1:]} needs a method, and {func!r} is none."
         )
 
@@ -58,13 +58,13 @@ def check_function(func: Callable[..., Any], where: str, role: str, *, values: i
     """
     require_method(func, f"the {role} of {where}")
     if any(is_async(func) for is_async in _ASYNC):
-        raise AffordanceDefinitionError(
+        raise DeclarationTypeError(
             f"{where}: its {role} is `async`, and nobody would await it. Write a plain method; "
             "it runs in a worker thread, and may wait for a coroutine with "
             "`self._thing_server_interface.call_async_task(function)`."
         )
     if inspect.isgeneratorfunction(func):
-        raise AffordanceDefinitionError(
+        raise DeclarationTypeError(
             f"{where}: its {role} has a `yield`, so calling it would do nothing. Return the value, "
             "or declare an action: an action may yield results."
         )
@@ -76,7 +76,7 @@ def check_function(func: Callable[..., Any], where: str, role: str, *, values: i
         signature.bind(*[None] * (1 + values))
     except TypeError:
         wanted = "(self, value)" if values else "(self)"
-        raise AffordanceDefinitionError(
+        raise DeclarationTypeError(
             f"{where}: its {role} must be called with {wanted}, and has the parameters "
             f"{_parameters(signature)}. A property has no parameters: declare an action for that."
         ) from None

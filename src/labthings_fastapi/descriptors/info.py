@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import RootModel
 
-from labthings_fastapi.exceptions import AffordanceDefinitionError, AffordanceNotFoundError
+from labthings_fastapi.exceptions import (
+    AffordanceNotFoundError,
+    PropertyNotObservableError,
+)
 from labthings_fastapi.schemas.constraints import constrained
 from labthings_fastapi.thing_description.paths import name_of
 
@@ -144,10 +147,10 @@ class PropertyInfo(BoundAffordance[BaseProperty[Any]]):
         `close()` on the result to end the observation.
 
         Raises:
-            AffordanceDefinitionError: the property is not observable.
+            PropertyNotObservableError: the property is not observable.
         """
         if not self.is_observable:
-            raise AffordanceDefinitionError(
+            raise PropertyNotObservableError(
                 f"Property {self.name!r} of Thing {name_of(self._thing)!r} is not observable. "
                 "Declare it with `observable=True`, and publish its changes."
             )

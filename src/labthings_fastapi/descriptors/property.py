@@ -14,8 +14,9 @@ from labthings_fastapi.actions.logs import thing_log
 from labthings_fastapi.actions.turns import TURN, Turn
 from labthings_fastapi.exceptions import (
     AffordanceDefinitionError,
+    DeclarationTypeError,
     InvalidReadingError,
-    OutputMismatchError,
+    InvalidReturnValueError,
     ReadOnlyPropertyError,
     UnserialisableTypeError,
     UnserialisableValueError,
@@ -86,7 +87,7 @@ class BaseProperty(BaseDescriptor, Generic[V]):
         """Refuse options that have an impossible value."""
         super().check(namespace)
         if not isinstance(self.observable, bool | int | float | None):
-            raise AffordanceDefinitionError(
+            raise DeclarationTypeError(
                 f"{self.where}: observable={self.observable!r} is not valid. Use True, False or, "
                 "for a getter, the number of seconds between two readings."
             )
@@ -229,7 +230,7 @@ class BaseProperty(BaseDescriptor, Generic[V]):
     ) -> AffordanceDefinitionError:
         """Return the error for a default that the type or a constraint does not allow."""
         reason = error.errors(include_url=False)[0]["msg"]
-        return AffordanceDefinitionError(
+        return DeclarationTypeError(
             f"{self.where}: the {name} {value!r} breaks the property's own type or constraints: "
             f"{reason}."
         )
@@ -250,7 +251,7 @@ class BaseProperty(BaseDescriptor, Generic[V]):
         """
         try:
             return self.schema.serve(value, context)
-        except (ValidationError, OutputMismatchError) as error:
+        except (ValidationError, InvalidReturnValueError) as error:
             raise self._invalid_reading(None, value, error) from error
 
     def read_json(self, thing: Any, context: Any = None) -> bytes:
@@ -263,18 +264,18 @@ class BaseProperty(BaseDescriptor, Generic[V]):
         value = self.get(thing)
         try:  # and not `value_json`: this is the quick path
             return self.schema.serve(value, context)
-        except (ValidationError, OutputMismatchError) as error:
+        except (ValidationError, InvalidReturnValueError) as error:
             raise self._invalid_reading(name_of(thing), value, error) from error
 
     def value_json(self, thing: Any, value: V, context: Any = None) -> bytes:
         """Serialise a reading for clients; errors as of `read_json`."""
         try:
             return self.schema.serve(value, context)
-        except (ValidationError, OutputMismatchError) as error:
+        except (ValidationError, InvalidReturnValueError) as error:
             raise self._invalid_reading(name_of(thing), value, error) from error
 
     def _invalid_reading(
-        self, thing: str | None, value: Any, error: ValidationError | OutputMismatchError
+        self, thing: str | None, value: Any, error: ValidationError | InvalidReturnValueError
     ) -> InvalidReadingError:
         place = f"{thing}.{self.name}" if thing else self.where
         if isinstance(error, ValidationError):
@@ -326,7 +327,7 @@ class BaseProperty(BaseDescriptor, Generic[V]):
         unfit: Exception
         try:
             payload = self.schema.serve(value)
-        except (ValidationError, OutputMismatchError) as error:
+        except (ValidationError, InvalidReturnValueError) as error:
             unfit = self._invalid_reading(thing, value, error)
         except UnserialisableValueError as error:
             unfit = error

@@ -10,6 +10,7 @@ from labthings_fastapi.actions.logs import thing_log
 from labthings_fastapi.actions.turns import run_code
 from labthings_fastapi.exceptions import (
     AffordanceDefinitionError,
+    DeclarationTypeError,
     UnserialisableValueError,
     ValueNotSavableError,
     describe_exception,
@@ -64,7 +65,7 @@ class Setting(BaseProperty[V]):
         except (AffordanceDefinitionError, UnserialisableValueError):
             return  # a type that is not known yet, or has no JSON form, has its own error
         if reason is not None:
-            raise AffordanceDefinitionError(
+            raise DeclarationTypeError(
                 f"{self.where}: a setting of type {self.value_type!r} cannot be saved and read "
                 f"back: {reason}. Use another type, or `lt.property`, which is not saved."
             )

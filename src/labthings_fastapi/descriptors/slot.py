@@ -7,7 +7,7 @@ from types import MappingProxyType, NoneType, UnionType
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, Union, get_args, get_origin
 
 from labthings_fastapi.exceptions import (
-    AffordanceDefinitionError,
+    DeclarationTypeError,
     ThingNotConnectedError,
     ThingSlotError,
 )
@@ -70,7 +70,7 @@ class ThingSlot(BaseDescriptor, Generic[V]):
         """Return the hint unresolved, because it may name a class that is defined later."""
         annotations = vars(self.owner).get("__annotations__", {})
         if self.name not in annotations:
-            raise AffordanceDefinitionError(
+            raise DeclarationTypeError(
                 f"{self.where}: this slot has no type hint. Write `{self.name}: OtherThing = "
                 "lt.thing_slot()`, so that the server can find a Thing that fits."
             )
@@ -89,7 +89,7 @@ class ThingSlot(BaseDescriptor, Generic[V]):
         options = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
         classes = tuple(self.resolve(option) for option in options if option is not NoneType)
         if not all(isinstance(option, type) for option in classes):
-            raise AffordanceDefinitionError(
+            raise DeclarationTypeError(
                 f"{self.where}: {hint!r} is not a class of Thing. The type hint of a slot is "
                 "`Class`, `Class | None` or `Mapping[str, Class]`."
             )

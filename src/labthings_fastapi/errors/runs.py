@@ -79,7 +79,16 @@ class TooBusyError(LabThingsError, RuntimeError):
 class GlobalLockBusyError(LabThingsError, TimeoutError):
     """Another task holds the server's global lock."""
 
+    status_code = 409
+
     def __init__(self, message: str = "The global lock is held.", log_level: int = 30) -> None:
         """Set the message, and the level (of `logging`) of the record about it."""
         self.log_level = log_level
         super().__init__(message)
+
+
+class NoInvocationContextError(LabThingsError, RuntimeError):
+    """Something that belongs to an invocation was used outside any invocation."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"There is no {what} here: this code does not run inside an action.")

@@ -145,3 +145,7 @@ class UnsupportedMediaTypeError(RequestError):
 
 class BodyTooLargeError(RequestError):
     """The body of a request is larger than the server accepts."""
+
+
+class FeatureNotEnabledError(LabThingsError, RuntimeError):
+    """The configuration of this server leaves out what is asked for."""

@@ -17,20 +17,6 @@ class ValueNotSavableError(LabThingsError, ValueError):
     """A value of a setting would be another one, or none, after a restart."""
 
 
-class UnserialisableValueError(LabThingsError, ValueError):
-    """A value has no JSON form."""
-
-    def __init__(self, where: str, value_type: type, reason: str) -> None:
-        """Name the affordance, the type of the value and the reason."""
-        super().__init__(
-            f"{where}: a value of type {value_type.__name__!r} cannot be written as JSON: {reason}"
-        )
-
-
-class OutputMismatchError(LabThingsError, TypeError):
-    """An action returned or yielded a value that breaks its return hint."""
-
-
 class InvalidReadingError(LabThingsError, TypeError):
     """A property has, or its getter returned, a value that breaks its own type or limits."""
 

@@ -21,7 +21,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
 from labthings_fastapi.exceptions import (
-    AffordanceDefinitionError,
+    DeclarationTypeError,
     MissingTypeError,
     UnserialisableTypeError,
 )
@@ -100,17 +100,17 @@ def check_signature(func: Function) -> None:
         inspect.Parameter.KEYWORD_ONLY,
         inspect.Parameter.VAR_KEYWORD,
     ):
-        raise AffordanceDefinitionError(
+        raise DeclarationTypeError(
             f"{_name(func)}: the first parameter must be `self`. Add it to the method."
         )
     for position, parameter in enumerate(parameters):
         if parameter.kind is inspect.Parameter.VAR_POSITIONAL:
-            raise AffordanceDefinitionError(
+            raise DeclarationTypeError(
                 f"{_name(func)}: '*{parameter.name}' cannot be called over the network, where"
                 " arguments have names. Give each argument a name, or take one list."
             )
         if position and parameter.kind is inspect.Parameter.POSITIONAL_ONLY:
-            raise AffordanceDefinitionError(
+            raise DeclarationTypeError(
                 f"{_name(func)}: parameter {parameter.name!r} is positional-only, but over the"
                 " network arguments have names. Move the '/' to directly after `self`."
             )
@@ -191,7 +191,7 @@ def return_hints(func: Function, owner: Any = None) -> Returns:
         return Returns(list[Any], Any, True)
     origin = get_origin(hint) or hint
     if origin not in _ITERATIONS:
-        raise AffordanceDefinitionError(
+        raise DeclarationTypeError(
             f"{_name(func)}: it yields values, but its return hint is {hint!r}."
             " Use `Iterator[X]`, or `Generator[X, None, R]` if it also returns an R."
         )
@@ -206,7 +206,7 @@ def _parameters(func: Function) -> Mapping[str, inspect.Parameter]:
     try:
         return inspect.signature(func).parameters
     except (TypeError, ValueError) as error:
-        raise AffordanceDefinitionError(
+        raise DeclarationTypeError(
             f"{_name(func)}: its signature cannot be read ({error}). Wrap it in a plain method."
         ) from error
 

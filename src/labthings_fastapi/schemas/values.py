@@ -21,7 +21,7 @@ from pydantic_core import (
 
 from labthings_fastapi.exceptions import (
     AffordanceDefinitionError,
-    OutputMismatchError,
+    InvalidReturnValueError,
     UnserialisableTypeError,
     UnserialisableValueError,
 )
@@ -266,7 +266,7 @@ class ValueSchema(Generic[T]):
 
         Raises:
             UnserialisableValueError: the value has no JSON form, or a serialiser failed.
-            OutputMismatchError: a part of the value does not have its type.
+            InvalidReturnValueError: a part of the value does not have its type.
         """
         compiled = self.compiled
         try:
@@ -282,12 +282,12 @@ class ValueSchema(Generic[T]):
 
         Raises:
             pydantic.ValidationError: the value does not fit the type.
-            UnserialisableValueError, OutputMismatchError: as of `to_json`.
+            UnserialisableValueError, InvalidReturnValueError: as of `to_json`.
         """
         compiled = self.compiled
         if not compiled.is_plain:
             if self._keeps_values and compiled.runs_validators:
-                with suppress(UnserialisableValueError, OutputMismatchError):
+                with suppress(UnserialisableValueError, InvalidReturnValueError):
                     return self.to_json(value, context)
             return self.to_json(self.validate(value), context)
         try:
@@ -305,7 +305,7 @@ class ValueSchema(Generic[T]):
         except ValidationError as error:
             first = error.errors(include_url=False, include_context=False)[0]
             place = ".".join(map(str, first["loc"]))
-            raise OutputMismatchError(
+            raise InvalidReturnValueError(
                 f"{self.where}: a value of type {type(value).__name__!r} does not fit the type"
                 f"{' at ' + place if place else ''}: {first['msg']}; it is {first['input']!r:.80}"
             ) from error

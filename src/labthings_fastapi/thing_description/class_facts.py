@@ -9,7 +9,7 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from labthings_fastapi.exceptions import AffordanceDefinitionError
+from labthings_fastapi.exceptions import DeclarationTypeError
 
 TYPE_PREFIXES = {
     "brick": "https://brickschema.org/schema/Brick#",
@@ -38,13 +38,13 @@ def semantic_types(cls: type) -> tuple[str, ...]:
     types = (named,) if isinstance(named, str) else named
     where = f"{cls.__name__}.semantic_type"
     if not isinstance(types, Sequence) or not all(isinstance(each, str) and each for each in types):
-        raise AffordanceDefinitionError(
+        raise DeclarationTypeError(
             f"{where}: {named!r} is no type. Use a text such as 'saref:Sensor', or a list of texts."
         )
     for each in types:
         prefix, colon, rest = each.partition(":")
         if colon and prefix not in TYPE_PREFIXES and prefix != "urn" and not rest.startswith("//"):
-            raise AffordanceDefinitionError(
+            raise DeclarationTypeError(
                 f"{where}: the prefix of {each!r} is unknown. Write the whole address of the type, "
                 f"as 'https://…', or use one of these prefixes: {', '.join(TYPE_PREFIXES)}."
             )

@@ -7,7 +7,7 @@ import inspect
 from typing import Any, Literal
 
 from labthings_fastapi.actions.turns import TURN, make_turn, run_code
-from labthings_fastapi.exceptions import AffordanceDefinitionError
+from labthings_fastapi.exceptions import DeclarationTypeError
 
 _OPENING = ("__enter__", "__exit__", "safe_state")
 
@@ -26,15 +26,15 @@ def declare_access(
             members and a thread of its own.
     """
     if exclusive not in (None, True, False):
-        raise AffordanceDefinitionError(
+        raise DeclarationTypeError(
             f"{cls.__name__}: exclusive={exclusive!r} is not valid. Use True or False."
         )
     if thread not in (None, "own"):
-        raise AffordanceDefinitionError(
+        raise DeclarationTypeError(
             f"{cls.__name__}: thread={thread!r} is not valid. Use thread='own', or leave it out."
         )
     if reopen not in (None, "manual", "auto"):
-        raise AffordanceDefinitionError(
+        raise DeclarationTypeError(
             f"{cls.__name__}: reopen={reopen!r} is not valid. Use reopen='auto' or 'manual'."
         )
     if reopen is not None:
@@ -53,7 +53,7 @@ def check_own_thread(cls: type) -> None:
     """Raise `AffordanceDefinitionError` if code of the class would run on an event loop."""
     members = sorted(async_members(cls))
     if members:
-        raise AffordanceDefinitionError(
+        raise DeclarationTypeError(
             f"{cls.__name__} has a thread of its own (thread='own'), but async members, which run "
             f"on an event loop: {', '.join(members)}. Write them with plain `def`, or use "
             "exclusive=True."

@@ -21,9 +21,9 @@ from labthings_fastapi.actions.context import get_invocation_id, raise_if_cancel
 from labthings_fastapi.actions.rendering import InvocationUrls, invocation_json, summary
 from labthings_fastapi.decorators import action
 from labthings_fastapi.exceptions import (
+    InvalidReturnValueError,
     InvocationCancelledError,
     InvocationError,
-    OutputMismatchError,
     UnserialisableValueError,
 )
 from labthings_fastapi.thing import Thing
@@ -287,7 +287,7 @@ def test_an_output_that_breaks_the_return_hint_says_what_and_where(
     invocation = manager.invoke_action(thing.actions[name], thing)
     invocation.join(30)
     detail = checked(invocation)["detail"]
-    assert isinstance(invocation.exception, OutputMismatchError)
+    assert isinstance(invocation.exception, InvalidReturnValueError)
     for part in [f"Promising.{name}", *parts]:
         assert part in detail
 
