@@ -20,7 +20,11 @@ from labthings_fastapi.descriptors.event import EventDescriptor
 from labthings_fastapi.descriptors.functional_property import FunctionalProperty
 from labthings_fastapi.descriptors.setting import DataSetting, FunctionalSetting
 from labthings_fastapi.descriptors.slot import UNSET, ThingSlot
-from labthings_fastapi.exceptions import DeclarationTypeError
+from labthings_fastapi.exceptions import (
+    DeclarationTypeError,
+    MissingDefaultError,
+    OverspecifiedDefaultError,
+)
 from labthings_fastapi.schemas.constraints import CONSTRAINTS
 
 if TYPE_CHECKING:
@@ -360,10 +364,26 @@ def _property_descriptor(
         group = arguments["constraints"] if name in CONSTRAINTS else arguments
         group[name] = value
     if getter is not None:
+        _check_getter(decorator, getter, default is not MISSING or default_factory is not None)
         return functional(getter, **arguments)
     if default is not MISSING or default_factory is not None:
         return data(default, default_factory=default_factory, **arguments)
     return _GetterDecorator(data, functional, arguments)
+
+
+def _check_getter(decorator: str, getter: Any, has_default: bool) -> None:
+    if not callable(getter) and not hasattr(getter, "__get__"):
+        raise MissingDefaultError(
+            f"{decorator}({getter!r}): the positional argument is a getter, and this is no "
+            f"function. For a default value, write `{decorator}(default={getter!r})`."
+        )
+    if has_default:
+        name = getattr(getter, "__qualname__", repr(getter))
+        raise OverspecifiedDefaultError(
+            f"{decorator}: {name} is a getter, so the value needs no `default` and no "
+            "`default_factory`. For a value that a reset sets, assign `<name>.default = …` in the "
+            "body of the class."
+        )
 
 
 class _GetterDecorator:

@@ -36,6 +36,7 @@ Each class also derives from the builtin exception that code without LabThings w
     ├── UnprotectedError (RuntimeError)            a network could reach a server without tokens
     ├── NotAllowedError (PermissionError)          the role of an actor does not allow it
     ├── ReadOnlyPropertyError (AttributeError)
+    │   └── PropertyNotResettableError             also FeatureNotAvailableError
     ├── SettingsWriteError (OSError)
     ├── ValueNotSavableError (ValueError)          a setting would not be the same after a restart
     ├── UnserialisableValueError (ValueError)
@@ -165,6 +166,7 @@ from labthings_fastapi.errors.values import (
     InvalidReadingError,
     MediaTypeMismatchError,
     NoUrlForContextError,
+    PropertyNotResettableError,
     ReadOnlyPropertyError,
     SettingsWriteError,
     ValueNotSavableError,
@@ -219,6 +221,7 @@ __all__ = [
     "OutputNotReadyError",
     "OverspecifiedDefaultError",
     "PropertyNotObservableError",
+    "PropertyNotResettableError",
     "PropertyRedefinitionError",
     "ReadOnlyPropertyError",
     "RefusedError",

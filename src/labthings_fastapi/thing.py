@@ -15,7 +15,14 @@ from labthings_fastapi.descriptors.base import BaseDescriptor, descriptors_of
 from labthings_fastapi.descriptors.declarations import check_declarations
 from labthings_fastapi.descriptors.endpoint import EndpointDescriptor
 from labthings_fastapi.descriptors.event import Event, EventDescriptor
-from labthings_fastapi.descriptors.info import AffordanceMap, PropertyInfo
+from labthings_fastapi.descriptors.info import (
+    ActionInfo,
+    AffordanceMap,
+    PropertyCollection,
+    PropertyInfo,
+    SettingCollection,
+    SettingInfo,
+)
 from labthings_fastapi.descriptors.kept_settings import KeptSettings
 from labthings_fastapi.descriptors.property import BaseProperty
 from labthings_fastapi.descriptors.setting import Setting
@@ -43,9 +50,9 @@ class _ClassName:
         return owner.__name__
 
 
-PROPERTIES = AffordanceMap(BaseProperty, PropertyInfo)
-SETTINGS = AffordanceMap(Setting, PropertyInfo)
-ACTIONS = AffordanceMap(ActionDescriptor)
+PROPERTIES = AffordanceMap(BaseProperty, PropertyInfo, PropertyCollection)
+SETTINGS = AffordanceMap(Setting, SettingInfo, SettingCollection)
+ACTIONS = AffordanceMap(ActionDescriptor, ActionInfo)
 EVENTS = AffordanceMap(EventDescriptor, Event)
 
 
@@ -259,7 +266,7 @@ class Thing:
 
     @property
     def _setting_descriptors(self) -> Mapping[str, Setting[Any]]:
-        return SETTINGS.__get__(None, type(self))
+        return SETTINGS.descriptors(type(self))
 
     @property
     def thing_state(self) -> Mapping[str, Any]:
@@ -269,17 +276,17 @@ class Thing:
     @property
     def property_descriptors(self) -> Mapping[str, BaseProperty[Any]]:
         """Name → descriptor of a property."""
-        return PROPERTIES.__get__(None, type(self))
+        return PROPERTIES.descriptors(type(self))
 
     @property
     def action_descriptors(self) -> Mapping[str, ActionDescriptor[Any, Any, Any]]:
         """Name → descriptor of an action."""
-        return ACTIONS.__get__(None, type(self))
+        return ACTIONS.descriptors(type(self))
 
     @property
     def event_descriptors(self) -> Mapping[str, EventDescriptor]:
         """Name → descriptor of an event."""
-        return EVENTS.__get__(None, type(self))
+        return EVENTS.descriptors(type(self))
 
     def thing_description(
         self, path: str | None = None, base: str | None = None

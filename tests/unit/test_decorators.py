@@ -13,7 +13,11 @@ from labthings_fastapi.descriptors.action import ActionDescriptor
 from labthings_fastapi.descriptors.data_property import DataProperty
 from labthings_fastapi.descriptors.endpoint import EndpointDescriptor
 from labthings_fastapi.descriptors.functional_property import FunctionalProperty
-from labthings_fastapi.exceptions import AffordanceDefinitionError
+from labthings_fastapi.exceptions import (
+    AffordanceDefinitionError,
+    MissingDefaultError,
+    OverspecifiedDefaultError,
+)
 from labthings_fastapi.schemas.constraints import CONSTRAINTS
 
 
@@ -134,3 +138,38 @@ def test_help_shows_the_type_of_every_option():
 def test_an_unknown_option_of_an_action_is_an_error_where_it_is_written():
     with pytest.raises(TypeError, match="retries"):
         lt.action(retries=3)
+
+
+@pytest.mark.parametrize("declare", [lt.property, lt.setting])
+def test_a_value_in_the_place_of_a_getter_is_a_missing_default(declare):
+    with pytest.raises(MissingDefaultError, match=r"\(1\): .* write `lt\.\w+\(default=1\)`"):
+        declare(1)
+
+
+@pytest.mark.parametrize("declare", [lt.property, lt.setting])
+@pytest.mark.parametrize("given", [{"default": 1}, {"default": None}, {"default_factory": int}])
+def test_a_getter_has_no_default_beside_it(declare, given):
+    def speed(self) -> int:
+        return 1
+
+    with pytest.raises(OverspecifiedDefaultError, match=r"speed is a getter"):
+        declare(speed, **given)
+
+
+@pytest.mark.parametrize(
+    ("given", "error"),
+    [
+        ({}, MissingDefaultError),
+        ({"default": 1, "default_factory": int}, OverspecifiedDefaultError),
+    ],
+)
+def test_a_data_property_has_one_default(given, error):
+    with pytest.raises(error, match=r"Wrong\.x: a data property needs either"):
+        type("Wrong", (lt.Thing,), {"x": lt.property(**given), "__annotations__": {"x": int}})
+
+
+def test_none_is_a_default():
+    class Lamp(lt.Thing):
+        label: str | None = lt.property(default=None)
+
+    assert Lamp().label is None

@@ -39,7 +39,7 @@ from .invocation_model import (
 )
 from .live_invocation import LiveInvocation, release, release_guard, release_in_turn
 from .logs import capture_again, thing_log
-from .protocols import BelongsToInvocation, Host, Runnable, UrlSource
+from .protocols import BelongsToInvocation, HasRunnable, Host, Runnable, UrlSource, runnable
 from .publisher import InvocationPublisher
 from .results import InvocationFiles, size_in_memory
 from .start_gate import StartGate, locks_needed, loop_check
@@ -52,7 +52,7 @@ class Invocation(threading.Thread):
 
     def __init__(
         self,
-        action: Runnable,
+        action: Runnable | HasRunnable,
         thing: Host,
         input: BaseModel | None = None,
         dependencies: dict[str, Any] | None = None,
@@ -66,6 +66,7 @@ class Invocation(threading.Thread):
         `dependencies` are keyword arguments added to the call. A cancelled invocation that has not
         stopped after `default_stop_timeout` seconds is overdue. `log_len` log records are kept.
         """
+        action = runnable(action)
         name = sys.intern(f"{name_of(thing)}.{action.name}")  # one in memory for all
         threading.Thread.__init__(self, name=name, daemon=True)
         self._action = weakref.ref(action)

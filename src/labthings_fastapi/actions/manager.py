@@ -27,7 +27,7 @@ from .deadlines import Deadlines
 from .invocation import Invocation
 from .invocation_limits import MAX_CONCURRENT_RUNS, MAX_QUEUED_RUNS, InvocationLimits, StartLimit
 from .invocation_model import InvocationModel
-from .protocols import App, Host, Runnable, UrlSource
+from .protocols import App, HasRunnable, Host, Runnable, UrlSource, runnable
 from .publisher import InvocationPublisher
 from .rendering import InvocationUrls
 
@@ -98,7 +98,7 @@ class ActionManager:
 
     def invoke_action(
         self,
-        action: Runnable,
+        action: Runnable | HasRunnable,
         thing: Host,
         id: UUID | None = None,
         input: BaseModel | None = None,
@@ -112,6 +112,7 @@ class ActionManager:
             TooBusyError: as many invocations wait as the server takes.
             ServerNotRunningError: no work is taken, and this is no emergency stop.
         """
+        action = runnable(action)
         if self._refuses(action):
             path = f"{path_of(thing)}{action.name}"
             raise ServerNotRunningError(f"{path} cannot be invoked: {self._refusal}")

@@ -41,6 +41,19 @@ class Runnable(Protocol):
         """Hold the global lock while it runs; raise `GlobalLockBusyError` if that is taken."""
 
 
+class HasRunnable(Protocol):
+    """What stands for an action: an `ActionInfo`."""
+
+    @property
+    def descriptor(self) -> Runnable: ...
+
+
+def runnable(action: Runnable | HasRunnable) -> Runnable:
+    """Return the action itself, also from the entry of `thing.actions` that stands for it."""
+    found: Any = action
+    return getattr(found, "descriptor", found)  # type: ignore[no-any-return]
+
+
 class Host(Protocol):
     """What has actions: a `Thing`. For its name and path see `name_of` and `path_of`."""
 

@@ -61,13 +61,13 @@ def direct_thing_client_class(
                 thing_class.__name__, "action", name, list(thing_class.actions)
             )
     included = {
-        name: action
+        name: action.descriptor
         for name, action in thing_class.actions.items()
         if actions is None or name in actions
     }
     members: dict[str, Any] = {"__doc__": thing_class.__doc__, "_path": thing_path}
     members |= {name: _method(action) for name, action in included.items()}
-    members |= {name: _attribute(each) for name, each in thing_class.properties.items()}
+    members |= {name: _attribute(each.descriptor) for name, each in thing_class.properties.items()}
     cls = type(f"{thing_class.__name__}DirectClient", (DirectThingClient,), members)
     # Two actions may use the same name for different dependencies.
     injected = [

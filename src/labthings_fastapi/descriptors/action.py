@@ -322,6 +322,11 @@ class ActionDescriptor(BaseDescriptor, Generic[OwnerT, P, R]):
         return self._returns.output
 
     @property
+    def output_as_model(self) -> type[BaseModel]:
+        """A pydantic model of the output: the type itself if it is one, else a `RootModel`."""
+        return self.output_schema.model(f"{self.name}_output")
+
+    @property
     def collects_results(self) -> bool:
         """True if the output is the list of the yielded values, False if the returned value."""
         return self._returns.collects or self._returns.yielded is None

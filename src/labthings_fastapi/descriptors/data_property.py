@@ -11,7 +11,9 @@ from labthings_fastapi.actions.context import touch
 from labthings_fastapi.exceptions import (
     AffordanceDefinitionError,
     DeclarationTypeError,
+    MissingDefaultError,
     MissingTypeError,
+    OverspecifiedDefaultError,
     UnserialisableTypeError,
     describe_exception,
 )
@@ -60,7 +62,8 @@ class DataProperty(BaseProperty[V]):
         super().check(namespace)
         if (self._default is MISSING) == (self._factory is None):
             found = "neither" if self._factory is None else "both"
-            raise DeclarationTypeError(
+            wrong = MissingDefaultError if self._factory is None else OverspecifiedDefaultError
+            raise wrong(
                 f"{self.where}: a data property needs either `default` or `default_factory`, "
                 f"and this one has {found}."
             )

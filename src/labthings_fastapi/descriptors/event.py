@@ -15,7 +15,7 @@ from labthings_fastapi.schemas.values import ValueSchema
 from labthings_fastapi.thing_description.paths import name_of
 
 from .base import BaseDescriptor
-from .bound import BoundAffordance
+from .bound import AffordanceInfo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 V = TypeVar("V")
 
 
-class Event(BoundAffordance["EventDescriptor"], Generic[V]):
+class Event(AffordanceInfo["EventDescriptor"], Generic[V]):
     """One event of one Thing: emit it, or subscribe to it; any thread may use it."""
 
     @property

@@ -10,7 +10,9 @@ from labthings_fastapi.actions.context import touch
 from labthings_fastapi.actions.turns import TURN, Turn, run_code
 from labthings_fastapi.exceptions import (
     DeclarationTypeError,
+    FeatureNotAvailableError,
     MissingTypeError,
+    PropertyRedefinitionError,
     UnserialisableTypeError,
 )
 from labthings_fastapi.schemas.signature import resolved_hints
@@ -44,7 +46,8 @@ class FunctionalProperty(BaseProperty[V], Generic[OwnerT, V]):
         super().__init__(**options)
         self.fget = getter
         self.freset: Callable[[Any], None] | None = None
-        self.default: Any = MISSING
+        self._default: Any = MISSING
+        self._factory: Callable[[], Any] | None = None
         self.__doc__ = getter.__doc__
 
     def functions(self) -> tuple[Callable[..., Any], ...]:
@@ -67,14 +70,26 @@ class FunctionalProperty(BaseProperty[V], Generic[OwnerT, V]):
         return self._with("fset", func)
 
     def resetter(self, func: Callable[[Any], None]) -> Self:
-        """Declare how the property is reset to its default; a decorator like `setter`."""
+        """Declare how the property is reset to its default; a decorator like `setter`.
+
+        Raises:
+            PropertyRedefinitionError: the method has the name of the property.
+        """
+        if getattr(func, "__name__", None) == self.own_name:
+            raise PropertyRedefinitionError(
+                f"The resetter of property {self.own_name!r} has the name of the property. Give "
+                f"it another, such as `def reset_{self.own_name}(self)`."
+            )
         return self._with("freset", func)
+
+    @property
+    def own_name(self) -> str | None:
+        """The name of the property, also before the class is made."""
+        return self._name or getattr(self.fget, "__name__", None)
 
     def _with(self, attribute: str, func: Any) -> Self:
         require_method(func, "the setter or getter of a property")
-        own_name = getattr(func, "__name__", None) == (
-            self._name or getattr(self.fget, "__name__", None)
-        )
+        own_name = getattr(func, "__name__", None) == self.own_name
         # Type checkers see `Self` in every case, so that the property keeps its type.
         found: Any = self
         if self._owner is not None:  # the body of a subclass
@@ -108,7 +123,7 @@ class FunctionalProperty(BaseProperty[V], Generic[OwnerT, V]):
     def remarks(self) -> Iterator[str]:
         """Yield a default that the property's own type or constraints do not allow."""
         if self.has_default:
-            yield from self.misfit(self.default)
+            yield from self.misfit(self._raw_default())
 
     @property
     def readonly(self) -> bool:
@@ -143,18 +158,48 @@ class FunctionalProperty(BaseProperty[V], Generic[OwnerT, V]):
         return resolved_hints(self.fget, self.scope)["return"]
 
     @property
+    def default(self) -> V:
+        """The value that a reset sets; the body of the class may assign it.
+
+        Raises:
+            FeatureNotAvailableError: there is none.
+        """
+        if not self.has_default:
+            raise FeatureNotAvailableError(
+                f"{self.where} has no default value: assign one in the body of the class, as in "
+                f"`{self.name}.default = …`."
+            )
+        return self.make_default()
+
+    @default.setter
+    def default(self, value: V) -> None:
+        self._default, self._factory = value, None
+
+    @property
+    def default_factory(self) -> Callable[[], V] | None:
+        """A function that makes the default, or None; the body of the class may assign it."""
+        return self.make_default if self.has_default else None
+
+    @default_factory.setter
+    def default_factory(self, value: Callable[[], V] | None) -> None:
+        self._default, self._factory = MISSING, value
+
+    @property
     def has_default(self) -> bool:
-        """Whether `default` was assigned in the class."""
-        return self.default is not MISSING
+        """Whether a default was assigned in the class."""
+        return self._default is not MISSING or self._factory is not None
 
     @property
     def default_fits(self) -> bool:
         """Whether there is a default that the type and the constraints allow."""
-        return self.has_default and not any(self.misfit(self.default))
+        return self.has_default and not any(self.misfit(self._raw_default()))
+
+    def _raw_default(self) -> Any:
+        return copy.deepcopy(self._default) if self._factory is None else self._factory()
 
     def make_default(self) -> V:
-        """Return a copy of the default that was assigned in the class."""
-        return self.schema.validate(copy.deepcopy(self.default))
+        """Return a fresh default, as it was assigned in the class."""
+        return self.schema.validate(self._raw_default())
 
     @overload
     def __get__(self, obj: None, owner: type | None = None) -> Self: ...

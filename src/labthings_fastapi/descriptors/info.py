@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from pydantic import RootModel
+from pydantic import BaseModel, create_model
 
 from labthings_fastapi.exceptions import (
     AffordanceNotFoundError,
+    FeatureNotAvailableError,
     PropertyNotObservableError,
 )
-from labthings_fastapi.schemas.constraints import constrained
 from labthings_fastapi.thing_description.paths import name_of
 
-from .bound import BoundAffordance
+from .action import ActionDescriptor
+from .bound import AffordanceInfo
 from .property import BaseProperty
 
 if TYPE_CHECKING:
@@ -23,42 +25,24 @@ if TYPE_CHECKING:
     from labthings_fastapi.thing_host.observation import Observation
 
 
-class AffordanceMap:
-    """A class attribute: the descriptors of one kind on the class, bound ones on an instance."""
-
-    def __init__(self, descriptor_class: Any, bound_class: Any = None) -> None:
-        """Select descriptors of one class; on an instance, wrap each in `bound_class`."""
-        self._descriptor_class = descriptor_class
-        self._bound_class = bound_class
-
-    def __get__(self, obj: Any, owner: type) -> Mapping[str, Any]:
-        kind = self._descriptor_class.kind
-        descriptors = {
-            name: descriptor
-            for name, descriptor in getattr(owner, "_affordances", {}).items()
-            if isinstance(descriptor, self._descriptor_class)
-        }
-        if obj is None or self._bound_class is None:
-            return Affordances(owner.__name__, kind, descriptors)
-        bound = {name: self._bound_class(found, obj) for name, found in descriptors.items()}
-        return Affordances(name_of(obj), kind, bound)
-
-
 class Affordances(Mapping[str, Any]):
-    """A read-only mapping of affordances by name; its KeyError lists the names."""
+    """A read-only mapping of affordances by name, in alphabetical order.
 
-    def __init__(self, thing: str, kind: str, affordances: dict[str, Any]) -> None:
-        """Hold the affordances; `thing` and `kind` are for the error message."""
-        self._thing = thing
+    Its KeyError lists the names.
+    """
+
+    def __init__(self, owner: str, kind: str, affordances: Mapping[str, Any]) -> None:
+        """Hold the affordances; `owner` and `kind` are for the error message."""
+        self._owner = owner
         self._kind = kind
-        self._affordances = affordances
+        self._affordances = dict(sorted(affordances.items()))
 
     def __getitem__(self, name: str) -> Any:
         try:
             return self._affordances[name]
         except KeyError:
             raise AffordanceNotFoundError(
-                self._thing, self._kind, name, list(self._affordances)
+                self._owner, self._kind, name, list(self._affordances)
             ) from None
 
     def __iter__(self) -> Iterator[str]:
@@ -71,8 +55,56 @@ class Affordances(Mapping[str, Any]):
         return repr(self._affordances)
 
 
-class PropertyInfo(BoundAffordance[BaseProperty[Any]]):
-    """One property of one Thing; any thread may use it."""
+class PropertyCollection(Affordances):
+    """The properties of a Thing, or of a class, by name."""
+
+
+class SettingCollection(PropertyCollection):
+    """The settings of a Thing, or of a class, by name."""
+
+    @cached_property
+    def model(self) -> type[BaseModel]:
+        """A pydantic model of all settings: each may be left out, and others are refused."""
+        fields: Any = {name: (info.model | None, None) for name, info in self.items()}
+        return create_model(f"{self._owner}_settings", __config__={"extra": "forbid"}, **fields)
+
+    @property
+    def model_instance(self) -> BaseModel:
+        """The present values, as an instance of `model`.
+
+        Raises:
+            NotBoundToInstanceError: these are the settings of a class.
+        """
+        return self.model(**{name: info.model_instance for name, info in self.items()})
+
+
+class AffordanceMap:
+    """A class attribute: the affordances of one kind, of the class or of an instance."""
+
+    def __init__(
+        self, descriptor_class: Any, info: Any, collection: type[Affordances] = Affordances
+    ) -> None:
+        """Select descriptors of one class; `info` is the class of each entry."""
+        self._descriptor_class = descriptor_class
+        self._info = info
+        self._collection = collection
+
+    def __get__(self, obj: Any, owner: type) -> Mapping[str, Any]:
+        infos = {
+            name: self._info(descriptor, obj, owner)
+            for name, descriptor in self.descriptors(owner).items()
+        }
+        name = owner.__name__ if obj is None else name_of(obj)
+        return self._collection(name, self._descriptor_class.kind, infos)
+
+    def descriptors(self, owner: type) -> Mapping[str, Any]:
+        """Return the descriptors of a class, in the order of their declaration."""
+        found = getattr(owner, "_affordances", {}).items()
+        return {name: each for name, each in found if isinstance(each, self._descriptor_class)}
+
+
+class PropertyInfo(AffordanceInfo[BaseProperty[Any]]):
+    """One property of one Thing, or of a class; any thread may use it."""
 
     @property
     def value_type(self) -> Any:
@@ -110,21 +142,30 @@ class PropertyInfo(BoundAffordance[BaseProperty[Any]]):
 
     @property
     def default(self) -> Any:
-        """The default value, a fresh copy; `AttributeError` if there is none."""
+        """The default value, a fresh copy.
+
+        Raises:
+            FeatureNotAvailableError: there is none.
+        """
         if not self.descriptor.has_default:
-            raise AttributeError(
-                f"Property {self.name!r} of Thing {name_of(self._thing)!r} has no default."
-            )
+            raise FeatureNotAvailableError(f"{self._place} has no default value.")
         return self.descriptor.make_default()
 
     @property
-    def model(self) -> type[RootModel[Any]]:
-        """A pydantic model of the value, with its constraints."""
-        schema = self.descriptor.schema
-        hint: Any = constrained(schema.hint, schema.constraints, schema.where)
-        model: Any = RootModel[hint]
-        root_model: type[RootModel[Any]] = model
-        return root_model
+    def model(self) -> type[BaseModel]:
+        """A pydantic model of the value, with its constraints: see `BaseProperty.model`."""
+        return self.descriptor.model
+
+    @property
+    def model_instance(self) -> BaseModel:
+        """The present value, as an instance of `model`; calls the getter, if there is one.
+
+        Raises:
+            pydantic.ValidationError: the value breaks the type or a constraint.
+            NotBoundToInstanceError: this is the property of a class.
+        """
+        value = self.get()
+        return value if isinstance(value, self.model) else self.model.model_validate(value)
 
     @property
     def is_resettable(self) -> bool:
@@ -135,7 +176,7 @@ class PropertyInfo(BoundAffordance[BaseProperty[Any]]):
         """Set the default value, or call the resetter.
 
         Raises:
-            ReadOnlyPropertyError: there is neither a resetter nor a default that can be set.
+            PropertyNotResettableError: there is neither a resetter nor a default that can be set.
             GlobalLockBusyError: another task holds the server's global lock.
         """
         self.descriptor.reset(self._thing)
@@ -161,8 +202,48 @@ class PropertyInfo(BoundAffordance[BaseProperty[Any]]):
 
     def validate(self, value: Any) -> Any:
         """Return the value converted to the property's type; `ValidationError` if invalid."""
-        return self.descriptor.validate(self._thing, value)
+        if self._bound_to is None:
+            return self.descriptor.schema.validate(value)
+        return self.descriptor.validate(self._bound_to, value)
 
     def publish(self) -> None:
         """Publish the present value to observers, for instance after the hardware changed it."""
         self.descriptor.publish_reading(self._thing)
+
+
+class SettingInfo(PropertyInfo):
+    """One setting of one Thing, or of a class; any thread may use it."""
+
+
+class ActionInfo(AffordanceInfo[ActionDescriptor[Any, Any, Any]]):
+    """One action of one Thing, or of a class; any thread may use it."""
+
+    @property
+    def func(self) -> Callable[..., Any]:
+        """The method, as it is written in the class."""
+        return self.descriptor.func
+
+    @property
+    def input_model(self) -> type[BaseModel]:
+        """The pydantic model of the input that clients send."""
+        return self.descriptor.input_model
+
+    @property
+    def output_model(self) -> type[BaseModel]:
+        """A pydantic model of the output; for plain types one with the field `root` alone."""
+        return self.descriptor.output_as_model
+
+    @property
+    def invocation_model(self) -> type[BaseModel]:
+        """The pydantic model of an invocation, with the types of input and output."""
+        return self.descriptor.invocation_model
+
+    @property
+    def response_timeout(self) -> float:
+        """Seconds that a client waits at most for a synchronous answer."""
+        return self.descriptor.response_timeout
+
+    @property
+    def retention_time(self) -> float:
+        """Seconds for which an invocation is kept after its end."""
+        return self.descriptor.retention_time

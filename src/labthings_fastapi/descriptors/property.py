@@ -7,7 +7,7 @@ from contextlib import nullcontext
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from labthings_fastapi.actions.context import touch
 from labthings_fastapi.actions.logs import thing_log
@@ -17,6 +17,7 @@ from labthings_fastapi.exceptions import (
     DeclarationTypeError,
     InvalidReadingError,
     InvalidReturnValueError,
+    PropertyNotResettableError,
     ReadOnlyPropertyError,
     UnserialisableTypeError,
     UnserialisableValueError,
@@ -82,6 +83,17 @@ class BaseProperty(BaseDescriptor, Generic[V]):
             mode=mode,
             keeps_values=self.holds_value,
         )
+
+    @property
+    def model(self) -> type[BaseModel]:
+        """A pydantic model of the value: the type itself if it is one, else a `RootModel`.
+
+        Constraints are in the metadata of its field `root`, as objects of `annotated_types`.
+
+        Raises:
+            AffordanceDefinitionError: the type has no JSON form, or a constraint does not fit it.
+        """
+        return self.schema.model(f"{self.name.capitalize()}Value")
 
     def check(self, namespace: Mapping[str, Any]) -> None:
         """Refuse options that have an impossible value."""
@@ -214,9 +226,9 @@ class BaseProperty(BaseDescriptor, Generic[V]):
         """Set the default value, or call the resetter.
 
         Raises:
-            ReadOnlyPropertyError: there is neither a resetter nor a default that can be set.
+            PropertyNotResettableError: there is neither a resetter nor a default that can be set.
         """
-        raise ReadOnlyPropertyError(
+        raise PropertyNotResettableError(
             f"Property {self.name!r} of Thing {name_of(thing)!r} cannot be reset: it has no "
             "default value and no resetter."
         )

@@ -41,18 +41,19 @@ class PropertyDescriptor(BaseProperty[Any]):
         super().__init__(
             readonly=readonly, observable=observable, description=description, title=title
         )
-        self.model = model
+        self._hint = model
         self.initial_value = initial_value
-        self.getter = getter
-        self._setter = setter
+        # A subclass may have them as methods, which get the Thing as an argument.
+        self.getter = getattr(self, "_getter", None) if getter is None else getter
+        self.fset = getattr(self, "_setter", None) if setter is None else setter
         self._store = OrderedStore()
-        if getter is not None and setter is None:
+        if self.getter is not None and self.fset is None:
             self.readonly = True
 
     def __set_name__(self, owner: type, name: str) -> None:
-        if self._name not in (None, name) and name == getattr(self._setter, "__name__", None):
+        if self._name not in (None, name) and name == getattr(self.fset, "__name__", None):
             # A setter with another name remains a method.
-            setattr(owner, name, self._setter)
+            setattr(owner, name, self.fset)
             return
         super().__set_name__(owner, name)
 
@@ -61,12 +62,12 @@ class PropertyDescriptor(BaseProperty[Any]):
         super().check(namespace)
         if self.getter is not None:
             check_function(self.getter, self.where, "getter")
-        if self._setter is not None:
-            check_function(self._setter, self.where, "setter", values=1)
+        if self.fset is not None:
+            check_function(self.fset, self.where, "setter", values=1)
 
     def functions(self) -> tuple[Callable[..., Any], ...]:
         """The getter and the setter, where there are any."""
-        return tuple(each for each in (self.getter, self._setter) if each is not None)
+        return tuple(each for each in (self.getter, self.fset) if each is not None)
 
     def remarks(self) -> Iterator[str]:
         """Yield an initial value that the property's own type does not allow."""
@@ -81,7 +82,7 @@ class PropertyDescriptor(BaseProperty[Any]):
     @property
     def value_type(self) -> Any:
         """The type of the value, which is None until it is set if there is no initial value."""
-        model = self.resolve(self.model)
+        model = self.resolve(self._hint)
         return model if self.getter is not None or self.initial_value is not None else model | None
 
     @property
@@ -92,12 +93,12 @@ class PropertyDescriptor(BaseProperty[Any]):
     @property
     def quick_to_write(self) -> bool:
         """True for builtin types without a getter or setter."""
-        return self.quick and self._setter is None
+        return self.quick and self.fset is None
 
     @property
     def holds_value(self) -> bool:
         """True without a getter or setter."""
-        return self.getter is None and self._setter is None
+        return self.getter is None and self.fset is None
 
     @property
     def has_default(self) -> bool:
@@ -129,13 +130,13 @@ class PropertyDescriptor(BaseProperty[Any]):
         """Decorate the method that sets the value; its name may differ from the getter's."""
         require_method(func, "a setter")
         if self._owner is not None:  # the body of a subclass
-            copied: Any = Accessor(self, "_setter", func)
+            copied: Any = Accessor(self, "fset", func)
             if func.__name__ == self._name:
                 copied = self.for_subclass()
-                copied.readonly, copied._setter = False, func
+                copied.readonly, copied.fset = False, func
             made: PropertyDescriptor = copied
             return made
-        self._setter = func
+        self.fset = func
         self.readonly = False
         return self
 
@@ -158,8 +159,8 @@ class PropertyDescriptor(BaseProperty[Any]):
 
     def set_valid(self, thing: Any, value: Any) -> None:
         """Set a value that has been checked, and publish it if the property is observable."""
-        if self._setter is not None:
-            call_setter(self._setter, thing, value)
+        if self.fset is not None:
+            call_setter(self.fset, thing, value)
             if self.is_observable:
                 read_back(thing, self.name, self.publish_reading)
         elif self.getter is not None:

@@ -62,7 +62,7 @@ class NotBoundToInstanceError(LabThingsError, RuntimeError):
     """What was asked of a class can only be asked of one of its Things."""
 
 
-class FeatureNotAvailableError(LabThingsError, NotImplementedError):
+class FeatureNotAvailableError(LabThingsError, NotImplementedError, AttributeError):
     """This affordance has no such feature, such as a default value."""
 
 

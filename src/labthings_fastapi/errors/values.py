@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from .base import LabThingsError
+from .declaration import FeatureNotAvailableError
 
 
 class ReadOnlyPropertyError(LabThingsError, AttributeError):
     """A property was written that is read-only for clients, or that has no setter."""
+
+
+class PropertyNotResettableError(ReadOnlyPropertyError, FeatureNotAvailableError):
+    """A property has neither a resetter nor a default that could be set."""
 
 
 class SettingsWriteError(LabThingsError, OSError):

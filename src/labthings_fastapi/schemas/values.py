@@ -7,9 +7,17 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
+from types import new_class
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
-from pydantic import BaseModel, ConfigDict, PydanticUserError, TypeAdapter, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    PydanticUserError,
+    RootModel,
+    TypeAdapter,
+    ValidationError,
+)
 from pydantic_core import (
     CoreConfig,
     CoreSchema,
@@ -110,6 +118,7 @@ class ValueSchema(Generic[T]):
         self.mode = mode
         self._keeps_values = keeps_values
         self._data_schemas: dict[Mode, dict[str, Any]] = {}
+        self._model: type[BaseModel] | None = None
         check_known(self.constraints, where)
 
     @cached_property
@@ -139,6 +148,19 @@ class ValueSchema(Generic[T]):
             UnserialisableTypeError, UnsupportedConstraintError: naming `where`.
         """
         self.compiled  # noqa: B018 - built by this
+
+    def model(self, name: str) -> type[BaseModel]:
+        """Return a pydantic model of the value: the type itself if it is one, else a `RootModel`.
+
+        Raises:
+            UnserialisableTypeError, UnsupportedConstraintError: naming `where`.
+        """
+        if self._model is None:
+            self.compile()
+            hint: Any = constrained(self.hint, self.constraints, self.where)
+            is_model = isinstance(hint, type) and issubclass(hint, BaseModel)
+            self._model = hint if is_model else new_class(name, (RootModel[hint],))
+        return self._model
 
     @property
     def adapter(self) -> TypeAdapter[T]:

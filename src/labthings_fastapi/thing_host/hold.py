@@ -94,7 +94,7 @@ def _locks_of(thing: Any) -> list[GroupLock]:
     turn.lock.name = name_of(thing)
     if turn.exclusive:
         return [turn.lock]
-    found = [group_lock_for(action, thing) for action in thing.__class__.actions.values()]
+    found = [group_lock_for(action, thing) for action in thing.action_descriptors.values()]
     groups = {lock.name: lock for lock in found if lock is not None}
     return [*(groups[name] for name in sorted(groups)), turn.lock]
 

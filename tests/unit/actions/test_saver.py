@@ -244,7 +244,7 @@ class Laser(lt.Thing):
         self.on()
 
     @power.resetter
-    def power(self) -> None:
+    def _reset_power(self) -> None:
         self.on()
 
     enabled: bool = lt.property(default=False)

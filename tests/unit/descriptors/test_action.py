@@ -123,7 +123,7 @@ def test_what_fastapi_injects_is_no_input():
     ],
 )
 def test_input_is_quick_only_where_no_code_of_a_user_takes_part(name, quick):
-    assert Stage.actions[name].quick_input is quick
+    assert getattr(Stage, name).quick_input is quick
 
 
 def test_a_generator_gives_a_list_of_what_it_yields():

@@ -36,7 +36,7 @@ def test_affordances_come_in_the_order_of_their_declaration():
 
 
 def test_a_plain_attribute_of_a_subclass_takes_an_affordance_away():
-    assert list(Derived.properties) == ["first", "bare", "third"]
+    assert list(Derived.properties) == ["bare", "first", "third"]
     assert Derived().second == 5
 
 

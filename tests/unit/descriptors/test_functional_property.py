@@ -10,7 +10,12 @@ from pydantic import ValidationError
 
 import labthings_fastapi as lt
 from labthings_fastapi.descriptors.property_descriptor import PropertyDescriptor
-from labthings_fastapi.exceptions import AffordanceDefinitionError
+from labthings_fastapi.exceptions import (
+    AffordanceDefinitionError,
+    FeatureNotAvailableError,
+    PropertyRedefinitionError,
+    ReadOnlyPropertyError,
+)
 from labthings_fastapi.messages.topic import Topic
 
 
@@ -192,3 +197,109 @@ def test_a_value_that_was_read_before_another_was_set_is_not_published_after_it(
     assert [message.value for message in subscription.take()] == [2]
     shared.properties[name].publish()
     assert [message.value for message in subscription.take()] == [2]
+
+
+class Dial(lt.Thing):
+    """Assigns options in the body of the class."""
+
+    angle = 0
+
+    @lt.property
+    def value(self) -> int:
+        return self.angle
+
+    @value.setter
+    def _set_value(self, value: int) -> None:
+        self.angle = value
+
+    @lt.property
+    def trail(self) -> list[int]:
+        return []
+
+    value.default = 3
+    value.readonly = False
+    value.constraints = dict(ge=0)  # noqa: C408 - no attribute of the class
+    value.use_global_lock = False
+    trail.default_factory = lambda: [1]
+
+    @lt.property
+    def plain(self) -> int:
+        return 1
+
+
+def test_options_may_be_assigned_in_the_body_of_the_class():
+    dial = Dial()
+    dial.value = 5
+    dial.properties["value"].reset()
+    assert (dial.value, Dial.value.default) == (3, 3)
+    assert Dial.value.use_global_lock is False
+    with pytest.raises(ValidationError):
+        dial.value = -1
+
+
+def test_default_and_factory_follow_each_other():
+    class Later(Dial):
+        pass
+
+    assert Dial.trail.default == [1]
+    assert Dial.trail.default is not Dial.trail.default
+    assert Dial.value.default_factory() == 3
+    Later.value.default_factory = lambda: 8
+    assert Later.value.default == 8
+    Later.value.default = 9
+    assert Later.value.default_factory() == 9
+    assert Dial.value.default == 3
+
+
+def test_where_there_is_no_default_it_says_so():
+    assert Dial.plain.default_factory is None
+    with pytest.raises(FeatureNotAvailableError, match=r"Dial\.plain has no default value"):
+        _ = Dial.plain.default
+    with pytest.raises(FeatureNotAvailableError, match=r"'plain' of Thing 'Dial' cannot be reset"):
+        Dial().properties["plain"].reset()
+
+
+def test_a_resetter_has_a_name_of_its_own():
+    with pytest.raises(PropertyRedefinitionError, match=r"such as `def reset_speed\(self\)`"):
+
+        class Wrong(lt.Thing):
+            @lt.property
+            def speed(self) -> int:
+                return 1
+
+            @speed.resetter
+            def speed(self) -> None:
+                """Reset."""
+
+
+class Camera(lt.Thing):
+    """Of the older kind: a subclass of the descriptor has the functions."""
+
+    class Control(PropertyDescriptor):
+        def _getter(self, thing):
+            return thing.kept[self.name]
+
+        def _setter(self, thing, value):
+            thing.kept[self.name] = value
+
+    class Reading(PropertyDescriptor):
+        def _getter(self, thing):
+            return 7
+
+    def __init__(self) -> None:
+        self.kept = {"gain": 1, "exposure": 2}
+
+    gain = Control(int)
+    exposure = Control(int, observable=True)
+    serial = Reading(int)
+
+
+def test_a_subclass_of_the_older_descriptor_reads_and_writes_by_its_own_methods():
+    camera = Camera()
+    camera.gain = 5
+    assert (camera.gain, camera.exposure, camera.serial) == (5, 2, 7)
+    assert camera.kept == {"gain": 5, "exposure": 2}
+    assert [Camera.properties[name].readonly for name in ("gain", "serial")] == [False, True]
+    assert set(Camera.gain.model.model_fields) == {"root"}
+    with pytest.raises(ReadOnlyPropertyError):
+        camera.serial = 1

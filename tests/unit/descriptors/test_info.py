@@ -8,7 +8,13 @@ import pytest
 from pydantic import ValidationError
 
 import labthings_fastapi as lt
-from labthings_fastapi.exceptions import AffordanceDefinitionError, ReadOnlyPropertyError
+from labthings_fastapi.descriptors.info import SettingInfo
+from labthings_fastapi.exceptions import (
+    AffordanceDefinitionError,
+    FeatureNotAvailableError,
+    NotBoundToInstanceError,
+    ReadOnlyPropertyError,
+)
 
 
 class Stage(lt.Thing):
@@ -123,7 +129,7 @@ def test_its_default_is_fresh_each_time(stage):
     trail.default.append(2)
     assert trail.default == [1]
     assert (stage.properties["x"].default, Stage.properties["speed"].default) == (0, 1.0)
-    with pytest.raises(AttributeError, match=r"'z' of Thing 'Stage' has no default"):
+    with pytest.raises(FeatureNotAvailableError, match=r"'z' of Thing 'Stage' has no default"):
         _ = stage.properties["z"].default
 
 
@@ -205,3 +211,83 @@ def test_a_senseless_interval_is_refused_when_the_class_is_made(interval):
             @lt.property(observable=interval)
             def value(self) -> int:
                 return 1
+
+
+class Scope(Stage):
+    """A class that inherits everything."""
+
+    gain: int = lt.setting(default=2, ge=0)
+    offset: float = lt.setting(default=0.5)
+
+    @lt.action(response_timeout=3, retention_time=60)
+    def scan(self, n: int) -> list[int]:
+        """Scan."""
+        return list(range(n))
+
+
+def test_those_of_a_class_know_the_declaration_and_no_value():
+    info = Scope.properties["speed"]
+    assert (info.is_bound, info.owning_class, info.owning_object) == (False, Scope, None)
+    assert (info.name, info.title, info.value_type, info.default) == ("speed", "Pace", float, 1.0)
+    assert (info.is_observable, info.is_resettable) == (True, True)
+    assert info.model(2).root == 2.0
+    assert info.validate("3") == 3.0
+    for use in (info.get, info.reset, lambda: info.set(2), lambda: info.model_instance):
+        with pytest.raises(NotBoundToInstanceError, match=r"Scope\.speed belongs to a class"):
+            use()
+
+
+def test_those_of_a_thing_know_it(stage):
+    info = stage.properties["speed"]
+    assert (info.is_bound, info.owning_class, info.owning_object) == (True, Stage, stage)
+    assert info.model_instance.root == 1.0
+    assert repr(info) == f"<PropertyInfo for Stage.speed bound to {stage!r}>"
+    assert repr(Stage.properties["speed"]) == "<PropertyInfo for Stage.speed>"
+
+
+def test_two_are_equal_if_class_name_and_thing_are(stage):
+    other = Stage()
+    assert stage.properties["speed"] == stage.properties["speed"]
+    assert len({stage.properties["speed"], stage.properties["speed"]}) == 1
+    for differs in (
+        *(stage.properties["x"], other.properties["speed"], Stage.properties["speed"], "speed"),
+    ):
+        assert stage.properties["speed"] != differs
+    assert Stage.properties["speed"] != Scope.properties["speed"]
+
+
+def test_names_come_in_the_order_of_the_alphabet(stage):
+    assert list(stage.properties) == sorted(stage.properties)
+    assert "nothing" not in stage.properties
+
+
+def test_a_constraint_is_an_object_of_annotated_types():
+    metadata = Stage.speed.model.model_fields["root"].metadata
+    assert [each.gt for each in metadata if hasattr(each, "gt")] == [0]
+    assert Stage.speed.model.__name__.startswith("SpeedValue")
+
+
+def test_settings_have_one_model_of_all():
+    scope = Scope()
+    scope.gain = 7
+    settings = scope.settings
+    assert isinstance(settings["gain"], SettingInfo)
+    assert settings.model_instance.model_dump() == {"backlash": 10, "gain": 7, "offset": 0.5}
+    assert Scope.settings.model().model_dump() == {"backlash": None, "gain": None, "offset": None}
+    with pytest.raises(ValidationError):
+        Scope.settings.model(nothing=1)
+    with pytest.raises(NotBoundToInstanceError):
+        _ = Scope.settings.model_instance
+
+
+def test_an_action_tells_its_models_and_its_times():
+    scope = Scope()
+    for info in (Scope.actions["scan"], scope.actions["scan"]):
+        assert (info.name, info.title, info.description) == ("scan", "Scan.", "Scan.")
+        assert (info.response_timeout, info.retention_time) == (3, 60)
+        assert info.func is Scope.scan.func
+        assert set(info.input_model.model_fields) == {"n"}
+        assert set(info.output_model.model_fields) == {"root"}
+        assert "output" in info.invocation_model.model_fields
+    assert scope.actions["scan"].is_bound
+    assert repr(Scope.actions["scan"]) == "<ActionInfo for Scope.scan>"

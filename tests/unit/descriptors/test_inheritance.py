@@ -187,11 +187,11 @@ def make_family():
 def test_an_option_set_on_a_subclass_changes_that_class_and_those_below(name, option, value):
     family = make_family()
     base, sub, *_ = family
-    before = getattr(getattr(base, name), option)
+    before = getattr(getattr(base, name), option, None)
     setattr(getattr(sub, name), option, value)
-    found = [getattr(getattr(each, name), option) for each in family]
+    found = [getattr(getattr(each, name), option, None) for each in family]
     assert found == [before, value, value, before]
-    served = [getattr(each._affordances[name], option) for each in family]
+    served = [getattr(each._affordances[name], option, None) for each in family]
     assert served == found
 
 
