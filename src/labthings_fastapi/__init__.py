@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from .server import cli
     from .server.config_model import ThingConfig, ThingServerConfig
     from .server.server import ThingServer
-    from .thing import Thing, ThingClassSettings
+    from .thing import Thing
+    from .thing_class_settings import ThingClassSettings
     from .thing_host.hold import hold
     from .thing_host.interface import ThingServerInterface
 
@@ -36,7 +37,7 @@ _DEFINED_IN = {
     "DataSetting": "descriptors.setting",
     "Event": "descriptors.event",
     "Thing": "thing",
-    "ThingClassSettings": "thing",
+    "ThingClassSettings": "thing_class_settings",
     "ThingClient": "client.thing_client",
     "ThingConfig": "server.config_model",
     "ThingServer": "server.server",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import warnings
 from abc import ABCMeta
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypedDict
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from labthings_fastapi.actions.context import current_invocation
 from labthings_fastapi.actions.logs import get_thing_logger
@@ -28,6 +28,10 @@ from labthings_fastapi.descriptors.property import BaseProperty
 from labthings_fastapi.descriptors.setting import Setting
 from labthings_fastapi.descriptors.slot import ThingSlot
 from labthings_fastapi.exceptions import DeclarationTypeError
+from labthings_fastapi.thing_class_settings import (
+    ThingClassSettings,
+    validate_thing_class_settings,
+)
 from labthings_fastapi.thing_description.class_facts import semantic_types
 from labthings_fastapi.thing_description.describe import describe
 from labthings_fastapi.thing_description.paths import RESERVED_AFFORDANCES, name_of
@@ -54,13 +58,6 @@ PROPERTIES = AffordanceMap(BaseProperty, PropertyInfo, PropertyCollection)
 SETTINGS = AffordanceMap(Setting, SettingInfo, SettingCollection)
 ACTIONS = AffordanceMap(ActionDescriptor, ActionInfo)
 EVENTS = AffordanceMap(EventDescriptor, Event)
-
-
-class ThingClassSettings(TypedDict, total=False):
-    """The keys of `Thing._class_settings`."""
-
-    validate_properties_on_set: bool
-    """True (the default): values that Python code sets are validated, like those of clients."""
 
 
 class Thing:
@@ -159,12 +156,7 @@ class Thing:
         if "semantic_type" not in cls._affordances:
             cls._semantic_types = semantic_types(cls)
         _check_paths(cls)
-        unknown = sorted(cls._class_settings.keys() - ThingClassSettings.__annotations__.keys())
-        if unknown:
-            raise DeclarationTypeError(
-                f"{cls.__name__}._class_settings: the key {unknown[0]!r} is unknown. "
-                f"Known keys: {', '.join(ThingClassSettings.__annotations__)}."
-            )
+        validate_thing_class_settings(cls)
         if frame is not None:
             for text in cls._remarks:
                 place = frame.f_code.co_filename, frame.f_lineno

@@ -461,6 +461,7 @@ def test_the_routes_are_described(lab: Lab, client: TestClient) -> None:
         f"{PATH}/{{id}}/files",
         f"{PATH}/{{id}}/files/{{filename}}",
         f"{PATH}/{{id}}/events",
+        f"{PATH}/{{id}}/pin",
     }
     assert lab.app.url_path_for("action_invocation", id="x") == f"{PATH}/x"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import logging
 import subprocess
@@ -12,6 +13,7 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Self
 from uuid import uuid4
 
 import pytest
@@ -23,9 +25,6 @@ from labthings_fastapi.journal.journal import MemoryJournal
 from labthings_fastapi.journal.record import OUTPUT_LIMIT
 from labthings_fastapi.journal.sqlite import SqliteJournal
 
-# The folder of a blob goes with the blob: nobody else closes it.
-pytestmark = pytest.mark.filterwarnings("ignore:Implicitly cleaning up:ResourceWarning")
-
 
 class Note(lt.blob.Blob):
     media_type = "text/plain"
@@ -34,6 +33,13 @@ class Note(lt.blob.Blob):
 class Stage(lt.Thing):
     note: str = lt.setting(default="")
     stuck = threading.Event()
+
+    def __enter__(self) -> Self:
+        self._closing = contextlib.ExitStack()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._closing.close()
 
     @lt.action
     def add(self, a: int = 1, b: int = 2) -> int:
@@ -56,6 +62,7 @@ class Stage(lt.Thing):
     def pictures(self) -> Iterator[Note]:
         yield Note.from_bytes(b"first")
         folder = tempfile.TemporaryDirectory()
+        self._closing.callback(folder.cleanup)
         Path(folder.name, "second.txt").write_bytes(b"second, in a file")
         yield Note.from_temporary_directory(folder, "second.txt")
 

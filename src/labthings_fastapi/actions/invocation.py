@@ -10,7 +10,7 @@ import weakref
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import nullcontext
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -24,16 +24,14 @@ from labthings_fastapi.schemas.signature import arguments
 from labthings_fastapi.thing_description.paths import name_of, path_of
 
 from .action_call import ActionCall, cancelled_ending, failed_ending
+from .as_model import as_model
 from .cancellation import CancelEvent
 from .context import current_requester, entered
 from .deadlines import deadlines
 from .invocation_limits import NoLimits, StartLimit
 from .invocation_model import (
-    ACTION_INVOCATIONS_PATH,
     NO_INPUT,
     InvocationModel,
-    Link,
-    LogRecordModel,
     input_json,
     new_id,
 )
@@ -61,7 +59,10 @@ class Invocation(threading.Thread):
         id: UUID | None = None,
         cancel_hook: CancelEvent | None = None,
     ) -> None:
-        """Prepare an invocation; `start()` begins it. The action and the Thing are held weakly.
+        """Prepare an invocation; `start()` begins it.
+
+        The action and the Thing are held weakly: `action_ref()` and `thing_ref()` are None once
+        they no longer exist.
 
         `dependencies` are keyword arguments added to the call. A cancelled invocation that has not
         stopped after `default_stop_timeout` seconds is overdue. `log_len` log records are kept.
@@ -69,8 +70,8 @@ class Invocation(threading.Thread):
         action = runnable(action)
         name = sys.intern(f"{name_of(thing)}.{action.name}")  # one in memory for all
         threading.Thread.__init__(self, name=name, daemon=True)
-        self._action = weakref.ref(action)
-        self._thing = weakref.ref(thing)
+        self.action_ref = weakref.ref(action)
+        self.thing_ref = weakref.ref(thing)
         self.default_stop_timeout = default_stop_timeout
         self.response_timeout = action.response_timeout
         self.retention_time = action.retention_time
@@ -183,6 +184,27 @@ class Invocation(threading.Thread):
         return files
 
     @property
+    def dependencies(self) -> dict[str, Any]:
+        """Keyword arguments that were added to the call; none once it has ended."""
+        return {} if (live := self._live) is None else live.dependencies
+
+    @property
+    def cancel_hook(self) -> CancelEvent | None:
+        """The event of its cancel requests; None once it has ended."""
+        return None if (live := self._live) is None else live.cancel
+
+    @property
+    def expiry_time(self) -> datetime | None:
+        """When it may be forgotten; None until it has ended."""
+        ended = self.record.time_ended
+        return None if ended is None else ended + timedelta(seconds=self.retention_time)
+
+    @property
+    def error_model(self) -> dict[str, Any] | None:
+        """The problem (RFC 9457) that ended it, as clients see it; None without one."""
+        return self.record.error
+
+    @property
     def progress(self) -> float | None:
         """Percent done, 0 to 100; None when unknown."""
         return self.snapshot().percent
@@ -206,7 +228,7 @@ class Invocation(threading.Thread):
     @property
     def action(self) -> Runnable:
         """The action that runs; an error once it no longer exists."""
-        action = self._action()
+        action = self.action_ref()
         if action is None:
             raise self._gone("action")
         return action
@@ -214,7 +236,7 @@ class Invocation(threading.Thread):
     @property
     def thing(self) -> Host:
         """The Thing on which it runs; an error once it no longer exists."""
-        thing = self._thing()
+        thing = self.thing_ref()
         if thing is None:
             raise self._gone("Thing")
         return thing
@@ -225,42 +247,13 @@ class Invocation(threading.Thread):
 
     def belongs_to(self, action: Runnable | None = None, thing: Host | None = None) -> bool:
         """Return whether it is of that action and on that Thing; None stands for any."""
-        return (action is None or self._action() is action) and (
-            thing is None or self._thing() is thing
+        return (action is None or self.action_ref() is action) and (
+            thing is None or self.thing_ref() is thing
         )
 
     def response(self, request: UrlSource | None = None) -> InvocationModel:
         """Return this invocation as an instance of its action's own invocation model."""
-        record = self.record
-        action = self._action()
-        # An invocation that outlives its action must not break a listing.
-        model = InvocationModel if action is None else action.invocation_model
-        href = f"{ACTION_INVOCATIONS_PATH}/{record.id}"
-        if request is not None:
-            href = str(request.url_for("action_invocation", id=record.id))
-        found: InvocationModel = model.model_construct(  # type: ignore[assignment]
-            status=record.status,
-            id=record.id,
-            action=record.action_path,
-            href=href,
-            timeStarted=record.time_started,
-            timeRequested=record.time_requested,
-            timeCompleted=record.time_ended,
-            input=self.input,
-            output=self.output,
-            log=[LogRecordModel.model_validate(each) for each in self.log],
-            links=[Link(rel="self", href=href), Link(rel="output", href=f"{href}/output")],
-            error=record.error,
-            progress=self.progress,
-            progressDetail=self.progress_detail,
-            phase=record.phase,
-            queuePosition=record.queue_position,
-            cancelRequested=record.cancel_requested,
-            partial=record.partial,
-            logDropped=record.log_dropped,
-            resultsDropped=record.results_dropped,
-        )
-        return found
+        return as_model(self, request)
 
     def report_to(self, publisher: InvocationPublisher, limit: StartLimit) -> None:
         """Report every change from now on, and start only when `limit` allows; for a manager."""
@@ -299,7 +292,7 @@ class Invocation(threading.Thread):
         if live is None:
             return  # it was cancelled
         with live.lock:
-            action, thing = live.subjects = self._action(), self._thing()
+            action, thing = live.subjects = self.action_ref(), self.thing_ref()
             if action is None or thing is None:
                 gone = self._gone("action" if action is None else "Thing")
                 live.finish(failed_ending(gone))

@@ -749,3 +749,24 @@ def test_many_may_wait_for_one_end_and_some_may_be_removed(thing: Bench) -> None
     forgets[0]()
     assert called == [0, 2, 9]
     assert waiting.wait(0)
+
+
+def test_code_that_logs_finds_the_action_and_the_thing_of_an_invocation(thing: Bench) -> None:
+    invocation = Invocation(Bench.add, thing, Bench.add.input_model(a=1), {"more": 2})
+    assert invocation.action_ref().name == "add"
+    assert invocation.thing_ref() is thing
+    assert invocation.dependencies == {"more": 2}
+    assert invocation.cancel_hook is not None
+    assert invocation.expiry_time is None
+    ended(invocation)
+    assert (invocation.dependencies, invocation.cancel_hook) == ({}, None)
+    ended_at = invocation.record.time_ended
+    assert ended_at is not None
+    assert invocation.expiry_time == ended_at + timedelta(seconds=invocation.retention_time)
+
+
+def test_the_entry_of_an_action_on_its_thing_can_be_invoked(thing: Bench) -> None:
+    invocation = ended(Invocation(thing.actions["add"], thing, Bench.add.input_model(a=1)))
+    assert invocation.status is InvocationStatus.COMPLETED
+    assert invocation.action is Bench.add
+    assert invocation.error_model is None

@@ -218,7 +218,7 @@ class Dial(lt.Thing):
 
     value.default = 3
     value.readonly = False
-    value.constraints = dict(ge=0)  # noqa: C408 - no attribute of the class
+    value.constraints = {"ge": 0}  # noqa: RUF012 - as it is written
     value.use_global_lock = False
     trail.default_factory = lambda: [1]
 
