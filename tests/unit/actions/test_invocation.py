@@ -11,6 +11,7 @@ import threading
 import uuid
 import weakref
 from concurrent.futures import Future
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
