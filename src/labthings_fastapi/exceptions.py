@@ -9,6 +9,7 @@ Each class also derives from the builtin exception that code without LabThings w
     │   │   ├── InconsistentTypeError              two types that differ
     │   │   └── UnserialisableTypeError            a type has no JSON form; also CausedByUserCode
     │   ├── UnsupportedConstraintError (ValueError)
+    │   ├── ActionNameError (ValueError)           its method has another name
     │   ├── MissingDefaultError (ValueError)       a data property without a default
     │   ├── OverspecifiedDefaultError (ValueError) two defaults, or one beside a getter
     │   ├── InvalidClassSettingsError (ValueError) an unknown key or a bad value
@@ -92,6 +93,7 @@ from labthings_fastapi.errors.client import (
     WaitTimeoutError,
 )
 from labthings_fastapi.errors.declaration import (
+    ActionNameError,
     AffordanceDefinitionError,
     DeclarationTypeError,
     DefaultWillChangeWarning,
@@ -174,6 +176,7 @@ from labthings_fastapi.errors.values import (
 
 __all__ = [
     "ActionBusyError",
+    "ActionNameError",
     "AffordanceDefinitionError",
     "AffordanceNotFoundError",
     "BlobNotFoundError",

@@ -27,7 +27,7 @@ from labthings_fastapi.descriptors.kept_settings import KeptSettings
 from labthings_fastapi.descriptors.property import BaseProperty
 from labthings_fastapi.descriptors.setting import Setting
 from labthings_fastapi.descriptors.slot import ThingSlot
-from labthings_fastapi.exceptions import DeclarationTypeError
+from labthings_fastapi.exceptions import DeclarationTypeError, NoInvocationContextError
 from labthings_fastapi.thing_class_settings import (
     ThingClassSettings,
     validate_thing_class_settings,
@@ -318,11 +318,15 @@ class Thing:
         )
 
     def get_current_invocation_logs(self) -> list[logging.LogRecord]:
-        """Return the log records of the present invocation so far; empty outside of one."""
+        """Return the log records of the present invocation so far.
+
+        Raises:
+            NoInvocationContextError: this code does not run inside an action.
+        """
         invocation = current_invocation()
-        if invocation is None or invocation.log is None:
-            return []
-        return list(invocation.log.records)
+        if invocation is None:
+            raise NoInvocationContextError("log")
+        return [] if invocation.log is None else list(invocation.log.records)
 
 
 def _class_statement() -> FrameType | None:

@@ -5,7 +5,11 @@ from __future__ import annotations
 import pytest
 
 import labthings_fastapi as lt
-from labthings_fastapi.exceptions import AffordanceDefinitionError, AffordanceNotFoundError
+from labthings_fastapi.exceptions import (
+    AffordanceDefinitionError,
+    AffordanceNotFoundError,
+    NoInvocationContextError,
+)
 from labthings_fastapi.thing import endpoints_of, slots_of
 
 
@@ -120,7 +124,8 @@ def test_paths_of_the_server_below_a_thing_are_no_names_of_affordances(name):
 
 
 def test_outside_a_run_there_is_no_log():
-    assert Stage().get_current_invocation_logs() == []
+    with pytest.raises(NoInvocationContextError, match="no log here"):
+        Stage().get_current_invocation_logs()
 
 
 class Brings:

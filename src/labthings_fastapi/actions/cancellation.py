@@ -9,7 +9,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import ClassVar
 from uuid import UUID
+from weakref import WeakValueDictionary
 
 from labthings_fastapi.exceptions import InvocationCancelledError
 
@@ -17,14 +19,39 @@ _LONGEST_WAIT = 3600.0  # an infinite sleep is a way to wait for the cancel; loc
 
 
 class CancelEvent(threading.Event):
-    """The cancel request of one run; set by anybody, delivered once, from any thread."""
+    """The cancel request of one run; set by anybody, delivered once, from any thread.
+
+    An id has one event as long as anything holds that event: see `get_for_id`.
+    """
+
+    _living: ClassVar[WeakValueDictionary[UUID, CancelEvent]] = WeakValueDictionary()
+    _registering: ClassVar[threading.RLock] = threading.RLock()
 
     def __init__(self, id: UUID | None = None) -> None:
+        """Make the event of a run; without an id, nobody else can find it.
+
+        Raises:
+            RuntimeError: this run has an event already.
+        """
         super().__init__()
         self.id = id
+        if id is not None:
+            with self._registering:
+                if self._living.setdefault(id, self) is not self:
+                    raise RuntimeError(
+                        f"The invocation {id} has a cancel event already: use "
+                        "`CancelEvent.get_for_id(id)`."
+                    )
         self._delivery = threading.Lock()
         self._shields = 0
         self._listeners: list[Callable[[], None]] = []
+
+    @classmethod
+    def get_for_id(cls, id: UUID) -> CancelEvent:
+        """Return the event of a run, made now if it has none; any thread."""
+        with cls._registering:
+            found = cls._living.get(id)
+            return cls(id) if found is None else found
 
     def set(self) -> None:
         super().set()

@@ -55,7 +55,7 @@ class InvocationContext:
         if self._cancel is None:
             with self.lock:
                 if self._cancel is None:
-                    self._cancel = CancelEvent(self.id)
+                    self._cancel = CancelEvent.get_for_id(self.id)
         return self._cancel
 
     def request_cancel(self) -> None:
@@ -140,9 +140,13 @@ def get_invocation_id() -> UUID:
     return _needed_for("invocation id").id
 
 
-def get_cancel_event() -> CancelEvent:
-    """Return the cancel event of this invocation; outside one: `NoInvocationContextError`."""
-    return _needed_for("cancel event").cancel
+def get_cancel_event(id: UUID | None = None) -> CancelEvent:
+    """Return the cancel event of this invocation, or of the one with that id.
+
+    Raises:
+        NoInvocationContextError: no id was given, and this code does not run inside an action.
+    """
+    return _needed_for("cancel event").cancel if id is None else CancelEvent.get_for_id(id)
 
 
 def get_invocation_directory() -> Path:
@@ -157,7 +161,7 @@ def get_invocation_directory() -> Path:
 @contextmanager
 def set_invocation_id(id: UUID) -> Iterator[None]:
     """Let a test run code as if inside an invocation with this id."""
-    invocation = InvocationContext(id, CancelEvent(id))
+    invocation = InvocationContext(id, CancelEvent.get_for_id(id))
     with entered(invocation):
         try:
             yield

@@ -58,8 +58,11 @@ class ThreadWithInvocationID(threading.Thread):
         target: Callable[..., Any],
         args: Sequence[Any] | None = None,
         kwargs: Mapping[str, Any] | None = None,
+        *more: Any,
+        **options: Any,
     ) -> None:
-        super().__init__(daemon=True)
+        """Prepare to call `target`; `more` and `options`, such as `name`, are for `Thread`."""
+        super().__init__(*more, **{"daemon": True} | options)
         self._invocation_id = uuid.uuid4()
         self._work = (target, tuple(args or ()), dict(kwargs or {}))
         self._cancel_request = CancelEvent(self._invocation_id)

@@ -29,7 +29,7 @@ InvocationID = Annotated[UUID, Depends(invocation_id)]
 
 def invocation_cancel_hook(id: InvocationID) -> CancelEvent:
     """Return the cancel event of the invocation that this request starts."""
-    return CancelEvent(id)
+    return CancelEvent.get_for_id(id)
 
 
 CancelHook = Annotated[CancelEvent, Depends(invocation_cancel_hook)]

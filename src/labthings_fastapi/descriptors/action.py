@@ -34,7 +34,12 @@ from labthings_fastapi.actions.python_calls import (
 )
 from labthings_fastapi.actions.turns import run_code
 from labthings_fastapi.concurrency.things_loop import on_things_loop
-from labthings_fastapi.exceptions import DeclarationTypeError
+from labthings_fastapi.exceptions import (
+    ActionNameError,
+    DeclarationTypeError,
+    MissingTypeError,
+    UnserialisableTypeError,
+)
 from labthings_fastapi.schemas.docstrings import result_description
 from labthings_fastapi.schemas.signature import (
     check_signature,
@@ -134,6 +139,21 @@ class ActionDescriptor(BaseDescriptor, Generic[OwnerT, P, R]):
         self.__doc__ = func.__doc__
         self.__name__ = func.__name__
         self.__wrapped__ = func
+        self._check_return_hint()
+
+    def _check_return_hint(self) -> None:
+        """Refuse a return hint without a JSON form at once: the traceback shows the method."""
+        try:
+            returns = return_hints(self.func)
+        except MissingTypeError:
+            return  # it names a class that is defined later: a server will look again
+        if is_surely_json(returns.output):
+            return
+        try:
+            ValueSchema(returns.output, where=self.where, mode="serialization").compile()
+        except UnserialisableTypeError as error:
+            error.set_source_function(self.func)
+            raise
 
     @cached_property
     def name(self) -> str:
@@ -150,8 +170,18 @@ class ActionDescriptor(BaseDescriptor, Generic[OwnerT, P, R]):
         return (self.func,)
 
     def check(self, namespace: Mapping[str, Any]) -> None:
-        """Refuse options that have an impossible value."""
+        """Refuse options that have an impossible value, and a method of another name.
+
+        With another name, the docstring and the parameters may be those of another function.
+        """
         super().check(namespace)
+        written = self.func.__name__
+        if written != self.name:
+            raise ActionNameError(
+                f"{self.where}: the method of this action is called {written!r}. Give it the name "
+                f"of the attribute, `def {self.name}(self, …)`. If a decorator has replaced the "
+                "method, the decorator needs `@functools.wraps(method)`."
+            )
         for option in ("response_timeout", "retention_time"):
             value = getattr(self, option)
             is_number = isinstance(value, int | float) and not isinstance(value, bool)
@@ -299,10 +329,6 @@ class ActionDescriptor(BaseDescriptor, Generic[OwnerT, P, R]):
     def quick_input(self) -> bool:
         """True if validating the input runs no user code, so that an event loop may do it."""
         model = self.input_model
-        if model.model_config.get("extra") == "allow" and "__pydantic_extra__" in vars(model).get(
-            "__annotations__", {}
-        ):
-            return False
         return all(map(self._is_quick, model.model_fields.values()))
 
     def _is_quick(self, field: FieldInfo) -> bool:

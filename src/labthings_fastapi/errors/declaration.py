@@ -30,6 +30,10 @@ class UnsupportedConstraintError(AffordanceDefinitionError, ValueError):
     """A constraint is unknown, has an impossible value, or does not fit the type."""
 
 
+class ActionNameError(AffordanceDefinitionError, ValueError):
+    """An action is assigned to a name that is not the name of its method."""
+
+
 class MissingDefaultError(AffordanceDefinitionError, ValueError):
     """A data property has neither `default` nor `default_factory`."""
 

@@ -35,7 +35,6 @@ Function = Callable[..., Any]
 
 # A type checker does not accept `list[x]` where x is a value.
 _LIST: Any = list
-_DICT: Any = dict
 
 # A plain function with one of these return hints is treated as a generator.
 _GENERATORS = (Iterator, Generator, AsyncIterator, AsyncGenerator)
@@ -157,9 +156,8 @@ def input_model(
     for parameter in others:
         hint = hints.get(parameter.name, Any)
         if parameter.kind is inspect.Parameter.VAR_KEYWORD:
+            # Hints of `**kwargs` are wrong in most code that exists, so nothing is checked by them.
             base = _OpenInputModel
-            if hint is not Any:
-                fields["__pydantic_extra__"] = (_DICT[str, hint], ...)
         elif parameter.name not in skip:
             field = _field_name(parameter.name, names)
             names[field] = parameter.name

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import threading
 import uuid
+import weakref
 from contextlib import suppress
 
 import pytest
 
 from labthings_fastapi.actions.cancellation import CancelEvent
+from labthings_fastapi.actions.context import get_cancel_event, set_invocation_id
 from labthings_fastapi.exceptions import InvocationCancelledError
 
 
@@ -191,3 +194,23 @@ def test_listeners_hear_when_the_shield_ends_also_by_an_error(error: Exception |
     with pytest.raises((InvocationCancelledError, ValueError)):
         section()
     assert heard == ["x"]
+
+
+def test_an_id_has_one_event_as_long_as_anything_holds_it() -> None:
+    id = uuid.uuid4()
+    event = CancelEvent.get_for_id(id)
+    assert CancelEvent.get_for_id(id) is event
+    assert get_cancel_event(id) is event
+    with pytest.raises(RuntimeError, match=str(id)):
+        CancelEvent(id)
+    gone = weakref.ref(event)
+    del event
+    gc.collect()
+    assert gone() is None
+    assert CancelEvent(id).id == id
+
+
+def test_the_event_of_an_invocation_is_found_by_its_id() -> None:
+    id = uuid.uuid4()
+    with set_invocation_id(id):
+        assert get_cancel_event() is CancelEvent.get_for_id(id) is get_cancel_event(id)

@@ -166,3 +166,8 @@ def test_a_cancel_that_reaches_it_is_no_failure(caplog):
         thread.join(30)
     assert isinstance(thread.exception, InvocationCancelledError)
     assert caplog.text == ""
+
+
+def test_further_arguments_are_those_of_a_thread() -> None:
+    made = lt.ThreadWithInvocationID(print, name="reader", daemon=False)
+    assert (made.name, made.daemon) == ("reader", False)

@@ -212,17 +212,34 @@ def test_a_class_with_a_private_type_works_without_a_server():
             return self.helper
 
         @lt.action
-        def use(self, helper: Helper) -> Helper:
-            return helper
+        def use(self, helper: Helper) -> None:
+            self.helper = helper
 
     private = Private()
     private.helper = other = Helper()
     assert private.made is other
-    assert private.use(other) is other
+    private.use(other)
     found = mistakes_for_server(Private)
     assert {type(each) for each in found} == {UnserialisableTypeError}
     names = ["helper", "lock", "made", "use"]
     assert all(f"Private.{name}" in str(each) for name, each in zip(names, found, strict=True))
+
+
+def test_a_return_hint_without_a_json_form_is_refused_where_the_action_is_declared():
+    with pytest.raises(UnserialisableTypeError, match=r"Wrong\.use") as caught:
+
+        class Wrong(lt.Thing):
+            @lt.action
+            def use(self) -> Helper: ...
+
+    assert f"{__file__}:" in str(caught.value)
+
+
+def test_an_action_has_the_name_of_its_method():
+    def go(self) -> None: ...
+
+    with pytest.raises(ValueError, match=r"Wrong\.drive: the method .* is called 'go'.*def drive"):
+        type("Wrong", (lt.Thing,), {"drive": lt.action(go)})
 
 
 def test_a_hint_that_leads_nowhere_stops_a_server_and_not_the_class():

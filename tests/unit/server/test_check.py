@@ -177,7 +177,7 @@ def annotated(place, hint):
             return None
 
         function.__annotations__ = {"value": hint, "return": None}
-    function.__qualname__ = "Wrong.x"
+    function.__name__, function.__qualname__ = "x", "Wrong.x"
     return function
 
 
