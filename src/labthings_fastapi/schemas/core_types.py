@@ -9,6 +9,8 @@ import enum
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from .arrays import array_type_of
+
 _EXACT = frozenset({"none", "bool", "int", "str", "literal", "enum"})
 _SCALARS = _EXACT | {"float"}
 _FIXED_CONTAINERS = frozenset({"tuple", "frozenset", "nullable", "union"})
@@ -51,7 +53,8 @@ def written_by_pydantic(schema: Schema) -> bool:
 def reads_builtins(schema: Schema) -> bool:
     """Return whether the type reads parsed JSON as it reads JSON itself."""
     return all(
-        part.get("type") in _READ_ALIKE and not part.get("strict") and not _is_strict(part)
+        (part.get("type") in _READ_ALIKE and not part.get("strict") and not _is_strict(part))
+        or array_type_of(part) is not None
         for part in _parts(schema)
     )
 
@@ -62,6 +65,7 @@ def needs_json_mode(schema: Schema) -> bool:
         str((part.get("serialization") or {}).get("when_used", "")).startswith("json")
         or (part.get("config") or {}).keys() & _TIME_OPTIONS
         for part in _parts(schema)
+        if array_type_of(part) is None  # we write arrays ourselves
     )
 
 
@@ -88,7 +92,22 @@ _NEVER_JSON = {"callable": "a function", "is-subclass": "a class"}
 
 def runs_validators(schema: Schema) -> bool:
     """Return whether functions take part in validating, which may change what was validated."""
-    return any(str(part.get("type")).startswith("function-") for part in _parts(schema))
+    return any(
+        str(part.get("type")).startswith("function-") and array_type_of(part) is None
+        for part in _parts(schema)
+    )
+
+
+def has_arrays(schema: Schema) -> bool:
+    """Return whether numpy arrays are in the values."""
+    return any(array_type_of(part) is not None for part in _parts(schema))
+
+
+def is_array(schema: Schema) -> bool:
+    """Return whether the values are single arrays, or None."""
+    while schema.get("type") in ("nullable", "default"):
+        schema = schema["schema"]
+    return array_type_of(schema) is not None
 
 
 def patterns(schema: Schema) -> Iterator[str]:

@@ -15,6 +15,7 @@ from typing import Any
 from pydantic_core import CoreSchema, PydanticCustomError, SchemaValidator
 from pydantic_core import core_schema as core
 
+from .arrays import DTYPE, SHAPE, ArrayType
 from .wire_forms import FORMATS
 
 Schema = Mapping[str, Any]
@@ -90,7 +91,12 @@ def _compiled(schema: Schema, how: _How) -> CoreSchema:
         return how.reference(schema["$ref"])
     if "const" in schema or "enum" in schema:
         return _choice([schema["const"]] if "const" in schema else schema["enum"])
+    if SHAPE in schema:
+        return _numbers(ArrayType.of_schema(schema), how)
     if "oneOf" in schema:
+        arrays = [branch for branch in schema["oneOf"] if DTYPE in branch]
+        if len(arrays) == 1 and len(schema["oneOf"]) > 1:
+            return _array_or(arrays[0], schema["oneOf"], how)
         # A `not` in a branch keeps the branches apart, and does not change what all accept.
         return core.union_schema(
             [_compiled(branch, how) for branch in schema["oneOf"]],
@@ -234,6 +240,8 @@ def _decoded(text: str) -> bytes:
 
 
 def _array(schema: Schema, how: _How) -> CoreSchema:
+    if DTYPE in schema:
+        return _numbers(ArrayType.of_schema(schema), how)
     items = schema.get("items")
     least, most = schema.get("minItems"), schema.get("maxItems")
     compiled: CoreSchema
@@ -247,6 +255,36 @@ def _array(schema: Schema, how: _How) -> CoreSchema:
     if schema.get("uniqueItems"):
         return core.no_info_after_validator_function(_distinct, compiled)
     return compiled
+
+
+def _numbers(kind: ArrayType, how: _How) -> CoreSchema:
+    """Return the schema of an array of numpy's: an array, or nested lists of numbers."""
+
+    def check(value: Any) -> Any:
+        # Without a shape, single numbers have branches of their own.
+        if kind.shape is None and not isinstance(value, list) and not hasattr(value, "dtype"):
+            raise PydanticCustomError("list_type", "Input should be an array")
+        array = kind.checked(value)
+        return array if how.decode else value
+
+    return core.no_info_plain_validator_function(check)
+
+
+def _array_or(array: Schema, branches: list[Schema], how: _How) -> CoreSchema:
+    """Return a union of which one branch is an array; of a list, the error says what it lacks."""
+    others = [branch for branch in branches if branch is not array]
+    check = SchemaValidator(_compiled(array, how)).validate_python
+    other = SchemaValidator(_compiled({"oneOf": others}, how))
+    takes_lists = any(branch.get("type", "array") == "array" for branch in others)
+
+    def either(value: Any) -> Any:
+        if not isinstance(value, list) and not hasattr(value, "dtype"):
+            return other.validate_python(value)
+        if takes_lists and other.isinstance_python(value):
+            return other.validate_python(value)
+        return check(value)
+
+    return core.no_info_plain_validator_function(either)
 
 
 def _by_position(items: list[Schema], how: _How) -> Callable[[list[Any]], list[Any]]:

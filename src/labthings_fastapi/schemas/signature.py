@@ -26,6 +26,7 @@ from labthings_fastapi.exceptions import (
     UnserialisableTypeError,
 )
 
+from .array_hints import for_pydantic
 from .docstrings import parameter_descriptions
 from .enum_values import reading_json_values
 from .reasons import reason
@@ -249,7 +250,7 @@ def _field(parameter: inspect.Parameter, hint: Any, field: str, described: str |
     if field != parameter.name and not any(info.alias for info in infos):
         extra["alias"] = parameter.name
         extra["title"] = parameter.name.replace("_", " ").strip().title()
-    hint = reading_json_values(hint)
+    hint = reading_json_values(for_pydantic(hint, InputModel.model_config))
     return (Annotated[hint, Field(**extra)] if extra else hint, default)
 
 

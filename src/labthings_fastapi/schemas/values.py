@@ -34,9 +34,12 @@ from labthings_fastapi.exceptions import (
     UnserialisableValueError,
 )
 
+from .array_hints import for_pydantic
 from .constraints import check_known, constrained
 from .core_types import (
+    has_arrays,
     has_split_aliases,
+    is_array,
     is_immutable,
     is_plain,
     keeps_naive_times,
@@ -79,6 +82,8 @@ class _Compiled(Generic[T]):
     immutable: bool
     by_alias: bool
     runs_validators: bool
+    has_arrays: bool
+    is_array: bool
 
 
 class ValueSchema(Generic[T]):
@@ -173,6 +178,16 @@ class ValueSchema(Generic[T]):
         return self.compiled.is_plain
 
     @property
+    def has_arrays(self) -> bool:
+        """Whether there are numpy arrays in the values."""
+        return self.compiled.has_arrays
+
+    @property
+    def is_array(self) -> bool:
+        """Whether a value is one numpy array, or None where the type allows it."""
+        return self.compiled.is_array
+
+    @property
     def immutable(self) -> bool:
         """Whether the type is plain and a value cannot change in place: no copy is needed."""
         return self.compiled.immutable
@@ -189,7 +204,8 @@ class ValueSchema(Generic[T]):
         try:
             return self.compiled.validate(value)
         except ValidationError:
-            plain = plain_value(value)
+            # Arrays as lists would be taken with another dtype than they have.
+            plain = value if self.compiled.has_arrays else plain_value(value)
             if plain is value:
                 raise
             return self.compiled.validate(plain)
@@ -279,6 +295,8 @@ class ValueSchema(Generic[T]):
 
     def _explain(self, data: bytes, error: ValidationError) -> None:
         """Raise the error of the type itself where there is one: it often says more."""
+        if self.compiled.has_arrays:
+            return  # the type itself, which may be a model of users, need not read lists
         if error.errors(include_url=False, include_context=False)[0]["type"] != "json_invalid":
             names: Any = {} if self.compiled.by_alias else _BY_NAME
             self.compiled.adapter.validate_json(data, **names)
@@ -295,7 +313,7 @@ class ValueSchema(Generic[T]):
             text = compiled.write(value, context=context)
         except Exception as error:  # serialisers may be user code
             raise UnserialisableValueError(self.where, type(value), reason(error)) from error
-        if not compiled.is_plain:
+        if not compiled.is_plain and not compiled.is_array:
             self._check_written(text, value)
         return text
 
@@ -384,6 +402,8 @@ def _compile(hint: Any, mode: Mode) -> _Compiled[Any]:
         is_immutable(schema),
         by_alias,
         runs_validators(schema),
+        has_arrays(schema),
+        is_array(schema),
     )
 
 
@@ -397,6 +417,7 @@ def _adapter(hint: Any) -> TypeAdapter[Any]:
 
 
 def _adapter_of_pydantic(hint: Any) -> TypeAdapter[Any]:
+    hint = for_pydantic(hint, _CONFIG)
     try:
         return TypeAdapter(hint, config=_CONFIG)
     except PydanticUserError as error:

@@ -20,7 +20,7 @@ _CLOCK = r"([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]+)?"
 _OFFSET = r"([Zz]|[+-]([01][0-9]|2[0-3]):[0-5][0-9])"
 _HEX = "[0-9A-Fa-f]"
 _NUMBER = r"([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,5})?"
-_PART = f"({_NUMBER}|inf|nan)"
+_PART = f"({_NUMBER}|inf|nan|NaN)"
 
 FORMATS = {
     "date-time": f"^{_DATE}[Tt]{_CLOCK}{_OFFSET}$",
@@ -36,6 +36,7 @@ DECIMAL = "^{sign}" + _braced(_NUMBER) + "$"
 """A decimal number; `format` it with its `sign`."""
 
 COMPLEX = f"^[+-]?{_PART}$|^[+-]?{_PART}?j$|^[+-]?{_PART}[+-]{_PART}?j$"
+COMPLEX_OR_NOT_FINITE = f"{COMPLEX}|^-?Infinity$"
 INTEGER_NAME = "^(-?[1-9][0-9]*|0)$"
 NATURAL_NAME = "^([1-9][0-9]*|0)$"
 FLOAT_NAME = f"^(-?{_NUMBER}|NaN|-?Infinity)$"

@@ -25,9 +25,10 @@ def plain_value(value: Any) -> Any:
 
     The same object is returned where there are none.
     """
-    if "numpy" not in sys.modules or type(value) in _LEAVES:
+    numpy = sys.modules.get("numpy")
+    if numpy is None or type(value) in _LEAVES:
         return value
-    if isinstance(value, sys.modules["numpy"].ndarray | sys.modules["numpy"].generic):
+    if isinstance(value, numpy.ndarray | numpy.generic):
         return value.tolist()
     return _mapped(value, plain_value)
 

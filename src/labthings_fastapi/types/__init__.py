@@ -1,0 +1,1 @@
+"""Types for hints of properties, actions and members of models."""
