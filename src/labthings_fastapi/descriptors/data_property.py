@@ -93,8 +93,20 @@ class DataProperty(BaseProperty[V]):
 
     @property
     def is_observable(self) -> bool:
-        """True unless the property was declared with `observable=False`."""
-        return self.observable is not False
+        """True unless declared with `observable=False`; of arrays, only with `observable=True`.
+
+        Each change is sent to all followers as JSON, which is long for an image.
+        """
+        if self.observable is None:
+            return not self._has_arrays
+        return bool(self.observable)
+
+    @cached_property
+    def _has_arrays(self) -> bool:
+        try:
+            return self.schema.has_arrays
+        except AffordanceDefinitionError:
+            return False
 
     @property
     def has_default(self) -> bool:
@@ -193,5 +205,5 @@ class DataProperty(BaseProperty[V]):
     def set_valid(self, thing: Any, value: V) -> None:
         """Store a value that has been checked, and publish it."""
         interface = thing._thing_server_interface
-        message = self.message(interface.name, value) if self.observable is not False else None
+        message = self.message(interface.name, value) if self.is_observable else None
         self._store.store(thing.__dict__, self.name, value, message, interface.broker)

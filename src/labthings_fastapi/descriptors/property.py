@@ -279,6 +279,17 @@ class BaseProperty(BaseDescriptor, Generic[V]):
         except (ValidationError, InvalidReturnValueError) as error:
             raise self._invalid_reading(name_of(thing), value, error) from error
 
+    def checked_reading(self, thing: Any, value: Any) -> V:
+        """Return a reading of the property's type.
+
+        Raises:
+            InvalidReadingError: it does not fit.
+        """
+        try:
+            return self.schema.validate(value)
+        except ValidationError as error:
+            raise self._invalid_reading(name_of(thing), value, error) from error
+
     def value_json(self, thing: Any, value: V, context: Any = None) -> bytes:
         """Serialise a reading for clients; errors as of `read_json`."""
         try:

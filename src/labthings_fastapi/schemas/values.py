@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
 from types import new_class
-from typing import Any, Generic, Literal, Protocol, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -21,7 +21,6 @@ from pydantic import (
 from pydantic_core import (
     CoreConfig,
     CoreSchema,
-    SchemaSerializer,
     SchemaValidator,
     core_schema,
     to_json,
@@ -30,10 +29,13 @@ from pydantic_core import (
 from labthings_fastapi.exceptions import (
     AffordanceDefinitionError,
     InvalidReturnValueError,
+    MalformedBodyError,
     UnserialisableTypeError,
     UnserialisableValueError,
+    UnsupportedMediaTypeError,
 )
 
+from .array_files import ArrayFile, file_parts
 from .array_hints import for_pydantic
 from .constraints import check_known, constrained
 from .core_types import (
@@ -43,12 +45,10 @@ from .core_types import (
     is_immutable,
     is_plain,
     keeps_naive_times,
-    needs_json_mode,
     patterns,
     reads_builtins,
     runs_validators,
     without_json,
-    written_by_pydantic,
 )
 from .data_schema import data_schema_of
 from .described import described_schema, failing_fast
@@ -59,25 +59,22 @@ from .json_text import LARGE, MANY_ERRORS, check_budget, defect, has_unusual_num
 from .patterns import portable
 from .reasons import reason
 from .wire_values import plain_value, to_wire_json
+from .writers import Dumper, Writer, writers
 
 T = TypeVar("T")
 Reader = Callable[[bytes], Any]
 
 
-class _Writer(Protocol):
-    def __call__(self, value: Any, /, *, context: Any) -> bytes: ...
-
-
 _CONFIG = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")
 _BY_NAME: Any = {"by_alias": False, "by_name": True}
-_BUILTIN = frozenset({bool, int, float, str, type(None)})
 
 
 @dataclass(frozen=True, slots=True)
 class _Compiled(Generic[T]):
     adapter: TypeAdapter[T]
     validate: Callable[[Any], T]
-    write: _Writer
+    write: Writer
+    dump: Dumper
     is_plain: bool
     immutable: bool
     by_alias: bool
@@ -219,13 +216,17 @@ class ValueSchema(Generic[T]):
         """
         return self.compiled.adapter.validate_json(data)
 
-    def validate_wire(self, data: bytes) -> T:
-        """Parse and validate JSON of a client: exactly what the data schema accepts.
+    def validate_wire(self, data: bytes | ArrayFile) -> T:
+        """Parse and validate JSON of a client, or arrays: exactly what the data schema accepts.
 
         Raises:
+            MalformedBodyError: it is no file of arrays, or it is not clear which its array is.
+            UnsupportedMediaTypeError: there are no arrays in the values.
             pydantic.ValidationError: as of `validate_json`.
             BodyTooLargeError: it has more items or members than are parsed at once.
         """
+        if isinstance(data, ArrayFile):
+            return self._validate_arrays(data)
         if len(data) > MANY_ERRORS:
             return self._validate_large(data)
         # As of `_validate_large`, written again because it is done for each small request.
@@ -255,6 +256,33 @@ class ValueSchema(Generic[T]):
             raise
         self._refuse_defect(data)
         return value
+
+    def _validate_arrays(self, file: ArrayFile) -> T:
+        if not self.compiled.has_arrays:
+            raise UnsupportedMediaTypeError(
+                f"{self.where}: the Content-Type is {file.media_type!r}, and there is no array in "
+                "it: send JSON, with the header `Content-Type: application/json`."
+            )
+        try:
+            value = file.value(self.where, self.data_schema())
+        except ValueError as error:
+            raise MalformedBodyError(f"{self.where}: {error}.") from error
+        read = self._read_python
+        if read is not None:
+            return read(value)
+        # A type with a way of its own to read JSON.
+        found: T = self._read_large(to_wire_json(value))
+        return found
+
+    @cached_property
+    def _read_python(self) -> Callable[[Any], T] | None:
+        """Validate parsed JSON with arrays in it; None: the type reads JSON in its own way."""
+        schema = self.adapter.core_schema
+        if not reads_builtins(schema):
+            return None
+        described = failing_fast(described_schema(self.data_schema(), decode=True))
+        validate = SchemaValidator(core_schema.chain_schema([described, schema])).validate_python
+        return validate if self.compiled.by_alias else partial(validate, **_BY_NAME)
 
     def _refuse_defect(self, data: bytes) -> None:
         wrong = defect(data)
@@ -335,6 +363,21 @@ class ValueSchema(Generic[T]):
         except ValidationError:
             return compiled.write(self.validate(value), context=context)
 
+    def as_file(self, value: T, media_type: str, context: Any = None) -> list[Any] | None:
+        """Return the parts of a `.npy` or `.npz` file with a value that has been validated.
+
+        The data of its arrays are not copied. None: there is no such file of this value.
+
+        Raises:
+            UnserialisableValueError: the value has no JSON form, or a serialiser failed.
+        """
+        try:
+            dumped = self.compiled.dump(value, context=context)
+            naive = keeps_naive_times(self.adapter.core_schema)
+            return file_parts(dumped, media_type, keep_naive=naive)
+        except Exception as error:  # serialisers may be user code
+            raise UnserialisableValueError(self.where, type(value), reason(error)) from error
+
     def _check_written(self, text: bytes, value: Any) -> None:
         # pydantic does not look into dataclasses and models, which may have changed.
         check = self._check
@@ -397,7 +440,7 @@ def _compile(hint: Any, mode: Mode) -> _Compiled[Any]:
     return _Compiled(
         adapter,
         adapter.validate_python,
-        _writer(schema, by_alias),
+        *writers(schema, by_alias),
         is_plain(schema),
         is_immutable(schema),
         by_alias,
@@ -424,54 +467,3 @@ def _adapter_of_pydantic(hint: Any) -> TypeAdapter[Any]:
         if error.code != "type-adapter-config-unused":
             raise
         return TypeAdapter(hint)  # models and dataclasses have a config of their own
-
-
-_write_plain: _Writer = partial(to_json, inf_nan_mode="strings")
-
-
-def _writer(schema: CoreSchema, by_alias: bool) -> _Writer:
-    """Return the fastest function that writes each value as the data schema says."""
-    if is_plain(schema):
-        return _write_plain
-    serialiser = SchemaSerializer(schema)
-    by_value = _by_value(serialiser, schema, by_alias)
-    if schema["type"] == "any":
-        return _untyped(by_value)
-    return _direct(serialiser, by_value, by_alias) if written_by_pydantic(schema) else by_value
-
-
-def _by_value(serialiser: SchemaSerializer, schema: CoreSchema, by_alias: bool) -> _Writer:
-    """Return a function that copies the value to simple types first, and writes these.
-
-    pydantic's own settings for NaN and for bytes do not apply within users' models.
-    """
-    to_python = serialiser.to_python
-    mode = "json" if needs_json_mode(schema) else "python"
-    keep_naive = keeps_naive_times(schema)
-
-    def write(value: Any, *, context: Any) -> bytes:
-        dumped = to_python(value, mode=mode, by_alias=by_alias, warnings=False, context=context)
-        return to_wire_json(dumped, keep_naive=keep_naive)
-
-    return write
-
-
-def _direct(serialiser: SchemaSerializer, by_value: _Writer, by_alias: bool) -> _Writer:
-    to_bytes = serialiser.to_json
-
-    def write(value: Any, *, context: Any) -> bytes:
-        try:
-            return to_bytes(value, by_alias=by_alias, warnings="error", context=context)
-        except ValueError:
-            # The value does not have its type and may hold floats, or it cannot be written.
-            return by_value(value, context=context)
-
-    return write
-
-
-def _untyped(by_value: _Writer) -> _Writer:
-    def write(value: Any, *, context: Any) -> bytes:
-        writer = _write_plain if type(value) in _BUILTIN else by_value
-        return writer(value, context=context)
-
-    return write

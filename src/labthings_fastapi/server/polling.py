@@ -85,6 +85,7 @@ class Poll:
 
         try:
             reading = await self._property.reading(patience=0.0)
+            json = await self._property.json_of(reading)
         except (ThingBusyError, ActionBusyError, TooBusyError, ThingNotOpenError):
             return
         except ReportedFailure:
@@ -92,6 +93,6 @@ class Poll:
         except Exception:
             LOGGER.exception("%s of %r was not polled.", self._property.label, name_of(self._thing))
             return
-        if self._last is not None and reading.json != self._last and not reading.told:
+        if self._last is not None and json != self._last and not reading.told:
             self._property.descriptor.publish(self._thing, reading.value)
-        self._last = reading.json
+        self._last = json

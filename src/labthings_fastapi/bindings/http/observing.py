@@ -17,6 +17,7 @@ from labthings_fastapi.messages.stream import render
 from labthings_fastapi.messages.topic import Topic
 from labthings_fastapi.problems import PROBLEM_MEDIA_TYPE
 
+from .negotiation import JSON, qualities
 from .poll_positions import PollPositions
 from .request_response import ClientGoneError
 from .streams import stream
@@ -194,11 +195,12 @@ async def present_event(one: PropertyInteraction) -> bytes:
         if one.reads_quickly:
             return render(name, await one.read(), time=datetime.now(UTC).isoformat())
         reading = await one.reading()
+        json = await one.json_of(reading)
     except Exception as error:  # noqa: BLE001 - told to the client
         problem = interaction_problem(error, one.label, "").members()
         members = {"name": name, "error": problem, "timestamp": datetime.now(UTC).isoformat()}
         return render("reading-failed", to_json(members, inf_nan_mode="strings"))
-    return render(name, reading.json, time=reading.time.isoformat())
+    return render(name, json, time=reading.time.isoformat())
 
 
 def prefers_events(response: HttpResponse) -> bool:
@@ -206,17 +208,5 @@ def prefers_events(response: HttpResponse) -> bool:
     accept = response.accept.decode("latin-1")
     if EVENT_STREAM not in accept:
         return False
-    qualities = dict(map(_quality, accept.split(",")))
-    return qualities.get(EVENT_STREAM, 0.0) > qualities.get("application/json", 0.0)
-
-
-def _quality(entry: str) -> tuple[str, float]:
-    media_type, *parameters = entry.split(";")
-    for parameter in parameters:
-        name, _, value = parameter.partition("=")
-        if name.strip() == "q":
-            try:
-                return media_type.strip(), float(value)
-            except ValueError:
-                break
-    return media_type.strip(), 1.0
+    named = qualities(accept)
+    return named.get(EVENT_STREAM, 0.0) > named.get(JSON, 0.0)

@@ -11,6 +11,7 @@ from labthings_fastapi.exceptions import MalformedBodyError
 from labthings_fastapi.schemas.json_text import LARGE, check_budget, defect
 from labthings_fastapi.thing_description.paths import name_of
 
+from .negotiation import JSON
 from .observing import Observed, follow_request
 from .router import NO_METHODS
 
@@ -66,17 +67,33 @@ class PropertyResource:
         if following is not None:
             await following
             return
+        offered = self._property.file_types
+        if offered:
+            await self._send_arrays(response, response.wanted(offered))
+            return
         if self._property.reads_quickly:
             await response.send(200, await self._property.read())
             return
         reading = await self._property.reading()
         headers = {READING_TIME: reading.time.isoformat()}
-        body = self._property.links(reading.json, response.scope)
+        body = self._property.links(await self._property.json_of(reading), response.scope)
+        await response.send(200, body, headers=headers)
+
+    async def _send_arrays(self, response: HttpResponse, media_type: str) -> None:
+        response.varies = True
+        one = self._property
+        reading = await one.reading()
+        headers = {READING_TIME: reading.time.isoformat()}
+        parts = None if media_type == JSON else await one.file_of(reading, media_type)
+        if parts is not None:
+            await response.send_parts(200, parts, media_type, headers)
+            return
+        body = one.links(await one.json_of(reading), response.scope)
         await response.send(200, body, headers=headers)
 
     async def put(self, response: HttpResponse) -> None:
-        """Write the property from a bare JSON value."""
-        body = await response.body()
+        """Write the property from a bare JSON value, or from an array."""
+        body = await response.value()
         if not body:
             raise MalformedBodyError(f"{self.label}: the body is empty. Send the value as JSON.")
         warning = await self._property.write(body)

@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING
 from labthings_fastapi.exceptions import BodyTooLargeError, UnsupportedMediaTypeError
 from labthings_fastapi.problems import PROBLEM_MEDIA_TYPE
 from labthings_fastapi.request_location import base_url
+from labthings_fastapi.schemas.array_files import ARRAY_MEDIA_TYPES, ArrayFile
+
+from .negotiation import preferred
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from starlette.types import Receive, Scope, Send
 
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
 
 DEFAULT_MAX_BODY_BYTES = 16 * 1024 * 1024
 JSON = "application/json"
+_JSON = JSON.encode()
 
 
 class ClientGoneError(Exception):
@@ -59,6 +63,23 @@ class HttpRequest:
         """Scheme, host and root path by which this client reached the server."""
         return base_url(self.scope)
 
+    async def value(self) -> bytes | ArrayFile:
+        """Return the whole body: JSON, a file with arrays, or nothing.
+
+        Raises:
+            BodyTooLargeError: before the excess is read.
+            UnsupportedMediaTypeError: the `Content-Type` of the body is neither.
+        """
+        media_type = self.headers.get(b"content-type", _JSON)
+        if media_type == _JSON:
+            return await self.body()
+        bare = media_type.partition(b";")[0].strip().lower().decode("latin-1")
+        if bare not in ARRAY_MEDIA_TYPES:
+            return await self.body()
+        body = await self._received()
+        # An action may change its input in place.
+        return ArrayFile(bare, body if isinstance(body, bytearray) else bytearray(body))
+
     async def body(self) -> bytes:
         """Return the whole body, which must be JSON or empty.
 
@@ -66,29 +87,31 @@ class HttpRequest:
             BodyTooLargeError: before the excess is read.
             UnsupportedMediaTypeError: the `Content-Type` of the body is not JSON.
         """
+        body = await self._received()
+        if body and self.headers.get(b"content-type") != _JSON:
+            self._require_json()
+        return body if isinstance(body, bytes) else bytes(body)
+
+    async def _received(self) -> bytes | bytearray:
+        """Return the whole body; one that came in several pieces is a bytearray."""
         limit: int = self.scope.get("labthings.max_body", DEFAULT_MAX_BODY_BYTES)
         length = self.headers.get(b"content-length", b"")
         if length.isdigit() and int(length) > limit:
             raise _too_large(limit)
-        body = b""
-        chunks: list[bytes] = []
-        size = 0
+        whole = bytearray()
         while True:
             message = await self._receive()
             if message["type"] == "http.disconnect":
                 raise ClientGoneError
-            body = message.get("body", b"")
-            size += len(body)
-            if size > limit:
+            body: bytes = message.get("body", b"")
+            more = message.get("more_body", False)
+            if len(whole) + len(body) > limit:
                 raise _too_large(limit)
-            chunks.append(body)
-            if not message.get("more_body", False):
-                break
-        if len(chunks) > 1:
-            body = b"".join(chunks)
-        if body and self.headers.get(b"content-type") != b"application/json":
-            self._require_json()
-        return body
+            if not more and not whole:
+                return body  # the usual case
+            whole += body
+            if not more:
+                return whole
 
     def _require_json(self) -> None:
         media_type = (self.header(b"content-type") or "").partition(";")[0].strip().lower()
@@ -145,6 +168,35 @@ class HttpResponse(HttpRequest):
         if self.scope["method"] == "HEAD":
             body = b""
         await self._send({"type": "http.response.body", "body": body})
+
+    async def send_parts(
+        self,
+        status: int,
+        parts: Sequence[bytes | memoryview],
+        media_type: str,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        """Send the whole response, one part after the other, and copy none."""
+        size = sum(map(len, parts))
+        raw = [
+            (b"content-length", b"%d" % size),
+            (b"content-type", media_type.encode("latin-1")),
+            (b"vary", b"Accept"),
+            (b"x-content-type-options", b"nosniff"),
+        ]
+        for name, value in headers.items() if headers else ():
+            raw.append((name.lower().encode("latin-1"), value.encode("latin-1")))
+        await self._send({"type": "http.response.start", "status": status, "headers": raw})
+        if self.scope["method"] == "HEAD":
+            parts = (b"",)
+        last = len(parts) - 1
+        for index, part in enumerate(parts):
+            more = index < last
+            await self._send({"type": "http.response.body", "body": part, "more_body": more})
+
+    def wanted(self, offered: Sequence[str]) -> str:
+        """Return which of these media types, or JSON, the client prefers (RFC 9110, 12.5.1)."""
+        return preferred(self.joined_header(b"accept"), offered)
 
     async def send_unless_known(
         self, body: bytes, etag: str, media_type: str, headers: Mapping[str, str] | None = None

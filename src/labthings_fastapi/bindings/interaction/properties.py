@@ -19,10 +19,13 @@ from labthings_fastapi.exceptions import (
     ActionBusyError,
     AffordanceNotFoundError,
     LabThingsError,
+    MalformedBodyError,
     ThingBusyError,
+    UnsupportedMediaTypeError,
     describe_exception,
 )
 from labthings_fastapi.own_log import own_logger
+from labthings_fastapi.schemas.array_files import file_types
 from labthings_fastapi.schemas.invalid_values import shown
 from labthings_fastapi.schemas.json_text import LARGE
 from labthings_fastapi.thing_description.paths import name_of
@@ -38,9 +41,11 @@ if TYPE_CHECKING:
     from labthings_fastapi.concurrency.bounded_executor import BoundedExecutor
     from labthings_fastapi.descriptors.property import BaseProperty
     from labthings_fastapi.outputs.store import BlobStore
+    from labthings_fastapi.schemas.array_files import ArrayFile
     from labthings_fastapi.thing import Thing
 
 LOGGER = own_logger("server")
+_NOT_OF_USERS = (ValidationError, MalformedBodyError, UnsupportedMediaTypeError)
 CLIENT_PATIENCE = 5.0
 """How long (s) a request of a client waits for the turn of an exclusive Thing."""
 
@@ -82,7 +87,40 @@ class PropertyInteraction:
         """Return the value as JSON; a getter runs on an executor of the Thing."""
         if self.reads_quickly:
             return self.descriptor.read_json(self._thing, self._context)
-        return (await self.reading()).json
+        return await self.json_of(await self.reading())
+
+    async def json_of(self, reading: Reading) -> bytes:
+        """Return a reading as JSON; arrays are written on an executor of the Thing.
+
+        Raises:
+            ReportedFailure: it has no JSON form.
+        """
+        if reading.json is not None:
+            return reading.json
+        return await self._executor.run(self._written, reading.value)
+
+    def _written(self, value: Any) -> bytes:
+        with self._user_code(what="getter"):
+            return self.descriptor.value_json(self._thing, value, self._context)
+
+    async def file_of(self, reading: Reading, media_type: str) -> list[Any] | None:
+        """Return the parts of a file with the arrays of a reading; None: it has no such form.
+
+        The data are those of the arrays themselves, and not copied.
+
+        Raises:
+            ReportedFailure: it has no such form, though its type promises one.
+        """
+        return await self._executor.run(self._as_file, reading.value, media_type)
+
+    def _as_file(self, value: Any, media_type: str) -> list[Any] | None:
+        with self._user_code(what="getter"):
+            return self.descriptor.schema.as_file(value, media_type, self._context)
+
+    @cached_property
+    def file_types(self) -> tuple[str, ...]:
+        """The media types, besides JSON, in which the value can be sent: it has arrays."""
+        return file_types(self.descriptor.schema)
 
     def links(self, json: bytes, scope: Mapping[str, Any]) -> bytes:
         """Return a value with the URLs of its blobs, for the answer to a request."""
@@ -116,11 +154,12 @@ class PropertyInteraction:
         try:
             with self._user_code(what="getter", logged=logged):
                 value = self.descriptor.get(self._thing)
-                reading = Reading(
-                    self.descriptor.value_json(self._thing, value, self._context),
-                    value,
-                    datetime.now(UTC),
-                )
+                json = None
+                if self.file_types:
+                    value = self.descriptor.checked_reading(self._thing, value)
+                else:
+                    json = self.descriptor.value_json(self._thing, value, self._context)
+                reading = Reading(json, value, datetime.now(UTC))
         except ReportedFailure as failure:
             self.state.failed(failure.raised)
             raise
@@ -146,8 +185,10 @@ class PropertyInteraction:
         if not self.descriptor.holds_value:
             self._opening.require()
 
-    async def write(self, body: bytes, assigned: dict[str, bytes] | None = None) -> str | None:
-        """Validate and set a value in JSON; a setter runs on the Thing's executor.
+    async def write(
+        self, body: bytes | ArrayFile, assigned: dict[str, bytes] | None = None
+    ) -> str | None:
+        """Validate and set a value in JSON, or an array; a setter runs on the Thing's executor.
 
         Return a warning if the value was set and could not be read back. `assigned` gets the JSON
         of the value that the Thing now holds; nothing, if a setter decides what it is.
@@ -180,7 +221,7 @@ class PropertyInteraction:
         with self._user_code():
             self.descriptor.reset(self._thing)
 
-    def _write(self, body: bytes, assigned: dict[str, bytes] | None) -> str | None:
+    def _write(self, body: bytes | ArrayFile, assigned: dict[str, bytes] | None) -> str | None:
         PATIENCE.set(CLIENT_PATIENCE)
         with self.guard():
             value = self.checked(body)
@@ -200,9 +241,9 @@ class PropertyInteraction:
         with self._user_code(what="getter"):
             return self.descriptor.get(self._thing)
 
-    def checked(self, body: bytes) -> Any:
-        """Return the validated value of a JSON text, or raise `pydantic.ValidationError`."""
-        with self._user_code(passing=ValidationError):
+    def checked(self, body: bytes | ArrayFile) -> Any:
+        """Return the validated value of a body, or raise `pydantic.ValidationError`."""
+        with self._user_code(passing=_NOT_OF_USERS):
             return self.descriptor.schema.validate_wire(body)
 
     def set_checked(self, value: Any) -> str | None:
@@ -230,7 +271,7 @@ class PropertyInteraction:
     @contextmanager
     def _user_code(
         self,
-        passing: type[Exception] | tuple[()] = (),
+        passing: type[Exception] | tuple[type[Exception], ...] = (),
         *,
         what: str = "setter",
         logged: bool = False,

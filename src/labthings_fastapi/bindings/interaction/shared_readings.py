@@ -24,9 +24,12 @@ MAX_WAITING = 1000
 
 
 class Reading(NamedTuple):
-    """One reading: the value as JSON and as Python has it, and when it was complete."""
+    """One reading: the value as JSON and as Python has it, and when it was complete.
 
-    json: bytes
+    Without `json` it holds arrays, which are written when it is known in which form.
+    """
+
+    json: bytes | None
     value: Any
     time: datetime
     told: bool = False
