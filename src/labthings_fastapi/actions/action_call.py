@@ -23,6 +23,7 @@ from labthings_fastapi.schemas.invalid_values import shown
 from labthings_fastapi.schemas.values import ValueSchema
 from labthings_fastapi.thing_description.paths import name_of
 
+from .array_outputs import with_input_links
 from .context import raise_if_cancelled
 from .live_invocation import Ending, LiveInvocation
 from .logs import thing_log
@@ -106,9 +107,10 @@ class ActionCall:
         self._json_context = {"blobs": self._blobs}
 
     def keep_blobs_of(self, input: BaseModel) -> None:
-        """Keep the blobs in the input with the invocation, as its record has links to them."""
+        """Keep blobs and large arrays of the input with the invocation: its record links them."""
         if LINK_START in self._live.record.input:
-            input.model_dump(context=self._json_context)
+            members = input.model_dump(by_alias=True, context=self._json_context)
+            with_input_links(members, self._live.id, self._blobs.keep_array)
 
     def ending(self, arguments: dict[str, Any]) -> Ending:
         live = self._live

@@ -80,13 +80,14 @@ class Invocation(threading.Thread):
         self._exception: BaseException | None = None
         self._parts: tuple[Any, Any, Any] = (None, None, None)
         requester = current_requester.get()
+        id = id or new_id()
         self._record = InvocationRecord(
-            id=new_id() if id is None else id,
+            id=id,
             thing=name_of(thing),
             action=action.name,
             status=InvocationStatus.PENDING,
             requested_by=None if requester is None else requester.name,
-            input=input_json(self.input),
+            input=input_json(self.input, id),
             time_requested=datetime.now(UTC),
             address=None if requester is None else requester.address,
             action_path=sys.intern(f"{path_of(thing)}{action.name}"),

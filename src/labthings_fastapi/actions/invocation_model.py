@@ -18,6 +18,7 @@ from labthings_fastapi.outputs.links import BareLinks
 from labthings_fastapi.problems import well_formed
 from labthings_fastapi.schemas.wire_values import to_wire_json
 
+from .array_outputs import with_input_links
 from .logs import line_members
 
 ACTION_INVOCATIONS_PATH = "/action_invocations"
@@ -111,12 +112,16 @@ NO_INPUT = EmptyInput()
 _LINKS = {"blobs": BareLinks()}
 
 
-def input_json(input: BaseModel) -> bytes:
-    """Render the input; one that has no JSON form is described instead."""
+def input_json(input: BaseModel, run: UUID) -> bytes:
+    """Render the input of a run; one that has no JSON form is described instead.
+
+    Large arrays are linked: `ActionCall.keep_blobs_of` keeps them.
+    """
     if input is NO_INPUT or not (type(input).model_fields or input.model_extra):
         return b"{}"
     try:
-        return to_wire_json(input.model_dump(by_alias=True, context=_LINKS))
+        members = input.model_dump(by_alias=True, context=_LINKS)
+        return to_wire_json(with_input_links(members, run))
     except Exception as error:  # noqa: BLE001 - a user's serialiser may raise anything
         return to_json({"unserialisable": well_formed(describe_exception(error))})
 

@@ -11,9 +11,10 @@ from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from labthings_fastapi.journal.record import InvocationRecord
+from labthings_fastapi.outputs.array_data import LINKED_ABOVE, ArrayData, array_link
 from labthings_fastapi.outputs.blob_data import BlobFile, LocalBlobData
 from labthings_fastapi.outputs.kept import KeptOutputs
 from labthings_fastapi.outputs.links import BareLinks
@@ -182,9 +183,26 @@ class BlobsOfInvocation(BareLinks):
                 self._keep(data, outputs)
         return super().publish(data)
 
-    def _keep(self, data: LocalBlobData, outputs: KeptOutputs) -> None:
+    def link_array(self, array: Any, _path: str) -> Any:
+        """Return the link to a large array, which is kept; others, and unkept ones, as they are."""
+        outputs = self._outputs()
+        if outputs is None or array.nbytes <= LINKED_ABOVE:
+            return array
+        id = uuid4()
+        return array_link(array, id) if self.keep_array(ArrayData(array, id)) else array
+
+    def keep_array(self, data: ArrayData) -> bool:
+        """Keep an array, which stays in memory too as long as the invocation; say if it is kept."""
+        outputs = self._outputs()
+        self.in_memory += data.size
+        data.suggest_filename(self._name)
+        return outputs is not None and self._keep(data, outputs)
+
+    def _keep(self, data: LocalBlobData, outputs: KeptOutputs) -> bool:
         try:
             outputs.keep_blob(self._id, data)
         except OSError as error:
             text = "Blob %s could not be kept on the disk, and is lost when the server stops: %s"
             OwnLogger(invocations_logger()).warning(text, data.id, error)
+            return False
+        return True

@@ -33,6 +33,7 @@ from labthings_fastapi.outputs.routes import content_response, file_response
 from labthings_fastapi.request_location import base_url
 from labthings_fastapi.routes import ProblemRoute
 
+from .array_outputs import array_data, shown, shown_output, takes_arrays
 from .invocation import Invocation
 from .invocation_model import ACTION_INVOCATIONS_PATH, InvocationModel
 from .protocols import App
@@ -172,7 +173,8 @@ def _add_invocation(router: APIRouter, manager: Invocations, prefix: str) -> Non
         prefer = ", ".join(request.headers.getlist("prefer"))
         headers = await honour_prefer(invocation, prefer, invocation.response_timeout)
         urls = InvocationUrls(base_url(request.scope), prefix)
-        return _json(invocation_json(invocation.snapshot(log=True), urls), headers)
+        record = await shown(invocation.snapshot(log=True), request.headers.get("accept"))
+        return _json(invocation_json(record, urls), headers)
 
     @router.delete(
         _ID,
@@ -206,7 +208,11 @@ def _add_output(router: APIRouter, manager: Invocations, prefix: str) -> None:
             raise OutputNotKeptError(id, reference["size"], reference["media_type"])
         if record.output is None:
             raise NoOutputError(id, record.status.value)
-        return _json(InvocationUrls(base_url(request.scope), prefix).links(record.output))
+        accept = request.headers.get("accept")
+        if takes_arrays(accept) and (data := await array_data(record.output)) is not None:
+            return content_response(data)
+        shown = await shown_output(record.output, accept) or b""
+        return _json(InvocationUrls(base_url(request.scope), prefix).links(shown))
 
 
 def _add_files(router: APIRouter, manager: Invocations) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from pydantic_core import from_json
 
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 ARRAY_MEDIA_TYPES: Final = (NPY, NPZ)
 VALUE: Final = "value.json"
 MEMBER: Final = "labthings:member"
+_LEAVES: Final = frozenset({bool, int, float, str, bytes, type(None)})
 LARGEST: Final = 1024**3
 """The most bytes that the arrays of one request may have, once they are not compressed."""
 
@@ -63,22 +64,6 @@ class ArrayFile:
             array = _native(read_npy(self.data))
             return array if is_described(described) else {_only_array(described): array}
         return _value_of_npz(self.data, where, described)
-
-
-class _Schema(Protocol):
-    """A `ValueSchema`."""
-
-    @property
-    def is_array(self) -> bool: ...
-    @property
-    def has_arrays(self) -> bool: ...
-
-
-def file_types(schema: _Schema) -> tuple[str, ...]:
-    """Return the media types of files in which values can be sent; none without arrays."""
-    if schema.is_array:
-        return (NPY, NPZ)
-    return (NPZ,) if schema.has_arrays else ()
 
 
 def is_described(schema: Any) -> bool:
@@ -155,6 +140,8 @@ def replaced_arrays(value: Any, replace: Callable[[Array, str], Any], path: str 
     """Return a copy of builtin containers with `replace(array, path)` for each array in them."""
     if is_array(value):
         return replace(value, path)
+    if isinstance(value, list | tuple) and _LEAVES.issuperset(map(type, value)):
+        return value  # the usual case, also of long lists
     if isinstance(value, Mapping):
         return {
             key: replaced_arrays(each, replace, f"{path}.{key}" if path else str(key))

@@ -261,6 +261,8 @@ def _numbers(kind: ArrayType, how: _How) -> CoreSchema:
     """Return the schema of an array of numpy's: an array, or nested lists of numbers."""
 
     def check(value: Any) -> Any:
+        if not how.decode and _is_array_link(value):
+            return value
         # Without a shape, single numbers have branches of their own.
         if kind.shape is None and not isinstance(value, list) and not hasattr(value, "dtype"):
             raise PydanticCustomError("list_type", "Input should be an array")
@@ -268,6 +270,11 @@ def _numbers(kind: ArrayType, how: _How) -> CoreSchema:
         return array if how.decode else value
 
     return core.no_info_plain_validator_function(check)
+
+
+def _is_array_link(value: Any) -> bool:
+    """Whether it stands, in what we have written, for an array that was kept and checked before."""
+    return isinstance(value, dict) and DTYPE in value
 
 
 def _array_or(array: Schema, branches: list[Schema], how: _How) -> CoreSchema:
@@ -279,6 +286,8 @@ def _array_or(array: Schema, branches: list[Schema], how: _How) -> CoreSchema:
 
     def either(value: Any) -> Any:
         if not isinstance(value, list) and not hasattr(value, "dtype"):
+            if not how.decode and _is_array_link(value):
+                return value
             return other.validate_python(value)
         if takes_lists and other.isinstance_python(value):
             return other.validate_python(value)

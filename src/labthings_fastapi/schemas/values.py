@@ -34,8 +34,9 @@ from labthings_fastapi.exceptions import (
     UnserialisableValueError,
     UnsupportedMediaTypeError,
 )
+from labthings_fastapi.outputs.npy import NPY, NPZ
 
-from .array_files import ArrayFile, file_parts
+from .array_files import ArrayFile, array_members, file_parts
 from .array_hints import for_pydantic
 from .constraints import check_known, constrained
 from .core_types import (
@@ -183,6 +184,17 @@ class ValueSchema(Generic[T]):
     def is_array(self) -> bool:
         """Whether a value is one numpy array, or None where the type allows it."""
         return self.compiled.is_array
+
+    @property
+    def file_types(self) -> tuple[str, ...]:
+        """The media types, besides JSON, in which arrays in a value are sent, the best first."""
+        if not self.has_arrays:
+            return ()
+        if self.is_array:
+            return (NPY, NPZ)
+        # The only array of an action's input needs no name.
+        alone = self.mode == "validation" and len(array_members(self.data_schema())) == 1
+        return (NPY, NPZ) if alone else (NPZ,)
 
     @property
     def immutable(self) -> bool:

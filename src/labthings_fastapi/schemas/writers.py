@@ -62,7 +62,7 @@ def _by_value(dump: Dumper, schema: CoreSchema) -> Writer:
     pydantic's own settings for NaN and for bytes do not apply within users' models.
     """
     keep_naive = keeps_naive_times(schema)
-    may_link = has_arrays(schema)
+    may_link = has_arrays(schema) or schema["type"] == "any"
 
     def write(value: Any, *, context: Any) -> bytes:
         dumped = dump(value, context=context)

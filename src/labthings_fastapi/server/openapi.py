@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI
@@ -225,12 +225,20 @@ def _operation(id: str, about: Any, good: Json, *problems: str, **more: Any) -> 
     return {**texts, "operationId": id, "responses": responses, **more}
 
 
-def _body(schema: Json, *, required: bool = True) -> Json:
-    return {"required": required, "content": {"application/json": {"schema": schema}}}
+def _body(schema: Json, file_types: Iterable[str] = (), *, required: bool = True) -> Json:
+    content = {"application/json": {"schema": schema}} | _files(file_types)
+    return {"required": required, "content": content}
+
+
+def _files(media_types: Iterable[str]) -> Json:
+    """Return the content of bodies that are files with arrays."""
+    return {each: {"schema": {"type": "string", "format": "binary"}} for each in media_types}
 
 
 def _property(name: str, descriptor: BaseProperty[Any], components: Components) -> Json:
     read = {"200": content("The value", components.schema(descriptor.schema, "serialization"))}
+    file_types = descriptor.schema.file_types
+    read["200"]["content"] |= _files(file_types)
     if not descriptor.quick:
         read["200"]["headers"] = {READING_TIME: _READING_TIME}
     if descriptor.is_observable:
@@ -239,7 +247,7 @@ def _property(name: str, descriptor: BaseProperty[Any], components: Components) 
         item = {"get": _operation(f"{name}.read", descriptor, read, "406")}
     if not descriptor.readonly:
         done = {"204": {"description": "The value is set"}}
-        body = _body(components.schema(descriptor.schema, "validation"))
+        body = _body(components.schema(descriptor.schema, "validation"), file_types)
         item["put"] = _operation(f"{name}.write", descriptor, done, *WRITING, requestBody=body)
     if not descriptor.is_resettable:
         return {name: item}
@@ -260,12 +268,14 @@ def _action(name: str, action: ActionDescriptor[Any, Any, Any], components: Comp
         output = components.schema(action.output_schema, "serialization")
         done = {"description": "Done, without an output"}
         good = {"200": content("The output", output), "204": done}
+        good["200"]["content"] |= _files(action.output_schema.file_types)
     # An emergency stop does not wait for the journal, which keeps the keys.
     parameters = ([] if action.stop else [_KEY]) + ([] if action.synchronous else [_PREFER])
     post = _operation(f"{name}.invoke", action, good, *WRITING, parameters=parameters)
     if action.takes_input:
         schema = components.schema(action.input_schema, "validation")
-        post["requestBody"] = _body(schema, required=action.requires_input)
+        types = action.input_schema.file_types
+        post["requestBody"] = _body(schema, types, required=action.requires_input)
     runs = {"200": content("Summaries, newest last", {"type": "array", "items": _OBJECT})}
     cancelled = {"204": {"description": "Cancellation is requested"}}
     one = f"one invocation of {name}"

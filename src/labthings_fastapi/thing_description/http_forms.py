@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         DescribedThing,
     )
 
+_JSON = ("application/json",)
 Forms = list[dict[str, Any]]
 
 PROBLEM_ANSWER = {"contentType": PROBLEM_MEDIA_TYPE, "schema": "problem"}
@@ -93,6 +94,10 @@ class HttpForms:
         forms = [_form(href, "readproperty", method="GET")]
         if not descriptor.readonly:
             forms.append(_form(href, "writeproperty", method="PUT"))
+        for media_type in descriptor.schema.file_types[:1]:
+            forms.append(_form(href, "readproperty", method="GET", content_type=media_type))
+            if not descriptor.readonly:
+                forms.append(_form(href, "writeproperty", method="PUT", content_type=media_type))
         if descriptor.is_observable:
             forms += _subscribe(href, "observeproperty", "unobserveproperty")
         return forms
@@ -103,11 +108,24 @@ class HttpForms:
         Nothing tells a client the id of an invocation of a synchronous action.
         """
         href = affordance_path(path, descriptor.name)
+        takes = descriptor.input_schema.file_types[:1] if descriptor.takes_input else ()
         if descriptor.synchronous:
-            return [_form(href, "invokeaction", method="POST")]
+            gives = descriptor.output_schema.file_types[:1]
+            arrays = {"response_content_type": gives[0]} if gives else {}
+            types = takes or (_JSON if gives else ())
+            return [
+                _form(href, "invokeaction", method="POST"),
+                *(
+                    _form(href, "invokeaction", method="POST", content_type=media_type, **arrays)
+                    for media_type in types
+                ),
+            ]
         answers = (_ACTION_STATUS, PROBLEM_ANSWER)
+        invoke: dict[str, Any] = {"method": "POST", "additional_responses": answers}
+        sends = invoke | {"response_content_type": _JSON[0]}
         return [
-            form(href, "invokeaction", method="POST", additional_responses=answers),
+            form(href, "invokeaction", **invoke),
+            *(form(href, "invokeaction", **sends, content_type=media_type) for media_type in takes),
             form(f"{href}/{{actionID}}", "queryaction", method="GET", additional_responses=answers),
             _form(f"{href}/{{actionID}}", "cancelaction", method="DELETE"),
         ]

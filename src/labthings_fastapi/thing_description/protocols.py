@@ -16,6 +16,10 @@ class DescribedSchema(Protocol):
     def data_schema(self) -> Json:
         """Return the W3C data schema."""
 
+    @property
+    def file_types(self) -> tuple[str, ...]:
+        """The media types, besides JSON, in which arrays in the value are sent."""
+
 
 class Described(Protocol):
     """What all affordances have in common."""

@@ -6,6 +6,7 @@ import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from labthings_fastapi.actions.array_outputs import shown
 from labthings_fastapi.actions.rendering import InvocationUrls, action_status, as_begun
 from labthings_fastapi.actions.routes import honour_prefer, summaries
 from labthings_fastapi.bindings.interaction.actions import (
@@ -18,14 +19,16 @@ from labthings_fastapi.schemas.json_text import LARGE
 from labthings_fastapi.thing_description.paths import name_of
 
 from .idempotency import KEY_HEADER, KeyedInvocations, idempotency_key
+from .negotiation import JSON
 from .router import NO_METHODS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from labthings_fastapi.actions.manager import ActionManager
     from labthings_fastapi.actions.recorded_invocation import KnownInvocation
     from labthings_fastapi.bindings.interaction.actions import ActionInteraction
+    from labthings_fastapi.schemas.array_files import ArrayFile
     from labthings_fastapi.security.roles import Actor
     from labthings_fastapi.thing import Thing
 
@@ -41,6 +44,9 @@ class Answer(NamedTuple):
     body: bytes = b""
     headers: Mapping[str, str] = _NO_HEADERS
     problem: Problem | None = None
+    media_type: str = JSON
+    parts: Sequence[Any] = ()
+    """Of a file with arrays, in the place of the body."""
 
 
 async def _output_answer(invocation: KnownInvocation, urls: InvocationUrls) -> Answer:
@@ -70,13 +76,15 @@ class ActionResource:
 
     async def post(self, response: HttpResponse) -> None:
         """Start an invocation."""
-        answer = await self.invoke(response, await response.body())
+        answer = await self.invoke(response, await response.value())
         if answer.problem is not None:
             await response.send_problem(answer.problem)
+        elif answer.parts:
+            await response.send_parts(answer.status, answer.parts, answer.media_type)
         else:
             await response.send(answer.status, answer.body, headers=answer.headers)
 
-    async def invoke(self, request: HttpRequest, body: bytes, **options: Any) -> Answer:
+    async def invoke(self, request: HttpRequest, body: bytes | ArrayFile, **options: Any) -> Answer:
         """Start an invocation with the input in `body`.
 
         Return 201 with the status of the invocation, as soon as its record is committed. For a
@@ -86,7 +94,9 @@ class ActionResource:
         """
         action, headers = self.descriptor, request.headers
         # Clients send an empty body or null where an action takes no input.
-        input_json = b"{}" if body.strip() in (b"", b"null") else body
+        input_json = body
+        if isinstance(body, bytes) and body.strip() in (b"", b"null"):
+            input_json = b"{}"
         invocation: KnownInvocation
         # An emergency stop does not wait for the journal, and may run twice.
         if action.stop or KEY_HEADER not in headers:
@@ -98,6 +108,8 @@ class ActionResource:
             invocation = await self._invoke_with_key(key, owner, input_json, options)
         urls = InvocationUrls(base_url(request.scope), self._prefix)
         if action.synchronous:
+            if self._action.file_types:
+                return await self._arrays_answer(invocation, urls, request)
             return await _output_answer(invocation, urls)
         answered: dict[str, str] = {}
         if b"prefer" in headers:
@@ -106,16 +118,28 @@ class ActionResource:
         record = invocation.snapshot(log=True)
         if not record.is_open and b"prefer" not in headers and KEY_HEADER not in headers:
             record = as_begun(record)
+        record = await shown(record, request.joined_header(b"accept"))
         answered["Location"] = urls.of_action_invocation(record)
         return Answer(201, action_status(record, urls), answered)
 
+    async def _arrays_answer(
+        self, invocation: KnownInvocation, urls: InvocationUrls, request: HttpRequest
+    ) -> Answer:
+        media_type = request.wanted(self._action.file_types)
+        if media_type != JSON:
+            parts = await self._action.output_file(invocation, media_type)
+            if parts:
+                return Answer(200, media_type=media_type, parts=parts)
+        answer = await _output_answer(invocation, urls)
+        return answer._replace(headers={"Vary": "Accept"})
+
     async def _invoke_with_key(
-        self, key: str, owner: str, input_json: bytes, options: dict[str, Any]
+        self, key: str, owner: str, input_json: bytes | ArrayFile, options: dict[str, Any]
     ) -> KnownInvocation:
         """Start an invocation, unless an earlier request had the same `Idempotency-Key`."""
         checked_input = await self._action.check(input_json)
         name = (name_of(self._thing), self.descriptor.name)
-        parts = (key, *name, input_json, options.get("id"), owner)
+        parts = (key, *name, bytes(input_json), options.get("id"), owner)
         if len(input_json) > LARGE:
             record_key = await asyncio.to_thread(idempotency_key, *parts)
         else:

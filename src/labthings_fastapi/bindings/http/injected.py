@@ -24,6 +24,7 @@ from labthings_fastapi.dependencies.invocation import CancelHook, InvocationID
 from labthings_fastapi.dependencies.server import shows_tracebacks
 from labthings_fastapi.exceptions import ThingNotOpenError, describe_exception
 from labthings_fastapi.routes import ProblemRoute, problem_response
+from labthings_fastapi.schemas.array_files import ArrayFile
 from labthings_fastapi.thing_description.paths import name_of, path_of
 
 from .request_response import ClientGoneError, HttpRequest
@@ -80,8 +81,8 @@ def user_code_route(thing: Thing, label: str, *, is_endpoint: bool = False) -> t
     return UserCodeRoute
 
 
-async def _body(request: Request) -> bytes:
-    return await HttpRequest(request.scope, request.receive).body()
+async def _body(request: Request) -> bytes | ArrayFile:
+    return await HttpRequest(request.scope, request.receive).value()
 
 
 def add_action_route(app: FastAPI, thing: Thing, resource: ActionResource) -> None:
@@ -100,11 +101,12 @@ def add_action_route(app: FastAPI, thing: Thing, resource: ActionResource) -> No
             return problem_response(interaction_problem(error, resource.label, request.url.path))
         if answer.problem is not None:
             return problem_response(answer.problem)
+        body = b"".join(answer.parts) if answer.parts else answer.body
         return Response(
-            answer.body,
+            body,
             status_code=answer.status,
             headers=answer.headers,
-            media_type="application/json" if answer.body else None,
+            media_type=answer.media_type if body else None,
         )
 
     injected = action.dependency_params.values()
@@ -130,7 +132,7 @@ def _signature(injected: Iterable[inspect.Parameter]) -> inspect.Signature:
     keyword = inspect.Parameter.KEYWORD_ONLY
     own = {
         _REQUEST: Request,
-        _BODY: Annotated[bytes, Depends(_body)],
+        _BODY: Annotated[Any, Depends(_body)],
         _ID: InvocationID,
         _HOOK: CancelHook,
     }

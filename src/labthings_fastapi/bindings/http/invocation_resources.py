@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from labthings_fastapi.actions.array_outputs import shown
 from labthings_fastapi.actions.recorded_invocation import find_invocation
 from labthings_fastapi.actions.rendering import InvocationUrls, action_status
 from labthings_fastapi.actions.routes import honour_prefer
@@ -41,9 +42,8 @@ class ActionInvocationResource:
             invocation, response.joined_header(b"prefer"), invocation.response_timeout
         )
         urls = InvocationUrls(response.base_url, self._prefix)
-        await response.send(
-            200, action_status(invocation.snapshot(log=True), urls), headers=headers
-        )
+        record = await shown(invocation.snapshot(log=True), response.joined_header(b"accept"))
+        await response.send(200, action_status(record, urls), headers=headers)
 
     async def delete(self, response: HttpResponse) -> None:
         """Request cancellation; the invocation stops at its next cancellation point."""

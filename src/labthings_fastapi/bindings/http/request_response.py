@@ -58,6 +58,10 @@ class HttpRequest:
         """The `Accept` header in lower case; empty without one."""
         return self.headers.get(b"accept", b"").lower()
 
+    def wanted(self, offered: Sequence[str]) -> str:
+        """Return which of these media types, or JSON, the client prefers (RFC 9110, 12.5.1)."""
+        return preferred(self.joined_header(b"accept"), offered)
+
     @property
     def base_url(self) -> str:
         """Scheme, host and root path by which this client reached the server."""
@@ -193,10 +197,6 @@ class HttpResponse(HttpRequest):
         for index, part in enumerate(parts):
             more = index < last
             await self._send({"type": "http.response.body", "body": part, "more_body": more})
-
-    def wanted(self, offered: Sequence[str]) -> str:
-        """Return which of these media types, or JSON, the client prefers (RFC 9110, 12.5.1)."""
-        return preferred(self.joined_header(b"accept"), offered)
 
     async def send_unless_known(
         self, body: bytes, etag: str, media_type: str, headers: Mapping[str, str] | None = None

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from labthings_fastapi.actions.array_outputs import shown_output
 from labthings_fastapi.actions.rendering import action_status
 from labthings_fastapi.actions.routes import render_each, wait_for_end
 from labthings_fastapi.concurrency.threadsafe_event import wait_for_future
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from labthings_fastapi.actions.rendering import InvocationUrls
     from labthings_fastapi.concurrency.bounded_executor import BoundedExecutor
     from labthings_fastapi.descriptors.action import ActionDescriptor
+    from labthings_fastapi.schemas.array_files import ArrayFile
     from labthings_fastapi.thing import Thing
 
 T = TypeVar("T")
@@ -51,7 +54,7 @@ class ActionInteraction:
         self._opening = thing._thing_server_interface.opening
         self.label = f"Action {descriptor.name!r} of Thing {name_of(thing)!r}"
 
-    async def invoke(self, text: bytes, **options: Any) -> Invocation:
+    async def invoke(self, text: bytes | ArrayFile, **options: Any) -> Invocation:
         """Start an invocation with the input in `text`; return it when its record is committed.
 
         An emergency stop does not wait for the journal. `options` are further arguments of
@@ -71,12 +74,29 @@ class ActionInteraction:
             await wait_for_future(commit)
         return invocation
 
-    async def check(self, text: bytes) -> BaseModel:
+    async def check(self, text: bytes | ArrayFile) -> BaseModel:
         """Return the input in `text`, or raise `pydantic.ValidationError`."""
         check = self.descriptor.input_schema.validate_wire
         if len(text) > LARGE:
             return await self._executor.run(check, text)
         return await self._call(check, text)
+
+    @cached_property
+    def file_types(self) -> tuple[str, ...]:
+        """The media types, besides JSON, in which the output can be sent: it has arrays."""
+        return self.descriptor.output_schema.file_types
+
+    async def output_file(self, invocation: KnownInvocation, media_type: str) -> list[Any] | None:
+        """Wait for the end; return the parts of a file with the output, or None without one.
+
+        The data of the arrays are not copied.
+        """
+        await wait_for_end(invocation, None)
+        completed = invocation.snapshot().status is InvocationStatus.COMPLETED
+        if not completed or invocation.output is None:
+            return None
+        write = self.descriptor.output_schema.as_file
+        return await self._executor.run(write, invocation.output, media_type)
 
     async def invoke_checked(self, options: dict[str, Any]) -> Invocation:
         """Start an invocation whose input, one of the options, has been checked; do not wait."""
@@ -88,7 +108,7 @@ class ActionInteraction:
             return function(argument)
         return await self._executor.run(function, argument)
 
-    def _start(self, text: bytes, options: dict[str, Any]) -> Invocation:
+    def _start(self, text: bytes | ArrayFile, options: dict[str, Any]) -> Invocation:
         if self._opening.refusal is not None:
             self._opening.require()
         checked = self.descriptor.input_schema.validate_wire(text)
@@ -104,7 +124,7 @@ async def output_of(invocation: KnownInvocation, urls: InvocationUrls) -> bytes 
     await wait_for_end(invocation, None)
     record = invocation.snapshot()
     if record.status is InvocationStatus.COMPLETED:
-        return urls.links(record.output or b"null")
+        return urls.links(await shown_output(record.output) or b"null")
     href = urls.of_action_invocation(record)
     error = record.error or {}
     detail = error.get("detail", "The run ended without an output.")

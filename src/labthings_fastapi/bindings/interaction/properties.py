@@ -25,7 +25,6 @@ from labthings_fastapi.exceptions import (
     describe_exception,
 )
 from labthings_fastapi.own_log import own_logger
-from labthings_fastapi.schemas.array_files import file_types
 from labthings_fastapi.schemas.invalid_values import shown
 from labthings_fastapi.schemas.json_text import LARGE
 from labthings_fastapi.thing_description.paths import name_of
@@ -120,7 +119,7 @@ class PropertyInteraction:
     @cached_property
     def file_types(self) -> tuple[str, ...]:
         """The media types, besides JSON, in which the value can be sent: it has arrays."""
-        return file_types(self.descriptor.schema)
+        return self.descriptor.schema.file_types
 
     def links(self, json: bytes, scope: Mapping[str, Any]) -> bytes:
         """Return a value with the URLs of its blobs, for the answer to a request."""
