@@ -43,7 +43,7 @@ class AsyncThingClient:
     ) -> None:
         values = {
             "_connection": connection,
-            "_protocol": ThingProtocol(description),
+            "_protocol": ThingProtocol(description, arrays=arrays == "numpy"),
             "_arrays": arrays == "numpy",
         }
         self.__dict__.update(values)

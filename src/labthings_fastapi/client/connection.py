@@ -102,7 +102,36 @@ def _unreachable(url: str, error: Exception) -> ServerUnreachableError:
     return ServerUnreachableError(f"The server at {origin_of(url)} does not answer: {text}")
 
 
-def _answer(response: Any, body: bytes) -> Answer:
+class _Body:
+    """Gathers the body of an answer, of the size that the server states, if it does; for one user.
+
+    Arrays share its memory, so it is one that may be written.
+    """
+
+    def __init__(self, response: Any, url: str) -> None:
+        self._url = url
+        stated = str(response.headers.get("content-length", ""))
+        size = int(stated) if stated.isdigit() else 0
+        self._check(size)
+        self._whole = bytearray(size)
+        self._size = 0
+
+    def _check(self, size: int) -> None:
+        if size > LARGEST_BODY:
+            raise _too_large(self._url)
+
+    def add(self, chunk: bytes) -> None:
+        end = self._size + len(chunk)
+        self._check(end)
+        self._whole[self._size : end] = chunk
+        self._size = end
+
+    def whole(self) -> bytearray:
+        del self._whole[self._size :]
+        return self._whole
+
+
+def _answer(response: Any, body: bytes | bytearray) -> Answer:
     headers = {name.lower(): value for name, value in response.headers.items()}
     return Answer(str(response.url), response.status_code, headers, body)
 
@@ -180,21 +209,14 @@ class Connection:
             if _is_stream(request, response):
                 return OpenStream((response, response.iter_raw()))
             try:
-                body = self._body(response, request.url)
+                body = _Body(response, request.url)
+                for chunk in response.iter_bytes():
+                    body.add(chunk)
             finally:
                 response.close()
         except self._errors as error:
             raise _unreachable(request.url, error) from error
-        return _answer(response, body)
-
-    def _body(self, response: Any, url: str) -> bytes:
-        chunks, size = [], 0
-        for chunk in response.iter_bytes():
-            chunks.append(chunk)
-            size += len(chunk)
-            if size > LARGEST_BODY:
-                raise _too_large(url)
-        return b"".join(chunks)
+        return _answer(response, body.whole())
 
     def _next(self, stream: OpenStream) -> bytes:
         response, chunks = stream.token
@@ -271,17 +293,14 @@ class AsyncConnection:
             if _is_stream(request, response):
                 return OpenStream((response, response.aiter_raw()))
             try:
-                chunks, size = [], 0
+                body = _Body(response, request.url)
                 async for chunk in response.aiter_bytes():
-                    chunks.append(chunk)
-                    size += len(chunk)
-                    if size > LARGEST_BODY:
-                        raise _too_large(request.url)
+                    body.add(chunk)
             finally:
                 await response.aclose()
         except self._errors as error:
             raise _unreachable(request.url, error) from error
-        return _answer(response, b"".join(chunks))
+        return _answer(response, body.whole())
 
     async def _next(self, stream: OpenStream) -> bytes:
         response, chunks = stream.token

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from urllib.parse import quote, urljoin, urlsplit
 
 from labthings_fastapi.exceptions import ClientError, ForeignAddressError
+from labthings_fastapi.outputs.npy import NPY, NPZ
 
 Kind = Literal["properties", "actions", "events"]
 
@@ -101,6 +102,22 @@ class Description:
         """
         affordance = self.affordances(kind)[name]
         return self._pick(affordance, _DEFAULT_OPERATIONS[kind], operation, subprotocols)
+
+    def array_form(self, kind: Kind, name: str, operation: str) -> Form | None:
+        """Return the form in which arrays are sent as files of numpy; None if there is none.
+
+        Its `content_type` is that of the arrays: of the input, of a value that is read or written.
+        """
+        affordance = self.affordances(kind).get(name, {})
+        for form, address in self._forms(affordance):
+            content_type = str(form.get("contentType"))
+            fits = operation in _operations(form, _DEFAULT_OPERATIONS[kind])
+            if fits and content_type in (NPY, NPZ) and form.get("subprotocol") is None:
+                self._check(address)
+                method = form.get("htv:methodName")
+                method = method if isinstance(method, str) else _method(operation)
+                return Form(address, method, None, content_type)
+        return None
 
     def top_form(self, operation: str, subprotocols: Sequence[str | None] = (None,)) -> Form | None:
         """Return the form of an operation on the whole Thing; None if it has none."""

@@ -152,6 +152,9 @@ class RunFeed:
         if self.over:
             yield from self._feed.close()
             yield from self._protocol.refresh(run)  # with its output, log and error
+        for index, (kind, data) in enumerate(happened):
+            if kind == "result":
+                happened[index] = kind, (yield from self._protocol.filled(data))
         return happened
 
     def _understand(self, event: ServerSentEvent) -> list[tuple[str, Any]]:

@@ -18,6 +18,16 @@ from labthings_fastapi.exceptions import (
     WaitTimeoutError,
 )
 
+from .arrays import (
+    ACCEPT,
+    ARRAY_SECONDS,
+    array_body,
+    array_value,
+    filled,
+    has_numpy,
+    holds_arrays,
+    is_array_answer,
+)
 from .description import Description, Form, origin_of
 from .dialects import HololinkedFailureError, hololinked_href, hololinked_value
 from .problems import (
@@ -136,8 +146,13 @@ class PendingStart:
 class ThingProtocol:
     """The requests of one Thing. Immutable; any thread may use it."""
 
-    def __init__(self, description: Description) -> None:
+    def __init__(self, description: Description, *, arrays: bool = False) -> None:
+        """Speak to one Thing; with `arrays`, values are arrays of numpy where they are described.
+
+        Without numpy they are lists all the same.
+        """
         self.description = description
+        self.arrays = arrays and has_numpy()
         members = description.members
         context = members.get("@context")
         contexts = context if isinstance(context, list) else [context]
@@ -161,10 +176,17 @@ class ThingProtocol:
         """Read a property."""
         if self._property(name).get("writeOnly"):
             raise ClientPropertyError("This property may not be read.")
-        form = self._form("properties", name, "readproperty")
-        answer = yield from fetch(Request(form.method, form.url()), repeat=True)
+        found = self.description.array_form("properties", name, "readproperty")
+        if found is not None and self.arrays:
+            request = Request(found.method, found.url(), headers=ACCEPT, seconds=ARRAY_SECONDS)
+        else:
+            form = self._form("properties", name, "readproperty")
+            request = Request(form.method, form.url())
+        answer = yield from fetch(request, repeat=True)
         if not answer.ok:
             raise property_error(answer, "get", name)
+        if is_array_answer(answer):
+            return array_value(answer, f"Failed to get property {name}")
         value = self._value_of(answer, f"Failed to get property {name}")
         return value[name] if self.is_webthing and isinstance(value, dict) else value
 
@@ -172,13 +194,32 @@ class ThingProtocol:
         """Write a property."""
         if self._property(name).get("readOnly"):
             raise ClientPropertyError("This property may not be set.")
-        form = self._form("properties", name, "writeproperty")
-        body = to_body({name: value} if self.is_webthing else value)
-        answer: Answer = yield Request(form.method, form.url(), body, _JSON)
+        request = self._with_arrays("properties", name, "writeproperty", value)
+        if request is None:
+            form = self._form("properties", name, "writeproperty")
+            body = to_body({name: value} if self.is_webthing else value)
+            request = Request(form.method, form.url(), body, _JSON)
+        answer: Answer = yield request
         if not answer.ok:
             raise property_error(answer, "set", name)
         if self.is_hololinked:
             self._value_of(answer, f"Failed to set property {name}")
+
+    def _with_arrays(
+        self, kind: Any, name: str, operation: str, value: Any, schema: Any = None
+    ) -> Request | None:
+        """Return a request with the arrays in a value as numpy writes them; None: as JSON."""
+        if not holds_arrays(value):
+            return None
+        form = self.description.array_form(kind, name, operation)
+        if form is None:
+            return None
+        schema = self.description.affordances(kind)[name] if schema is None else schema
+        body = array_body(value, schema, form.content_type)
+        if body is None:
+            return None
+        headers = {"Content-Type": body[1]}
+        return Request(form.method, form.url(), body[0], headers, ARRAY_SECONDS)
 
     def _value_of(self, answer: Answer, what: str) -> Any:
         value = _json_of(answer, what)
@@ -231,6 +272,9 @@ class ThingProtocol:
             value = {**kwargs, "__args__": list(args)} if args else dict(kwargs)
         else:
             value = input_of(action, schema, args, kwargs)
+        request = self._with_arrays("actions", action, "invokeaction", value, schema or {})
+        if request is not None:
+            return PendingStart(action, request)
         address = hololinked_href(form.url()) if self.is_hololinked else form.url()
         body: bytes | None = to_body(value)
         if schema is None and not value:
@@ -246,7 +290,7 @@ class ThingProtocol:
 
     def start(self, pending: PendingStart, wait: float = 0.0) -> Steps[RunState]:
         """Start a run; the answer may come up to `wait` seconds later, when the run has ended."""
-        headers = {**pending.request.headers, "Idempotency-Key": pending.key}
+        headers = {**pending.request.headers, **self._accept, "Idempotency-Key": pending.key}
         if wait >= 1:
             headers["Prefer"] = f"wait={int(wait)}"
         request = replace(pending.request, headers=headers, seconds=pending.request.seconds + wait)
@@ -261,7 +305,22 @@ class ThingProtocol:
             ) from error
         if not answer.ok:
             return (yield from self._failed_run(pending.action, answer))
-        return self._run_of(pending.action, answer)
+        run = self._run_of(pending.action, answer)
+        yield from self.fill(run)
+        return run
+
+    @property
+    def _accept(self) -> Mapping[str, str]:
+        return ACCEPT if self.arrays and self.is_ours else {}
+
+    def fill(self, run: RunState) -> Steps[None]:
+        """Fetch the large arrays of an output, which the status of a run only links. Idempotent."""
+        if "output" in run.members and not run.is_open:
+            run.members["output"] = yield from self.filled(run.members["output"])
+
+    def filled(self, value: Any) -> Steps[Any]:
+        """Fetch the arrays to which there are links in a value."""
+        return (yield from filled(value, self.description, lists=not self.arrays))
 
     def _failed_run(self, action: str, answer: Answer) -> Steps[RunState]:
         """Return the run that has failed before the answer to its start came.
@@ -284,6 +343,9 @@ class ThingProtocol:
         return run
 
     def _run_of(self, action: str, answer: Answer) -> RunState:
+        if is_array_answer(answer):
+            output = array_value(answer, f"The output of action {action}")
+            return RunState(action, {"status": "completed", "output": output})
         value = _json_of(answer, f"Error when invoking action {action}")
         if self.is_hololinked:
             try:
@@ -310,7 +372,8 @@ class ThingProtocol:
             form = self.description.form("actions", name, "queryaction")
             if form is not None:
                 run = RunState(name, {"id": id}, form.url(actionID=id), self.is_ours)
-                answer = yield from fetch(Request("GET", run.url or ""), repeat=True)
+                request = Request("GET", run.url or "", headers=self._accept)
+                answer = yield from fetch(request, repeat=True)
                 if answer.ok:
                     self._take(run, answer)
                     return run
@@ -321,7 +384,7 @@ class ThingProtocol:
         if run.url is None:
             return
         headers = {"Prefer": f"wait={int(wait)}"} if wait >= 1 and run.waits else {}
-        request = Request("GET", run.url, headers=headers)
+        request = Request("GET", run.url, headers={**headers, **self._accept})
         answer = yield from fetch(replace(request, seconds=request.seconds + wait), repeat=True)
         if run.cancelled and answer.status in (HTTPStatus.NOT_FOUND, HTTPStatus.GONE):
             run.members["status"] = "cancelled"  # a server need not keep what it has cancelled
@@ -362,6 +425,7 @@ class ThingProtocol:
                 if away > RECONNECT_SECONDS:
                     raise self._lost(run, error) from error
                 yield Pause(1.0)
+        yield from self.fill(run)
         return not run.is_open
 
     def _lost(self, run: RunState, error: Exception) -> ServerUnreachableError:

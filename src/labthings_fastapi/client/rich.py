@@ -11,6 +11,8 @@ from typing import Any, Protocol
 from labthings_fastapi.outputs.blob import Blob
 from labthings_fastapi.outputs.blob_data import RemoteBlobData
 
+from .arrays import array_schema, described_array
+
 
 class BlobSource(Protocol):
     """The client over whose connection blobs came."""
@@ -107,11 +109,16 @@ def to_rich(value: Any, schema: Any, *, arrays: bool = True, objects: bool = Tru
     objects get attributes and texts of the format date-time become aware datetimes.
     """
     found = schema if isinstance(schema, Mapping) else {}
+    if arrays and isinstance(value, bool | int | float | str | list):
+        described = array_schema(found)
+        if described is not None:
+            return described_array(value, described)
     if isinstance(value, dict):
         members = found.get("properties")
         inner = members if isinstance(members, Mapping) else {}
+        others = found.get("additionalProperties")
         made = {
-            name: to_rich(each, inner.get(name), arrays=arrays, objects=objects)
+            name: to_rich(each, inner.get(name, others), arrays=arrays, objects=objects)
             for name, each in value.items()
         }
         return Members(made) if objects else made

@@ -54,7 +54,7 @@ class Answer:
     url: str
     status: int
     headers: Mapping[str, str]
-    body: bytes
+    body: bytes | bytearray
 
     @property
     def ok(self) -> bool:

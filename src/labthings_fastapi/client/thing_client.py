@@ -73,7 +73,7 @@ class ThingClient:
     ) -> None:
         values = {
             "_connection": connection,
-            "_protocol": ThingProtocol(description),
+            "_protocol": ThingProtocol(description, arrays=arrays == "numpy" or rich),
             "_arrays": arrays == "numpy" or rich,
             "_rich": rich,
             "_bars": Bars(progress),
@@ -232,7 +232,7 @@ class ThingClient:
         answer: Answer = self._run(fetch(Request("GET", address, seconds=60.0), repeat=True))
         if not answer.ok:
             raise request_error(answer, f"{address} cannot be fetched")
-        return answer.body
+        return bytes(answer.body)
 
     def _download(self, href: str, path: Path) -> None:
         path.write_bytes(self._fetch(href))
@@ -304,6 +304,7 @@ class ThingClient:
         error = run_error(state.action, state.id, state.members)
         if error is not None:
             raise error
+        self._run(self._protocol.fill(state))
         action = self._protocol.description.affordances("actions").get(state.action, {})
         return self._value(state.members.get("output"), action.get("output"))
 
