@@ -23,6 +23,7 @@ Each class also derives from the builtin exception that code without LabThings w
     ├── AffordanceNotFoundError (KeyError)
     ├── ThingNameError (ValueError)                a name or path that cannot be served
     ├── ThingNotFoundError (KeyError)
+    │   └── NotOneThingError (RuntimeError)        none of a class, or several
     ├── ThingDescriptionError (ValueError)         a document breaks the W3C standard
     ├── ThingSlotError (RuntimeError)
     │   └── ThingNotConnectedError
@@ -145,6 +146,7 @@ from labthings_fastapi.errors.server import (
     JournalWriteError,
     MalformedBodyError,
     NotAllowedError,
+    NotOneThingError,
     RequestError,
     ServerConfigurationError,
     ServerNotRunningError,
@@ -220,6 +222,7 @@ __all__ = [
     "NotAllowedError",
     "NotBoundToInstanceError",
     "NotConnectedToServerError",
+    "NotOneThingError",
     "OutputNotKeptError",
     "OutputNotReadyError",
     "OverspecifiedDefaultError",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import warnings
 from abc import ABCMeta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from labthings_fastapi.actions.context import current_invocation
@@ -230,7 +231,7 @@ class Thing:
         path = interface.settings_file_path
         if kept is None and path is not None and self._setting_descriptors:
             logger = get_thing_logger(name_of(self))
-            file = SettingsFile(path, logger, interface.claim_folder)
+            file = SettingsFile(Path(path), logger, interface.claim_folder)
             kept = KeptSettings(file, self._setting_descriptors, logger)
             kept = self.__dict__.setdefault("_kept_settings", kept)
         return kept

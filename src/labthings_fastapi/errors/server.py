@@ -44,6 +44,10 @@ class ThingNotConnectedError(ThingSlotError):
     """A slot was read before the server had filled it."""
 
 
+class NotOneThingError(ThingNotFoundError, RuntimeError):
+    """A server has no Thing of a class, or several, where exactly one was asked for."""
+
+
 class ThingStartError(LabThingsError, RuntimeError):
     """A Thing could not be started: its `__enter__` failed."""
 

@@ -200,7 +200,7 @@ def _serve_with_folder(config: ThingServerConfig, args: argparse.Namespace) -> N
 
     server = ThingServer(config, debug=args.debug, tolerant=args.tolerant)
     check_listen_host(server._access, args.host)
-    tls = _tls(args, server.settings_folder)
+    tls = _tls(args, config.settings_folder)
     names = ", ".join(server.things) or "no Things"
 
     def say(address: ListenAddress) -> None:

@@ -13,6 +13,7 @@ from importlib import resources
 from pathlib import Path
 
 from fastapi import APIRouter, FastAPI
+from fastapi.openapi.docs import get_swagger_ui_oauth2_redirect_html
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, HTMLResponse, Response
@@ -20,6 +21,7 @@ from starlette.responses import FileResponse, HTMLResponse, Response
 from labthings_fastapi.routes import ProblemRoute
 
 DOCS_PATH = "/docs"
+REDOC_PATH = "/redoc"
 _START_SCRIPT = "docs_page.js"
 _MEDIA_TYPES = {
     "swagger-ui-bundle.js": "text/javascript",
@@ -71,14 +73,26 @@ def files_of_the_page() -> tuple[str, dict[str, Path]]:
 
 
 def attach(app: FastAPI, prefix: str = "") -> None:
+    """Serve the page below `prefix`, and where FastAPI apps have their pages, at the root."""
+    for place in {prefix, ""}:
+        _attach_page(app, place)
+
+
+def _attach_page(app: FastAPI, prefix: str) -> None:
     router = APIRouter(route_class=ProblemRoute, include_in_schema=False)
     openapi = posixpath.relpath(app.openapi_url or "/", prefix or "/")
 
     @router.api_route(DOCS_PATH, name="docs", methods=_METHODS)
+    @router.api_route(REDOC_PATH, name="redoc", methods=_METHODS)
     async def page() -> Response:
         digest, _ = await run_in_threadpool(files_of_the_page)
         text = _PAGE.format(files=f".{DOCS_PATH}/{digest}", openapi=openapi)
         return HTMLResponse(text, headers=_PAGE_HEADERS)
+
+    @router.api_route(f"{DOCS_PATH}/oauth2-redirect", name="oauth2_redirect", methods=_METHODS)
+    async def oauth2_redirect() -> Response:
+        # The server signs nobody in by OAuth 2; a lab's own app may.
+        return get_swagger_ui_oauth2_redirect_html()
 
     @router.api_route(f"{DOCS_PATH}/{{digest}}/{{name}}", name="docs_file", methods=_METHODS)
     async def file(digest: str, name: str) -> Response:

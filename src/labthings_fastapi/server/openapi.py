@@ -25,6 +25,7 @@ from labthings_fastapi.thing import Thing
 from labthings_fastapi.thing_description.directory import EVENTS, FORMATS
 from labthings_fastapi.thing_description.paths import name_of, path_of, title_of
 
+from .listed_routes import listed_routes
 from .routes import VERSION
 
 LOGGER = own_logger("server")
@@ -377,6 +378,24 @@ class ThingsAPI(FastAPI):
         self.undescribed: Mapping[str, str] = {}
         """What the last document does not describe → the reason; replaced, never changed."""
         self._wrapped: ASGIApp = super().__call__
+        self._included: list[tuple[str, Any]] = []
+        self._lists_all = True
+
+    @property
+    def routes(self) -> list[BaseRoute]:
+        """One entry for each path, those of the Things among them, for tools that list them.
+
+        To add a route, use FastAPI's own ways, such as `app.add_api_route`.
+        """
+        if not self._lists_all:
+            return self.router.routes
+        things = self._things().values()
+        return [*listed_routes(self, self.router.routes, self._included, things)]
+
+    def include_router(self, router: Any, *, prefix: str = "", **options: Any) -> None:
+        """Add the routes of a router, as FastAPI does."""
+        self._included.append((prefix, router))
+        super().include_router(router, prefix=prefix, **options)
 
     def wrap(self, middleware: Callable[[ASGIApp], ASGIApp]) -> None:
         """Put a middleware around the app, outside of all that `add_middleware` ever adds."""
@@ -405,6 +424,7 @@ class ThingsAPI(FastAPI):
         # other threads would take it for the whole document.
         app = copy.copy(self)
         app.openapi_schema = None
+        app._lists_all = False
         undescribed: dict[str, str] = {}
         try:
             document = super(ThingsAPI, app).openapi()

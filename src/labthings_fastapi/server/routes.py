@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, FastAPI, Request, Response
 from pydantic_core import to_json
-from starlette.responses import RedirectResponse
+from starlette.responses import JSONResponse
 from starlette.routing import Match
 
 from labthings_fastapi.bindings.http.descriptions import Descriptions, rendering
@@ -121,5 +121,5 @@ def attach(
     if prefix:  # other FastAPI apps have their OpenAPI document there
 
         @app.get("/openapi.json", include_in_schema=False)
-        async def redirect() -> Response:
-            return RedirectResponse(f".{app.openapi_url}")
+        def document() -> Response:
+            return JSONResponse(app.openapi())

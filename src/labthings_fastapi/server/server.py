@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from labthings_fastapi.actions.logs import capture, capture_more
@@ -15,7 +14,7 @@ from labthings_fastapi.actions.thread_failures import thread_failure_hook
 from labthings_fastapi.concurrency.bounded_executor import BoundedExecutor, Workers
 from labthings_fastapi.descriptors.declarations import mistakes_for_server, raise_together
 from labthings_fastapi.descriptors.slot import UNSET
-from labthings_fastapi.exceptions import ThingNameError, ThingNotFoundError
+from labthings_fastapi.exceptions import ThingNameError, ThingStartError
 from labthings_fastapi.journal.journal import MemoryJournal
 from labthings_fastapi.messages.broker import Broker
 from labthings_fastapi.outputs.kept import KeptOutputs
@@ -27,17 +26,17 @@ from labthings_fastapi.thing_host.interface import ThingServerInterface
 from labthings_fastapi.thing_host.server_id import ServerId
 
 from .polling import Poller
-from .services import ThingServices
-from .settings_keeper import SettingsKeeper
 
 # The other parts of a server, with the web framework, take long to import. They are imported where
 # a server is built, so that `import labthings_fastapi` stays fast.
-from .thing_hooks import close_now, open_now, states_of
+from .served_things import ServedThings
+from .services import ThingServices
+from .settings_keeper import SettingsKeeper
+from .thing_hooks import close_now, open_now
 from .thing_lifecycle import ThingLifecycle, cancel_invocations
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
+    from anyio.from_thread import BlockingPortal
     from fastapi import FastAPI
     from starlette.testclient import TestClient
 
@@ -52,13 +51,15 @@ T = TypeVar("T", bound=Thing)
 LOGGER = own_logger("server")
 
 
-class ThingServer:
+class ThingServer(ServedThings):
     """Builds Things, opens and closes them, and serves them over HTTP and WebSockets.
 
     `app` is a FastAPI app: extend it, run it with `serve()` or any ASGI server, or mount it.
     """
 
     _scheme: Literal["http", "https"] = "http"
+    _startup_failure: Mapping[str, Any] | None = None
+    _portal: BlockingPortal | None = None
     _when_listening: Callable[[ListenAddress], object] = staticmethod(lambda _address: None)
 
     def __init__(
@@ -87,9 +88,9 @@ class ThingServer:
         from .mdns import MdnsAnnouncement
 
         self.config = configured(config, keywords)
-        self.debug, self.tolerant = debug, tolerant
+        self._debug, self.tolerant = debug, tolerant
         self._broker = Broker()
-        self._server_id = ServerId(self.settings_folder)
+        self._server_id = ServerId(self.config.settings_folder)
         self._announcing = MdnsAnnouncement(self.config.discovery, self._server_id.get)
         self.action_manager = ActionManager(
             journal=MemoryJournal(outputs=KeptOutputs()),
@@ -165,6 +166,7 @@ class ThingServer:
         from labthings_fastapi.dependencies.server import STATE_NAME
         from labthings_fastapi.server.access.middleware import AccessMiddleware, with_cors
         from labthings_fastapi.server.openapi import ThingsAPI
+        from labthings_fastapi.server.own_places import OwnPlaces
 
         checks, origins = self._access, self.config.cors_origins
         prefix, lifespan = self.api_prefix, self._lifespan
@@ -172,6 +174,7 @@ class ThingServer:
         setattr(app.state, STATE_NAME, self)
         app.wrap(lambda inner: AccessMiddleware(inner, checks, self._targets, self._audit))
         app.wrap(lambda inner: with_cors(inner, origins, checks.refusal_log))
+        app.wrap(lambda inner: OwnPlaces(inner, prefix))
         return app
 
     def _bind(self) -> None:
@@ -220,20 +223,14 @@ class ThingServer:
         )
 
     def _expose(self, thing: Thing) -> None:
+        from labthings_fastapi.server.own_places import warn_of_shared_name
+
+        warn_of_shared_name(thing, self.api_prefix)
+        thing._thing_server_interface.make_settings_folder()
         for binding in self._bindings:
             binding.expose(thing)
         self._targets.add(thing)
         self.app.discard_document()
-
-    @property
-    def settings_folder(self) -> Path:
-        """The folder with the settings of all Things, the journal and the credentials."""
-        return self.config.settings_folder
-
-    @property
-    def application_config(self) -> Mapping[str, Any] | None:
-        """The `application_config` of the configuration, for the laboratory's own code."""
-        return self.config.application_config
 
     @property
     def scheme(self) -> Literal["http", "https"]:
@@ -241,47 +238,22 @@ class ThingServer:
         return self._scheme
 
     @property
-    def api_prefix(self) -> str:
-        """The beginning of every path of the server, as in `/api`; empty by default."""
-        return self.config.api_prefix
+    def debug(self) -> bool:
+        """Whether problems that are sent to clients have a traceback."""
+        return self._debug
 
     @property
-    def things(self) -> Mapping[str, Thing]:
-        """The Things by name."""
-        return MappingProxyType(self._things)
+    def startup_failure(self) -> Mapping[str, Any] | None:
+        """Why the last start failed: `{"thing": name, "exception": error}`; else None."""
+        return self._startup_failure
 
-    def things_by_class(self, cls: type[T]) -> list[T]:
-        """Return the Things of a class, or of one derived from it."""
-        return [thing for thing in self._things.values() if isinstance(thing, cls)]
+    @property
+    def blocking_portal(self) -> BlockingPortal | None:
+        """While the server runs, the way from other threads into its event loop; else None.
 
-    def thing_by_class(self, cls: type[T]) -> T:
-        """Return the only Thing of a class.
-
-        Raises:
-            ThingNotFoundError: there is none, or there are several.
+        Things use `call_async_task` of their interface instead: their loop is another one.
         """
-        things = self.things_by_class(cls)
-        if len(things) != 1:
-            names = ", ".join(paths.name_of(thing) for thing in things) or "none"
-            raise ThingNotFoundError(
-                f"There must be exactly one {cls.__name__}, but there are {len(things)}: {names}."
-            )
-        return things[0]
-
-    def path_for_thing(self, name: str) -> str:
-        """Return the path of a Thing, as in `/api/stage/`.
-
-        Raises:
-            ThingNotFoundError: there is no Thing with this name.
-        """
-        if name not in self._things:
-            names = ", ".join(self._things) or "none"
-            raise ThingNotFoundError(f"There is no Thing {name!r}. The Things are: {names}.")
-        return paths.path_of(self._things[name])
-
-    def thing_states(self) -> Mapping[str, Mapping[str, Any]]:
-        """Return the metadata of every Thing, by name; empty for one whose code fails."""
-        return states_of(self._things)
+        return self._portal
 
     def _health(self) -> dict[str, Any]:
         schemes = self._access.authentication.schemes
@@ -348,15 +320,24 @@ class ThingServer:
 
     @asynccontextmanager
     async def _lifespan(self, _app: FastAPI) -> AsyncIterator[None]:
-        self._state = "starting"
+        from anyio.from_thread import BlockingPortal
+
+        self._state, self._startup_failure = "starting", None
         self.action_manager.accept_work()
         capture()
         capture_more(self.config.capture_loggers)
         thread_failure_hook.begin()
         try:
             await self._open()
-            yield
+            async with BlockingPortal() as self._portal:
+                yield
+                portal, self._portal = self._portal, None
+                await portal.stop(cancel_remaining=True)
+        except ThingStartError as error:
+            self._startup_failure = {"thing": error.thing, "exception": error.__cause__ or error}
+            raise
         finally:
+            self._portal = None
             thread_failure_hook.end()
             if await self._stop():
                 await self._executor.run(self._finish)
@@ -482,7 +463,7 @@ class ThingServer:
             run.run_until_stopped(
                 *(hooks, host, port),
                 grace=self.config.shutdown_timeout,
-                tls=chosen_tls(tls, self.settings_folder, host),
+                tls=chosen_tls(tls, self.config.settings_folder, host),
                 limits=limits_of(self.config),
             )
 

@@ -14,22 +14,30 @@ RESERVED_AFFORDANCES = frozenset({"properties", "actions", "events", "ws", "gap"
 RESERVED_THINGS = frozenset(
     {
         ".well-known",
+        ".labthings",
         "action_invocations",
+        "cls",
+        "openapi.json",
+        "thing_descriptions",
+        "things",
+    }
+)
+"""First path segments that no Thing can have."""
+SHARED_THINGS = frozenset(
+    {
         "blob",
         "directory",
         "docs",
         "events",
         "health",
         "journal",
-        "openapi.json",
+        "redoc",
         "session",
-        "thing_descriptions",
-        "things",
         "ui",
         "ws",
     }
 )
-"""First path segments that belong to the server."""
+"""First path segments of the server that a Thing may have too: older releases did not use them."""
 
 
 def name_of(thing: Any) -> str:

@@ -113,13 +113,16 @@ class ThingServerInterface:
         return copy.deepcopy(self._services.application_config)
 
     @property
-    def settings_folder(self) -> Path | None:
-        """The folder for this Thing's own files, which is made now; None without a server."""
-        folder = self._own_folder
-        if folder is not None:
+    def settings_folder(self) -> str | None:
+        """The folder for this Thing's own files, which exists; None without a server."""
+        self.make_settings_folder()
+        return None if self._own_folder is None else str(self._own_folder)
+
+    def make_settings_folder(self) -> None:
+        """Make the folder for this Thing's own files, if there is none."""
+        if self._own_folder is not None:
             with suppress(OSError):  # whoever writes a file there gets the error
-                make_private_folder(folder)
-        return folder
+                make_private_folder(self._own_folder)
 
     @property
     def _own_folder(self) -> Path | None:
@@ -155,10 +158,10 @@ class ThingServerInterface:
         self._services.claim_folder()
 
     @property
-    def settings_file_path(self) -> Path | None:
+    def settings_file_path(self) -> str | None:
         """The file of this Thing's settings; None without a server."""
         folder = self._own_folder
-        return folder / self.settings_file_name if folder is not None else None
+        return str(folder / self.settings_file_name) if folder is not None else None
 
     @property
     def global_lock(self) -> GlobalLock | None:

@@ -43,7 +43,8 @@ class ThingsApplication:
             await self._app(scope, receive, send)
             return
         path = request_path(scope)
-        resource = self._router.find(path)
+        find = self._router.find_own if "labthings.own" in scope else self._router.find
+        resource = find(path)
         method: str = scope["method"]
         if resource is None or method in resource.fallthrough_methods:
             # Routes of the app's author may answer with blobs.

@@ -47,6 +47,7 @@ class Router:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._resources: dict[str, Resource] = {}
+        self._own: dict[str, Resource] = {}  # those of the two that belong to no Thing
         self._collections: dict[str, Resource] = {}
         self._things: dict[str, tuple[str, tuple[str, ...]]] = {}
 
@@ -68,11 +69,13 @@ class Router:
         """Add a resource that belongs to no Thing."""
         with self._lock:
             self._resources = {**self._resources, path: resource}
+            self._own = {**self._own, path: resource}
 
     def add_collection(self, path: str, resource: Resource) -> None:
         """Let a resource serve each path that is one segment below `path`."""
         with self._lock:
             self._collections = {**self._collections, path: resource}
+            self._own = {**self._own, f"{path}/": resource}
 
     def find(self, path: str) -> Resource | None:
         """Return the resource at a path, or None."""
@@ -80,6 +83,10 @@ class Router:
         if resource is None and not path.endswith("/"):
             resource = self._collections.get(path[: path.rfind("/")])
         return resource
+
+    def find_own(self, path: str) -> Resource | None:
+        """Return the resource at a path that belongs to no Thing, or None."""
+        return self._own.get(path) or self._own.get(path[: path.rfind("/") + 1])
 
     def has_thing(self, path: str) -> bool:
         """Return True if a Thing is served at exactly this path."""
