@@ -67,7 +67,7 @@ def test_one_error_is_one_error():
         validated({"things": {"stage": {"cls": 5}}})
 
 
-@pytest.mark.parametrize("name", ["", "a b", "é", "a/b", "things", "things", "action_invocations"])
+@pytest.mark.parametrize("name", ["", "a b", "é", "a/b", "things", "action_invocations"])
 def test_a_name_must_fit_in_a_url_and_be_free(name):
     with pytest.raises(ServerConfigurationError, match="things"):
         validated({"things": {name: Stage}})
