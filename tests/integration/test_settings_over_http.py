@@ -140,7 +140,7 @@ def test_what_is_refused_is_not_saved(folder, assert_problem):
     with server(folder).test_client() as client:
         assert_problem(client.put("/camera/exposure", json=-1), 422)
         assert_problem(client.put("/camera/serial", json="A7"), 405)
-    assert not folder.exists()
+    assert not list((folder / "camera").iterdir())
 
 
 def test_a_write_that_fails_is_a_500_that_names_the_file_and_the_next_one_works(
@@ -373,9 +373,11 @@ def test_an_edit_that_nothing_follows_is_loaded_by_the_next_start(folder):
     assert server(folder).things["camera"].exposure == 0.873
 
 
-def test_the_folder_for_own_files_is_made_when_a_thing_asks_for_it(folder):
+def test_the_folder_for_own_files_is_there_once_there_is_a_server(folder):
     first = server(folder)
-    assert not folder.exists()
-    own = first.things["camera"]._thing_server_interface.settings_folder
-    assert own == folder / "camera"
+    own = folder / "camera"
+    assert own.is_dir()
+    assert not list(own.iterdir())
+    own.rmdir()
+    assert first.things["camera"]._thing_server_interface.settings_folder == str(own)
     assert own.is_dir()

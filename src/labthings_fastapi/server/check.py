@@ -7,9 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from labthings_fastapi.descriptors.declarations import remarks_for_server
-from labthings_fastapi.exceptions import describe_exception
+from labthings_fastapi.exceptions import (
+    LabThingsError,
+    ServerConfigurationError,
+    describe_exception,
+)
 from labthings_fastapi.security.credential_file import FILE_NAME
 
+from .config.build_things import explained
 from .config.unknown_keys import remarks_on_keys
 from .config.validation import validated
 from .config_model import configuration_error
@@ -29,7 +34,12 @@ def check(document: Any) -> list[str]:
     security = config.security.model_copy(update={"credentials": credentials})
     with tempfile.TemporaryDirectory(prefix="labthings-check-") as folder:
         trial = {"settings_folder": Path(folder), "security": security}
-        server = ThingServer(config.model_copy(update=trial))
+        try:
+            server = ThingServer(config.model_copy(update=trial))
+        except LabThingsError:
+            raise
+        except Exception as error:
+            raise ServerConfigurationError(explained(error)) from error
         _raise_undescribed(server)
     return [*remarks_on_keys(config)] + [
         f"things.{name}.cls: {text}"

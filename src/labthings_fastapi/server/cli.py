@@ -6,13 +6,13 @@ import argparse
 import logging
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labthings_fastapi.exceptions import LabThingsError, UnprotectedError, describe_exception
+from labthings_fastapi.exceptions import LabThingsError, UnprotectedError
 from labthings_fastapi.own_log import own_logger
 from labthings_fastapi.server.config.files import UsageError, load_config, make_modules_importable
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from .config_model import ThingServerConfig
     from .fallback import LogTail
+    from .server import ThingServer
 
 COMMANDS = ("serve", "check", "cert")
 CREDENTIAL_COMMANDS = ("token", "user")
@@ -49,9 +50,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "labthings-server", description=about, epilog=_EPILOG, formatter_class=raw
     )
-    add = parser.add_argument
-    flag = partial(add, action="store_true")
-    add(
+    parser.add_argument(
         "command",
         nargs="?",
         metavar="serve | check | cert",
@@ -59,6 +58,13 @@ def make_parser() -> argparse.ArgumentParser:
         help="serve (the default); check: list all errors of the configuration, start nothing; "
         "cert: make a certificate for --tls, or show the existing one",
     )
+    _add_options(parser)
+    return parser
+
+
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    flag = partial(add, action="store_true")
     add("-c", "--config", metavar="FILE", help="configuration file, JSON or TOML (*.toml)")
     add("-j", "--json", metavar="TEXT", help="configuration as JSON text")
     flag("--demo", help="serve the simulated demo bench")
@@ -75,10 +81,9 @@ def make_parser() -> argparse.ArgumentParser:
     add("--tls-cert", metavar="FILE", help="serve HTTPS with this certificate (PEM)")
     add("--tls-key", metavar="FILE", help="private key of --tls-cert (PEM, no password)")
     flag("--debug", help="show tracebacks, also in responses to clients")
-    flag("--fallback", help="if the start fails, serve a page with the error and the log (503)")
+    flag("--fallback", help="if the start fails, serve a page with the error and the log")
     flag("--insecure", help="let everyone on the network control the instruments without a token")
     flag("--tolerant", help="run without the Things that cannot start")
-    return parser
 
 
 def _port(text: str) -> int:
@@ -105,7 +110,63 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     return args
 
 
-def serve_from_cli(argv: Sequence[str] | None = None) -> int:
+def get_default_parser() -> argparse.ArgumentParser:
+    """Return a parser to pass on: `argparse.ArgumentParser(parents=[get_default_parser()])`.
+
+    What it reads becomes a configuration by `config_from_args`.
+    """
+    parser = argparse.ArgumentParser(add_help=False)
+    _add_options(parser)
+    return parser
+
+
+def config_from_args(args: argparse.Namespace) -> ThingServerConfig:
+    """Return the configuration that options name, which `ThingServer` takes.
+
+    Raises:
+        RuntimeError: the options name none, or several.
+        FileNotFoundError: there is no such file.
+        ServerConfigurationError: listing every error by its path.
+    """
+    from labthings_fastapi.server.config.validation import validated
+
+    args.demo = getattr(args, "demo", False)
+    document = _configuration(args)
+    if getattr(args, "insecure", False):
+        document["security"] = insecure(document.get("security"))
+    return validated(document)
+
+
+def serve_from_cli(argv: Sequence[str] | None = None, *, dry_run: bool = False) -> ThingServer:
+    """Serve what a command line says, until SIGTERM or Ctrl-C; return the server that has stopped.
+
+    For programs of a laboratory. With `dry_run`, the server is only made.
+
+    Raises:
+        RuntimeError: there is no configuration, or there are several.
+        FileNotFoundError: there is no such file.
+        SystemExit: the configuration is wrong, or a Thing cannot start; the reason is printed.
+    """
+    args = parse_args(argv)
+    if args.command != "serve":
+        raise UsageError(f"serve_from_cli serves, and {args.command!r} is another command")
+    made: list[ThingServer] = []
+    try:
+        if dry_run:
+            from .server import ThingServer as Server
+
+            config = config_from_args(args)
+            made.append(Server(config, debug=args.debug, tolerant=args.tolerant))
+        else:
+            _run(args, partial(_serve, made=made))
+    except UsageError:
+        raise
+    except Exception as error:
+        raise SystemExit(_fail(error, args)) from error
+    return made[0]
+
+
+def run_command(argv: Sequence[str] | None = None) -> int:
     """Run the command of a command line, by default `serve`; return the exit code."""
     arguments = sys.argv[1:] if argv is None else list(argv)
     if arguments and arguments[0] in CREDENTIAL_COMMANDS:
@@ -113,22 +174,38 @@ def serve_from_cli(argv: Sequence[str] | None = None) -> int:
 
         return credentials_from_cli(arguments)
     args = parse_args(arguments)
+    try:
+        _run(args, {"check": _check, "cert": _certificate, "serve": _serve}[args.command])
+    except Exception as error:  # noqa: BLE001 - printed for the user
+        return _fail(error, args)
+    return EXIT_OK
+
+
+class _ToldError(Exception):
+    """A command failed, and the user has been told why."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+def _run(args: argparse.Namespace, run: Callable[[argparse.Namespace], object]) -> None:
+    """Run a command; if it fails and the options say so, serve the page about that."""
     from labthings_fastapi.own_log import log_to_stderr
 
     log_to_stderr(logging.DEBUG if args.debug else logging.INFO)
     tail = _log_tail() if args.command == "serve" and args.fallback else None
-    run = {"check": _check, "cert": _certificate, "serve": _serve}[args.command]
     try:
         run(args)
-    except Exception as error:  # noqa: BLE001 - printed for the user
-        code = _fail(error, args)
-        if tail is not None:
-            _run_fallback(args, error, tail)
-        return code
+    except Exception as error:
+        if tail is None:
+            raise
+        _fail(error, args)
+        _run_fallback(args, error, tail)
+        raise _ToldError(error) from error
     finally:
         if tail is not None:
             logging.getLogger().removeHandler(tail)
-    return EXIT_OK
 
 
 def _check(args: argparse.Namespace) -> None:
@@ -177,28 +254,28 @@ def _tls(args: argparse.Namespace, settings_folder: Path) -> Tls | None:
     return chosen_tls(choice, settings_folder, args.host)
 
 
-def _serve(args: argparse.Namespace) -> None:
+def _serve(args: argparse.Namespace, made: list[ThingServer] | None = None) -> None:
+    """Serve; the server is the last of `made`."""
     from labthings_fastapi.server.address import check_address
-    from labthings_fastapi.server.config.validation import validated
     from labthings_fastapi.thing_host.folder_lock import folder_kept
 
-    document = _configuration(args)
-    if args.insecure:
-        document["security"] = insecure(document.get("security"))
-    config = validated(document)
+    config = config_from_args(args)
     # Before the Things are made: their settings may reach the hardware of another server.
     with folder_kept(config.settings_folder):
         check_address(args.host, args.port)
-        _serve_with_folder(config, args)
+        _serve_with_folder(config, args, [] if made is None else made)
 
 
-def _serve_with_folder(config: ThingServerConfig, args: argparse.Namespace) -> None:
+def _serve_with_folder(
+    config: ThingServerConfig, args: argparse.Namespace, made: list[ThingServer]
+) -> None:
     from labthings_fastapi.server.access.checks import check_listen_host
     from labthings_fastapi.server.address import ListenAddress
 
     from .server import ThingServer
 
     server = ThingServer(config, debug=args.debug, tolerant=args.tolerant)
+    made.append(server)
     check_listen_host(server._access, args.host)
     tls = _tls(args, config.settings_folder)
     names = ", ".join(server.things) or "no Things"
@@ -225,7 +302,7 @@ def _run_fallback(args: argparse.Namespace, error: Exception, tail: LogTail) -> 
     from labthings_fastapi.server.config.files import settings_folder
     from labthings_fastapi.server.web.run import ServerHooks, run_until_stopped
 
-    from .fallback import app, explain
+    from .fallback import FallbackContext, app
 
     if isinstance(error, AddressError | UnprotectedError):
         return
@@ -234,7 +311,8 @@ def _run_fallback(args: argparse.Namespace, error: Exception, tail: LogTail) -> 
     except Exception as tls_error:  # noqa: BLE001 - without TLS everyone could read the log
         _fail(tls_error, args)
         return
-    app.set_context(**explain(error, tail, debug=args.debug))
+    log = "\n".join(tail.lines)
+    app.set_context(FallbackContext(error, config=_config_if_any(args), log_history=log))
 
     async def say(address: ListenAddress) -> None:
         with suppress(OSError, ValueError):  # nobody reads it any more
@@ -244,18 +322,38 @@ def _run_fallback(args: argparse.Namespace, error: Exception, tail: LogTail) -> 
 
 
 def _fail(error: Exception, args: argparse.Namespace) -> int:
+    if isinstance(error, _ToldError):
+        return _code_of(error.error)
     if args.debug:
         own_logger("server").error("The command failed.", exc_info=error)
-    expected = isinstance(error, (UsageError, LabThingsError))
-    text = str(error) if expected else f"{describe_exception(error)} (--debug shows where)"
+    is_named = bool(getattr(error, "__notes__", ()))  # by its place in the configuration
+    expected = is_named or isinstance(error, (UsageError, LabThingsError))
+    text = _text_of(error) if expected else f"{_text_of(error)} (--debug shows where)"
     # The messages of drivers may have several lines.
     print(f"labthings-server: {' '.join(text.split())}", file=sys.stderr, flush=True)
+    return _code_of(error)
+
+
+def _text_of(error: Exception) -> str:
+    from labthings_fastapi.server.config.build_things import explained
+
+    return str(error) if isinstance(error, UsageError) else explained(error)
+
+
+def _config_if_any(args: argparse.Namespace) -> Any:
+    try:
+        return _configuration(args)
+    except Exception:  # noqa: BLE001 - this may be what is wrong
+        return None
+
+
+def _code_of(error: Exception) -> int:
     return EXIT_USAGE if isinstance(error, UsageError) else EXIT_NOT_STARTED
 
 
 def main() -> None:
     """Run the command and end the process with its exit code."""
-    code = serve_from_cli()
+    code = run_command()
     if code != EXIT_OK:  # after a signal `serve` sees to it
         from labthings_fastapi.server.web.process_end import end_process_by
 

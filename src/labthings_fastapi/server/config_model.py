@@ -31,15 +31,19 @@ from labthings_fastapi.thing_description.paths import RESERVED_THINGS, THING_NAM
 from .mdns import can_announce
 
 
-class ImportStringError(ValueError):
-    """An import string leads to no class of Thing; the message says why."""
+class ThingImportFailure(ValueError, ImportError):  # noqa: N818 - the name of older releases
+    """A class cannot be imported; the message says why, in the words of Python's own error."""
+
+
+class NotAThingError(ValueError, TypeError):
+    """What is to be served is no class of Thing."""
 
 
 def import_thing_class(source: Any) -> type[Thing]:
     """Return the class itself, or the one that an import string names."""
     cls: Any = _imported(source) if isinstance(source, str) else source
     if not isinstance(cls, type) or not issubclass(cls, Thing):
-        raise ImportStringError(f"{source!r} is not a subclass of lt.Thing")
+        raise NotAThingError(f"{source!r} is not a Thing: it is no subclass of lt.Thing")
     return cls
 
 
@@ -49,17 +53,17 @@ def _imported(source: str) -> Any:
     separator = ":" if ":" in source else "."
     module_name, _, class_name = source.strip().rpartition(separator)
     if not module_name or not class_name:
-        raise ImportStringError(f"{source!r} must look like 'package.module:Class'")
+        raise ThingImportFailure(f"{source!r} must look like 'package.module:Class'")
     try:
         value: Any = importlib.import_module(module_name)
     except (Exception, SystemExit) as error:  # a module may raise anything while it is imported
-        raise ImportStringError(
+        raise ThingImportFailure(
             f"{module_name!r} cannot be imported: {describe_exception(error)}"
         ) from error
     for attribute in class_name.split("."):
         value = getattr(value, attribute, None)
     if value is None:
-        raise ImportStringError(f"module {module_name!r} has no class {class_name!r}")
+        raise ThingImportFailure(f"cannot import name {class_name!r} from {module_name!r}")
     return value
 
 

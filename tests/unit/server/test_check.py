@@ -55,14 +55,13 @@ def test_things_are_made_but_not_opened_and_settings_stay_as_they_are(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_thing_that_cannot_be_made_is_reported_in_the_words_of_the_server(tmp_path):
-    texts = []
-    for attempt in (check, lt.ThingServer):
-        with pytest.raises(ServerConfigurationError) as caught:
-            attempt(config_of(tmp_path, "closed"))
-        texts.append(str(caught.value))
-    assert texts[0] == texts[1]
-    assert "things.a.cls: it could not be made: OSError: the lab is closed" in texts[0]
+def test_what_a_thing_raises_while_it_is_made_is_raised_with_its_place(tmp_path):
+    text = "things.a.cls: it could not be made: OSError: the lab is closed"
+    with pytest.raises(OSError, match="the lab is closed") as raised:
+        lt.ThingServer(config_of(tmp_path, "closed"))
+    assert raised.value.__notes__ == [text]
+    with pytest.raises(ServerConfigurationError, match=text):
+        check(config_of(tmp_path, "closed"))
 
 
 class Private:
@@ -208,10 +207,10 @@ def test_what_is_allowed_but_probably_wrong_is_listed():
 
 
 def test_the_command_lists_it(capsys):
-    from labthings_fastapi.server.cli import serve_from_cli
+    from labthings_fastapi.server.cli import run_command
 
     text = json.dumps({"things": {"o": f"{__name__}:Untyped"}})
-    assert serve_from_cli(["check", "-j", text]) == 0
+    assert run_command(["check", "-j", text]) == 0
     shown = capsys.readouterr().out
     assert "Warning: things.o.cls: Untyped.raw: the getter has no return type hint" in shown
     assert "The configuration is valid: o." in shown

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import json
+import pickle
 import re
 import socket
 import subprocess
@@ -11,7 +13,15 @@ import sys
 import pytest
 
 from labthings_fastapi.exceptions import ServerConfigurationError
-from labthings_fastapi.server.cli import parse_args, serve_from_cli
+from labthings_fastapi.server.cli import (
+    config_from_args,
+    get_default_parser,
+    parse_args,
+    serve_from_cli,
+)
+from labthings_fastapi.server.cli import (
+    run_command as run_in_process,
+)
 from labthings_fastapi.server.config.files import UsageError, load_config
 
 STAGE = {"things": {"stage": "labthings_fastapi.thing:Thing"}}
@@ -156,5 +166,49 @@ def test_a_folder_is_not_a_configuration(tmp_path):
 
 
 def test_the_code_is_returned_to_python_code(capsys):
-    assert serve_from_cli(["-j", "{", "--port", "0"]) == 3
+    assert run_in_process(["-j", "{", "--port", "0"]) == 3
     assert "not valid JSON" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("options", [[], ["-c", "a.json", "-j", "{}"]])
+def test_a_program_without_one_configuration_gets_a_runtime_error(options):
+    with pytest.raises(RuntimeError, match="give one of"):
+        serve_from_cli(options)
+
+
+def test_a_program_without_the_file_gets_a_file_not_found_error(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"nowhere\.json"):
+        serve_from_cli(["-c", str(tmp_path / "nowhere.json")])
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("{", "not valid JSON"),
+        ('{"things": {"a": "no:Where"}}', "No module named 'no'"),
+        ('{"things": {"a": "json:Where"}}', "cannot import name 'Where' from 'json'"),
+        ('{"things": {"a": "json:JSONDecoder"}}', "not a Thing"),
+    ],
+)
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_a_program_with_a_wrong_configuration_ends_with_code_3(text, told, dry_run, capsys):
+    with pytest.raises(SystemExit) as ended:
+        serve_from_cli(["-j", text, "--port", "0"], dry_run=dry_run)
+    assert ended.value.code == 3
+    assert told in capsys.readouterr().err
+    assert str(pickle.loads(pickle.dumps(ended.value.__cause__)))  # noqa: S301 - our own
+
+
+def test_a_program_can_make_the_server_and_not_serve_it(tmp_path):
+    text = json.dumps({**STAGE, "settings_folder": str(tmp_path)})
+    server = serve_from_cli(["-j", text, "--debug"], dry_run=True)
+    assert (list(server.things), server.debug) == (["stage"], True)
+
+
+def test_options_of_a_program_of_a_laboratory(tmp_path):
+    parser = argparse.ArgumentParser(parents=[get_default_parser()])
+    parser.add_argument("--room", type=int)
+    text = json.dumps({**STAGE, "settings_folder": str(tmp_path)})
+    args = parser.parse_args(["-j", text, "--room", "5", "--fallback"])
+    assert (args.room, args.fallback, args.port) == (5, True, 5000)
+    assert list(config_from_args(args).things) == ["stage"]

@@ -11,7 +11,8 @@ import labthings_fastapi as lt
 from labthings_fastapi.exceptions import ServerConfigurationError
 from labthings_fastapi.server.config.validation import validated
 from labthings_fastapi.server.config_model import (
-    ImportStringError,
+    NotAThingError,
+    ThingImportFailure,
     ThingServerConfig,
     import_thing_class,
 )
@@ -91,7 +92,10 @@ def test_what_is_no_object_is_no_configuration(given):
 
 
 def test_a_value_is_shown_as_it_is():
-    with pytest.raises(ServerConfigurationError, match=r"things\.a\.cls: None is not a subclass"):
+    with pytest.raises(
+        ServerConfigurationError,
+        match=r"things\.a\.cls: None is not a Thing: it is no subclass of lt.Thing",
+    ):
         validated({"things": {"a": None}})
 
 
@@ -121,15 +125,15 @@ def test_a_class_is_found_by_module_and_name():
         ("labthings_fastapi.thing:", "must look like"),
         ("nowhere:Thing", "'nowhere' cannot be imported"),
         ("nowhere.at.all.Thing", "'nowhere.at.all' cannot be imported"),
-        ("labthings_fastapi.thing:Nothing", "has no class 'Nothing'"),
-        ("labthings_fastapi.thing:slots_of", "not a subclass"),
-        ("builtins:int", "not a subclass"),
-        (None, "not a subclass"),
-        (lt.Thing(), "not a subclass"),
+        ("labthings_fastapi.thing:Nothing", "cannot import name 'Nothing'"),
+        ("labthings_fastapi.thing:slots_of", "no subclass of lt.Thing"),
+        ("builtins:int", "no subclass of lt.Thing"),
+        (None, "no subclass of lt.Thing"),
+        (lt.Thing(), "no subclass of lt.Thing"),
     ],
 )
 def test_an_error_says_what_is_wrong(source, message):
-    with pytest.raises(ImportStringError, match=message):
+    with pytest.raises((ThingImportFailure, NotAThingError), match=message):
         import_thing_class(source)
 
 
@@ -146,7 +150,7 @@ def test_a_module_may_do_anything_while_it_is_imported(tmp_path, monkeypatch, co
     name = f"hostile_{abs(hash(code))}"
     (tmp_path / f"{name}.py").write_text(code, "utf-8")
     monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(ImportStringError, match=message):
+    with pytest.raises(ThingImportFailure, match=message):
         import_thing_class(f"{name}:Thing")
-    with pytest.raises(ImportStringError, match=message):
+    with pytest.raises(ThingImportFailure, match=message):
         import_thing_class(f"{name}.Thing")

@@ -10,7 +10,7 @@ import pytest
 import labthings_fastapi as lt
 from labthings_fastapi.security.credential_file import CredentialFile
 from labthings_fastapi.security.credentials import check_password, find_token
-from labthings_fastapi.server.cli import serve_from_cli
+from labthings_fastapi.server.cli import run_command
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def folder(tmp_path):
 @pytest.fixture
 def run(folder, capsys):
     def call(*words):
-        code = serve_from_cli([*words, "--settings-folder", str(folder)])
+        code = run_command([*words, "--settings-folder", str(folder)])
         expected = capsys.readouterr()
         return code, expected.out, expected.err
 
@@ -98,7 +98,7 @@ def test_errors_are_explained_and_nothing_is_stored(run, folder, words, code, ex
 @pytest.mark.parametrize("words", [("token",), ("token", "create"), ("user", "create", "x")])
 def test_unknown_or_missing_options_end_with_2(words, capsys):
     with pytest.raises(SystemExit) as ended:
-        serve_from_cli(words)
+        run_command(words)
     assert ended.value.code == 2
     assert "usage: labthings-server" in capsys.readouterr().err
 
@@ -110,9 +110,9 @@ def test_the_configuration_determines_the_file_of_credentials(tmp_path, capsys):
         ({"security": {"credentials": str(tmp_path / "b.json")}}, tmp_path / "b.json"),
     ):
         config.write_text(json.dumps({"things": {}, **section}))
-        assert serve_from_cli(["token", "create", "--role", "admin", "-c", str(config)]) == 0
+        assert run_command(["token", "create", "--role", "admin", "-c", str(config)]) == 0
         assert place.is_file()
-    assert serve_from_cli(["token", "list", "-c", str(tmp_path / "none.json")]) == 1
+    assert run_command(["token", "list", "-c", str(tmp_path / "none.json")]) == 1
     both = ["token", "list", "-c", str(config), "--settings-folder", str(tmp_path)]
-    assert serve_from_cli(both) == 1
+    assert run_command(both) == 1
     assert "cannot be combined" in capsys.readouterr().err

@@ -19,7 +19,7 @@ def test_the_fixture_starts_servers(thing_server, tmp_path: Path):
     assert running.client.get("/stage/speed").json() == 1.0
     running.server.things["stage"].speed = 2
     assert running.client.get("/stage/speed").json() == 2.0
-    assert running.server.settings_folder.is_relative_to(tmp_path)
+    assert Path(running.server.settings_folder).is_relative_to(tmp_path)
 
 
 def test_several_servers_may_run_in_one_test(thing_server, tmp_path: Path):

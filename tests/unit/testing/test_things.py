@@ -71,7 +71,7 @@ def test_settings_are_kept_in_the_folder_and_loaded(tmp_path: Path):
 def test_without_a_folder_settings_work_and_go_away_with_the_thing():
     stage = create_thing_without_server(Stage)
     stage.backlash = 4
-    folder = stage._thing_server_interface.settings_folder
+    folder = Path(stage._thing_server_interface.settings_folder)
     assert list(folder.iterdir())
     del stage
     gc.collect()

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeVar
 
 from labthings_fastapi.actions.turns import run_code
 from labthings_fastapi.descriptors.slot import UNSET
-from labthings_fastapi.exceptions import describe_exception
+from labthings_fastapi.exceptions import LabThingsError, describe_exception
 from labthings_fastapi.server.config_model import (
     ThingServerConfig,
     configuration_error,
@@ -87,9 +87,20 @@ def build_things(
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a laboratory's class raises anything
             errors.append(f"things.{name}.cls: it could not be made: {describe_exception(error)}")
             causes.append(error)
+    if len(errors) == len(causes) == 1 and isinstance(causes[0], Exception):
+        causes[0].add_note(errors[0])
+        raise causes[0]  # as in Python, where the class is called
     if errors:
         raise configuration_error(errors) from (causes[0] if causes else None)
     return things
+
+
+def explained(error: BaseException) -> str:
+    """Return the text of an error of the server or of a Thing, for people; one paragraph."""
+    notes: list[str] = getattr(error, "__notes__", [])
+    if notes:
+        return str(configuration_error(notes[-1:]))
+    return str(error) if isinstance(error, LabThingsError) else describe_exception(error)
 
 
 def connect_slots(things: Mapping[str, Thing], config: ThingServerConfig) -> None:

@@ -19,8 +19,12 @@ PATHS_IN_SECTIONS = {"journal": "path", "security": "credentials"}
 """Keys whose values are paths, beside `settings_folder`."""
 
 
-class UsageError(Exception):
-    """The options contradict one another, or a file is missing."""
+class UsageError(RuntimeError):
+    """The options contradict one another."""
+
+
+class MissingFileError(UsageError, FileNotFoundError):
+    """There is no file of this name, or it cannot be read."""
 
 
 def load_config(args: argparse.Namespace) -> dict[str, Any]:
@@ -38,11 +42,13 @@ def load_config(args: argparse.Namespace) -> dict[str, Any]:
 
 def _file_content(path: Path) -> dict[str, Any]:
     if not path.is_file():
-        raise UsageError(f"there is no configuration file {str(path)!r}")
+        raise MissingFileError(f"there is no configuration file {str(path)!r}")
     try:
         text = path.read_text("utf-8-sig")
     except OSError as error:
-        raise UsageError(f"the configuration {str(path)!r} cannot be read: {error}") from error
+        raise MissingFileError(
+            f"the configuration {str(path)!r} cannot be read: {error}"
+        ) from error
     except UnicodeDecodeError as error:
         raise ServerConfigurationError(f"{path} is not text in UTF-8: {error}") from error
     return _parsed(text, str(path), toml=path.suffix.lower() == ".toml")
@@ -50,7 +56,9 @@ def _file_content(path: Path) -> dict[str, Any]:
 
 def _from_folder(config: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Return a configuration whose relative paths start at `folder`."""
-    settings = config.get("settings_folder", DEFAULT_SETTINGS_FOLDER)
+    settings = config.get("settings_folder")
+    if settings is None:  # also where the file says so
+        settings = DEFAULT_SETTINGS_FOLDER
     config = {**config, "settings_folder": _joined(folder, settings)}
     _warn_of_other_folder(settings, folder)
     for section, key in PATHS_IN_SECTIONS.items():

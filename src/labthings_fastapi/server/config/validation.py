@@ -22,7 +22,9 @@ from labthings_fastapi.exceptions import (
     describe_exception,
 )
 from labthings_fastapi.server.config_model import (
+    NotAThingError,
     ThingConfig,
+    ThingImportFailure,
     ThingServerConfig,
     configuration_error,
     schema_errors,
@@ -172,7 +174,15 @@ def _raise_errors(
     ]
     if texts:
         kinds = {kind for _, kind in declarations} | ({ThingSlotError} if slot_errors else set())
+        if len(texts) == 1 and cause is not None:
+            kinds |= _kinds_of_classes(cause)
         raise error_of_kinds(configuration_error(texts), kinds) from cause
+
+
+def _kinds_of_classes(error: ValidationError) -> set[type]:
+    """Return the kinds of errors, of those that code without LabThings would catch."""
+    raised = (item.get("ctx", {}).get("error") for item in error.errors(include_url=False))
+    return {type(each) for each in raised} & {ThingImportFailure, NotAThingError}
 
 
 def _declaration_errors(things: _ReadableThings) -> Iterator[tuple[str, type]]:
