@@ -26,7 +26,7 @@ class ThingThatCantInstantiate(lt.Thing):
     """A Thing whose `__init__` raises."""
 
     def __init__(self, **_kwargs: Any) -> None:
-        raise RuntimeError("This Thing cannot be instantiated.")
+        raise RuntimeError("This thing can't be instantiated.")
 
 
 class ThingThatCantStart(lt.Thing):
@@ -34,7 +34,7 @@ class ThingThatCantStart(lt.Thing):
 
     def __enter__(self) -> Self:
         """Raise an error, like the driver of hardware that is switched off."""
-        raise RuntimeError("This Thing cannot be started.")
+        raise RuntimeError("This thing can't start.")
 
     def __exit__(
         self,
