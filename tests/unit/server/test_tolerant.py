@@ -67,7 +67,7 @@ def test_the_others_run_and_what_cannot_do_without_it_does_not():
             "around": "open",
             "mine": "open",
         }
-        assert things["broken"]["error"] == "RuntimeError: This Thing cannot be started."
+        assert things["broken"]["error"] == "RuntimeError: This thing can't start."
         assert things["middle"]["error"] == "it needs 'broken', which could not start"
         assert "error" not in things["mine"]
         assert client.get("/mine/counter").json() == 0
@@ -116,7 +116,7 @@ def test_the_log_names_them(caplog):
         pass
     expected = [record.getMessage() for record in caplog.records]
     assert "Running without: broken, middle, top." in expected
-    assert sum("This Thing cannot be started" in line for line in expected) == 1
+    assert sum("This thing can't start" in line for line in expected) == 1
 
 
 def test_a_server_is_not_tolerant_by_default():
