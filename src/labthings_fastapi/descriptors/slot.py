@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType, NoneType, UnionType
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, Union, get_args, get_origin
@@ -99,7 +100,7 @@ class ThingSlot(BaseDescriptor, Generic[V]):
         if obj is None:
             return self.seen_from(owner)
         try:
-            value: V = obj.__dict__[self._name]
+            value: V = _alive(obj.__dict__[self._name], obj, self.name)
         except KeyError:
             raise ThingNotConnectedError(
                 name_of(obj),
@@ -111,7 +112,7 @@ class ThingSlot(BaseDescriptor, Generic[V]):
 
     def __set__(self, obj: Any, value: Any) -> None:
         raise AttributeError(
-            f"{name_of(obj)}.{self.name} is a slot and cannot be assigned: the server fills it. "
+            f"{name_of(obj)}.{self.name} is a slot and read-only: the server fills it. "
             "Set the name of the Thing with `thing_slots` in the configuration."
         )
 
@@ -124,27 +125,55 @@ class ThingSlot(BaseDescriptor, Generic[V]):
         names = self.default if chosen is UNSET else chosen
         wanted = self.wanted()
         fill = self._many if wanted.many else self._one
-        host.__dict__[self.name] = fill(host, things, wanted, names)
+        try:
+            self.put(host, fill(host, things, wanted, names))
+        except ThingSlotError as error:
+            raise self._error(host, f"{error.reason} {_origin(self.default, chosen)}") from None
 
-    def connect(self, host: Any, value: Any) -> None:
-        """Put any value in the slot; for tests."""
-        host.__dict__[self.name] = value
+    def connect(self, host: Any, things: Mapping[str, Any], target: Any = UNSET) -> None:
+        """Connect `host` to the Things named by `target`, as `fill` does."""
+        self.fill(host, things, target)
+
+    def put(self, host: Any, value: Any) -> None:
+        """Put a Thing, a mapping of Things or None into the slot; each Thing is held weakly."""
+        if isinstance(value, Mapping):
+            held: Any = MappingProxyType({name: _weakly(each) for name, each in value.items()})
+        else:
+            held = _weakly(value)
+        host.__dict__[self.name] = held
 
     def targets(self, host: Any) -> list[Any]:
         """Return the Things in this slot."""
-        value = host.__dict__.get(self.name)
+        held = host.__dict__.get(self.name)
+        value = None if held is None else _alive(held, host, self.name)
         if value is None:
             return []
         return list(value.values()) if isinstance(value, Mapping) else [value]
+
+    @property
+    def thing_type(self) -> tuple[type, ...]:
+        """The classes of Things that fit."""
+        return self.wanted().classes
+
+    @property
+    def is_optional(self) -> bool:
+        """True if it may be None."""
+        wanted = self.wanted()
+        return wanted.optional and not wanted.many
+
+    @property
+    def is_mapping(self) -> bool:
+        """True if it holds a mapping of names and Things."""
+        return self.wanted().many
 
     def _one(self, host: Any, things: Mapping[str, Any], wanted: WantedThings, name: Any) -> Any:
         if name is None:
             if wanted.optional:
                 return None
-            raise self._error(host, f"it is set to None, but needs a {wanted.text}.")
+            raise self._error(host, f"it must be set: it needs a {wanted.text}, and not None.")
         if name is not UNSET:
             if not isinstance(name, str):
-                raise self._error(host, f"it takes one name, not {name!r}.")
+                raise self._error(host, f"{name!r} is not the name of a Thing: it takes one name.")
             return self._named(host, things, wanted, name)
         fitting = _fitting(host, things, wanted.classes)
         if len(fitting) == 1:
@@ -152,12 +181,13 @@ class ThingSlot(BaseDescriptor, Generic[V]):
         if fitting:
             raise self._error(
                 host,
-                f"several Things could fill it: {', '.join(fitting)}. "
+                f"multiple Things could fill it: {', '.join(fitting)}. "
                 "Choose one by name in `thing_slots`.",
             )
         if wanted.optional:
             return None
-        raise self._error(host, f"it needs a {wanted.text}, and the server has none.")
+        reason = f"no matching Thing: it needs a {wanted.text}, and the server has none."
+        raise self._error(host, reason)
 
     def _many(
         self, host: Any, things: Mapping[str, Any], wanted: WantedThings, names: Any
@@ -170,16 +200,52 @@ class ThingSlot(BaseDescriptor, Generic[V]):
     def _named(self, host: Any, things: Mapping[str, Any], wanted: WantedThings, name: str) -> Any:
         if name not in things:
             known = ", ".join(things) or "none"
-            raise self._error(host, f"there is no Thing called {name!r}; there are: {known}.")
+            raise self._error(host, f"{name!r} is not the name of a Thing; there are: {known}.")
         thing = things[name]
         if not isinstance(thing, wanted.classes):
             raise self._error(
-                host, f"{name!r} is a {type(thing).__name__}, but the slot needs a {wanted.text}."
+                host,
+                f"{name!r} is a {type(thing).__name__}, which is the wrong type: the slot needs a "
+                f"{wanted.text}.",
             )
         return thing
 
     def _error(self, host: Any, reason: str) -> ThingSlotError:
         return ThingSlotError(host.name, self.name, reason)
+
+
+def _origin(default: Any, chosen: Any) -> str:
+    """Say where the target of a slot comes from."""
+    if chosen is not UNSET:
+        return f"The slot is configured to connect to {chosen!r}."
+    if default is UNSET:
+        return "The slot is not configured, and used the default: Things by type."
+    return f"The slot is not configured, and used the default: {default!r}."
+
+
+def _weakly(value: Any) -> Any:
+    """Return a weak reference to a Thing; a stand-in of a test, or None, itself."""
+    is_thing = hasattr(type(value), "_affordances")
+    return weakref.ref(value) if is_thing else value
+
+
+def _alive(held: Any, host: Any, slot: str) -> Any:
+    """Return what is held.
+
+    Raises:
+        ReferenceError: a Thing no longer exists.
+    """
+    if isinstance(held, weakref.ref):
+        thing = held()
+        if thing is None:
+            raise ReferenceError(
+                f"{name_of(host)}.{slot}: the Thing in this slot no longer exists. Keep it, as a "
+                "server keeps its Things."
+            )
+        return thing
+    if isinstance(held, Mapping):
+        return MappingProxyType({name: _alive(each, host, slot) for name, each in held.items()})
+    return held
 
 
 def _is_mapping(origin: Any) -> bool:

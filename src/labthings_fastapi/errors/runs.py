@@ -81,7 +81,9 @@ class GlobalLockBusyError(LabThingsError, TimeoutError):
 
     status_code = 409
 
-    def __init__(self, message: str = "The global lock is held.", log_level: int = 30) -> None:
+    def __init__(
+        self, message: str = "The global lock could not be acquired.", log_level: int = 30
+    ) -> None:
         """Set the message, and the level (of `logging`) of the record about it."""
         self.log_level = log_level
         super().__init__(message)

@@ -37,6 +37,7 @@ class ThingSlotError(LabThingsError, RuntimeError):
 
     def __init__(self, thing: str, slot: str, reason: str) -> None:
         """Name the slot as `<thing>.<slot>`, with the reason."""
+        self.reason = reason
         super().__init__(f"{thing}.{slot}: {reason}")
 
 

@@ -236,9 +236,10 @@ class KeptOutputs:
         # Also those that an earlier process has left.
         for each in list(folder.glob(f"{_DELETED}*")):
             run = each.name.removeprefix(_DELETED).partition(".")[0]
-            for about in list(each.glob(f"blobs/*{_ABOUT}")):
-                with self._indexing, contextlib.suppress(OSError):
-                    self._write_index(about.stem, {*self._keepers(about.stem)} - {run})
+            with contextlib.suppress(FileNotFoundError):  # another thread has deleted it
+                for about in list(each.glob(f"blobs/*{_ABOUT}")):
+                    with self._indexing, contextlib.suppress(OSError):
+                        self._write_index(about.stem, {*self._keepers(about.stem)} - {run})
             shutil.rmtree(each, ignore_errors=True)
 
 

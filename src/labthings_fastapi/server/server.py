@@ -113,12 +113,13 @@ class ThingServer(ServedThings):
         # Guards the two above, because all Things of a running server must be open. The event loop
         # takes it too, so it is never held while user code runs.
         self._agreeing = threading.Lock()
-        self._services = ThingServices(
+        self.services = ThingServices(
             *(self.config, self._broker),
             server_id=self._server_id.get,
             security_schemes=lambda: self._access.authentication.schemes,
             claim_folder=self._recording.folder_lock.secure_if_claimed,
             thing_states=self.thing_states,
+            runs_tasks=lambda: self._state != "stopped",
         )
         self._workers = Workers("labthings-worker")
         self._executor = BoundedExecutor(self._workers, "the server", limit=1)
@@ -219,7 +220,7 @@ class ThingServer(ServedThings):
 
     def _interface(self, name: str, path: str | None = None) -> ThingServerInterface:
         return ThingServerInterface(
-            self._services, name, path or paths.thing_path(name, self.api_prefix)
+            self.services, name, path=path or paths.thing_path(name, self.api_prefix)
         )
 
     def _expose(self, thing: Thing) -> None:

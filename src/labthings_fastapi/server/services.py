@@ -26,6 +26,7 @@ class ThingServices:
         security_schemes: Callable[[], Sequence[str]],
         claim_folder: Callable[[], None],
         thing_states: Callable[[], Mapping[str, Mapping[str, Any]]],
+        runs_tasks: Callable[[], bool],
     ) -> None:
         self.broker = broker
         self.application_config = config.application_config
@@ -35,6 +36,7 @@ class ThingServices:
         self.global_lock = lock if config.enable_global_lock else None
         self.claim_folder = claim_folder
         self.thing_states = thing_states
+        self.runs_tasks = runs_tasks
         self._server_id = server_id
         self._security_schemes = security_schemes
 

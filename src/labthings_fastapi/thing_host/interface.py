@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
 from labthings_fastapi.concurrency.things_loop import loop_of
-from labthings_fastapi.exceptions import GlobalLockBusyError
+from labthings_fastapi.exceptions import (
+    FeatureNotEnabledError,
+    GlobalLockBusyError,
+    ServerNotRunningError,
+)
 from labthings_fastapi.messages.broker import Broker
 from labthings_fastapi.messages.topic import Topic
 from labthings_fastapi.private_files import make_private_folder
@@ -72,6 +77,9 @@ class ServerServices(Protocol):
     def thing_states(self) -> Mapping[str, Mapping[str, Any]]:
         """Return the metadata of every Thing, by name."""
 
+    def runs_tasks(self) -> bool:
+        """Return whether Things may start tasks: their server ends them when it stops."""
+
 
 class StandaloneServices:
     """The services for one Thing without a server, in a notebook or a test."""
@@ -95,16 +103,30 @@ class StandaloneServices:
         """Return nothing: there are no other Things."""
         return {}
 
+    def runs_tasks(self) -> bool:
+        """Return True: the loop of a Thing goes with the Thing."""
+        return True
+
 
 class ThingServerInterface:
     """What one Thing can use of its server; every member is safe from any thread."""
 
-    def __init__(self, services: ServerServices, name: str, path: str | None = None) -> None:
-        """Make the interface of the Thing called `name`, with the URL path `path`."""
-        self._services = services
+    def __init__(
+        self,
+        services: ServerServices,
+        name: str,
+        class_name: str | None = None,
+        *,
+        path: str | None = None,
+    ) -> None:
+        """Make the interface of the Thing called `name`, with the URL path `path`.
+
+        `services` may be a `ThingServer`. The name of the class is in that of the settings file.
+        """
+        self._services: ServerServices = getattr(services, "services", services)
         self.name = name
         self.path = path if path is not None else thing_path(name)
-        self.settings_file_name = "Settings.json"
+        self.settings_file_name = f"Settings-{class_name}.json" if class_name else "Settings.json"
         self.opening = Opening()
 
     @property
@@ -172,12 +194,16 @@ class ThingServerInterface:
     def hold_global_lock(self, error_if_unavailable: bool = True) -> Iterator[bool]:
         """Hold the server-wide lock inside a `with` block, which receives whether it is held.
 
-        Without a global lock, the block receives True.
-
         Raises:
+            FeatureNotEnabledError: there is no global lock, and `error_if_unavailable` is true.
             GlobalLockBusyError: another task holds the lock, and `error_if_unavailable` is true.
         """
         lock = self.global_lock
+        if lock is None and error_if_unavailable:
+            raise FeatureNotEnabledError(
+                f"Thing {self.name!r} cannot hold the global lock: its server has none. Set "
+                "`enable_global_lock` in the configuration."
+            )
         is_held = True
         with ExitStack() as stack:
             if lock is not None:
@@ -210,14 +236,41 @@ class ThingServerInterface:
     def start_async_task_soon(
         self, function: Callable[..., Coroutine[Any, Any, Any]], *arguments: Any
     ) -> Future[Any]:
-        """Run a coroutine function on the Thing's loop and return a future for its result."""
-        return loop_of(self, self.name).submit(function(*arguments)).future
+        """Run a coroutine function on the Thing's loop and return a future for its result.
+
+        Raises:
+            ServerNotRunningError: the server does not run, so nobody would end the task.
+            TypeError: `function` returns no coroutine.
+        """
+        return loop_of(self, self.name).submit(self._coroutine(function, arguments)).future
+
+    def _coroutine(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+        if not self._services.runs_tasks():
+            raise ServerNotRunningError(
+                f"Thing {self.name!r} cannot start a task: its server does not run. Start tasks in "
+                "`__enter__` or later."
+            )
+        found = function(*arguments)
+        if not inspect.iscoroutine(found):
+            name = getattr(function, "__qualname__", repr(function))
+            raise TypeError(f"{name} returned no coroutine: write `async def {name}(…)`.")
+        return found
 
     def call_async_task(
         self, function: Callable[..., Coroutine[Any, Any, Any]], *arguments: Any
     ) -> Any:
-        """Run a coroutine function on the Thing's loop and wait for its result."""
-        return loop_of(self, self.name).call(function, *arguments)
+        """Run a coroutine function on the Thing's loop and wait for its result.
+
+        Raises:
+            ServerNotRunningError, TypeError: as of `start_async_task_soon`.
+        """
+
+        async def call() -> Any:
+            return await self._coroutine(function, arguments)
+
+        if not self._services.runs_tasks():
+            self._coroutine(function, arguments)  # raises the error
+        return loop_of(self, self.name).call(call)
 
 
 def interface_without_server(name: str) -> ThingServerInterface:

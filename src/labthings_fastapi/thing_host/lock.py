@@ -8,7 +8,7 @@ import threading
 import time
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from labthings_fastapi.actions.context import current_invocation
 from labthings_fastapi.actions.threads import outermost_id
@@ -40,10 +40,14 @@ class GlobalLock:
         """Whether the lock is held."""
         return self._depth > 0
 
-    def acquire(self, timeout: float | None = None) -> bool:
-        """Take the lock, or return False after `timeout` seconds (by default `default_timeout`)."""
+    def acquire(self, blocking: bool = True, timeout: float | None = None) -> bool:
+        """Take the lock, or return False after `timeout` seconds (by default `default_timeout`).
+
+        Without `blocking`, it is taken at once or not at all.
+        """
         caller = _caller()
-        deadline = time.monotonic() + (self.default_timeout if timeout is None else timeout)
+        wait = self.default_timeout if timeout is None else timeout
+        deadline = time.monotonic() + (wait if blocking else 0)
         with self._condition:
             while self._depth and self._owner != caller:
                 left = deadline - time.monotonic()
@@ -68,6 +72,20 @@ class GlobalLock:
                 self._owner = None
                 self._condition.notify_all()  # several threads of the next owner may wait
 
+    def __enter__(self) -> Self:
+        """Take the lock.
+
+        Raises:
+            GlobalLockBusyError: another task holds it.
+        """
+        if not self.acquire():
+            raise GlobalLockBusyError("The global lock could not be acquired.", self.log_level)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Release the lock."""
+        self.release()
+
     @contextmanager
     def held(self, purpose: str, timeout: float | None = None) -> Iterator[None]:
         """Hold the lock inside a `with` block; the error begins with `purpose`.
@@ -78,7 +96,7 @@ class GlobalLock:
         if _bypassed.get():
             yield
             return
-        if not self.acquire(timeout):
+        if not self.acquire(timeout=timeout):
             raise GlobalLockBusyError(
                 f"{purpose} is refused: another task holds the server's global lock. "
                 "Try again when that task has finished.",

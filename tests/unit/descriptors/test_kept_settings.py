@@ -182,7 +182,7 @@ def laser(folder: Path) -> Laser:
 
 
 def saved(folder: Path) -> dict[str, Any]:
-    return json.loads((folder / "laser" / "Settings-Laser.json").read_text("utf-8"))
+    return json.loads((folder / "Settings-Laser.json").read_text("utf-8"))
 
 
 @pytest.mark.parametrize("value", [{1: "one"}, {"a": {(1, 2): 3}}, SecretStr("x")], ids=repr)
@@ -193,7 +193,7 @@ def test_a_value_that_is_not_read_back_is_refused_when_it_is_set(value, tmp_path
     with pytest.raises(ValueNotSavableError):
         thing.shape = Excluding(lost=4)
     assert (thing.anything, thing.shape) == (None, Excluding())
-    assert not (tmp_path / "laser").exists()
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_class_that_sets_what_it_likes_does_so_and_the_value_is_not_saved(tmp_path, caplog):
@@ -205,7 +205,7 @@ def test_a_class_that_sets_what_it_likes_does_so_and_the_value_is_not_saved(tmp_
     assert thing.anything == {1: "one"}
     assert "not saved" in caplog.text
     thing.power = 3
-    file = tmp_path / "free" / "Settings-Free.json"
+    file = tmp_path / "Settings-Free.json"
     assert "anything" not in json.loads(file.read_text())
 
 
@@ -225,7 +225,7 @@ def test_a_change_in_place_is_saved_and_published_with_the_next_set(tmp_path: Pa
 def test_a_change_in_place_is_noticed_without_a_set(tmp_path: Path):
     thing = laser(tmp_path)
     thing._kept_settings.notice_changes(thing)
-    assert not (tmp_path / "laser").exists(), "nothing has changed"
+    assert not list(tmp_path.iterdir()), "nothing has changed"
     thing.table["a"] = 1.5
     with thing._thing_server_interface.broker.subscribe(Topic()) as published:
         thing._kept_settings.notice_changes(thing)
@@ -263,15 +263,16 @@ def test_a_change_in_place_that_cannot_be_read_back_is_said_once_and_costs_only_
 
 
 def test_a_disk_that_fails_stops_no_poll_and_is_said_once(tmp_path: Path, caplog):
-    thing = laser(tmp_path)
-    (tmp_path / "laser").write_text("in the way")
+    folder = tmp_path / "laser"
+    thing = laser(folder)
+    folder.write_text("in the way")
     thing.table["a"] = 1.5
     for _ in range(3):
         thing._kept_settings.notice_changes(thing)
     assert [record.levelname for record in caplog.records] == ["ERROR"]
-    (tmp_path / "laser").unlink()
+    folder.unlink()
     thing._kept_settings.notice_changes(thing)
-    assert saved(tmp_path)["table"] == {"a": 1.5}
+    assert saved(folder)["table"] == {"a": 1.5}
 
 
 def test_a_getter_that_fails_costs_no_other_setting(tmp_path: Path):
@@ -282,13 +283,12 @@ def test_a_getter_that_fails_costs_no_other_setting(tmp_path: Path):
 
     thing = create_thing_without_server(Broken, settings_folder=tmp_path)
     thing.power = 3
-    file = tmp_path / "broken" / "Settings-Broken.json"
+    file = tmp_path / "Settings-Broken.json"
     assert json.loads(file.read_text())["power"] == 3
 
 
 def test_a_bad_value_in_the_file_stays_there_until_the_setting_is_set(tmp_path: Path):
-    file = tmp_path / "laser" / "Settings-Laser.json"
-    file.parent.mkdir()
+    file = tmp_path / "Settings-Laser.json"
     file.write_text('{"table": {"a": "high"}, "power": 1}')
     thing = laser(tmp_path)
     thing.power = 2
@@ -307,7 +307,7 @@ def test_a_default_that_breaks_its_own_type_is_not_saved_until_it_is_set(tmp_pat
     def make() -> Old:
         return create_thing_without_server(Old, settings_folder=tmp_path)
 
-    file = tmp_path / "old" / "Settings-Old.json"
+    file = tmp_path / "Settings-Old.json"
     thing = make()
     assert thing.late is None
     thing.other = 3
@@ -351,7 +351,7 @@ def test_an_older_reading_never_replaces_a_newer_one(tmp_path: Path):
     thing = create_thing_without_server(Slow, settings_folder=tmp_path)
     thing.value = 1
     assert thing.raced
-    file = tmp_path / "slow" / "Settings-Slow.json"
+    file = tmp_path / "Settings-Slow.json"
     assert json.loads(file.read_text()) == {"value": 2}
 
 
@@ -363,8 +363,7 @@ def test_a_file_of_another_class_beside_is_named(tmp_path: Path, caplog):
         thing = create_thing_without_server(LaserWithShutter, settings_folder=tmp_path)
         return thing
 
-    folder = tmp_path / "laserwithshutter"
-    folder.mkdir()
+    folder = tmp_path
     (folder / "Settings-Laser.json").write_text('{"power": 7}')
     thing = make()
     (record,) = caplog.records
@@ -378,8 +377,7 @@ def test_a_file_of_another_class_beside_is_named(tmp_path: Path, caplog):
 
 
 def test_a_key_that_is_no_setting_is_said_and_kept(tmp_path: Path, caplog):
-    file = tmp_path / "laser" / "Settings-Laser.json"
-    file.parent.mkdir()
+    file = tmp_path / "Settings-Laser.json"
     file.write_text('{"powr": 7}')
     laser(tmp_path).power = 1
     assert "extra key 'powr'" in caplog.text
@@ -389,7 +387,7 @@ def test_a_key_that_is_no_setting_is_said_and_kept(tmp_path: Path, caplog):
 def test_an_edit_that_cannot_be_copied_is_not_overwritten(tmp_path: Path):
     thing = laser(tmp_path)
     thing.power = 1
-    file = tmp_path / "laser" / "Settings-Laser.json"
+    file = tmp_path / "Settings-Laser.json"
     file.unlink()
     file.mkdir()
     with pytest.raises(SettingsWriteError):

@@ -66,7 +66,7 @@ def laser(folder: Path) -> Laser:
 
 
 def file_of(folder: Path) -> Path:
-    return folder / "laser" / "Settings-Laser.json"
+    return folder / "Settings-Laser.json"
 
 
 def saved(folder: Path) -> dict[str, Any]:
@@ -131,8 +131,9 @@ def test_a_setter_that_fails_saves_nothing(tmp_path: Path):
 @pytest.fixture
 def unwritable(tmp_path: Path):
     """Give a Thing whose settings cannot be written: a file is where its folder should be."""
-    thing = laser(tmp_path)
-    (tmp_path / "laser").write_text("in the way", "utf-8")
+    folder = tmp_path / "laser"
+    thing = laser(folder)
+    folder.write_text("in the way", "utf-8")
     return thing
 
 
@@ -174,8 +175,7 @@ def test_what_init_sets_is_a_default_and_never_replaces_the_file(tmp_path: Path)
             super().__init__(**kwargs)
             self.power = 1
 
-    path = tmp_path / "eager" / "Settings-Eager.json"
-    path.parent.mkdir()
+    path = tmp_path / "Settings-Eager.json"
     path.write_text('{"power": 5, "note": "kept", "older": true}', "utf-8")
     thing = create_thing_without_server(Eager, settings_folder=tmp_path)
     assert (thing.power, thing.note) == (5, "kept")
@@ -194,7 +194,6 @@ def test_without_a_server_nothing_is_saved():
 
 
 def test_a_setter_that_fails_while_loading_costs_only_itself(tmp_path: Path, caplog):
-    file_of(tmp_path).parent.mkdir()
     file_of(tmp_path).write_text('{"gain": 13, "power": 5}', "utf-8")
     thing = laser(tmp_path)
     assert (thing.gain, thing.power) == (1, 5)

@@ -64,7 +64,7 @@ def test_wrong_arguments_are_an_error_of_the_call():
 
 def test_settings_are_kept_in_the_folder_and_loaded(tmp_path: Path):
     create_thing_without_server(Stage, settings_folder=str(tmp_path)).backlash = 4
-    assert (tmp_path / "stage" / "Settings-Stage.json").exists()
+    assert (tmp_path / "Settings-Stage.json").exists()
     assert create_thing_without_server(Stage, settings_folder=tmp_path).backlash == 4
 
 
@@ -75,7 +75,7 @@ def test_without_a_folder_settings_work_and_go_away_with_the_thing():
     assert list(folder.iterdir())
     del stage
     gc.collect()
-    assert not folder.parent.exists()
+    assert not folder.exists()
 
 
 def test_there_is_a_global_lock_unless_it_is_not_wanted():

@@ -7,7 +7,9 @@ import threading
 import pytest
 
 import labthings_fastapi as lt
+from labthings_fastapi.exceptions import ServerNotRunningError
 from labthings_fastapi.messages.topic import Topic
+from labthings_fastapi.thing_host.interface import StandaloneServices, ThingServerInterface
 
 
 class Stage(lt.Thing):
@@ -23,10 +25,13 @@ async def thread_name(suffix):
 
 
 @pytest.fixture(params=["alone", "with a server"])
-def thing(request):
+def thing(request, tmp_path):
     if request.param == "alone":
-        return Stage()
-    return lt.ThingServer.from_things({"stage": Stage}).things["stage"]
+        yield Stage()
+        return
+    server = lt.ThingServer.from_things({"stage": Stage}, settings_folder=tmp_path)
+    with server.test_client():
+        yield server.things["stage"]
 
 
 def test_coroutines_run_on_the_loop_of_the_thing(thing):
@@ -74,3 +79,47 @@ def test_with_a_server_it_has_the_configuration_and_the_states_of_all_things():
     assert services.get_thing_states() == {"a": {"speed": 1.0}, "b": {"speed": 1.0}}
     services.application_config["lab"]["room"] = 5
     assert services.application_config == config
+
+
+def test_without_a_running_server_no_task_is_started(tmp_path):
+    server = lt.ThingServer.from_things({"stage": Stage}, settings_folder=tmp_path)
+    interface = server.things["stage"]._thing_server_interface
+    for start in (interface.start_async_task_soon, interface.call_async_task):
+        with pytest.raises(ServerNotRunningError, match="'stage' cannot start a task"):
+            start(thread_name, "!")
+
+
+class Opening(lt.Thing):
+    """Starts tasks where it opens and closes its hardware."""
+
+    def __enter__(self):
+        interface = self._thing_server_interface
+        self.opened = interface.call_async_task(thread_name, "!")
+        return self
+
+    def __exit__(self, *_):
+        self.closed = self._thing_server_interface.start_async_task_soon(thread_name, "!").result(
+            30
+        )
+
+
+def test_tasks_may_be_started_while_a_thing_is_opened_and_closed(tmp_path):
+    server = lt.ThingServer.from_things({"stage": Opening}, settings_folder=tmp_path)
+    with server.test_client():
+        pass
+    stage = server.things["stage"]
+    assert stage.opened == stage.closed == "labthings-loop-stage!"
+
+
+def test_what_is_no_coroutine_function_is_the_callers_error(thing):
+    interface = thing._thing_server_interface
+    for start in (interface.start_async_task_soon, interface.call_async_task):
+        with pytest.raises(TypeError, match=r"str returned no coroutine: write `async def str"):
+            start(str, 1)
+
+
+def test_the_name_of_the_class_is_in_that_of_the_settings_file():
+    interface = ThingServerInterface(StandaloneServices(), "stage", "Stage")
+    assert interface.settings_file_name == "Settings-Stage.json"
+    server = lt.ThingServer()
+    assert ThingServerInterface(server, "stage").settings_file_path.endswith("Settings.json")

@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 
 import labthings_fastapi as lt
-from labthings_fastapi.exceptions import GlobalLockBusyError
+from labthings_fastapi.exceptions import FeatureNotEnabledError, GlobalLockBusyError
 from labthings_fastapi.invocation_contexts import fake_invocation_context, set_invocation_id
 from labthings_fastapi.testing import create_thing_without_server
 from labthings_fastapi.thing_host.lock import GlobalLock
@@ -334,5 +334,36 @@ def test_an_error_inside_is_not_taken_for_a_busy_lock(stage):
 def test_without_a_lock_there_is_nothing_to_wait_for():
     services = create_thing_without_server(Stage, enable_global_lock=False)._thing_server_interface
     assert services.global_lock is None
-    with services.hold_global_lock() as held:
+    with services.hold_global_lock(error_if_unavailable=False) as held:
         assert held is True
+    with (
+        pytest.raises(FeatureNotEnabledError, match="its server has none"),
+        services.hold_global_lock(),
+    ):
+        pass
+
+
+def test_it_can_be_used_like_a_lock_of_python():
+    lock = GlobalLock(default_timeout=0.05)
+    assert lock.acquire(blocking=False)
+    assert lock.acquire(True, 0.1)  # it is re-entrant
+    lock.release()
+    outcomes = []
+
+    def other():
+        outcomes.append(lock.acquire(blocking=False))
+        outcomes.append(lock.acquire(timeout=0))
+        try:
+            with lock:
+                outcomes.append("held")
+        except GlobalLockBusyError as error:
+            outcomes.append(str(error))
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    thread.join(30)
+    assert outcomes == [False, False, "The global lock could not be acquired."]
+    lock.release()
+    with lock as held:
+        assert held.locked
+    assert not lock.locked
