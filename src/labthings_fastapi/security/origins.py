@@ -15,6 +15,8 @@ from .hosts import split_host
 
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 """Methods that change nothing (RFC 9110, section 9.2.1)."""
+EVERYBODY: Final = "*"
+"""Stands for the pages of every origin."""
 _DEFAULT_PORTS: Final = {"http": "80", "https": "443", "ws": "80", "wss": "443"}
 _ORIGIN: Final = re.compile(r"https?://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:[0-9]{1,5})?")
 
@@ -22,17 +24,18 @@ Headers = Mapping[bytes, bytes]
 
 
 def checked_origin(text: str) -> str:
-    """Return an origin in the form that browsers send.
+    """Return an origin in the form that browsers send, or `*`.
 
     Raises:
-        ValueError: the text is not an origin: it is a wildcard, or has a path, for example.
+        ValueError: the text is not an origin: it has a path, for example.
     """
+    if text == EVERYBODY:
+        return text
     origin = text.strip().lower().removesuffix("/")
     if not _ORIGIN.fullmatch(origin):
         raise ValueError(
             f"{text!r} is not an origin: write scheme, host and, if it is not the default, "
-            "port, as in 'https://lab.example' or 'http://localhost:3000'; wildcards are not "
-            "accepted"
+            "port, as in 'https://lab.example' or 'http://localhost:3000'; or '*' for every page"
         )
     scheme, _, rest = origin.partition("://")
     return f"{scheme}://{rest.removesuffix(':' + _DEFAULT_PORTS[scheme])}"
@@ -65,9 +68,27 @@ def is_own(origin: str, host: str, scheme: str) -> bool:
 class OriginRule:
     """Decides which requests of web pages are accepted; immutable."""
 
-    def __init__(self, allowed: frozenset[str] = frozenset()) -> None:
-        """Accept pages of this server's own origin, and of the origins in `allowed`."""
+    def __init__(
+        self, allowed: frozenset[str] = frozenset(), pattern: re.Pattern[str] | None = None
+    ) -> None:
+        """Accept pages of this server's own origin, and of others.
+
+        Those are the origins in `allowed` (`*` is all of them, `null` included), and what the whole
+        of `pattern` matches.
+        """
         self.allowed = allowed
+        self.pattern = pattern
+
+    @property
+    def allows_everybody(self) -> bool:
+        """Whether the pages of every origin are accepted."""
+        return EVERYBODY in self.allowed
+
+    def allows(self, origin: str) -> bool:
+        """Return True if pages of another origin, as in the header `Origin`, are accepted."""
+        if origin in self.allowed or self.allows_everybody:
+            return True
+        return self.pattern is not None and self.pattern.fullmatch(origin) is not None
 
     def is_foreign(self, headers: Headers, scheme: str) -> bool:
         """Return True if a request comes from a page of an origin that is not allowed.
@@ -76,9 +97,9 @@ class OriginRule:
         """
         origin = headers.get(b"origin")
         if origin is None:
-            return headers.get(b"sec-fetch-site") == b"cross-site"
+            return headers.get(b"sec-fetch-site") == b"cross-site" and not self.allows_everybody
         text = origin.decode("latin-1").lower()
-        if text in self.allowed:
+        if self.allows(text):
             return False
         return not is_own(text, headers.get(b"host", b"").decode("latin-1"), scheme)
 

@@ -271,7 +271,7 @@ class ThingServerConfig(BaseModel):
     allowed_hosts: list[Annotated[str, AfterValidator(_host_name)]] = []
     """Further host names that clients may use for this computer."""
     cors_origins: list[Annotated[str, AfterValidator(checked_origin)]] = []
-    """Origins of web pages, besides the server's own, that may use the server."""
+    """Origins of web pages, besides the server's own, that may use the server; `*`: of all."""
     max_body_bytes: int = Field(16 * 1024 * 1024, ge=1)
     """Largest body of a request, in bytes."""
     max_upload_bytes: int = Field(32 * 1024**3, ge=1)

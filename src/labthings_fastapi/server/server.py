@@ -173,7 +173,8 @@ class ThingServer(ServedThings):
         prefix, lifespan = self.api_prefix, self._lifespan
         app = ThingsAPI(lambda: self.things, checks.authentication, prefix, lifespan=lifespan)
         setattr(app.state, STATE_NAME, self)
-        app.wrap(lambda inner: AccessMiddleware(inner, checks, self._targets, self._audit))
+        inside = (checks, self._targets, self._audit, lambda: app.user_middleware)
+        app.wrap(lambda inner: AccessMiddleware(inner, *inside))
         app.wrap(lambda inner: with_cors(inner, origins, checks.refusal_log))
         app.wrap(lambda inner: OwnPlaces(inner, prefix))
         return app
@@ -324,6 +325,7 @@ class ThingServer(ServedThings):
         from anyio.from_thread import BlockingPortal
 
         self._state, self._startup_failure = "starting", None
+        self._access.allow_origins_of(lambda: self.app.user_middleware)
         self.action_manager.accept_work()
         capture()
         capture_more(self.config.capture_loggers)

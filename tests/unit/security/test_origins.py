@@ -32,7 +32,7 @@ def test_an_origin_is_written_as_browsers_write_it(text, origin):
 
 @pytest.mark.parametrize(
     "text",
-    ["*", "https://*.example", "lab.example", "https://lab.example/path", "null", "", "ftp://a"],
+    ["https://*.example", "lab.example", "https://lab.example/path", "null", "", "ftp://a"],
 )
 def test_wildcards_paths_and_other_texts_are_no_origins(text):
     with pytest.raises(ValueError, match="is not an origin"):

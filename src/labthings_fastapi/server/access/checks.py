@@ -15,10 +15,12 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 
 from labthings_fastapi.concurrency.bounded_executor import BoundedExecutor, Workers
 from labthings_fastapi.exceptions import (
@@ -42,7 +44,7 @@ from .client_address import FORWARDED_HEADERS, client_of
 from .refusal_log import RefusalLog
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from starlette.types import Message, Receive, Scope
 
@@ -202,9 +204,13 @@ class AccessChecks:
         self._fqdn_lookup = BoundedExecutor(workers, "the name of this computer", limit=1)
         self._fqdn = ""
         self._origins = OriginRule(frozenset(config.cors_origins))
+        self._warn_if_all_may()
         self.session_path = f"{config.api_prefix}/session"
         self._open_to_all = self.insecure and not self.authentication.required
         self._open_to_local = not self.authentication.required
+
+    _has_own_cors = False
+    _knows_lab = False
 
     def pass_at_once(self, request: AccessRequest) -> bool:
         """Return True if no check can refuse: the usual request of a program on this computer."""
@@ -260,6 +266,37 @@ class AccessChecks:
             self._hosts.add(self._fqdn)
         return self._hosts.allows(host)
 
+    def allow_origins_of(self, added: Callable[[], Iterable[Any]]) -> None:
+        """Accept what a `CORSMiddleware` accepts that the laboratory has added to the app; once."""
+        if self._knows_lab:
+            return
+        self._knows_lab = True
+        for each in added():
+            if isinstance(each.cls, type) and issubclass(each.cls, CORSMiddleware):
+                origins = {str(origin).lower() for origin in each.kwargs.get("allow_origins", ())}
+                pattern = each.kwargs.get("allow_origin_regex")
+                self._origins = OriginRule(
+                    self._origins.allowed | origins,
+                    self._origins.pattern if pattern is None else re.compile(pattern),
+                )
+                self._has_own_cors = True
+                self._warn_if_all_may()
+
+    def _warn_if_all_may(self) -> None:
+        if self._origins.allows_everybody:
+            LOGGER.warning(
+                "Every web page that is open in a browser on this network may control the "
+                "instruments: `*` is among the allowed origins. List the origins instead."
+            )
+
+    def _is_answered_by_the_lab(self, request: AccessRequest) -> bool:
+        """Return True for a preflight request (Fetch, 3.3): browsers send it without a token."""
+        return (
+            self._has_own_cors
+            and request.method == "OPTIONS"
+            and b"access-control-request-method" in request.headers
+        )
+
     def check_origin(self, request: AccessRequest) -> Problem | None:
         kind = request.scope["type"]
         if self._origins.refuses(kind, request.method, request.headers, request.scheme):
@@ -285,6 +322,8 @@ class AccessChecks:
 
     async def authenticate(self, request: AccessRequest) -> Problem | None:
         if not self.authentication.required or self.is_login(request):
+            return None
+        if self._is_answered_by_the_lab(request):
             return None
         authorization, cookies = request.text(b"authorization"), request.text(b"cookie")
         if cookies is not None and self._origins.is_cross_origin(request.headers, request.scheme):

@@ -19,7 +19,7 @@ from .refusals import IS_ANSWERED, SecuredResponse, send_refusal, send_response
 from .session_routes import login_page, wants_page
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from starlette.datastructures import Headers
     from starlette.responses import Response
@@ -89,8 +89,15 @@ class AccessMiddleware:
     """Refuses requests that a check does not allow, and records those that change something."""
 
     def __init__(
-        self, app: ASGIApp, checks: AccessChecks, targets: RequestTargets, audit: Audit
+        self,
+        app: ASGIApp,
+        checks: AccessChecks,
+        targets: RequestTargets,
+        audit: Audit,
+        added: Callable[[], Iterable[Any]] = tuple,
     ) -> None:
+        """Check requests for `app`; `added` returns the middleware of the laboratory inside it."""
+        self._added = added
         self._app = app
         self._checks = checks
         self._targets = targets
@@ -127,6 +134,7 @@ class AccessMiddleware:
 
     async def _admit(self, request: AccessRequest, receive: Receive, send: Send) -> Receive | None:
         """Refuse a request, or return its `receive` with a limit on the body."""
+        self._checks.allow_origins_of(self._added)  # no middleware can be added any more
         problem = await self._checks.first_problem(request)
         if problem is not None:
             await self._refuse(request, receive, send, problem)

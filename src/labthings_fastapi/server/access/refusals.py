@@ -33,7 +33,7 @@ def foreign_page(origin: bytes | None) -> Problem:
     page = f"A page of {origin.decode('latin-1')!r}" if origin else "A page of another site"
     detail = (
         f"{page} sent this request. To allow it, add the page's origin to `cors_origins` in the "
-        "configuration."
+        "configuration, or a `CORSMiddleware` that allows it to `server.app`."
     )
     return message_problem("cross-site", "Web pages of other origins may not do this", 403, detail)
 
