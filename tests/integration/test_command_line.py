@@ -132,7 +132,7 @@ def test_three_mistakes_are_one_paragraph_the_same_from_serve_and_check(lab, nam
     for expected in (
         "The configuration has 3 errors: ",
         "things.lamp.kwargs: Lamp(): got an unexpected keyword argument 'prot'",
-        "things.cam.thing_slots: cam.lamp: there is no Thing called 'lmap'",
+        "things.cam.thing_slots: cam.lamp: 'lmap' is not the name of a Thing",
         "things.stage.cls: 'nowhere' cannot be imported",
     ):
         assert expected in serving.stderr

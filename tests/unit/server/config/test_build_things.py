@@ -123,23 +123,26 @@ def test_the_configuration_chooses_by_name():
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"cam": Camera}, r"cam\.stage: it needs a Stage, and the server has none"),
-        ({"cam": Camera, "a": Stage, "b": Stage}, r"cam\.stage: several.*a, b"),
+        (
+            {"cam": Camera},
+            r"cam\.stage: no matching Thing: it needs a Stage, and the server has none",
+        ),
+        ({"cam": Camera, "a": Stage, "b": Stage}, r"cam\.stage: multiple Things.*a, b"),
         (
             {"cam": {"cls": Camera, "thing_slots": {"stage": "nope"}}, "a": Stage},
-            r"cam\.stage: there is no Thing called 'nope'; there are: cam, a",
+            r"cam\.stage: 'nope' is not the name of a Thing; there are: cam, a",
         ),
         (
             {"cam": {"cls": Camera, "thing_slots": {"stage": "cam"}}},
-            r"cam\.stage: 'cam' is a Camera, but the slot needs a Stage",
+            r"cam\.stage: 'cam' is a Camera, which is the wrong type: the slot needs a Stage",
         ),
         (
             {"cam": {"cls": Camera, "thing_slots": {"stage": None}}, "a": Stage},
-            r"cam\.stage: it is set to None",
+            r"cam\.stage: it must be set",
         ),
         (
             {"cam": {"cls": Camera, "thing_slots": {"stage": ["a"]}}, "a": Stage},
-            r"cam\.stage: it takes one name",
+            r"cam\.stage: \['a'\] is not the name of a Thing",
         ),
     ],
 )

@@ -65,7 +65,7 @@ def test_errors_of_every_sort_are_in_one_paragraph():
     assert "securty: there is no such option. Did you mean 'security'?" in text
     assert "things.stage.kwargs: Stage(): missing a required argument: 'port'" in text
     assert "parameters: port, baud=9600, **kwargs" in text
-    assert "things.scan.thing_slots: scan.stage: there is no Thing called 'stag'" in text
+    assert "things.scan.thing_slots: scan.stage: 'stag' is not the name of a Thing" in text
 
 
 def test_nothing_is_made_to_find_them():
@@ -85,7 +85,7 @@ def test_several_errors_in_one_thing_are_all_found():
     assert "5 errors" not in text
     for message in (
         "things.cam.kwargs: Camera(): ",
-        "things.cam.thing_slots: cam.stage: there is no Thing called 's'",
+        "things.cam.thing_slots: cam.stage: 's' is not the name of a Thing",
         "things.stage.args: input should be a valid list",
     ):
         assert message in text
@@ -100,13 +100,13 @@ def test_a_thing_of_unknown_class_causes_no_errors_in_others():
 
 def test_errors_that_no_unknown_thing_can_correct_are_still_reported():
     text = errors_of({"x": "nowhere:Stage", "cam": Camera, "a": STAGE, "b": STAGE})
-    assert "cam.stage: several Things could fill it: a, b" in text
+    assert "cam.stage: multiple Things could fill it: a, b" in text
     text = errors_of({"x": "nowhere:Stage", "cam": Named})
-    assert "cam.stage: there is no Thing called 'stage'; there are: cam, x" in text
+    assert "cam.stage: 'stage' is not the name of a Thing; there are: cam, x" in text
 
 
 def test_a_slot_among_the_errors_makes_it_a_slot_error_too():
-    with pytest.raises(ThingSlotError, match=r"cam\.stage: it needs a Stage"):
+    with pytest.raises(ThingSlotError, match=r"cam\.stage: no matching Thing: it needs a Stage"):
         validated({"things": {"cam": Camera}})
     with pytest.raises(ServerConfigurationError, match=r"things\.cam\.thing_slots") as caught:
         validated({"things": {"cam": Camera}, "colour": "red"})
