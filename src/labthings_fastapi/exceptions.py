@@ -46,6 +46,8 @@ Each class also derives from the builtin exception that code without LabThings w
     ├── InvalidReadingError (TypeError)            a property's value breaks its own type or limits
     ├── MediaTypeMismatchError (ValueError)        a blob of a media type that its class excludes
     ├── BlobNotFoundError (KeyError)               no blob has this id, or it is gone
+    │   └── BlobIncompleteError                    of an upload not all bytes have arrived
+    ├── OutputSpaceError (OSError)                 the quota or the disk has no space for an upload
     ├── NoUrlForContextError (RuntimeError)        a URL is needed, and no request is answered
     ├── InvocationNotFoundError (KeyError)
     ├── InvocationFinishedError (RuntimeError)
@@ -166,10 +168,12 @@ from labthings_fastapi.errors.user_code import (
     UnserialisableValueError,
 )
 from labthings_fastapi.errors.values import (
+    BlobIncompleteError,
     BlobNotFoundError,
     InvalidReadingError,
     MediaTypeMismatchError,
     NoUrlForContextError,
+    OutputSpaceError,
     PropertyNotResettableError,
     ReadOnlyPropertyError,
     SettingsWriteError,
@@ -181,6 +185,7 @@ __all__ = [
     "ActionNameError",
     "AffordanceDefinitionError",
     "AffordanceNotFoundError",
+    "BlobIncompleteError",
     "BlobNotFoundError",
     "BodyTooLargeError",
     "CausedByUserCodeError",
@@ -225,6 +230,7 @@ __all__ = [
     "NotOneThingError",
     "OutputNotKeptError",
     "OutputNotReadyError",
+    "OutputSpaceError",
     "OverspecifiedDefaultError",
     "PropertyNotObservableError",
     "PropertyNotResettableError",

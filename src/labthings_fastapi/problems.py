@@ -72,6 +72,7 @@ _TABLE: dict[type[BaseException], _Kind] = {
     errors.ThingNotFoundError: _Kind(404, "thing-not-found", "No such Thing"),
     errors.AffordanceNotFoundError: _Kind(404, "affordance-not-found", "No such affordance"),
     errors.ReadOnlyPropertyError: _Kind(405, "read-only", "The property cannot be written"),
+    errors.BlobIncompleteError: _Kind(409, "upload-incomplete", "The upload is not complete"),
     errors.InvocationFinishedError: _Kind(
         409, "already-finished", "The invocation has already finished"
     ),
@@ -93,6 +94,7 @@ _TABLE: dict[type[BaseException], _Kind] = {
     errors.UnserialisableValueError: _Kind(500, "unserialisable", "The value has no JSON form"),
     errors.SettingsWriteError: _Kind(500, "settings-not-saved", "The setting could not be saved"),
     errors.JournalWriteError: _Kind(507, "not-recorded", "The journal cannot record this"),
+    errors.OutputSpaceError: _Kind(507, "no-space", "No space left to store this"),
     errors.OutputNotReadyError: _Kind(503, "not-finished", "The invocation has not finished"),
     errors.FolderInUseError: _Kind(503, "folder-in-use", "Another server uses the settings folder"),
     errors.ServerNotRunningError: _Kind(503, "not-running", "The server is not running"),

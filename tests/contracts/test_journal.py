@@ -408,6 +408,7 @@ def test_the_oldest_outputs_go_first_and_their_records_say_so(journal: Journal) 
     for record, blob in zip([*records, still_open], blobs, strict=True):
         outputs.keep_blob(record.id, blob)
     journal.pin(records[0].id, pinned=True).result(TIMEOUT)
+    assert journal.evictable_bytes() == 3000
     outputs.limit = 3500
     journal.evict_outputs()
     kept = [outputs.find_blob(blob.id) is not None for blob in blobs]

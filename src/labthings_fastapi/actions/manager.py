@@ -19,6 +19,7 @@ from labthings_fastapi.journal.reader import JournalReader
 from labthings_fastapi.journal.record import InvocationRecord
 from labthings_fastapi.messages.broker import Broker
 from labthings_fastapi.outputs.store import BlobStore
+from labthings_fastapi.outputs.uploads.kept import KeptUploads
 from labthings_fastapi.thing_description.paths import path_of
 
 from .cancellation import CancelEvent
@@ -283,6 +284,7 @@ class ActionManager:
         """
         # Imported here, so that the manager works without a web framework.
         from labthings_fastapi.outputs.routes import attach as attach_blobs
+        from labthings_fastapi.outputs.uploads.routes import attach as attach_uploads
 
         from .routes import attach
 
@@ -291,3 +293,11 @@ class ActionManager:
         host: Any = app
         attach(self, host, prefix)
         attach_blobs(self.blobs, host, prefix)
+        attach_uploads(self.blobs, self._uploads, host, prefix)
+
+    def _uploads(self) -> KeptUploads | None:
+        outputs = self.journal.outputs
+        if outputs is None:
+            return None
+        outputs.uploads.most_bytes = self.blobs.max_upload_bytes
+        return outputs.uploads

@@ -48,6 +48,21 @@ class BlobNotFoundError(LabThingsError, KeyError):
         super().__init__(f"Blob ID {id} wasn't found on this server.")
 
 
+class BlobIncompleteError(BlobNotFoundError):
+    """An upload is used before all of its bytes have arrived."""
+
+    def __init__(self, id: object, received: int | None, length: int | None) -> None:
+        """Say how many bytes there are and how many there should be; None: it is gone."""
+        super().__init__(id)
+        if received is not None:
+            text = f"Upload {id} is not complete: {received} of {length} bytes have arrived."
+            self.args = (f"{text} Send the rest first.",)
+
+
+class OutputSpaceError(LabThingsError, OSError):
+    """There is no space for an upload: the quota `max_output_bytes` or the disk is full."""
+
+
 class NoUrlForContextError(LabThingsError, RuntimeError):
     """A URL of this server is needed where no request is being answered, so it is not known."""
 

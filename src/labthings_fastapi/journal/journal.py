@@ -173,10 +173,14 @@ class Journal(ABC):
         Those of pinned and of open invocations stay. The record of each says what was deleted.
         """
 
+    @abstractmethod
+    def evictable_bytes(self) -> int:
+        """Return how many bytes of outputs `evict_outputs` could delete; may wait for a disk."""
+
     def limit_outputs(self, limit: int) -> None:
         """Keep at most `limit` bytes of outputs on the disk, until the journal is closed."""
         if self.outputs is not None:
-            self.outputs.keep_within(limit, self.evict_outputs)
+            self.outputs.keep_within(limit, self.evict_outputs, self.evictable_bytes)
 
     @abstractmethod
     def close(self, timeout: float) -> None:
@@ -377,6 +381,15 @@ class MemoryJournal(Journal):
                 if now is not None:
                     log = (*now.log, line)
                     self._records[record.id] = now._replace(log=log, outputs_dropped=size)
+
+    def evictable_bytes(self) -> int:
+        """Return how many bytes of outputs could be deleted."""
+        sizes = {} if self.outputs is None else self.outputs.usage.sizes()
+        with self._lock:
+            records = list(self._records.values())
+        return sum(
+            sizes.get(each.id.hex, 0) for each in records if not (each.is_open or each.pinned)
+        )
 
     def _limit_size(self, entries: OrderedDict[K, V]) -> K | None:
         return entries.popitem(last=False)[0] if len(entries) > self._limit else None

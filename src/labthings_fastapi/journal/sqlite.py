@@ -242,15 +242,23 @@ class SqliteJournal(Journal):
         if not self._writer.is_closed and self._database.exists:
             self._call_writer(self._evict)
 
+    def evictable_bytes(self) -> int:
+        """Return how many bytes of outputs could be deleted."""
+        if self._writer.is_closed or not self._database.exists:
+            return 0
+        found = self._call_writer(lambda: list(self._evictable()))
+        sizes = self._kept.usage.sizes()
+        return sum(sizes.get(id.hex, 0) for id in found)
+
+    def _evictable(self) -> Iterator[UUID]:
+        usage = self._kept.usage
+        owners = [each for each in usage.sizes() if "/" not in each and not usage.is_open(each)]
+        return evictable(self._database.connection(), [UUID(each) for each in owners])
+
     def _evict(self) -> None:
         outputs, connection = self._kept, self._database.connection()
         sizes = outputs.usage.sizes()
-        ids = {
-            owner: UUID(owner)
-            for owner in sizes
-            if "/" not in owner and not outputs.usage.is_open(owner)
-        }
-        for id in evictable(connection, ids.values()):
+        for id in self._evictable():
             if outputs.excess() <= 0:
                 return
             size = sizes[id.hex]

@@ -6,6 +6,7 @@ It stays as long as the journal has the invocation, which deletes both together:
                                     blobs/<blob id>    and <blob id>.json: media type, file name
                                     output             JSON
     <folder>/.blobs/<blob id>                          the ids of the invocations that have it
+    <folder>/.uploads/…                                see `KeptUploads`
 """
 
 from __future__ import annotations
@@ -25,10 +26,12 @@ from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID, uuid4
 
 from labthings_fastapi.own_log import own_logger
-from labthings_fastapi.private_files import FILE_MODE, make_private_folder
+from labthings_fastapi.private_files import make_private_folder
 
 from .blob_data import BlobFile, LocalBlobData, add_finder
 from .housekeeping import Housekeeping
+from .on_disk import PART, delete_in_thread, write_whole
+from .uploads.kept import KeptUploads
 from .usage import Usage, size_of
 
 if TYPE_CHECKING:
@@ -38,7 +41,6 @@ LOGGER = own_logger("outputs")
 _DELETED: Final = ".deleted-"
 _INDEX: Final = ".blobs"
 _ABOUT: Final = ".json"
-_PART: Final = ".part"
 _TEMPORARY: Final = "labthings-runs-"
 _RUN: Final = re.compile("[0-9a-f]{32}")
 
@@ -59,15 +61,21 @@ class KeptOutputs:
         self.limit: int | None = None
         """The most bytes that blobs and files may have together; None: any number."""
         self._housekeeping: Housekeeping | None = None
+        self._evictable: Callable[[], int] = lambda: 0
         self._made = time.time()
+        self.uploads = KeptUploads(weakref.proxy(self))
         add_finder(self.find_blob)
 
-    def keep_within(self, limit: int, evict: Callable[[], None]) -> None:
+    def keep_within(
+        self, limit: int, evict: Callable[[], None], evictable: Callable[[], int] = lambda: 0
+    ) -> None:
         """Call `evict`, in a thread, when there are more bytes than `limit`; until `stop`.
 
-        What a killed process has left is deleted first.
+        `evictable` says how many bytes it could delete. What a killed process has left is deleted
+        first.
         """
         self.limit = limit
+        self._evictable = evictable
         self._housekeeping = Housekeeping(self, evict)
 
     def stop(self) -> None:
@@ -86,7 +94,12 @@ class KeptOutputs:
         if folder is not None:
             for owner in self.usage.take_changed():
                 self.usage.measured(owner, size_of(folder / owner))
+            self.uploads.expire()
         return self.excess()
+
+    def fixed_bytes(self) -> int:
+        """Return how many bytes there are that cannot be deleted for others; waits for a disk."""
+        return self.usage.total - self._evictable()
 
     def tidy(self) -> None:
         """Delete what a killed process has left, and measure what there is."""
@@ -94,10 +107,11 @@ class KeptOutputs:
         if folder is None or not folder.is_dir():
             return
         self._delete_renamed(folder)
-        parts = [*folder.glob(f"{_INDEX}/*{_PART}"), *folder.glob(f"*/*{_PART}")]
+        self.uploads.tidy(self._made)
+        parts = [*folder.glob(f"{_INDEX}/*{PART}"), *folder.glob(f"*/*{PART}")]
         for run in list(folder.iterdir()):
             if _RUN.fullmatch(run.name):
-                parts += (run / "blobs").glob(f"*{_PART}")
+                parts += (run / "blobs").glob(f"*{PART}")
                 self.usage.measured(run.name, size_of(run))
         for part in parts:
             with contextlib.suppress(OSError):
@@ -105,8 +119,12 @@ class KeptOutputs:
                     part.unlink()
 
     def _count(self, run: UUID, size: int) -> None:
-        total, limit = self.usage.add(run.hex, size), self.limit
-        if limit is not None and total > limit and self._housekeeping is not None:
+        self.usage.add(run.hex, size)
+        self.note_more()
+
+    def note_more(self) -> None:
+        """Have the oldest outputs deleted, if there are too many bytes."""
+        if self.excess() > 0 and self._housekeeping is not None:
             self._housekeeping.wake()
 
     def ended(self, run: UUID) -> None:
@@ -115,7 +133,8 @@ class KeptOutputs:
         if self._housekeeping is not None and self.limit is not None:
             self._housekeeping.wake()
 
-    def _base(self) -> Path:
+    def base(self) -> Path:
+        """Return the folder, which is made if it is a temporary one."""
         with self._lock:
             if self._folder is None:
                 _delete_of_ended_processes()
@@ -124,8 +143,12 @@ class KeptOutputs:
                 self._folder = Path(made)
             return self._folder
 
+    def existing(self) -> Path | None:
+        """Return the folder, unless it is a temporary one that was not needed so far."""
+        return self._folder
+
     def _of(self, run: UUID, name: str) -> Path:
-        folder = self._base() / run.hex / name
+        folder = self.base() / run.hex / name
         make_private_folder(folder)
         return folder
 
@@ -151,7 +174,7 @@ class KeptOutputs:
             OSError: it cannot be written.
         """
         target = self._of(run, "blobs").with_name("output")
-        _write(target, lambda path: path.write_bytes(output))
+        write_whole(target, lambda path: path.write_bytes(output))
         self._count(run, len(output))
 
     def output(self, run: UUID) -> bytes | None:
@@ -175,34 +198,40 @@ class KeptOutputs:
         if target.exists():
             return
         about = json.dumps({"media_type": data.media_type, "filename": data.filename})
-        _write(target.with_suffix(_ABOUT), lambda path: path.write_text(about, "utf-8"))
+        write_whole(target.with_suffix(_ABOUT), lambda path: path.write_text(about, "utf-8"))
         stays = getattr(data, "_temporary_directory", None) is not None or self._is_inside(data)
-        _write(target, lambda path: _copy(data, path, link=stays))
+        write_whole(target, lambda path: _copy(data, path, link=stays))
         with self._indexing:
             self._write_index(data.id.hex, {*self._keepers(data.id.hex), run.hex})
+        if target.stat().st_nlink > 1:
+            self.uploads.used(data.id)
         self._count(run, target.stat().st_size)
 
     def _is_inside(self, data: LocalBlobData) -> bool:
-        return isinstance(data, BlobFile) and data.path.is_relative_to(self._base())
+        return isinstance(data, BlobFile) and data.path.is_relative_to(self.base())
 
     def _keepers(self, blob: str) -> list[str]:
         """Return the invocations that have a blob, as the index says."""
         try:
-            return (self._base() / _INDEX / blob).read_text("ascii").split()
+            return (self.base() / _INDEX / blob).read_text("ascii").split()
         except (FileNotFoundError, UnicodeDecodeError):
             return []
 
     def _write_index(self, blob: str, keepers: set[str]) -> None:
-        folder = self._base() / _INDEX
+        folder = self.base() / _INDEX
         if keepers:
             make_private_folder(folder)
             text = "\n".join(sorted(keepers))
-            _write(folder / blob, lambda path: path.write_text(text, "ascii"))
+            write_whole(folder / blob, lambda path: path.write_text(text, "ascii"))
         else:
             (folder / blob).unlink(missing_ok=True)
 
     def find_blob(self, id: UUID) -> LocalBlobData | None:
-        """Return the data of a kept blob; None if there is none."""
+        """Return the data of a kept blob or an upload; None if there is none.
+
+        Raises:
+            BlobIncompleteError: it is an upload of which not all bytes have arrived.
+        """
         folder = self._folder
         if folder is None:
             return None
@@ -213,7 +242,7 @@ class KeptOutputs:
                 name = about.get("filename")
                 filename = name if isinstance(name, str) else None
                 return BlobFile.kept(id, path, str(about["media_type"]), filename)
-        return None
+        return self.uploads.data_of(id)
 
     def delete(self, runs: Iterable[UUID]) -> None:
         """Delete everything of these invocations; the files themselves go in a thread."""
@@ -230,7 +259,7 @@ class KeptOutputs:
                     if not isinstance(error, FileNotFoundError):
                         LOGGER.warning("The files of run %s were not deleted: %s", run, error)
         if found:
-            _start(lambda: self._delete_renamed(folder))
+            delete_in_thread(lambda: self._delete_renamed(folder))
 
     def _delete_renamed(self, folder: Path) -> None:
         # Also those that an earlier process has left.
@@ -263,27 +292,6 @@ def _read_about(path: Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return about if isinstance(about, dict) and "media_type" in about else None
-
-
-def _start(function: Callable[[], None]) -> None:
-    thread = threading.Thread(target=function, name="labthings-deleting", daemon=True)
-    try:
-        thread.start()
-    except (RuntimeError, MemoryError) as error:
-        LOGGER.warning("Deleted files stay on the disk until the next are deleted: %s", error)
-
-
-def _write(target: Path, write: Callable[[Path], object]) -> None:
-    """Write a file that is there whole or not at all, also if the process is killed."""
-    part = target.with_name(f"{target.name}.{uuid4().hex}{_PART}")
-    try:
-        write(part)
-        part.chmod(FILE_MODE)
-        part.replace(target)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            part.unlink()
-        raise
 
 
 def _copy(data: LocalBlobData, path: Path, *, link: bool) -> None:

@@ -188,6 +188,22 @@ async def _refuse(status: int, detail: str, scope: Scope, send: Send) -> None:
     await problem_response(problem)(scope, nothing, send)
 
 
+async def blob_response(store: Finder, blob_id: str) -> Response:
+    """Return the content of a blob.
+
+    Raises:
+        HTTPException: there is none with this id.
+        BlobIncompleteError: it is an upload of which not all bytes have arrived.
+    """
+    try:
+        data = await store.look_for(UUID(blob_id))
+    except ValueError:
+        data = None
+    if data is None:
+        raise HTTPException(404, _GONE)
+    return content_response(data)
+
+
 def attach(store: Finder, app: FastAPI, prefix: str = "") -> None:
     """Serve the blobs of `store` on a FastAPI app."""
     router = APIRouter(route_class=ProblemRoute, tags=["blobs"])
@@ -195,6 +211,7 @@ def attach(store: Finder, app: FastAPI, prefix: str = "") -> None:
         200: {"content": {"*/*": {}}, "description": "The content"},
         206: {"description": "A range of it"},
         404: {"description": "No such blob, or it is gone"},
+        409: {"description": "An upload of which not all bytes have arrived"},
     }
 
     @router.get(
@@ -202,12 +219,6 @@ def attach(store: Finder, app: FastAPI, prefix: str = "") -> None:
     )
     async def get_blob(blob_id: str) -> Response:
         """Download a binary value, or a range of it."""
-        try:
-            data = await store.look_for(UUID(blob_id))
-        except ValueError:
-            data = None
-        if data is None:
-            raise HTTPException(404, _GONE)
-        return content_response(data)
+        return await blob_response(store, blob_id)
 
     app.include_router(router, prefix=prefix)

@@ -24,9 +24,10 @@ class BlobStore:
     invocations and uploads are on the disk too.
     """
 
-    def __init__(self, prefix: str = "") -> None:
-        """Serve the blobs under `prefix` + `/blob`."""
+    def __init__(self, prefix: str = "", max_upload_bytes: int | None = None) -> None:
+        """Serve the blobs under `prefix` + `/blob`, and take uploads of at most so many bytes."""
         self.prefix = prefix
+        self.max_upload_bytes = max_upload_bytes
 
     def publish(self, data: HasId) -> str:
         """Return the path of the data of a blob."""

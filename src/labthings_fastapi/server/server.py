@@ -95,7 +95,7 @@ class ThingServer(ServedThings):
         self.action_manager = ActionManager(
             journal=MemoryJournal(outputs=KeptOutputs()),
             broker=self._broker,
-            blobs=BlobStore(self.api_prefix),
+            blobs=BlobStore(self.api_prefix, self.config.max_upload_bytes),
             max_retained_runs=self.config.max_retained_runs,
             max_retained_bytes=self.config.max_retained_bytes,
             max_concurrent_runs=self.config.max_concurrent_runs,

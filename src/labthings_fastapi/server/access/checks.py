@@ -29,6 +29,7 @@ from labthings_fastapi.exceptions import (
     TooBusyError,
     UnprotectedError,
 )
+from labthings_fastapi.outputs.links import BLOB_PATH
 from labthings_fastapi.own_log import own_logger
 from labthings_fastapi.problems import problem_for_status, problem_from
 from labthings_fastapi.request_location import request_path
@@ -193,6 +194,9 @@ class AccessChecks:
         self.insecure = config.security.insecure
         self.authentication = Authentication(config.security, config.settings_folder, workers)
         self.body_limit = BodyLimit(config.max_body_bytes, config.max_upload_bytes)
+        self._upload_path = f"{config.api_prefix}{BLOB_PATH}"
+        most = config.max_upload_bytes
+        self._upload_limit = BodyLimit(most, most, "see `max_upload_bytes` in its configuration")
         login_bytes = min(LOGIN_BYTES, config.max_body_bytes)
         self._login_limit = BodyLimit(
             login_bytes, login_bytes, "send a token, or a name and a password", LOGIN_SECONDS
@@ -313,7 +317,16 @@ class AccessChecks:
         return self.limit_for(request).check_length(request.headers)
 
     def limit_for(self, request: AccessRequest) -> BodyLimit:
-        return self._login_limit if self.is_login(request) else self.body_limit
+        if self.is_login(request):
+            return self._login_limit
+        return self._upload_limit if self._is_upload(request) else self.body_limit
+
+    def _is_upload(self, request: AccessRequest) -> bool:
+        """Return True if the body goes to the disk as it arrives."""
+        if request.method not in ("POST", "PATCH"):
+            return False
+        path = request_path(request.scope)
+        return path == self._upload_path or path.startswith(f"{self._upload_path}/")
 
     def is_login(self, request: AccessRequest) -> bool:
         if request.method not in ("POST", "DELETE"):

@@ -32,14 +32,16 @@ if TYPE_CHECKING:
     from .checks import AccessChecks
     from .refusal_log import RefusalLog
 
-_METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE")
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 _REQUEST_HEADERS = (
     *("Authorization", "Content-Type", "Idempotency-Key"),
     *("If-None-Match", "Last-Event-ID", "Prefer"),
+    *("Tus-Resumable", "Upload-Length", "Upload-Metadata", "Upload-Offset"),
 )
 _RESPONSE_HEADERS = (
     *("Allow", "ETag", "Last-Event-ID", "Link", "Location"),
     *("Preference-Applied", "Retry-After", "WWW-Authenticate"),
+    *("Tus-Resumable", "Upload-Expires", "Upload-Length", "Upload-Offset"),
 )
 
 

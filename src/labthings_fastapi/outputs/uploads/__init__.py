@@ -1,0 +1,1 @@
+"""Uploads: bytes that clients send as the input of actions (`POST /blob`)."""
