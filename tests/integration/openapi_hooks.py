@@ -52,3 +52,9 @@ def _loosen(node):
             _loosen(each)
         if "prefixItems" in node:
             node["items"] = {"anyOf": node.pop("prefixItems")}
+
+
+@schemathesis.serializer("application/offset+octet-stream")
+def bytes_of_an_upload(context, value):
+    """Send bytes as they are."""
+    return getattr(value, "data", value)
