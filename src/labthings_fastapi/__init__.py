@@ -11,7 +11,7 @@ from . import exceptions as exceptions
 
 if TYPE_CHECKING:
     from . import outputs
-    from .actions.context import cancellable_sleep, raise_if_cancelled, shield
+    from .actions.context import cancellable_sleep, output_folder, raise_if_cancelled, shield
     from .actions.logs import get_thing_logger
     from .actions.progress import progress, track
     from .actions.threads import ThreadWithInvocationID
@@ -51,6 +51,7 @@ _DEFINED_IN = {
     "event": "decorators",
     "get_thing_logger": "actions.logs",
     "hold": "thing_host.hold",
+    "output_folder": "actions.context",
     "progress": "actions.progress",
     "property": "decorators",
     "raise_if_cancelled": "actions.context",
@@ -87,6 +88,7 @@ __all__ = [
     "event",
     "get_thing_logger",
     "hold",
+    "output_folder",
     "outputs",
     "progress",
     "property",

@@ -415,8 +415,9 @@ def test_one_broken_run_breaks_no_response(lab: Lab, client: TestClient) -> None
 
 def test_files_are_listed_and_downloaded(lab: Lab, client: TestClient) -> None:
     run = lab.ended("record")
-    assert client.get(f"{PATH}/{run.id}/files").json() == ["data ü.csv"]
-    answer = client.get(f"{PATH}/{run.id}/files/data ü.csv")
+    (file,) = client.get(f"{PATH}/{run.id}/files").json()
+    assert (file["name"], file["size"], file["media_type"]) == ("data ü.csv", 3, "text/csv")
+    answer = client.get(file["href"])
     assert answer.text == "1,2"
     assert answer.headers["content-disposition"].startswith("attachment")
     assert answer.headers["x-content-type-options"] == "nosniff"
@@ -459,6 +460,7 @@ def test_the_routes_are_described(lab: Lab, client: TestClient) -> None:
         f"{PATH}/{{id}}",
         f"{PATH}/{{id}}/output",
         f"{PATH}/{{id}}/files",
+        f"{PATH}/{{id}}/files.zip",
         f"{PATH}/{{id}}/files/{{filename}}",
         f"{PATH}/{{id}}/events",
         f"{PATH}/{{id}}/pin",

@@ -128,7 +128,7 @@ def every_view(client, run):
     id = run["id"]
     own = f"/action_invocations/{id}"
     paths = [own, f"{run['action']}/{id}", f"{own}/output", f"{own}/files"]
-    paths += [f"{own}/files/{name}" for name in client.get(f"{own}/files").json()]
+    paths += [f"{own}/files/{file['name']}" for file in client.get(f"{own}/files").json()]
     answers = [client.get(path) for path in paths]
     body = answers[0].json()
     output = body["output"] if isinstance(body["output"], list) else [body["output"]]
@@ -181,7 +181,7 @@ def test_a_blob_and_files_of_a_run_are_as_the_action_left_them(serve):
         contents = [client.get(each["href"]).content for each in run["output"]]
         assert contents == [b"first", b"second, in a file"]
         own = f"/action_invocations/{files['id']}/files"
-        assert client.get(own).json() == ["image.txt"]
+        assert [each["name"] for each in client.get(own).json()] == ["image.txt"]
         assert client.get(f"{own}/image.txt").content == b"pixels"
         for name in ("..%2foutput", "%2e%2e", "nothing"):
             assert client.get(f"{own}/{name}").status_code == 404

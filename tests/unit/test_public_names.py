@@ -29,6 +29,7 @@ DOCUMENTED = {
         "shield",
         "thing_slot",
     ),
+    "output_folder",
     "track",
 }
 ONLY_SERVING_NEEDS = {

@@ -149,13 +149,25 @@ def get_cancel_event(id: UUID | None = None) -> CancelEvent:
     return _needed_for("cancel event").cancel if id is None else CancelEvent.get_for_id(id)
 
 
-def get_invocation_directory() -> Path:
-    """Return the folder for files of this invocation, served under its `files` link."""
+def output_folder() -> Path:
+    """Return the folder for files of this invocation, which is made when it is first asked for.
+
+    Clients see the files at once, also while they are written, under the `files` link of the run;
+    folders in the folder are shown as well. They stay as long as the record of the run.
+
+    Raises:
+        NoInvocationContextError: this code does not run inside an action.
+        OSError: the folder cannot be made.
+    """
     files = _needed_for("folder for files").files
     if files is None:
         raise NoInvocationContextError("folder for files")
     directory: Path = files.directory
     return directory
+
+
+get_invocation_directory = output_folder
+"""The older name of `output_folder`."""
 
 
 @contextmanager

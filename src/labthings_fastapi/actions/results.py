@@ -16,10 +16,10 @@ from uuid import UUID, uuid4
 from labthings_fastapi.journal.record import InvocationRecord
 from labthings_fastapi.outputs.array_data import LINKED_ABOVE, ArrayData, array_link
 from labthings_fastapi.outputs.blob_data import BlobFile, LocalBlobData
+from labthings_fastapi.outputs.folder_files import FolderFile, files_in, find_in
 from labthings_fastapi.outputs.kept import KeptOutputs
 from labthings_fastapi.outputs.links import BareLinks
 from labthings_fastapi.own_log import OwnLogger
-from labthings_fastapi.problems import well_formed
 
 from .invocation_log import InvocationLog
 from .logs import invocations_logger
@@ -139,21 +139,21 @@ class InvocationFiles:
         weakref.finalize(self, shutil.rmtree, made, ignore_errors=True)
         return Path(made)
 
-    def names(self) -> list[str]:
+    def all(self) -> list[FolderFile]:
+        """Return all files, in the order of their names; may wait for the disk."""
         with self._lock:
             directory = self._directory
-        if directory is None:
-            return []
-        try:
-            names = [entry.name for entry in directory.iterdir() if entry.is_file()]
-            # A name that is no Unicode text has no place in a URL.
-            return sorted(name for name in names if well_formed(name) == name)
-        except FileNotFoundError:
-            return []  # the action has deleted the folder
+        return [] if directory is None else files_in(directory)
 
-    def find(self, filename: str) -> Path | None:
+    def names(self) -> list[str]:
+        """Return the names of all files, in their order; may wait for the disk."""
+        return [each.name for each in self.all()]
+
+    def find(self, name: str) -> FolderFile | None:
         """Return the file of that name, or None; names that lead out of the folder find nothing."""
-        return self.directory / filename if filename in self.names() else None
+        with self._lock:
+            directory = self._directory
+        return None if directory is None else find_in(directory, name)
 
 
 class BlobsOfInvocation(BareLinks):

@@ -12,7 +12,6 @@ from typing import Annotated, Any, Final
 from uuid import UUID
 
 from fastapi import APIRouter, Header, Query, Request, Response
-from starlette.exceptions import HTTPException
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
@@ -29,11 +28,12 @@ from labthings_fastapi.messages.stream import COMMENT, MessageStream, encode
 from labthings_fastapi.messages.topic import Topic
 from labthings_fastapi.outputs.blob import Blob
 from labthings_fastapi.outputs.blob_data import LocalBlobData
-from labthings_fastapi.outputs.routes import content_response, file_response
+from labthings_fastapi.outputs.routes import content_response
 from labthings_fastapi.request_location import base_url
 from labthings_fastapi.routes import ProblemRoute
 
 from .array_outputs import array_data, shown, shown_output, takes_arrays
+from .files.routes import add_files
 from .invocation import Invocation
 from .invocation_model import ACTION_INVOCATIONS_PATH, InvocationModel
 from .protocols import App
@@ -56,7 +56,6 @@ _OUTPUT: Responses = {
     **_NOT_FOUND,
 }
 _STREAM: Responses = {200: {"content": {"text/event-stream": {}}}, **_NOT_FOUND}
-_NO_FILE: Responses = {404: {"description": "No such invocation or file"}}
 # For the docs only: read from the request, which is a quarter faster than a declared parameter.
 _PREFER = {
     "parameters": [
@@ -77,7 +76,7 @@ def attach(manager: Invocations, app: App, prefix: str = "") -> None:
     _add_invocation(router, manager, prefix)  # first: it is asked for most
     _add_listing(router, manager, prefix)
     _add_output(router, manager, prefix)
-    _add_files(router, manager)
+    add_files(router, manager, prefix)
     _add_events(router, manager)
     _add_pin(router, manager)
     app.include_router(router, prefix=prefix)
@@ -213,26 +212,6 @@ def _add_output(router: APIRouter, manager: Invocations, prefix: str) -> None:
             return content_response(data)
         shown = await shown_output(record.output, accept) or b""
         return _json(InvocationUrls(base_url(request.scope), prefix).links(shown))
-
-
-def _add_files(router: APIRouter, manager: Invocations) -> None:
-    @router.get(_ID + "/files", name="action_invocation_files", responses=_NOT_FOUND)
-    async def list_files(id: UUID) -> list[str]:
-        """List the names of the files that the run left behind."""
-        return (await find_invocation(manager, id)).files.names()
-
-    @router.get(
-        _ID + "/files/{filename}",
-        name="action_invocation_file",
-        response_class=Response,
-        responses=_NO_FILE,
-    )
-    async def get_file(id: UUID, filename: str) -> Response:
-        """Download a file that the run left behind."""
-        found = (await find_invocation(manager, id)).files.find(filename)
-        if found is None:
-            raise HTTPException(404, f"Invocation {id} left no file called {filename!r}.")
-        return file_response(found)
 
 
 def _add_pin(router: APIRouter, manager: Invocations) -> None:

@@ -16,6 +16,7 @@ from .feeds import FailedReadingError, Feed, RunFeed, event_feed, property_feed
 from .problems import log_lines, request_error, run_error
 from .protocol import FIRST_WAIT, RunState, ThingProtocol, describe, fetch
 from .rich import to_rich
+from .run_files import listed_files
 from .signatures import action_text, property_text, signature_of
 from .steps import Answer, Request, Steps
 
@@ -297,7 +298,8 @@ class AsyncRun:
         answer: Answer = await self._client._run(fetch(Request("GET", address), repeat=True))
         if not answer.ok:
             raise request_error(answer, f"The files of run {self.id}")
-        return {str(name): f"{address}/{name}" for name in answer.json()}
+        found = listed_files(address, answer.json(), self._client._protocol.description.resolve)
+        return {name: each["href"] for name, each in found.items()}
 
 
 class AsyncSubscription:

@@ -11,6 +11,7 @@ from labthings_fastapi.exceptions import InvocationCancelledError, WaitTimeoutEr
 from .feeds import RunFeed
 from .problems import log_lines, run_error
 from .protocol import RunState, ThingProtocol
+from .run_files import RemoteFile
 from .steps import Steps
 
 T = TypeVar("T")
@@ -24,7 +25,7 @@ class ClientOfRun(Protocol):
 
     def _run(self, steps: Steps[T]) -> T: ...
     def _output(self, state: RunState) -> Any: ...
-    def _files(self, state: RunState) -> dict[str, str]: ...
+    def _files(self, state: RunState) -> dict[str, RemoteFile]: ...
 
 
 class Run:
@@ -141,8 +142,8 @@ class Run:
             self._client._run(feed.close())
 
     @property
-    def files(self) -> dict[str, str]:
-        """The files that it left: the address of each, by name."""
+    def files(self) -> dict[str, RemoteFile]:
+        """The files that it left, or has written so far, by name: `run.files["a.tif"].save(…)`."""
         return self._client._files(self._state)
 
     def _after_interrupt(self) -> str:

@@ -12,6 +12,7 @@ from labthings_fastapi.exceptions import ClientError
 from .feeds import FROM_THE_START, EventFeed
 from .problems import request_error
 from .protocol import RunState, fetch
+from .run_files import listed_files
 from .steps import Answer, Request, Steps
 
 _PAGE = 1000
@@ -112,8 +113,9 @@ def cancel_request(place: str, id: str) -> Steps[Answer]:
 def files_of(place: str, run: RunState) -> Steps[dict[str, str]]:
     """Return the addresses of the files that a run left, by name."""
     address = urljoin(place, f"action_invocations/{run.id}/files")
-    names = yield from _get(address, f"The files of run {run.id}")
-    return {str(name): f"{address}/{quote(str(name), safe='')}" for name in names}
+    listed = yield from _get(address, f"The files of run {run.id}")
+    found = listed_files(address, listed, lambda href: urljoin(address, href))
+    return {name: each["href"] for name, each in found.items()}
 
 
 class ServerFeed:

@@ -18,6 +18,7 @@ from .feeds import event_feed, property_feed
 from .problems import request_error, run_error
 from .protocol import FIRST_WAIT, PendingStart, RunState, ThingProtocol, describe, fetch
 from .rich import to_rich, with_blobs
+from .run_files import RemoteFile, listed_files
 from .runs import Run
 from .signatures import action_text, property_text, signature_of, type_of
 from .steps import Answer, Request, Steps
@@ -325,7 +326,7 @@ class ThingClient:
         """
         return Run(self, self._run(self._protocol.attach(action, str(id))))
 
-    def _files(self, state: RunState) -> dict[str, str]:
+    def _files(self, state: RunState) -> dict[str, RemoteFile]:
         link = state.link("files")
         if link is None:
             return {}
@@ -333,7 +334,8 @@ class ThingClient:
         answer: Answer = self._run(fetch(Request("GET", address), repeat=True))
         if not answer.ok:
             raise request_error(answer, f"The files of run {state.id}")
-        return {str(name): f"{address}/{name}" for name in answer.json()}
+        found = listed_files(address, answer.json(), self._protocol.description.resolve)
+        return {name: RemoteFile(each, self) for name, each in found.items()}
 
     # --- observing ------------------------------------------------------------------------
 

@@ -189,6 +189,7 @@ def download(
         paths = {name: _target(to, name, force=force) for name in files or offered}
         to.mkdir(parents=True, exist_ok=True)
         for name, path in paths.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
             _fetch(opened, offered[name], path)
     if json:
         print_json([str(path) for path in paths.values()])
@@ -209,9 +210,10 @@ def _output_of(opened: CommandBench, state: RunState) -> dict[str, str]:
 
 def _target(folder: Path, name: str, *, force: bool) -> Path:
     # The names are the server's: none may lead out of the folder.
-    if name in ("", ".", "..") or any(sign in name for sign in "/\\:\0"):
+    parts = name.split("/")
+    if any(part in ("", ".", "..") or any(sign in part for sign in "\\:\0") for part in parts):
         raise ClientError(f"{name!r} is no name for a file here, so nothing was written.")
-    path = folder / name
+    path = folder.joinpath(*parts)
     if path.exists() and not force:
         raise UsageError(f"{path} exists. Give another folder with --to, or --force to replace it.")
     return path

@@ -21,9 +21,10 @@ from labthings_fastapi.routes import ProblemRoute, problem_response
 from .byte_ranges import Selection, http_date, select_bytes
 from .links import BLOB_PATH
 from .media_types import content_disposition, content_type, default_filename, media_type_of
+from .zip_stream import zip_pieces
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from fastapi import FastAPI
     from starlette.types import Receive, Scope, Send
@@ -155,6 +156,36 @@ class ContentResponse(Response):
 def _open(path: Path) -> tuple[IO[bytes], os.stat_result]:
     file = path.open("rb", buffering=0)
     return file, os.fstat(file.fileno())
+
+
+class ZipResponse(Response):
+    """Files by name as one zip, which is made while it is sent."""
+
+    def __init__(self, files: Iterable[tuple[str, Path]], filename: str) -> None:
+        """Read nothing yet."""
+        kind = "application/zip"
+        disposition = content_disposition(kind, filename)
+        headers = {**SAFE_HEADERS, "Content-Disposition": disposition, "Content-Type": kind}
+        super().__init__(None, headers=headers)
+        del self.headers["content-length"]  # files may grow until their turn comes
+        self._files = files
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+        gone = asyncio.ensure_future(_wait_for_disconnect(receive))
+        pieces = zip_pieces(self._files)
+        try:
+            if scope["method"] != "HEAD":
+                while not gone.done():
+                    piece = await asyncio.to_thread(next, pieces, None)
+                    if piece is None:
+                        break
+                    if piece:
+                        await send({"type": "http.response.body", "body": piece, "more_body": True})
+            await send({"type": "http.response.body", "body": b""})
+        finally:
+            gone.cancel()
 
 
 async def _send_file(file: IO[bytes], selected: Selection, receive: Receive, send: Send) -> None:

@@ -284,18 +284,21 @@ def test_the_folder_stays_the_same() -> None:
     assert files.directory == files.directory
 
 
-def test_files_are_listed_by_name_and_folders_are_not() -> None:
+def test_files_are_listed_by_name_also_those_in_folders() -> None:
     files = InvocationFiles()
-    for name in ("b.txt", "a.txt"):
+    (files.directory / "inner" / "empty").mkdir(parents=True)
+    for name in ("b.txt", "a.txt", "inner/c.txt"):
         (files.directory / name).write_text(name)
-    (files.directory / "inner").mkdir()
-    assert files.names() == ["a.txt", "b.txt"]
-    found = files.find("a.txt")
-    assert found is not None
-    assert found.read_text() == "a.txt"
+    assert files.names() == ["a.txt", "b.txt", "inner/c.txt"]
+    for name in files.names():
+        found = files.find(name)
+        assert found is not None
+        assert found.path.read_text() == name
 
 
-@pytest.mark.parametrize("name", ["", ".", "..", "../secret", "inner/x", "/etc/hosts", "a\0b"])
+@pytest.mark.parametrize(
+    "name", ["", ".", "..", "../secret", "inner", "inner/../inner/x", "/etc/hosts", "a\0b"]
+)
 def test_no_name_leads_out_of_the_folder(name: str) -> None:
     files = InvocationFiles()
     (files.directory / "inner").mkdir()
