@@ -31,6 +31,8 @@ from .connection_limits import (
 
 MAX_FRAGMENTS = 1024
 """Of one WebSocket message; each costs more memory than its bytes."""
+PIECE = 4096
+"""Bytes of a WebSocket that are parsed at once; a frame may be six bytes, and costs 300."""
 
 
 class Stage(IntEnum):
@@ -272,6 +274,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._failed = False
+        self._unparsed = bytearray()  # what came while a message waits for the app
         self._write_stall = WriteStall()
 
     def check(self, now: float, limits: Limits) -> None:
@@ -283,17 +286,34 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         if message["type"] == "websocket.http.response.body" and not message.get("more_body"):
             # Otherwise uvicorn logs an error for each handshake that the app refuses with a body.
             self.handshake_complete = True
+        elif self._unparsed:  # after a close frame, uvicorn reads on
+            self._parse()
+
+    async def receive(self) -> Any:
+        message = await super().receive()
+        if self._unparsed:
+            self._parse()
+        return message
 
     def data_received(self, data: bytes) -> None:
         if self._failed:
             return
-        try:
-            super().data_received(data)
-        except InvalidState:  # a close frame behind text that is not UTF-8
-            self.handle_parser_exception()
+        self._unparsed += data
+        self._parse()
+
+    def _parse(self) -> None:
+        """Parse what came, until a message waits for the app."""
+        while self._unparsed and not self.read_paused and not self._failed:
+            piece = bytes(self._unparsed[:PIECE])
+            del self._unparsed[:PIECE]
+            try:
+                super().data_received(piece)
+            except InvalidState:  # a close frame behind text that is not UTF-8
+                self.handle_parser_exception()
 
     def handle_parser_exception(self) -> None:
         self._failed = True
+        self._unparsed.clear()
         frame = self.conn.close_sent  # None before the handshake is answered: nothing can be sent
         code, reason = (frame.code, frame.reason) if frame is not None else (1006, "")
         self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
