@@ -40,7 +40,7 @@ def failure(work):
     """Return the status and the words of the server, which its users find in the exception."""
     try:
         work()
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - of any class, and told to the test
         response = getattr(error, "response", None)
         if response is None:
             return [type(error).__name__, str(error)]

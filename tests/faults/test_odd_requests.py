@@ -53,3 +53,22 @@ def test_a_malformed_request_is_answered_with_400(
     assert b"application/problem+json" in answer
     assert reached == []
     assert [each for each in caplog.records if each.levelno >= logging.ERROR] == []
+
+
+def test_any_number_of_malformed_requests_has_one_line_in_the_log(
+    serve: Callable[..., Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    running = serve(FastAPI(), Limits())
+    caplog.clear()
+    for _ in range(20):
+        assert whole_answer(running.connect(b"no HTTP\r\n\r\n")).startswith(b"HTTP/1.1 400 ")
+        upgrade = b"Connection: Upgrade, close\r\nUpgrade: other\r\n\r\n"
+        whole_answer(running.connect(b"GET / HTTP/1.1\r\n" + HOST + upgrade))
+        socket = upgrade.replace(b"other", b"websocket")
+        whole_answer(running.connect(b"GET /ws?token=x HTTP/1.1\r\n" + HOST + socket))
+    [line] = [record.getMessage() for record in caplog.records]
+    assert line == (
+        "Refused a request of 127.0.0.1: Invalid HTTP request received. This server speaks "
+        "HTTP/1.1."
+    )

@@ -14,6 +14,14 @@ from labthings_fastapi.security.credentials import new_token
 class Stage(lt.Thing):
     speed: float = lt.property(default=1.0)
 
+    @lt.property
+    def focus(self) -> float:
+        return 0.0
+
+    @focus.setter
+    def _set_focus(self, value: float) -> None:
+        raise ValueError("It moved, and then it met the limit switch.")
+
     @lt.action
     def move(self) -> None:
         pass
@@ -77,6 +85,9 @@ def test_the_journal_records_changes_over_a_socket_with_their_actor(open_as, por
     socket = open_as("olga", "/stage/ws")
     socket.ask("writeproperty", name="speed", value=3)
     socket.ask("writeproperty", name="speed", value="fast")
+    assert socket.ask("writeproperty", name="focus", value=1)["error"]["status"] == 422
+    socket.ask("writeproperty", name="focus", value="far")  # refused before any code of the Thing
+    socket.ask("writeproperty", name="speed", value="fast")  # also after a setter was reached
     run = socket.ask("invokeaction", name="move")["actionID"]
     open_as("victor", "/stage/ws").ask("invokeaction", name="move")
     url = f"http://127.0.0.1:{port}"
@@ -89,5 +100,6 @@ def test_the_journal_records_changes_over_a_socket_with_their_actor(open_as, por
     }
     assert changes == {
         ("olga", "speed", "writeproperty", 204),
+        ("olga", "focus", "writeproperty", 422),
         ("victor", "move", "invokeaction", 403),
     }

@@ -28,6 +28,14 @@ class Stage(lt.Thing):
     def wait(self) -> None:
         lt.cancellable_sleep(60)
 
+    @lt.property
+    def focus(self) -> float:
+        return 0.0
+
+    @focus.setter
+    def _set_focus(self, value: float) -> None:
+        raise ValueError("It moved, and then it met the limit switch.")
+
     @lt.endpoint("post", "home")
     def home(self, far: bool = False) -> str:
         raise HTTPException(409 if far else 404, "It moved, and then it found no switch.")
@@ -133,6 +141,21 @@ def test_an_endpoint_that_was_reached_is_audited_whatever_it_answers(
     found = client.get("/journal", params=query, headers=alice).json()
     [record] = found["records"]
     assert (record["thing"], record["action"], record["status"]) == ("stage", "home", "error")
+
+
+@pytest.mark.parametrize("path", ["focus", "properties"])
+def test_a_setter_that_was_reached_is_audited_although_it_refuses(client, server, alice, path):
+    body = 1.0 if path == "focus" else {"focus": 1.0}
+    assert client.put(f"/stage/{path}", json=body, headers=alice).status_code == 422
+    for wrong in ("far", [1]):  # refused before any code of the Thing
+        assert client.put("/stage/focus", json=wrong, headers=alice).status_code == 422
+    for future in server._audit.write():
+        future.result(30)
+    query = {"kind": "mutation", "actor": "alice"}
+    found = client.get("/journal", params=query, headers=alice).json()
+    [record] = found["records"]
+    assert (record["thing"], record["action"], record["status"]) == ("stage", path, "error")
+    assert (record["request"]["status"], record["request"]["count"]) == (422, 1)
 
 
 @pytest.fixture

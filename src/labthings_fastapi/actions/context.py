@@ -221,15 +221,15 @@ def shield() -> AbstractContextManager[None]:
 class Requester:
     """The name and the network address of a client, for records of what it requested.
 
-    The requests of a WebSocket share one, in several threads. Only the marks change, once.
+    Several threads may use it. Only the marks change, once.
     """
 
     name: str | None
     address: str | None
     made_invocation: bool = False
     """Whether an invocation was made for it: that has its own record."""
-    reached_endpoint: bool = False
-    """Whether an endpoint of a Thing was called."""
+    reached_user_code: bool = False
+    """Whether code of a Thing was called that may move something: an endpoint or a setter."""
     is_restricted: bool = False
     """Whether the client may use single Things only, and so has a share of the places to run."""
 

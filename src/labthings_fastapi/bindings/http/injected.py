@@ -57,7 +57,7 @@ def user_code_route(thing: Thing, label: str, *, is_endpoint: bool = False) -> t
             async def answer(request: Request) -> Response:
                 requester = current_requester.get() if is_endpoint else None
                 if requester is not None:
-                    requester.reached_endpoint = True
+                    requester.reached_user_code = True
                 try:
                     opening.require()
                     return await handle(request)

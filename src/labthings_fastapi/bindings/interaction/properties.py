@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 from pydantic_core import to_json
 
+from labthings_fastapi.actions.context import current_requester
 from labthings_fastapi.actions.logs import thing_log
 from labthings_fastapi.actions.turns import PATIENCE, TURN
 from labthings_fastapi.descriptors.reading_state import FailedReading
@@ -217,8 +218,15 @@ class PropertyInteraction:
 
     def _reset(self) -> None:
         PATIENCE.set(CLIENT_PATIENCE)
+        self._note_user_code()
         with self._user_code():
             self.descriptor.reset(self._thing)
+
+    def _note_user_code(self) -> None:
+        """Note for the audit that a setter is called, which may move and then refuse."""
+        requester = current_requester.get()
+        if requester is not None and not self.descriptor.holds_value:
+            requester.reached_user_code = True
 
     def _write(self, body: bytes | ArrayFile, assigned: dict[str, bytes] | None) -> str | None:
         PATIENCE.set(CLIENT_PATIENCE)
@@ -253,6 +261,7 @@ class PropertyInteraction:
         """
         if self.descriptor.readonly:
             raise self.descriptor.read_only_error(self._thing)
+        self._note_user_code()
         with reported_write() as report:
             try:
                 with self._user_code(passing=ValueError):

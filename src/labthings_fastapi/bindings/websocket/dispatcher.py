@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from labthings_fastapi.actions.context import current_requester
 from labthings_fastapi.bindings.interaction.failures import (
     interaction_problem,
     is_expected,
@@ -149,6 +151,10 @@ class Dispatcher:
 
     async def _execute(self, operation: Operation, request: Request, runs_thing_code: bool) -> None:
         thing, name = request.target, request.members.get("name")
+        requester = current_requester.get()
+        if requester is not None:  # with marks of its own; those of the socket are shared
+            requester = replace(requester)
+            current_requester.set(requester)
         try:
             if operation.changes:
                 require_operator(self._scope, request.thing.name)
@@ -162,7 +168,8 @@ class Dispatcher:
             self._pending[runs_thing_code] -= 1
         if operation.changes and thing is not None:
             affordance = name if isinstance(name, str) else "properties"
-            audit(self._scope, thing.name, affordance, request.operation, status)
+            reached = requester is not None and requester.reached_user_code
+            audit(self._scope, thing.name, affordance, request.operation, status, reached=reached)
 
     def _refuse(self, members: Members, error: Exception, subject: str) -> Problem:
         """Respond with a problem, in the vocabulary of the message."""

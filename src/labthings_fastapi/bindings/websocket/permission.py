@@ -53,14 +53,21 @@ def require_operator(scope: Mapping[str, Any], thing: str) -> None:
 
 
 def audit(
-    scope: Mapping[str, Any], thing: str, affordance: str, operation: str, status: int
+    scope: Mapping[str, Any],
+    thing: str,
+    affordance: str,
+    operation: str,
+    status: int,
+    *,
+    reached: bool = False,
 ) -> None:
     """Record a change, or an attempt without permission, in the audit log of the server.
 
-    Invocations have records of their own. Requests that were not valid changed nothing.
+    Invocations have records of their own. Requests that were not valid changed nothing, unless
+    they `reached` code of the Thing.
     """
     record = scope.get(AUDIT)
-    is_change = operation != "invokeaction" and not 400 <= status < 500
+    is_change = operation != "invokeaction" and (reached or not 400 <= status < 500)
     if record is None or not (is_change or status == 403):
         return
     try:

@@ -80,11 +80,11 @@ def requester_of(request: AccessRequest) -> Requester:
 
 
 def _has_reached_user_code(requester: Requester, scope: Scope) -> bool:
-    """Return True if an endpoint of a Thing, or a route of the app's author, was called."""
+    """Return True if a setter or endpoint of a Thing, or a route of the app, was called."""
     endpoint = scope.get("endpoint")  # set by Starlette
     module: str = getattr(endpoint, "__module__", None) or ""
     own = endpoint is None or module.partition(".")[0] == "labthings_fastapi"
-    return requester.reached_endpoint or not own
+    return requester.reached_user_code or not own
 
 
 class AccessMiddleware:
@@ -213,7 +213,7 @@ class AccessMiddleware:
         finally:
             current_requester.reset(token)
             # An invocation has a record of its own. A request that was refused changed nothing,
-            # unless it reached an endpoint of a user.
+            # unless it reached code of a user: a setter may move, and then refuse.
             if not requester.made_invocation and (
                 not 400 <= response.status < 500 or _has_reached_user_code(requester, scope)
             ):

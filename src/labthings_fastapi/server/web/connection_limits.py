@@ -17,6 +17,8 @@ from labthings_fastapi.problems import PROBLEM_MEDIA_TYPE, Problem, message_prob
 from labthings_fastapi.server.config_model import ThingServerConfig
 from labthings_fastapi.thing_host.operating_system import open_files_limit
 
+from .refused_requests import RefusedRequests
+
 LOGGER = own_logger("server")
 RESERVED_FILES: Final = 200
 """Open files that are left for settings, the journal, drivers and what drivers open."""
@@ -76,6 +78,7 @@ class ConnectionLimits:
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self.lingering = 0  # refused connections, not counted as connections, that are still open
+        self.refused = RefusedRequests()
         self._logged_at = float("-inf")
 
     def accepts(self, transport: asyncio.Transport, connections: Collection[Any]) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sized
 from enum import IntEnum
+from functools import partial
 from typing import Any, cast
 
 from starlette.types import Message
@@ -19,7 +20,6 @@ from labthings_fastapi.problems import Problem, message_problem
 
 from .body_progress import BodyProgress, declared_length
 from .connection_limits import (
-    LOGGER,
     MAX_LINGERING,
     ConnectionLimits,
     Limits,
@@ -28,6 +28,7 @@ from .connection_limits import (
     render_response,
     too_many_connections,
 )
+from .refused_requests import ConnectionLogger, RefusedRequests
 
 MAX_FRAGMENTS = 1024
 """Of one WebSocket message; each costs more memory than its bytes."""
@@ -64,6 +65,9 @@ class HttpProtocol(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self._shared = limits
         self._limits = limits.limits
+        self.ws_protocol_class = cast(
+            "type[asyncio.Protocol]", partial(WebSocketProtocol, refused=limits.refused)
+        )
         self._stage = Stage.CONNECTED
         self._stage_began = 0.0
         self._last_data = 0.0
@@ -79,6 +83,8 @@ class HttpProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
         accepted = self._shared.accepts(transport, self.connections)
         super().connection_made(transport)
+        address = self.client[0] if self.client else None
+        self.logger = ConnectionLogger(self.logger, self._shared.refused, address)  # type: ignore[assignment] # has what uvicorn uses
         self.flow = _Flow(transport, self.pipeline)
         self._stage_began = self._last_data = self.loop.time()
         if not accepted:
@@ -210,7 +216,8 @@ class HttpProtocol(HttpToolsProtocol):
         self._refuse(self._refusal or message_problem("not-http", "Not HTTP", 400, detail))
 
     def _refuse(self, problem: Problem) -> None:
-        LOGGER.info("Refused a request of %s: %s", self.client or "a client", problem.detail)
+        address = self.client[0] if self.client else None
+        self._shared.refused.note(address, problem.detail)
         response = render_response(problem) if self._may_respond() else b""
         self._stage = Stage.REFUSED
         self.connections.discard(self)
@@ -271,11 +278,17 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     the connection, and the client loses the close frame. Used on the server's event loop only.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, refused: RefusedRequests | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self._refused = refused or RefusedRequests()
         self._failed = False
         self._unparsed = bytearray()  # what came while a message waits for the app
         self._write_stall = WriteStall()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        address = self.client[0] if self.client else None
+        self.logger = ConnectionLogger(self.logger, self._refused, address)  # type: ignore[assignment] # has what uvicorn uses
 
     def check(self, now: float, limits: Limits) -> None:
         if self._write_stall.lasts(self.transport, now, limits.closing_seconds):
