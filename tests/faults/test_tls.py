@@ -94,6 +94,28 @@ def test_a_client_that_trusts_the_certificate_is_answered(
     assert answer.endswith(b'{"scheme":"https","client":"127.0.0.1"}')
 
 
+@pytest.mark.parametrize(
+    ("version", "accepted"), [("TLSv1", False), ("TLSv1_1", False), ("TLSv1_2", True)]
+)
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")  # that is the point
+def test_only_versions_that_protect_are_spoken_and_nothing_is_compressed(
+    serve: Callable[..., Any], app: FastAPI, certificate: Tls, version: str, accepted: bool
+) -> None:
+    running = serve(app, Limits(), certificate)
+    context = trusting(certificate)
+    context.set_ciphers("DEFAULT:@SECLEVEL=0")  # otherwise the client itself would refuse
+    context.minimum_version = context.maximum_version = ssl.TLSVersion[version]
+    if not accepted:
+        with pytest.raises(ssl.SSLError):
+            context.wrap_socket(running.connect(), server_hostname="localhost")
+        return
+    with context.wrap_socket(running.connect(), server_hostname="localhost") as client:
+        cipher = client.cipher()
+        assert cipher is not None
+        assert cipher[0].startswith(("ECDHE", "DHE"))  # what was recorded cannot be read later
+        assert client.compression() is None
+
+
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 def test_curl_accepts_the_certificate_only_if_it_is_given(
     serve: Callable[..., Any], app: FastAPI, calls: list[str], certificate: Tls

@@ -49,8 +49,12 @@ class Bundle:
         """Return a file by its path below the folder, compressed if the client can read that."""
         path = self.folder / name
         media_type = MEDIA_TYPES.get(path.suffix)
-        inside = path.resolve().is_relative_to(self.folder.resolve())
-        if media_type is None or not inside or not path.is_file():
+        try:
+            inside = path.resolve().is_relative_to(self.folder.resolve())
+            found = inside and path.is_file()
+        except (OSError, ValueError):  # a name that no file can have: too long, or with a NUL
+            return None
+        if media_type is None or not found:
             return None
         body = path.read_bytes()
         if gzipped:
