@@ -10,6 +10,9 @@ import pytest
 
 import labthings_fastapi as lt
 from labthings_fastapi.bindings.interaction.properties import PropertyInteraction
+from labthings_fastapi.bindings.websocket import dispatcher, socket_state
+from labthings_fastapi.bindings.websocket.encoders import encode_response as encode
+from labthings_fastapi.bindings.websocket.requests import read_message
 from labthings_fastapi.schemas.json_text import LARGE, MOST_ITEMS, MOST_NAMES
 from labthings_fastapi.schemas.values import ValueSchema
 
@@ -140,6 +143,40 @@ def test_large_json_is_not_validated_on_the_event_loop(
     assert client.request(method, f"/generator/{path}", json=value, headers=headers).is_success
     assert threads
     assert "the event loop" not in threads
+
+
+@pytest.mark.parametrize(("size", "on_the_loop"), [(10, True), (20_000, False)])
+def test_large_messages_of_sockets_are_not_parsed_on_the_event_loop(
+    dial, monkeypatch, size, on_the_loop
+):
+    threads = {}
+
+    def witness(text):
+        threads[threading.get_ident()] = threading.current_thread().name
+        return read_message(text)
+
+    loops = []
+    monkeypatch.setattr(dispatcher, "read_message", witness)
+    monkeypatch.setattr(socket_state, "read_message", witness)
+    monkeypatch.setattr(
+        dispatcher,
+        "encode_response",
+        lambda *given: loops.append(threading.get_ident()) or encode(*given),
+    )
+    socket = dial("/generator/ws")
+    assert "error" not in socket.ask("writeproperty", name="waveform", value=[0.5] * size)
+    assert len(socket.ask("readproperty", name="waveform")["value"]) == size
+    assert len(set(loops)) == 1
+    parsed_elsewhere = threads.keys() - set(loops)
+    assert bool(parsed_elsewhere) is not on_the_loop
+
+
+def test_a_large_message_that_is_no_json_is_answered_and_the_socket_stays(dial):
+    socket = dial("/generator/ws")
+    for text in ("[" * 70_000, '{"a":NaN,"b":"' + "x" * 70_000 + '"}', "[" + "1," * 200_001 + "1]"):
+        socket.wire.send(text)
+        assert socket.next()["error"]["status"] in (400, 413)
+    assert socket.ask("readproperty", name="notes")["value"] == ""
 
 
 def test_a_cancel_is_answered_while_a_large_input_is_validated(client, monkeypatch):

@@ -143,7 +143,7 @@ class SocketConnection:
             text: str | None = event.get("text")
             if text is not None and len(text) > MAX_FRAME_BYTES:
                 return TOO_BIG
-            self._dispatcher.dispatch(text)
+            await self._dispatcher.dispatch(text)
 
     async def _write(self) -> int | None:
         while True:

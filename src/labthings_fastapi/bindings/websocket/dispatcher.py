@@ -15,6 +15,7 @@ from labthings_fastapi.bindings.interaction.failures import (
 from labthings_fastapi.dependencies.server import shows_tracebacks
 from labthings_fastapi.exceptions import LabThingsError, RequestError, TooBusyError
 from labthings_fastapi.own_log import own_logger
+from labthings_fastapi.schemas.json_text import LARGE
 from labthings_fastapi.thing_description.websocket_forms import SUBPROTOCOL
 
 from .encoders import encode_error, encode_legacy_error, encode_response
@@ -72,11 +73,17 @@ class Dispatcher:
         for task in self._reads:
             task.cancel()
 
-    def dispatch(self, text: str | None) -> None:
-        """Start to execute one message; None stands for a binary one. Errors are responses."""
+    async def dispatch(self, text: str | None) -> None:
+        """Start to execute one message; None stands for a binary one. Errors are responses.
+
+        A large text is parsed on a worker, and the socket is not read meanwhile.
+        """
         members: Members = {}
         try:
-            members = read_message(text)
+            if text is not None and len(text) > LARGE:
+                members = await self._state.read_large(text)
+            else:
+                members = read_message(text)
             kind = text_member(members, "messageType")
             if kind == "request":
                 self._start(members)

@@ -11,6 +11,7 @@ from labthings_fastapi.thing_description.describe import thing_id
 from labthings_fastapi.thing_description.paths import path_of
 
 from .identifiers import NotificationIds
+from .requests import read_message
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
     from labthings_fastapi.bindings.interaction.things import Interactions, ThingInteraction
     from labthings_fastapi.messages.message import Message
+
+    from .requests import Members
 
 
 class SocketState:
@@ -40,6 +43,9 @@ class SocketState:
         """The app behind the sockets, with the HTTP resources of the Things."""
         self._executor = BoundedExecutor(
             interactions.workers, "The id of the server", limit=1, waiting=1000
+        )
+        self._parser = BoundedExecutor(
+            interactions.workers, "Large messages of sockets", limit=1, waiting=1000
         )
         self._by_name: dict[str, ThingInteraction] = {}
         self._by_path: dict[str, ThingInteraction] = {}
@@ -73,6 +79,15 @@ class SocketState:
         if self._server_id is None and self._by_name:
             interaction = next(iter(self._by_name.values()))
             self._server_id = (await self._executor.run(_server_id, interaction),)
+
+    async def read_large(self, text: str) -> Members:
+        """Parse a large message, one at a time of all sockets, while the event loop goes on.
+
+        Raises:
+            LabThingsError: see `read_message`.
+            TooBusyError: 1,000 sockets wait.
+        """
+        return await self._parser.run(read_message, text)
 
     def _update_ids(self) -> None:
         if self._server_id is None or len(self._ids) == len(self._by_name):
