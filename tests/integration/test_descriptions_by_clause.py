@@ -197,15 +197,23 @@ def test_what_is_defined_is_what_is_sent_t_5_3_1_1(server, td):
     assert set(td["schemaDefinitions"]["actionStatus"]["required"]) <= status.keys()
 
 
-def test_links_lead_to_the_directory_and_the_documentation_p_5_5(server, td):
+def test_links_lead_to_the_directory_the_documentation_and_the_page_p_5_5(server, td):
     links = {link["rel"]: link for link in td["links"]}
     assert {rel: link["type"] for rel, link in links.items()} == {
         "collection": "application/td+json",
         "service-doc": "text/html",
+        "alternate": "text/html",
     }
+    assert links["alternate"]["href"].endswith("/api/ui/#/thing/probe")
     with server.test_client() as client:
         for link in links.values():
             assert client.get(link["href"]).headers["content-type"].startswith(link["type"])
+
+
+def test_without_the_web_page_no_link_leads_to_it(tmp_path):
+    server = lt.ThingServer.from_things({"probe": Probe}, settings_folder=tmp_path, ui=False)
+    with server.test_client() as client:
+        assert "alternate" not in [link["rel"] for link in client.get("/probe/").json()["links"]]
 
 
 def test_units_are_stated_everywhere_and_belong_to_the_numbers_p_5_1(td):

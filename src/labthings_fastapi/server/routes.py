@@ -116,7 +116,10 @@ def attach(
         return Response(body, media_type="application/json", headers=headers)
 
     app.include_router(router, prefix=prefix)
-    page = web_page.attach(app, prefix) if config.ui else None
+    page = None
+    if config.ui:
+        page = web_page.attach(app, prefix)
+        descriptions.page_of = web_page.path_of_thing
     _attach_index(app, prefix, things_by_url, page)
     if prefix:  # other FastAPI apps have their OpenAPI document there
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from fastapi import APIRouter, Request
 from starlette.concurrency import run_in_threadpool
@@ -39,6 +40,11 @@ PAGE_HEADERS = {
 }
 _FOR_EVER = "public, max-age=31536000, immutable"
 _NOT_BUILT = Path(__file__).with_name("not_built.html").read_text("utf-8")
+
+
+def path_of_thing(name: str) -> str:
+    """Return the path of the page of a Thing, below the prefix of the server."""
+    return f"{UI_PATH}#/thing/{quote(name)}"
 
 
 async def _page(bundle: Bundle, root: str) -> Response:

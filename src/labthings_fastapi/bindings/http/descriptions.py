@@ -16,7 +16,7 @@ from labthings_fastapi.thing_description.directory import TD_MEDIA_TYPE
 from labthings_fastapi.thing_description.paths import name_of, path_of, title_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from labthings_fastapi.concurrency.bounded_executor import Workers
     from labthings_fastapi.thing import Thing
@@ -48,15 +48,21 @@ class Descriptions:
         self._executor = BoundedExecutor(workers, "the Thing Descriptions", limit=2)
         self._writers = writers
         self._prefix = prefix
+        self.page_of: Callable[[str], str] | None = None
+        """Returns the path of the web page of a Thing, by its name; None: there is no such page."""
         self._kept: OrderedDict[tuple[str, ...], Rendering] = OrderedDict()
 
-    def links(self, base_url: str) -> list[dict[str, str]]:
-        """Return the links of every description (WoT Profiles, section 5.5)."""
+    def links(self, base_url: str, name: str) -> list[dict[str, str]]:
+        """Return the links of the description of a Thing (WoT Profiles, section 5.5)."""
         base = f"{base_url}{self._prefix}"
-        return [
+        found = [
             {"rel": "collection", "href": f"{base}/.well-known/wot", "type": TD_MEDIA_TYPE},
             {"rel": "service-doc", "href": f"{base}/docs", "type": "text/html"},
         ]
+        if self.page_of is not None:
+            page = f"{base}{self.page_of(name)}"
+            found.append({"rel": "alternate", "href": page, "type": "text/html"})
+        return found
 
     def offer(self, writers: Sequence[FormWriter]) -> None:
         """Use the forms of these bindings from now on; called before the first request."""
@@ -106,7 +112,7 @@ class Descriptions:
             self._writers,
             base=base_url,
             server_id=interface.server_id,
-            links=self.links(base_url),
+            links=self.links(base_url, name_of(thing)),
             **interface.description_options,
         )
         return rendering(to_json(description))
