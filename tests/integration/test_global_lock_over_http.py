@@ -180,7 +180,7 @@ def test_what_waits_in_line_is_not_refused_and_takes_the_lock_when_it_begins(
     stage.go_on.set()
     assert ended(client, first)["output"] == "done"
     assert ended(client, second["href"])["output"] == "done"
-    assert running.server._services.global_lock.locked is False
+    assert running.server.services.global_lock.locked is False
 
 
 def test_many_that_come_at_once_are_each_refused_or_run_to_the_end(running, client, ended):
@@ -195,7 +195,7 @@ def test_many_that_come_at_once_are_each_refused_or_run_to_the_end(running, clie
     assert accepted
     assert {ended(client, href)["status"] for href in accepted} == {"completed"}
     assert {answer.status_code for answer in answers} <= {201, 409}
-    assert running.server._services.global_lock.locked is False
+    assert running.server.services.global_lock.locked is False
 
 
 def test_code_on_the_server_is_refused_too(running, scanning):
@@ -213,7 +213,7 @@ def test_afterwards_everything_goes_again(running, client, ended):
     assert ended(client, href)["output"] == 3.0
     assert client.put("/stage/speed", json=2).status_code == 204
     assert client.post("/stage/step").json() == 2
-    assert running.server._services.global_lock.locked is False
+    assert running.server.services.global_lock.locked is False
 
 
 def test_a_cancelled_run_lets_go(running, client, ended):
@@ -232,5 +232,5 @@ def test_code_that_holds_it_keeps_clients_out(running, client, assert_problem):
 
 def test_without_the_option_there_is_none(thing_server):
     running = thing_server({"stage": Stage})
-    assert running.server._services.global_lock is None
+    assert running.server.services.global_lock is None
     assert running.client.put("/stage/speed", json=2).status_code == 204

@@ -32,7 +32,7 @@ from .polling import Poller
 from .served_things import ServedThings
 from .services import ThingServices
 from .settings_keeper import SettingsKeeper
-from .thing_hooks import close_now, open_now
+from .thing_hooks import close_now, end_viewers, open_now
 from .thing_lifecycle import ThingLifecycle, cancel_invocations
 
 if TYPE_CHECKING:
@@ -392,6 +392,7 @@ class ThingServer(ServedThings):
             await self._settings_keeper.stop()
             await self._long_calls.stop()
             self._broker.end_streams()
+            end_viewers(self._things.values())
         finally:
             left = None if deadline is None else deadline - time.monotonic()
             await self._thing_lifecycle.close(left)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 
 from labthings_fastapi.actions.logs import thing_log
 from labthings_fastapi.actions.turns import turn_of
 from labthings_fastapi.concurrency.things_loop import ThingsLoop, loop_of
 from labthings_fastapi.exceptions import ThingStartError, describe_exception
+from labthings_fastapi.outputs.frame_stream import stream_descriptors
 from labthings_fastapi.thing import Thing
 from labthings_fastapi.thing_description.paths import name_of
 
@@ -90,3 +91,12 @@ def states_of(things: Mapping[str, Thing]) -> Mapping[str, Mapping[str, Any]]:
             states[name] = {}
             thing_log(name).error("Its thing_state failed: %s", describe_exception(error))
     return states
+
+
+def end_viewers(things: Iterable[Thing]) -> None:
+    """End those who look at streams of frames, so that no connection holds up the end."""
+    for thing in things:
+        for name in stream_descriptors(type(thing)):
+            stream = thing.__dict__.get(name)
+            if stream is not None:
+                stream.end_viewers()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from labthings_fastapi.actions.logs import thing_log
 from labthings_fastapi.concurrency.bounded_executor import BoundedExecutor
+from labthings_fastapi.outputs.frame_stream import stream_descriptors
 from labthings_fastapi.thing import endpoints_of
 from labthings_fastapi.thing_description.http_forms import HttpForms
 from labthings_fastapi.thing_description.paths import name_of, path_of
@@ -15,6 +16,7 @@ from .application import ThingsApplication
 from .descriptions import Descriptions
 from .directory import Directory
 from .event_resources import EventResource, ServerEventsResource
+from .frame_resources import frame_resources
 from .injected import add_action_route, add_endpoint_route
 from .invocation_resources import ActionInvocationResource
 from .property_resources import PropertiesResource, PropertyResource, ResetResource
@@ -72,6 +74,8 @@ class HttpBinding(HttpForms):
         for name, event in thing.event_descriptors.items():
             resources[f"{path_of(thing)}{name}"] = EventResource(thing, event, self._manager.broker)
         resources[f"{path_of(thing)}events"] = EventResource(thing, None, self._manager.broker)
+        for name in stream_descriptors(type(thing)):
+            resources |= frame_resources(thing, name, f"{path_of(thing)}{name}")
         self._add_reopening(thing, resources)
         for endpoint in endpoints_of(type(thing)).values():
             add_endpoint_route(self._app, thing, endpoint, interaction.executor)

@@ -224,7 +224,7 @@ class HttpResponse(HttpRequest):
         ]
         await self._send({"type": "http.response.start", "status": 200, "headers": headers})
 
-    async def send_part(self, body: bytes, *, more: bool = True) -> None:
+    async def send_part(self, body: bytes | memoryview, *, more: bool = True) -> None:
         """Send a part of a stream; waits while the client reads slowly."""
         await self._send({"type": "http.response.body", "body": body, "more_body": more})
 

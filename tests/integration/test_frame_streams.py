@@ -1,0 +1,217 @@
+"""Streams of frames over HTTP, from a real server."""
+
+from __future__ import annotations
+
+import http.client
+import itertools
+import re
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, Self
+
+import httpx2
+import numpy as np
+import pytest
+
+import labthings_fastapi as lt
+from labthings_fastapi.outputs.npy import read_npy
+from labthings_fastapi.server.thing_hooks import end_viewers
+
+
+def jpeg(number: int, size: int = 50_000) -> bytes:
+    return b"\xff\xd8" + b"%08d" % number + b"\x00" * size + b"\xff\xd9"
+
+
+class Camera(lt.Thing):
+    stream = lt.outputs.MJPEGStreamDescriptor()
+    raw = lt.outputs.ArrayStreamDescriptor()
+    silent = lt.outputs.MJPEGStreamDescriptor()
+
+    def __enter__(self) -> Self:
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        for number in itertools.count():
+            if self._over.wait(0.01):
+                return
+            self.stream.add_frame(jpeg(number))
+            self.raw.add_frame(np.full((4, 5), number, np.uint16))
+
+    @lt.action
+    async def grab(self) -> int:
+        return len(await self.stream.grab_frame())
+
+    @lt.action
+    def grab_in_thread(self) -> int:
+        return len(self._thing_server_interface.call_async_task(self.stream.grab_frame))
+
+    @lt.endpoint("get", "sizes")
+    async def sizes(self) -> list[int]:
+        return [await self.stream.next_frame_size() for _ in range(2)]
+
+
+@pytest.fixture
+def running(running_server: Any, tmp_path: Path) -> Iterator[Any]:
+    server = lt.ThingServer.from_things({"camera": Camera}, settings_folder=tmp_path)
+    found = running_server(server.app)
+    with httpx2.Client(base_url=found.url, timeout=30) as client:
+        yield SimpleNamespace(server=server, port=found.port, client=client)
+
+
+@contextmanager
+def opened(port: int, path: str) -> Iterator[Any]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    with closing(connection):
+        connection.request("GET", path)
+        yield connection.getresponse()
+
+
+def read_frame(answer: Any, media_type: str = "image/jpeg") -> bytes:
+    assert answer.readline() == b"--frame\r\n"
+    assert answer.readline() == f"Content-Type: {media_type}\r\n".encode()
+    assert answer.readline() == b"\r\n"
+    if media_type != "image/jpeg":
+        return answer.read(128 + 40 + 2)[:-2]  # type: ignore[no-any-return]
+    return answer.read(len(jpeg(0)) + 2)[:-2]  # type: ignore[no-any-return]
+
+
+def test_viewers_get_whole_frames_each_newer_than_the_last(running: Any) -> None:
+    with (
+        opened(running.port, "/camera/stream") as one,
+        opened(running.port, "/camera/stream") as two,
+    ):
+        assert one.status == 200
+        assert one.headers["content-type"] == "multipart/x-mixed-replace; boundary=frame"
+        for answer in (one, two):
+            numbers = [int(read_frame(answer)[2:10]) for _ in range(5)]
+            assert numbers == sorted(set(numbers))
+
+
+def test_who_never_reads_costs_the_others_nothing(running: Any) -> None:
+    camera = running.server.things["camera"]
+    with opened(running.port, "/camera/stream"), opened(running.port, "/camera/stream") as quick:
+        while camera.stream.frames_dropped == 0:  # the one that never reads is behind
+            read_frame(quick)
+        before = camera.stream.last_frame_i
+        while int(read_frame(quick)[2:10]) < before + 20:
+            pass
+        assert camera.stream.viewers == 2
+        assert camera.stream.frames_per_second > 0
+
+
+def test_a_viewer_that_leaves_is_counted_out(running: Any) -> None:
+    camera = running.server.things["camera"]
+    with opened(running.port, "/camera/stream") as answer:
+        read_frame(answer)
+        assert camera.stream.viewers == 1
+    left = threading.Event()
+    for _ in range(3000):
+        if camera.stream.viewers == 0:
+            break
+        left.wait(0.01)
+    assert camera.stream.viewers == 0
+
+
+def test_arrays_are_sent_as_numpy_reads_them(running: Any) -> None:
+    with opened(running.port, "/camera/raw") as answer:
+        numbers = []
+        for _ in range(3):
+            array = read_npy(read_frame(answer, "application/x-npy"))
+            assert (array.shape, array.dtype) == ((4, 5), np.uint16)
+            numbers.append(int(array[0, 0]))
+    assert numbers == sorted(set(numbers))
+
+
+def test_a_snapshot_is_the_newest_frame(running: Any) -> None:
+    answer = running.client.get("/camera/stream/snapshot")
+    assert answer.headers["content-type"] == "image/jpeg"
+    assert answer.headers["cache-control"] == "no-store"
+    assert re.fullmatch(rb"\xff\xd8\d{8}\x00+\xff\xd9", answer.content)
+    assert int(answer.headers["labthings-frame-index"]) == int(answer.content[2:10])
+    array = read_npy(running.client.get("/camera/raw/snapshot").content)
+    assert array.shape == (4, 5)
+
+
+def test_without_a_frame_there_is_no_snapshot(running: Any, monkeypatch: Any) -> None:
+    monkeypatch.setattr("labthings_fastapi.bindings.http.frame_resources.FIRST_FRAME", 0.05)
+    answer = running.client.get("/camera/silent/snapshot")
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+    assert "'silent'" in answer.json()["detail"]
+
+
+def test_the_viewer_is_a_page_with_the_stream(running: Any) -> None:
+    answer = running.client.get("/camera/stream/viewer")
+    assert answer.headers["content-type"].startswith("text/html")
+    assert '<img src="../stream"' in answer.text
+    assert running.client.get("/camera/raw/viewer").status_code == 404
+
+
+def test_frames_are_awaited_on_both_loops_at_once(running: Any) -> None:
+    wait = {"Prefer": "wait=30"}
+    for action in ("grab", "grab_in_thread"):
+        assert running.client.post(f"/camera/{action}", headers=wait).json()["output"] == 50_012
+    assert running.client.get("/camera/sizes").json() == [50_012, 50_012]
+
+
+def test_they_are_no_affordances(running: Any) -> None:
+    td = running.client.get("/camera/").json()
+    assert set(td.get("properties", {})) == set()
+    assert set(td["actions"]) == {"grab", "grab_in_thread"}
+
+
+def test_other_methods_are_refused(running: Any) -> None:
+    assert running.client.post("/camera/stream").status_code == 405
+    assert running.client.head("/camera/stream").status_code == 200
+
+
+def test_viewers_are_ended_by_the_end_of_the_server(running: Any) -> None:
+    camera = running.server.things["camera"]
+    with opened(running.port, "/camera/stream") as answer:
+        read_frame(answer)
+        end_viewers([camera])
+        assert answer.read().endswith(b"--frame--\r\n")
+
+
+LAB = """
+import threading
+import labthings_fastapi as lt
+
+class Camera(lt.Thing):
+    stream = lt.outputs.MJPEGStreamDescriptor()
+
+    def __enter__(self):
+        self.stream.add_frame(b"\\xff\\xd8picture\\xff\\xd9")
+        return self
+
+    def __exit__(self, *_):
+        print("closed", flush=True)
+
+    @lt.action
+    def show(self) -> None:
+        self.stream.add_frame(b"\\xff\\xd8picture\\xff\\xd9")
+
+lt.ThingServer.from_things({"camera": Camera}).serve(port=0)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM")
+def test_a_viewer_does_not_hold_up_the_end_of_the_process(
+    running_server: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "lab.py").write_text(LAB, "utf-8")
+    running = running_server.process(cwd=tmp_path, command=(sys.executable, "lab.py"))
+    with opened(running.port, "/camera/stream") as answer:
+        assert answer.status == 200
+        assert running.stop() == 0
+    assert "closed" in running.output()
