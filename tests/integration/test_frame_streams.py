@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import http.client
 import itertools
+import json
 import re
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Self
@@ -16,6 +18,8 @@ from typing import Any, Self
 import httpx2
 import numpy as np
 import pytest
+from websockets.sync.client import connect
+from websockets.typing import Subprotocol
 
 import labthings_fastapi as lt
 from labthings_fastapi.outputs.npy import read_npy
@@ -86,6 +90,15 @@ def read_frame(answer: Any, media_type: str = "image/jpeg") -> bytes:
     return answer.read(len(jpeg(0)) + 2)[:-2]  # type: ignore[no-any-return]
 
 
+def wait_until(condition: Callable[[], bool]) -> None:
+    pause = threading.Event()
+    for _ in range(3000):
+        if condition():
+            return
+        pause.wait(0.01)
+    raise AssertionError("It did not become true in time.")
+
+
 def test_viewers_get_whole_frames_each_newer_than_the_last(running: Any) -> None:
     with (
         opened(running.port, "/camera/stream") as one,
@@ -115,12 +128,7 @@ def test_a_viewer_that_leaves_is_counted_out(running: Any) -> None:
     with opened(running.port, "/camera/stream") as answer:
         read_frame(answer)
         assert camera.stream.viewers == 1
-    left = threading.Event()
-    for _ in range(3000):
-        if camera.stream.viewers == 0:
-            break
-        left.wait(0.01)
-    assert camera.stream.viewers == 0
+    wait_until(lambda: camera.stream.viewers == 0)
 
 
 def test_arrays_are_sent_as_numpy_reads_them(running: Any) -> None:
@@ -215,3 +223,79 @@ def test_a_viewer_does_not_hold_up_the_end_of_the_process(
         assert answer.status == 200
         assert running.stop() == 0
     assert "closed" in running.output()
+
+
+@contextmanager
+def socket(port: int, path: str = "/ws") -> Iterator[Any]:
+    with connect(
+        f"ws://127.0.0.1:{port}{path}", subprotocols=[Subprotocol("webthingprotocol")], proxy=None
+    ) as wire:
+        yield wire
+
+
+def ask(wire: Any, operation: str, **members: Any) -> Any:
+    message = {"messageType": "request", "operation": operation, "correlationID": operation}
+    wire.send(json.dumps({**message, **members}))
+    while True:
+        answer = wire.recv(timeout=30)
+        if isinstance(answer, str):
+            return json.loads(answer)
+
+
+def next_frame(wire: Any) -> tuple[dict[str, Any], bytes]:
+    message = wire.recv(timeout=30)
+    assert isinstance(message, bytes)
+    length = int.from_bytes(message[:4], "big")
+    return json.loads(message[4 : 4 + length]), message[4 + length :]
+
+
+@pytest.mark.parametrize("path", ["/ws", "/camera/ws"])
+def test_frames_come_over_the_socket_to_who_asked(running: Any, path: str) -> None:
+    with socket(running.port, path) as wire, socket(running.port, path) as other:
+        answer = ask(wire, "labthings:observestream", thingID="camera", name="stream")
+        assert answer["messageType"] == "response"
+        indices = []
+        for _ in range(5):
+            header, frame = next_frame(wire)
+            assert frame == jpeg(header["index"])
+            assert (header["name"], header["contentType"]) == ("stream", "image/jpeg")
+            assert header["thingID"] == answer["thingID"]
+            assert datetime.fromisoformat(header["timestamp"]).tzinfo is not None
+            indices.append(header["index"])
+        assert indices == sorted(set(indices))
+        assert ask(other, "readallproperties", thingID="camera")["values"] == {}
+
+
+def test_a_socket_shows_several_streams_and_answers_meanwhile(running: Any) -> None:
+    with socket(running.port) as wire:
+        for name in ("stream", "raw"):
+            ask(wire, "labthings:observestream", thingID="camera", name=name)
+        ask(wire, "labthings:observestream", thingID="camera", name="raw")  # once only
+        seen: set[str] = set()
+        while seen != {"stream", "raw"}:
+            header, frame = next_frame(wire)
+            seen.add(header["name"])
+            if header["name"] == "raw":
+                assert read_npy(frame).shape == (4, 5)
+        assert ask(wire, "readallproperties", thingID="camera")["values"] == {}
+
+
+def test_a_stream_can_be_left(running: Any) -> None:
+    camera = running.server.things["camera"]
+    with socket(running.port) as wire:
+        ask(wire, "labthings:observestream", thingID="camera", name="stream")
+        next_frame(wire)
+        ask(wire, "labthings:unobservestream", thingID="camera", name="stream")
+        assert ask(wire, "readallproperties", thingID="camera")["messageType"] == "response"
+        wait_until(lambda: camera.stream.viewers == 0)
+        ask(wire, "labthings:observestream", thingID="camera", name="stream")
+        next_frame(wire)
+    wait_until(lambda: camera.stream.viewers == 0)
+
+
+def test_a_stream_that_does_not_exist_is_named(running: Any) -> None:
+    with socket(running.port) as wire:
+        answer = ask(wire, "labthings:observestream", thingID="camera", name="strem")
+        assert answer["error"]["status"] in (404, "404")
+        for name in ("strem", "stream", "raw", "silent"):
+            assert name in answer["error"]["detail"]

@@ -11,6 +11,7 @@ from labthings_fastapi.own_log import own_logger
 from labthings_fastapi.thing_description.websocket_forms import SUBPROTOCOL
 
 from .dispatcher import Dispatcher
+from .frame_views import FrameViews
 from .subscriptions import Subscriptions
 
 if TYPE_CHECKING:
@@ -96,7 +97,10 @@ class SocketConnection:
         self._has_output = ThreadsafeEvent()
         self._outbox = Outbox(self._has_output.set)
         self._subscriptions = Subscriptions(state.broker, self._has_output.set)
-        self._dispatcher = Dispatcher(state, thing, scope, self._outbox.put, self._subscriptions)
+        self._views = FrameViews(self._has_output.set)
+        self._dispatcher = Dispatcher(
+            *(state, thing, scope, self._outbox.put, self._subscriptions, self._views)
+        )
 
     async def run(self) -> None:
         """Serve the socket until the client disconnects or the server stops."""
@@ -114,6 +118,7 @@ class SocketConnection:
             code = max((_close_code(task) or 0 for task in done), default=0) or None
         finally:
             self._subscriptions.close()
+            self._views.close()
             self._dispatcher.close()
             reader.cancel()
             writer.cancel()
@@ -157,6 +162,8 @@ class SocketConnection:
                     break
                 message, subscription = entry
                 await self._send_text(subscription.encode(message))
+            for frame in self._views.take():
+                await self._send({"type": "websocket.send", "bytes": frame})
             if not is_stopped:
                 # Anything that was added since `take` has set the event, so this returns at once.
                 await self._has_output.wait()

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from labthings_fastapi.bindings.interaction.things import ThingInteraction
     from labthings_fastapi.problems import Problem
 
+    from .frame_views import FrameViews
     from .operations import Operation
     from .requests import Members
     from .socket_state import SocketState
@@ -57,13 +58,14 @@ class Dispatcher:
         scope: Scope,
         respond: Callable[[str], None],
         subscriptions: Subscriptions,
+        views: FrameViews,
     ) -> None:
         """Execute for the socket of `thing`, or of the server for None; `respond` never waits."""
         self._state = state
         self._thing = thing
         self._scope = scope
         self._respond = respond
-        self._operations = Operations(state, scope, subscriptions)
+        self._operations = Operations(state, scope, subscriptions, views)
         self._has_subprotocol = SUBPROTOCOL in scope.get("subprotocols", ())
         self._pending = {True: 0, False: 0}  # by whether the request runs code of a Thing
         self._reads: set[asyncio.Task[None]] = set()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
 from pydantic_core import from_json, to_json
@@ -29,6 +29,7 @@ from labthings_fastapi.exceptions import (
     InvocationNotFoundError,
     RequestError,
 )
+from labthings_fastapi.outputs.frame_stream import stream_descriptors
 from labthings_fastapi.problems import Problem
 from labthings_fastapi.request_location import base_url
 from labthings_fastapi.thing_description.paths import path_of
@@ -51,7 +52,9 @@ if TYPE_CHECKING:
         PropertyInteraction,
     )
     from labthings_fastapi.journal.record import InvocationRecord
+    from labthings_fastapi.outputs.frame_stream import FrameStream
 
+    from .frame_views import FrameViews
     from .requests import Request
     from .socket_state import SocketState
     from .subscriptions import Encoder, SocketSubscription, Subscriptions
@@ -60,8 +63,11 @@ if TYPE_CHECKING:
 class Operations:
     """Executes the operations of one socket; used on the server's event loop."""
 
-    def __init__(self, state: SocketState, scope: Scope, subscriptions: Subscriptions) -> None:
+    def __init__(
+        self, state: SocketState, scope: Scope, subscriptions: Subscriptions, views: FrameViews
+    ) -> None:
         """Execute for the client whose handshake is this ASGI scope."""
+        self._views = views
         self._state = state
         self._scope = scope
         self._subscriptions = subscriptions
@@ -244,6 +250,19 @@ class Operations:
         members = {"name": record.action, "actionID": str(record.id), "state": w3c_word(record)}
         return Response(status, members, {"status": action_status(record, self._urls)})
 
+    async def observe_stream(self, request: Request) -> Response:
+        """Send the frames of a stream as binary messages from now on."""
+        stream = _stream(request)
+        thing_id = self._state.id_of(request.thing.name)
+        self._views.observe((request.thing.name, request.name), thing_id, stream)
+        return Response()
+
+    async def unobserve_stream(self, request: Request) -> Response:
+        """Send no more frames of a stream."""
+        _stream(request)
+        self._views.unobserve((request.thing.name, request.name))
+        return Response()
+
 
 def _known(properties: PropertiesInteraction, name: str) -> PropertyInteraction:
     """Return a property whose name is one of several, where a wrong one is a bad request.
@@ -263,6 +282,15 @@ def _warning(text: str | None) -> dict[str, str]:
 
 def _output(json: bytes) -> Response:
     return Response(raw={} if json == b"null" else {"output": json})
+
+
+def _stream(request: Request) -> FrameStream[Any]:
+    thing = request.thing.thing
+    streams = stream_descriptors(type(thing))
+    if request.name not in streams:
+        raise AffordanceNotFoundError(request.thing.name, "stream", request.name, list(streams))
+    found: FrameStream[Any] = getattr(thing, request.name)
+    return found
 
 
 class Operation(NamedTuple):
@@ -288,5 +316,7 @@ OPERATIONS: dict[str, Operation] = {
     "cancelaction": Operation(Operations.cancel_action, changes=True),
     **dict.fromkeys(SELECTIONS, Operation(Operations.subscribe)),
     "labthings:observeinvocation": Operation(Operations.observe_invocation),
+    "labthings:observestream": Operation(Operations.observe_stream),
+    "labthings:unobservestream": Operation(Operations.unobserve_stream),
     **dict.fromkeys(SUBSCRIBED_BY, Operation(Operations.unsubscribe)),
 }
