@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import Any
+from typing import Any, Self
 
 import labthings_fastapi as lt
 
@@ -17,6 +17,8 @@ with demo_extra():
     import numpy as np
 
 RESOLUTION = (400, 300)
+LIVE_PERIOD, IDLE_PERIOD = 0.1, 1.0
+"""Time (s) between two pictures of the live stream, with and without viewers."""
 
 
 class JPEGBlob(lt.blob.Blob):
@@ -28,8 +30,11 @@ class JPEGBlob(lt.blob.Blob):
 class Camera(lt.Thing):
     """Microscope camera.
 
-    It shows the part of the specimen at the present position of the stage.
+    It shows the part of the specimen at the present position of the stage, also live: at
+    `/camera/live/viewer` in a browser.
     """
+
+    live = lt.outputs.MJPEGStreamDescriptor()
 
     stage: Stage = lt.thing_slot()
 
@@ -51,6 +56,27 @@ class Camera(lt.Thing):
         super().__init__(**kwargs)
         self._random = np.random.default_rng(seed)
         self._random_lock = threading.Lock()  # the generator is not thread-safe
+        self._closing = threading.Event()
+
+    def __enter__(self) -> Self:
+        """Begin the live stream."""
+        self._closing.clear()
+        self.live.reset()
+        self._showing = threading.Thread(target=self._show, name="camera-live")
+        self._showing.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End the live stream."""
+        self._closing.set()
+        self._showing.join()
+
+    def _show(self) -> None:
+        """Take pictures for those who watch; now and then one for snapshots, if nobody does."""
+        period = 0.0
+        while not self._closing.wait(period):
+            self.live.add_frame(optics.to_jpeg(self.grab_array()))
+            period = LIVE_PERIOD if self.live.viewers else IDLE_PERIOD
 
     @lt.property(unit="om:pixel")
     def resolution(self) -> tuple[int, int]:
