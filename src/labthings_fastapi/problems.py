@@ -28,7 +28,8 @@ class Problem:
     status: int
     type: str
     title: str
-    detail: str
+    detail: Any
+    """A text, except where code of a laboratory has raised something else for its clients."""
     instance: str | None = None
     errors: tuple[dict[str, Any], ...] = ()
     extra: dict[str, Any] = field(default_factory=dict)
@@ -153,7 +154,7 @@ def problem_from(error: BaseException, *, instance: str | None = None, **extra: 
         detail = detail.partition(": ")[2] or kind.title
     detail = well_formed(detail)
     return Problem(
-        kind.status,
+        kind.status if kind is not _FAILURE else _own_status(error),
         TYPE_PREFIX + kind.slug,
         kind.title,
         detail,
@@ -163,11 +164,19 @@ def problem_from(error: BaseException, *, instance: str | None = None, **extra: 
     )
 
 
+def _own_status(error: BaseException) -> int:
+    """Return the `status_code` of an exception, as those of FastAPI have it; 500 without one."""
+    status: Any = getattr(error, "status_code", None)
+    if not isinstance(status, int) or not 400 <= status <= 599:
+        return _FAILURE.status
+    return int(status)
+
+
 def _headers_of(status: int) -> dict[str, str]:
     return {"Retry-After": str(RETRY_AFTER_SECONDS)} if status == 503 else {}
 
 
-def problem_for_status(status: int, detail: str | None = None, **members: Any) -> Problem:
+def problem_for_status(status: int, detail: Any = None, **members: Any) -> Problem:
     """Return the problem for an HTTP status without an exception (RFC 9457, section 4.2.1)."""
     try:
         phrase = HTTPStatus(status).phrase

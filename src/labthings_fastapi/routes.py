@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fastapi import Request, Response
+from fastapi.encoders import jsonable_encoder
 from fastapi.exceptions import RequestValidationError
 from fastapi.params import Form
 from fastapi.routing import APIRoute
@@ -68,7 +69,7 @@ def problem_of(error: Exception, instance: str) -> Problem:
         detail: Any = error.detail  # FastAPI's own subclass takes anything here
         return problem_for_status(
             error.status_code,
-            detail if isinstance(detail, str) else None,
+            detail if isinstance(detail, str) else jsonable_encoder(detail),
             instance=instance,
             headers=dict(error.headers or {}),
         )

@@ -67,8 +67,8 @@ def test_an_http_exception_keeps_its_status_text_and_headers(
     assert answer.headers["x-why"] == "test"
 
 
-def test_a_detail_that_is_no_text_gives_way_to_the_phrase(client: TestClient) -> None:
-    assert problem(client.get("/object"))["detail"] == "Bad Request"
+def test_a_detail_that_is_no_text_is_kept_as_it_is(client: TestClient) -> None:
+    assert problem(client.get("/object"))["detail"] == {"a": 1}
 
 
 def test_our_own_errors_have_their_own_type(client: TestClient) -> None:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from fastapi import FastAPI, Request, Response
+from fastapi.exception_handlers import (
+    http_exception_handler,
+    request_validation_exception_handler,
+)
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.responses import RedirectResponse
+from starlette.responses import PlainTextResponse, RedirectResponse
 from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
@@ -20,6 +24,8 @@ METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
 
 def use_problem_details(app: FastAPI, things: Router, prefix: str) -> None:
     async def send_error(request: Request, error: Exception) -> Response:
+        if (answer := await _answer_of_the_lab(request, error)) is not None:
+            return answer
         if isinstance(error, HTTPException) and error.status_code == 404:
             return _not_found(things, request, error)
         path = request.url.path
@@ -30,7 +36,9 @@ def use_problem_details(app: FastAPI, things: Router, prefix: str) -> None:
             return problem_response(problem_for_status(405, text, instance=path, headers=headers))
         return problem_response(problem_of(error, path))
 
-    async def send_failure(request: Request, _error: Exception) -> Response:
+    async def send_failure(request: Request, error: Exception) -> Response:
+        if (answer := await _answer_of_the_lab(request, error)) is not None:
+            return answer
         detail = "The server failed to answer this request. The reason is in the server's log."
         return problem_response(problem_for_status(500, detail, instance=request.url.path))
 
@@ -51,6 +59,24 @@ def use_problem_details(app: FastAPI, things: Router, prefix: str) -> None:
     app.add_exception_handler(HTTPException, send_error)
     app.add_exception_handler(RequestValidationError, send_error)
     app.add_exception_handler(Exception, send_failure)
+
+
+async def _answer_of_the_lab(request: Request, error: Exception) -> Response | None:
+    """Answer as FastAPI does, if a route of the laboratory has raised the error; else None."""
+    if not _is_of_the_lab(request):
+        return None
+    if isinstance(error, RequestValidationError):
+        return await request_validation_exception_handler(request, error)
+    if isinstance(error, HTTPException):
+        return await http_exception_handler(request, error)
+    return PlainTextResponse("Internal Server Error", 500)
+
+
+def _is_of_the_lab(request: Request) -> bool:
+    """Return True for a route that the laboratory added: its pages expect FastAPI's own errors."""
+    endpoint = request.scope.get("endpoint")  # set by Starlette where a route matches
+    module: str = getattr(endpoint, "__module__", None) or ""
+    return endpoint is not None and module.partition(".")[0] != "labthings_fastapi"
 
 
 def _not_found(things: Router, request: Request, error: HTTPException) -> Response:
