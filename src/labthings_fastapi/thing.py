@@ -35,7 +35,11 @@ from labthings_fastapi.thing_class_settings import (
 )
 from labthings_fastapi.thing_description.class_facts import semantic_types
 from labthings_fastapi.thing_description.describe import describe
-from labthings_fastapi.thing_description.paths import RESERVED_AFFORDANCES, name_of
+from labthings_fastapi.thing_description.paths import (
+    RESERVED_AFFORDANCES,
+    SHARED_AFFORDANCES,
+    name_of,
+)
 from labthings_fastapi.thing_host.access import declare_access, give_access
 from labthings_fastapi.thing_host.interface import ThingServerInterface, interface_without_server
 from labthings_fastapi.thing_host.settings import SettingsFile
@@ -267,6 +271,12 @@ class Thing:
         return {}
 
     @property
+    def hidden_resources(self) -> frozenset[str]:
+        """Those of `properties`, `actions`, `events` and `ws` whose path this Thing uses itself."""
+        paths = {endpoint.path.strip("/") for endpoint in endpoints_of(type(self)).values()}
+        return SHARED_AFFORDANCES & {*self._affordances, *paths}
+
+    @property
     def property_descriptors(self) -> Mapping[str, BaseProperty[Any]]:
         """Name → descriptor of a property."""
         return PROPERTIES.descriptors(type(self))
@@ -352,7 +362,7 @@ def _check_paths(cls: type[Thing]) -> None:
         path = endpoint.path.strip("/")
         first, _, rest = path.partition("/")
         other = affordances.get(first)
-        if not path or path in RESERVED_AFFORDANCES:
+        if not path or path in RESERVED_AFFORDANCES - SHARED_AFFORDANCES:
             reason = "is used by the server itself"
         elif other is not None and (not rest or isinstance(other, ActionDescriptor)):
             reason = f"belongs to {other.kind} {first!r}"

@@ -106,3 +106,47 @@ def test_routes_of_the_app_list_every_path(tmp_path: Path, prefix: str) -> None:
     if prefix:
         others = {path for path in found if not path.startswith(prefix)}
         assert others == {*at_the_root, "/docs/{digest}/{name}"}
+
+
+with pytest.warns(UserWarning, match=r"Old\.events: this property hides"):
+
+    class Old(lt.Thing):
+        """Uses names that older releases did not."""
+
+        events: list[str] = lt.property(default=["warm"])
+
+        heated: None = lt.event()
+
+        @lt.endpoint("get", "properties")
+        def all_of_them(self) -> str:
+            return "mine"
+
+        @lt.endpoint("get", "ws")
+        def socket_page(self) -> str:
+            return "a page"
+
+
+def test_a_thing_may_use_paths_of_the_server_below_its_own(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = lt.ThingServer({"things": {"old": Old, "lamp": Lamp}, "settings_folder": tmp_path})
+    for name in ("events", "properties", "ws"):
+        said = [each for each in caplog.records if f"/old/{name} itself" in each.getMessage()]
+        assert len(said) == 1
+    with server.test_client() as client:
+        assert client.get("/old/events").json() == ["warm"]
+        assert client.put("/old/events", json=["cold"]).status_code == 204
+        assert client.get("/old/properties").json() == "mine"
+        assert client.get("/old/ws").json() == "a page"
+        assert client.get("/lamp/properties").json() == {"things": 7}
+        operations = {
+            form["op"]
+            for form in client.get("/old/").json().get("forms", [])
+            if isinstance(form["op"], str)
+        }
+        assert not operations & {"readallproperties", "writemultipleproperties"}
+        with client.websocket_connect("/old/ws") as socket:
+            socket.send_json({"messageType": "request", "operation": "readallproperties"})
+            assert socket.receive_json()["values"] == {"events": ["cold"]}
+        paths = client.get("/openapi.json").json()["paths"]
+        assert "put" in paths["/old/events"]

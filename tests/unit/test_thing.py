@@ -114,7 +114,7 @@ def test_the_error_for_an_unknown_name_lists_the_known_ones():
         Stage.actions["sped"]
 
 
-@pytest.mark.parametrize("name", ["properties", "actions", "events", "ws"])
+@pytest.mark.parametrize("name", ["properties", "actions", "ws", "gap"])
 def test_paths_of_the_server_below_a_thing_are_no_names_of_affordances(name):
     def getter(self) -> int:
         return 1

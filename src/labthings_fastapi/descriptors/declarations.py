@@ -137,7 +137,7 @@ def raise_together(mistakes: Sequence[AffordanceDefinitionError]) -> None:
 
 
 def _is_reserved(name: str, descriptor: BaseDescriptor, thing: type) -> bool:
-    if name in RESERVED_AFFORDANCES:
+    if name in RESERVED_AFFORDANCES - {"events"}:
         return not isinstance(descriptor, ThingSlot)
     return name in _USED_BY_SERVER or (name in vars(thing) and name.startswith("_"))
 

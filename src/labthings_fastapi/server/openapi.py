@@ -313,11 +313,12 @@ def _all_of(thing: Thing, components: Components) -> Json:
     put = _operation("properties.write", summary, all_set, "404", "405", *WRITING, requestBody=body)
     query = _operation("actions.query", "List the invocations of all actions", runs)
     subscribe = _operation("events.subscribe", "Subscribe to all events", event)
-    return {
+    found: Json = {
         "properties": {"get": with_following(get, _INITIAL), "put": put},
         "actions": {"get": query},
         "events": {"get": with_following(subscribe)},
     }
+    return {name: item for name, item in found.items() if name not in thing.hidden_resources}
 
 
 def directory_paths(prefix: str) -> Json:

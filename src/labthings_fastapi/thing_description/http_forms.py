@@ -74,17 +74,17 @@ class HttpForms:
     def thing_forms(self, thing: DescribedThing, path: str) -> Forms:
         """Return forms for several properties, all invocations and all events."""
         forms: Forms = []
-        properties = thing.property_descriptors.values()
-        if properties:
+        properties, hidden = thing.property_descriptors.values(), thing.hidden_resources
+        if properties and "properties" not in hidden:
             href = f"{path}properties"
             forms.append(_form(href, "readallproperties", method="GET"))
             if not all(descriptor.readonly for descriptor in properties):
                 forms.append(_form(href, "writemultipleproperties", method="PUT"))
             if any(descriptor.is_observable for descriptor in properties):
                 forms += _subscribe(href, "observeallproperties", "unobserveallproperties")
-        if thing.action_descriptors:
+        if thing.action_descriptors and "actions" not in hidden:
             forms.append(_form(f"{path}actions", "queryallactions", method="GET"))
-        if thing.event_descriptors:
+        if thing.event_descriptors and "events" not in hidden:
             forms += _subscribe(f"{path}events", "subscribeallevents", "unsubscribeallevents")
         return forms
 

@@ -10,7 +10,9 @@ from labthings_fastapi.exceptions import ThingNameError
 
 THING_NAME = re.compile(r"[A-Za-z0-9_-]+")
 RESERVED_AFFORDANCES = frozenset({"properties", "actions", "events", "ws", "gap"})
-"""Path segments below a Thing that belong to the server."""
+"""Path segments below a Thing that no Thing's path has: resources of the server are there."""
+SHARED_AFFORDANCES = frozenset({"properties", "actions", "events", "ws"})
+"""Those whose path a Thing may use itself; the resource of the server is then missing there."""
 RESERVED_THINGS = frozenset(
     {
         ".well-known",

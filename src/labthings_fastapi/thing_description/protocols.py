@@ -140,6 +140,10 @@ class DescribedThing(Protocol):
     def _semantic_types(self) -> Sequence[str]: ...
 
     @property
+    def hidden_resources(self) -> frozenset[str]:
+        """The names of common resources whose path the Thing uses itself."""
+
+    @property
     def property_descriptors(self) -> Mapping[str, DescribedProperty]:
         """The properties by name."""
 

@@ -73,7 +73,7 @@ class HttpBinding(HttpForms):
         self._add_actions(interaction, resources, collections)
         for name, event in thing.event_descriptors.items():
             resources[f"{path_of(thing)}{name}"] = EventResource(thing, event, self._manager.broker)
-        resources[f"{path_of(thing)}events"] = EventResource(thing, None, self._manager.broker)
+        self._add_common(interaction, resources)
         for name in stream_descriptors(type(thing)):
             resources |= frame_resources(thing, name, f"{path_of(thing)}{name}")
         self._add_reopening(thing, resources)
@@ -81,6 +81,22 @@ class HttpBinding(HttpForms):
             add_endpoint_route(self._app, thing, endpoint, interaction.executor)
         self.router.add_thing(name_of(thing), path_of(thing), resources, collections)
         self.directory.add(thing)
+
+    def _add_common(self, interaction: ThingInteraction, resources: dict[str, Any]) -> None:
+        """Add what every Thing has, except where it uses the path itself."""
+        thing, manager = interaction.thing, self._manager
+        common: dict[str, Any] = {
+            "properties": PropertiesResource(thing, interaction.properties),
+            "actions": ActionsResource(thing, manager, self._prefix),
+            "events": EventResource(thing, None, manager.broker),
+        }
+        for name in sorted(thing.hidden_resources):
+            common.pop(name, None)
+            thing_log(name_of(thing)).warning(
+                "It uses the path %s%s itself, so the server's resource of that name is missing.",
+                *(path_of(thing), name),
+            )
+        resources |= {f"{path_of(thing)}{name}": each for name, each in common.items()}
 
     def _add_reopening(self, thing: Thing, resources: dict[str, Any]) -> None:
         if self._reopen is None:
@@ -102,7 +118,6 @@ class HttpBinding(HttpForms):
             resources[f"{path_of(thing)}{name}"] = PropertyResource(thing, each)
             if each.descriptor.is_resettable:
                 resources[f"{path_of(thing)}{name}/reset"] = ResetResource(each)
-        resources[f"{path_of(thing)}properties"] = PropertiesResource(thing, interaction.properties)
 
     def _add_actions(
         self,
@@ -119,4 +134,3 @@ class HttpBinding(HttpForms):
             )
             if resource.injected:
                 add_action_route(self._app, thing, resource)
-        resources[f"{path_of(thing)}actions"] = ActionsResource(thing, manager, prefix)

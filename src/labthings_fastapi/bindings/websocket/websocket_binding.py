@@ -69,6 +69,8 @@ class SocketsApplication:
         elif is_socket:
             await self._state.load_server_id()
             await SocketConnection(self._state, thing, scope, receive, send).run()
+        elif thing is not None and "ws" in thing.thing.hidden_resources:
+            await self._app(scope, receive, send)
         else:
             await problem_response(_websocket_only(scope["path"]))(scope, receive, send)
 
