@@ -111,6 +111,16 @@ class Stage(lt.Thing):
     def snap(self) -> Picture:
         return Picture.from_bytes(b"a picture")
 
+    @lt.action
+    def leave(self) -> None:
+        folder = lt.output_folder() / "scan"
+        folder.mkdir()
+        (folder / "table.csv").write_bytes(b"1,2\n")
+
+    @lt.action
+    def length(self, blob: lt.blob.Blob) -> int:
+        return len(blob.content)
+
     @lt.action(stop=True)
     def halt(self) -> None:
         self.halted.set()
@@ -448,6 +458,36 @@ def test_download_fetches_a_binary_output_and_replaces_no_file(
     assert "exists" in labthings("download", run["id"], "--to", str(folder), code=2).stderr
     labthings("download", run["id"], "--to", str(folder), "--force")
     labthings("download", run["id"], "other.txt", "--to", str(folder), code=2)
+
+
+def test_files_of_a_run_are_listed_and_fetched(labthings: Labthings, tmp_path: Path) -> None:
+    run = as_json(labthings("run", "stage.leave", "--json"))
+    (file,) = as_json(labthings("files", run["id"], "--json"))
+    assert (file["name"], file["size"]) == ("scan/table.csv", 4)
+    assert "scan/table.csv" in labthings("files", run["id"]).stdout
+    folder = tmp_path / "got"
+    (path,) = as_json(labthings("download", run["id"], "--to", str(folder), "--json"))
+    assert Path(path) == folder / "scan" / "table.csv"
+    assert Path(path).read_bytes() == b"1,2\n"
+
+
+def test_a_run_is_pinned_and_unpinned(labthings: Labthings) -> None:
+    id = as_json(labthings("run", "stage.leave", "--json"))["id"]
+    assert "pinned" in labthings("pin", id[:13]).stdout
+    assert as_json(labthings("show", id, "--json"))["pinned"] is True
+    assert as_json(labthings("unpin", id, "--json")) == {"id": id, "pinned": False}
+    assert "pinned" not in as_json(labthings("show", id, "--json"))
+    labthings("pin", "00000000-0000-0000-0000-000000000000", code=2)
+
+
+def test_an_uploaded_file_is_an_input(labthings: Labthings, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("1,2\n", "utf-8")
+    link = as_json(labthings("upload", str(tmp_path / "a.csv"), "--json"))
+    assert (link["media_type"], link["size"]) == ("text/csv", 4)
+    run = as_json(labthings("run", "stage.length", f"blob={json.dumps(link)}", "--json"))
+    assert run["output"] == 4
+    href = labthings("upload", str(tmp_path / "a.csv"), "--type", "text/plain").stdout
+    assert "/blob/" in href
 
 
 def test_discover_reads_directories(labthings: Labthings, url: str) -> None:

@@ -19,6 +19,7 @@ from .rich import to_rich
 from .run_files import listed_files
 from .signatures import action_text, property_text, signature_of
 from .steps import Answer, Request, Steps
+from .uploads import with_uploads
 
 if TYPE_CHECKING:
     import httpx2
@@ -135,6 +136,8 @@ class AsyncThingClient:
         return await self._call(name, args, kwargs)
 
     async def _call(self, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        steps = with_uploads(self._protocol.description, args, kwargs)
+        args, kwargs = await self._run(steps)
         pending = self._protocol.prepare(name, args, kwargs)
         state: RunState | None = None
         try:
@@ -372,7 +375,8 @@ class AsyncStarter:
             raise AttributeError(protocol._unknown("action", "actions", name))
 
         async def start(*args: Any, **kwargs: Any) -> AsyncRun:
-            pending = protocol.prepare(name, args, kwargs)
+            steps = with_uploads(protocol.description, args, kwargs)
+            pending = protocol.prepare(name, *await self._client._run(steps))
             return AsyncRun(self._client, await self._client._run(protocol.start(pending)))
 
         start.__name__, start.__doc__ = name, action_text(name, actions[name])

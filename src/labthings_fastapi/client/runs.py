@@ -26,6 +26,7 @@ class ClientOfRun(Protocol):
     def _run(self, steps: Steps[T]) -> T: ...
     def _output(self, state: RunState) -> Any: ...
     def _files(self, state: RunState) -> dict[str, RemoteFile]: ...
+    def _pin(self, state: RunState, *, pinned: bool) -> None: ...
 
 
 class Run:
@@ -145,6 +146,14 @@ class Run:
     def files(self) -> dict[str, RemoteFile]:
         """The files that it left, or has written so far, by name: `run.files["a.tif"].save(…)`."""
         return self._client._files(self._state)
+
+    def pin(self) -> None:
+        """Let the server keep it with its blobs and files, beyond every age and limit."""
+        self._client._pin(self._state, pinned=True)
+
+    def unpin(self) -> None:
+        """Let the server keep it as long as others."""
+        self._client._pin(self._state, pinned=False)
 
     def _after_interrupt(self) -> str:
         """Cancel after Ctrl-C, and say what became of the run."""

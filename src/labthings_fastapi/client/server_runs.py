@@ -110,11 +110,23 @@ def cancel_request(place: str, id: str) -> Steps[Answer]:
     return answer
 
 
-def files_of(place: str, run: RunState) -> Steps[dict[str, str]]:
-    """Return the addresses of the files that a run left, by name."""
+def pin_request(place: str, id: str, *, pinned: bool) -> Steps[Answer]:
+    """Keep a run beyond every age and limit, or no longer."""
+    address = urljoin(place, f"action_invocations/{quote(id)}/pin")
+    answer: Answer = yield Request("POST" if pinned else "DELETE", address)
+    return answer
+
+
+def file_list(place: str, run: RunState) -> Steps[dict[str, Any]]:
+    """Return what the server says of the files that a run left, by name."""
     address = urljoin(place, f"action_invocations/{run.id}/files")
     listed = yield from _get(address, f"The files of run {run.id}")
-    found = listed_files(address, listed, lambda href: urljoin(address, href))
+    return listed_files(address, listed, lambda href: urljoin(address, href))
+
+
+def files_of(place: str, run: RunState) -> Steps[dict[str, str]]:
+    """Return the addresses of the files that a run left, by name."""
+    found = yield from file_list(place, run)
     return {name: each["href"] for name, each in found.items()}
 
 

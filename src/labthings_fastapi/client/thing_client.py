@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import inspect
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from labthings_fastapi.exceptions import ClientError
@@ -15,13 +15,14 @@ from .bars import Bars
 from .connection import Connection, ServerAddress
 from .description import Description, Kind
 from .feeds import event_feed, property_feed
-from .problems import request_error, run_error
-from .protocol import FIRST_WAIT, PendingStart, RunState, ThingProtocol, describe, fetch
+from .problems import run_error
+from .protocol import FIRST_WAIT, PendingStart, RunState, ThingProtocol, describe
 from .rich import to_rich, with_blobs
-from .run_files import RemoteFile, listed_files
 from .runs import Run
 from .signatures import action_text, property_text, signature_of, type_of
-from .steps import Answer, Request, Steps
+from .steps import Steps
+from .transfers import Transfers
+from .uploads import with_uploads
 from .watching import Subscription
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ Arrays = Literal["lists", "numpy"]
 _KINDS: tuple[Kind, ...] = ("properties", "actions")
 
 
-class ThingClient:
+class ThingClient(Transfers):
     """A Thing of a server: its properties are attributes, and its actions are methods.
 
     Make one with `from_url`. A method blocks until the run has ended; `client.start.<action>(...)`
@@ -131,7 +132,7 @@ class ThingClient:
             members[name] = _method(name, action)
         for name in list(members):
             if name in _OWN_NAMES:
-                members[f"{name}_"] = vars(ThingClient)[name]
+                members[f"{name}_"] = inspect.getattr_static(ThingClient, name)
             elif name.startswith("_") and name != "__doc__":
                 del members[name]  # `get_property` and `invoke_action` reach it all the same
         title = "".join(part for part in description.title.title() if part.isalnum())
@@ -228,16 +229,6 @@ class ThingClient:
             value = to_rich(value, schema, arrays=self._arrays, objects=self._rich)
         return value
 
-    def _fetch(self, href: str) -> bytes:
-        address = self._protocol.description.resolve(href)
-        answer: Answer = self._run(fetch(Request("GET", address, seconds=60.0), repeat=True))
-        if not answer.ok:
-            raise request_error(answer, f"{address} cannot be fetched")
-        return bytes(answer.body)
-
-    def _download(self, href: str, path: Path) -> None:
-        path.write_bytes(self._fetch(href))
-
     def get_property(self, name: str) -> Any:
         """Return the value of a property.
 
@@ -267,6 +258,7 @@ class ThingClient:
         return self._call(name, args, kwargs)
 
     def _call(self, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        args, kwargs = self._run(with_uploads(self._protocol.description, args, kwargs))
         pending = self._protocol.prepare(name, args, kwargs)
         state: RunState | None = None
         try:
@@ -315,6 +307,7 @@ class ThingClient:
         return Starter(self)
 
     def _start(self, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Run:
+        args, kwargs = self._run(with_uploads(self._protocol.description, args, kwargs))
         pending = self._protocol.prepare(name, args, kwargs)
         return Run(self, self._run(self._protocol.start(pending)))
 
@@ -325,17 +318,6 @@ class ThingClient:
             ClientError: the server knows no such run of this Thing.
         """
         return Run(self, self._run(self._protocol.attach(action, str(id))))
-
-    def _files(self, state: RunState) -> dict[str, RemoteFile]:
-        link = state.link("files")
-        if link is None:
-            return {}
-        address = self._protocol.description.resolve(link)
-        answer: Answer = self._run(fetch(Request("GET", address), repeat=True))
-        if not answer.ok:
-            raise request_error(answer, f"The files of run {state.id}")
-        found = listed_files(address, answer.json(), self._protocol.description.resolve)
-        return {name: RemoteFile(each, self) for name, each in found.items()}
 
     # --- observing ------------------------------------------------------------------------
 
@@ -473,7 +455,9 @@ def _class_text(description: Description) -> str:
     return text
 
 
-_OWN_NAMES = frozenset(name for name in vars(ThingClient) if not name.startswith("_"))
+_OWN_NAMES = frozenset(
+    name for name in (*vars(ThingClient), *vars(Transfers)) if not name.startswith("_")
+)
 
 
 @contextmanager

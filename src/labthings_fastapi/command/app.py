@@ -8,7 +8,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from . import access, following, generating, recorded, running, things
+from . import access, following, generating, outputs, recorded, running, things
 from .exit_codes import CANCELLED, EXPECTED, exit_code
 from .printing import remark
 
@@ -55,7 +55,11 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "logs": recorded.logs,
     "watch": following.watch,
     "events": following.events,
-    "download": recorded.download,
+    "files": outputs.files,
+    "download": outputs.download,
+    "pin": outputs.pin,
+    "unpin": outputs.unpin,
+    "upload": outputs.upload,
     "discover": access.discover,
     "login": access.login,
     "logout": access.logout,

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import mimetypes
-import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -14,14 +11,11 @@ from labthings_fastapi.client.description import Description
 from labthings_fastapi.client.feeds import RunFeed
 from labthings_fastapi.client.problems import problem_of, request_error, run_error
 from labthings_fastapi.client.protocol import RunState, ThingProtocol
-from labthings_fastapi.client.rich import is_blob
-from labthings_fastapi.client.server_runs import cancel_request, files_of, find_run, list_runs
+from labthings_fastapi.client.server_runs import cancel_request, find_run, list_runs
 from labthings_fastapi.client.steps import Answer
-from labthings_fastapi.exceptions import ClientError
 
 from .bench import DEFAULT_SERVER, CommandBench, Json, Server, Verify, bench
-from .exit_codes import UsageError
-from .printing import print_json, print_line, print_table, print_text, remark
+from .printing import print_json, print_line, print_table, print_text
 
 Id = Annotated[
     str, typer.Argument(metavar="RUN", help="The id of a run, or the first characters of it.")
@@ -149,7 +143,7 @@ def _print_entry(entry: Any, *, json: bool) -> None:
 
 
 def _follow_log(opened: CommandBench, state: RunState, *, json: bool) -> None:
-    feed = RunFeed(_ours(opened), state)
+    feed = RunFeed(ours(opened), state)
     try:
         while True:
             for kind, data in opened.run(feed.next()):
@@ -161,78 +155,6 @@ def _follow_log(opened: CommandBench, state: RunState, *, json: bool) -> None:
         opened.run(feed.close())
 
 
-def _ours(opened: CommandBench) -> ThingProtocol:
+def ours(opened: CommandBench) -> ThingProtocol:
     """Return the protocol of our servers, for runs whose Thing does not matter."""
     return ThingProtocol(Description(opened.place, {"@context": [{"labthings": ""}]}))
-
-
-def download(
-    run: Id,
-    files: Annotated[
-        list[str] | None, typer.Argument(metavar="FILES…", help="By default all of them.")
-    ] = None,
-    to: Annotated[Path, typer.Option(metavar="FOLDER", help="Where to write them.")] = Path(),
-    force: Annotated[bool, typer.Option("--force", help="Replace files that exist.")] = False,
-    server: Server = DEFAULT_SERVER,
-    verify: Verify = "",
-    json: Json = False,
-) -> None:
-    """Fetch the files that a run left, and its output if that is binary (as `output`)."""
-    with bench(server, verify) as opened:
-        state = opened.run(find_run(opened.place, run))
-        offered = opened.run(files_of(opened.place, state))
-        offered = {**_output_of(opened, state), **offered}
-        unknown = [name for name in files or () if name not in offered]
-        if unknown:
-            known = ", ".join(offered) or "none"
-            raise UsageError(f"Run {state.id} left no file called {unknown[0]!r}. It left: {known}")
-        paths = {name: _target(to, name, force=force) for name in files or offered}
-        to.mkdir(parents=True, exist_ok=True)
-        for name, path in paths.items():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            _fetch(opened, offered[name], path)
-    if json:
-        print_json([str(path) for path in paths.values()])
-        return
-    for path in paths.values():
-        print_text(str(path))
-    if not paths:
-        remark(f"Run {state.id} left no files.")
-
-
-def _output_of(opened: CommandBench, state: RunState) -> dict[str, str]:
-    output = state.members.get("output")
-    if not is_blob(output) or not isinstance(output, dict):
-        return {}
-    extension = mimetypes.guess_extension(str(output["media_type"])) or ""
-    return {f"output{extension}": _ours(opened).description.resolve(str(output["href"]))}
-
-
-def _target(folder: Path, name: str, *, force: bool) -> Path:
-    # The names are the server's: none may lead out of the folder.
-    parts = name.split("/")
-    if any(part in ("", ".", "..") or any(sign in part for sign in "\\:\0") for part in parts):
-        raise ClientError(f"{name!r} is no name for a file here, so nothing was written.")
-    path = folder.joinpath(*parts)
-    if path.exists() and not force:
-        raise UsageError(f"{path} exists. Give another folder with --to, or --force to replace it.")
-    return path
-
-
-def _fetch(opened: CommandBench, address: str, path: Path) -> None:
-    import httpx2
-
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        # Not as a step, which would hold the whole file in memory.
-        with opened.connection.client.stream("GET", address, timeout=60.0) as response:
-            if response.status_code != 200:
-                raise ClientError(f"{address} cannot be fetched: HTTP {response.status_code}.")
-            with partial.open("wb") as file:
-                for chunk in response.iter_bytes():
-                    file.write(chunk)
-        partial.replace(path)
-    except httpx2.TransportError as error:
-        raise ClientError(f"{path} is not complete, and was not kept: {error}") from error
-    finally:
-        partial.unlink(missing_ok=True)
