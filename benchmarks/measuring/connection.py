@@ -64,6 +64,18 @@ class Connection:
             raise RuntimeError(f"{method} {path} was answered {status}: {answer[:300]!r}")
         return json.loads(answer or b"null")
 
+    def skip(self, length: int) -> int:
+        """Read a body of this length, and keep nothing of it; return the length."""
+        left = length - len(self._rest)
+        self._rest = b""
+        buffer = bytearray(1 << 20)
+        while left > 0:
+            received = self.socket.recv_into(buffer, min(left, len(buffer)))
+            if not received:
+                raise ConnectionError("The server closed the connection.")
+            left -= received
+        return length
+
     def _more(self) -> None:
         chunk = self.socket.recv(1 << 18)
         if not chunk:
