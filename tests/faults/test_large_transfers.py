@@ -109,7 +109,7 @@ def download(server: Server, url: str) -> tuple[int, int]:
 
 
 def run_and_list(server: Server, href: str) -> tuple[str, dict[str, object]]:
-    """Let an action copy a blob into a file; return where the files of the run are, and the file."""
+    """Copy a blob by an action; return where the files of the run are, and the file."""
     connection = server.connection()
     blob = {"href": href, "media_type": "application/octet-stream"}
     headers = {"Content-Type": "application/json", "Prefer": "wait=60"}
