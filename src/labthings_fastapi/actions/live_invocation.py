@@ -240,6 +240,13 @@ class LiveInvocation(InvocationContext):
             self.record = self.record._replace(pinned=pinned)
             self.shown = self.shown._replace(pinned=pinned)
 
+    def link_file(self, rel: str, filename: str) -> None:
+        """Let clients see a link with the relation `rel` to one of its files."""
+        with self.lock:
+            links = {**dict(self.record.file_links), rel: filename}
+            self.record = self.record._replace(file_links=tuple(links.items()))
+            self.shown = self.shown._replace(file_links=tuple(links.items()))
+
     def begin(self) -> bool:
         """Go from pending to running; return False if it was cancelled before."""
         self.started_at = time.monotonic()

@@ -66,13 +66,16 @@ def _with_json(
     return text + b"}" if output is None else text + b',"output":' + urls.links(output) + b"}"
 
 
-def _links(href: str) -> list[dict[str, str]]:
-    return [
+def _links(href: str, record: InvocationRecord) -> list[dict[str, str]]:
+    found = [
         {"rel": "self", "href": href},
         {"rel": "output", "href": f"{href}/output"},
         {"rel": "events", "href": f"{href}/events"},
         {"rel": "files", "href": f"{href}/files"},
     ]
+    for rel, name in record.file_links:
+        found.append({"rel": rel, "href": f"{href}/files/{quote(name)}"})
+    return found
 
 
 def _remarks(record: InvocationRecord) -> dict[str, Any]:
@@ -127,7 +130,7 @@ def _summary_members(record: InvocationRecord, urls: InvocationUrls) -> dict[str
     href = urls.of_invocation(record.id)
     members = _status_members(record, href)
     progress = {"progress": record.percent, "progressDetail": record.progress}
-    return {**members, "links": _links(href), **progress}
+    return {**members, "links": _links(href, record), **progress}
 
 
 def summary(record: InvocationRecord, urls: InvocationUrls) -> bytes:
@@ -182,7 +185,7 @@ def action_status(record: InvocationRecord, urls: InvocationUrls, *, short: bool
         "timeRequested": record.time_requested.isoformat(),
         "id": id,
         "action": record.action_path,
-        "links": _links(f"{urls.invocations}{id}"),
+        "links": _links(f"{urls.invocations}{id}", record),
         "phase": record.phase,
     }
     if record.time_started is not None:

@@ -83,6 +83,8 @@ class InvocationRecord(NamedTuple):
     queue_position: int | None = None
     waits_for: str | None = None
     """1 for the next in line."""
+    file_links: tuple[tuple[str, str], ...] = ()
+    """Relation and name of the files to which its code has asked for a link."""
     journaled: bool = True
     """Whether the journal could take the final state."""
 
