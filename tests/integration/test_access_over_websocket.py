@@ -74,7 +74,8 @@ def test_a_viewer_of_one_thing_may_be_operator_of_another(open_as, server):
     socket = open_as("victor")
     write = {"name": "speed", "value": 2}
     error = socket.ask("writeproperty", thingID="stage", **write)["error"]
-    assert error["status"] == 403
+    assert (error["status"], error["title"]) == (403, "Forbidden")
+    assert error["type"] == "https://w3c.github.io/web-thing-protocol/errors#403"
     assert "'victor' has role 'viewer' on 'stage'" in error["detail"]
     assert socket.ask("readproperty", thingID="stage", name="speed")["value"] == 1.0
     assert "error" not in socket.ask("writeproperty", thingID="camera", **write)

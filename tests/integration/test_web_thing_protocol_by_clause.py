@@ -110,6 +110,20 @@ def assert_common(message: dict[str, Any], thing_id: str) -> None:
     assert datetime.fromisoformat(message["timestamp"]).utcoffset() is not None
 
 
+def assert_action_status(status: dict[str, Any]) -> None:
+    """Check the members of an ActionStatus [6.4.5]."""
+    assert uuid.UUID(status["actionID"]).version == 4
+    assert status["state"] in {"pending", "running", "completed", "failed"}
+    assert "output" not in status or status["state"] == "completed"
+    assert "error" not in status or status["state"] == "failed"
+    if "error" in status:
+        assert status["error"].keys() >= {"status", "type", "title"}
+    assert "timeEnded" not in status or status["state"] in {"completed", "failed"}
+    for time in ("timeRequested", "timeEnded"):
+        if time in status:
+            assert datetime.fromisoformat(status[time]).utcoffset() is not None
+
+
 def asked(socket, operation, **members):
     """Send a request as the draft has it, and return the response and its correlationID."""
     ids = {"messageID": str(uuid.uuid4()), "correlationID": str(uuid.uuid4())}
@@ -350,8 +364,7 @@ def test_an_asynchronous_action_is_answered_as_begun_6_4_1_2_2(socket, thing_id,
         status = response["status"]
         assert response["name"] == name
         assert status["state"] in BEGUN
-        assert uuid.UUID(status["actionID"]).version == 4
-        assert datetime.fromisoformat(status["timeRequested"]).utcoffset() is not None
+        assert_action_status(status)
         assert not {"output", "error", "timeEnded"} & status.keys()
 
 
@@ -375,14 +388,14 @@ def test_a_query_names_the_action_and_has_its_status_6_4_2_2(socket, thing_id, e
     assert response["name"] == "turn"
     status = response["status"]
     assert (status["actionID"], status["state"], status["output"]) == (run, "completed", 3.0)
-    assert "error" not in status
-    for member in ("timeRequested", "timeEnded"):
-        assert datetime.fromisoformat(status[member]).utcoffset() is not None
+    assert_action_status(status)
+    assert status.keys() >= {"timeRequested", "timeEnded"}
 
 
 def test_an_error_of_the_run_is_in_its_status_6_4_2_2(socket, ended):
     response, _ = asked(socket, "queryaction", actionID=ended("jam"))
     assert "error" not in response
+    assert_action_status(response["status"])
     assert response["status"]["state"] == "failed"
     assert response["status"]["error"]["detail"] == "end switch"
     assert response["status"]["error"]["status"] == 500
@@ -399,12 +412,16 @@ def test_a_cancel_is_answered_with_the_id_of_the_run_6_4_3(socket, thing_id):
 
 def test_all_runs_are_listed_by_action_and_newest_first_6_4_4(socket, thing_id, ended):
     runs = [ended("turn") for _ in range(2)]
+    ended("jam")
     response, _ = asked(socket, "queryallactions")
     assert_common(response, thing_id["dial"])
     statuses = response["statuses"]
     assert [each["actionID"] for each in statuses["turn"]] == runs[::-1]
     assert {each["state"] for each in statuses["turn"]} == {"completed"}
-    assert statuses["jam"] == []
+    assert [each["state"] for each in statuses["jam"]] == ["failed"]
+    assert statuses["hold"] == []
+    for each in (*statuses["turn"], *statuses["jam"]):
+        assert_action_status(each)
     assert set(statuses) == {"turn", "hold", "jam", "double", "beep", "scan"}
 
 
@@ -503,3 +520,21 @@ def test_what_came_since_a_notification_of_either_operation_is_sent_6_3_7_2(
     asked(after, operation, lastNotificationID=last, **name)
     notification = after.next()
     assert (notification["operation"], notification["value"]) == (operation, 2.0)
+
+
+@pytest.mark.parametrize("operation", ["subscribeevent", "subscribeallevents"])
+def test_what_came_since_an_event_is_sent_6_5_1_1(dial, dial_thing, operation):
+    before = dial("/dial/ws")
+    before.ask("subscribeallevents")
+    dial_thing.turned.emit(1.0)
+    last = before.next()["messageID"]
+    before.wire.close()
+    dial_thing.turned.emit(2.0)
+    dial_thing.turned.emit(3.0)
+    after = dial("/dial/ws")
+    name = {"name": "turned"} if operation == "subscribeevent" else {}
+    _, correlation = asked(after, operation, lastNotificationID=last, **name)
+    for data in (2.0, 3.0):  # each of them: an event is no state
+        notification = after.next()
+        assert (notification["operation"], notification["data"]) == (operation, data)
+        assert notification["correlationID"] == correlation
