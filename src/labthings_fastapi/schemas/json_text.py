@@ -9,15 +9,22 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Iterator
 from typing import Any, Final, NoReturn
 
 from labthings_fastapi.exceptions import BodyTooLargeError
 
 _UNUSUAL = re.compile(rb"NaN|Infinity|[eE]\+?\d{3}|\d{200}")
 """Where a number may be none: in most texts this is found nowhere, and no more is done."""
-has_unusual_number = _UNUSUAL.search
-"""Say whether a text may hold a number that is none."""
-_STRINGS = re.compile(rb'"([^"\\]*(?:\\.[^"\\]*)*)"\s*(:?)', re.DOTALL)
+_LONGEST_UNUSUAL = 200
+_KINDS = bytes.maketrans(b"123456789E", b"000000000e")
+"""Makes all digits alike: a long text is then searched for texts, which is ten times as fast."""
+_PIECE = 64 * 1024
+"""Bytes that are searched at once: a search lets no other thread run, and a text may have 16 MB."""
+_STRINGS = re.compile(rb'"([^"\\]*+(?:\\.[^"\\]*+)*+)(?:"\s*+(:?)|\\?\Z)', re.DOTALL)
+"""A string, and whether a colon follows; or what is there of one that the piece does not end."""
+_IN_STRING = re.compile(rb'(?:[^"\\]++|\\.)*+', re.DOTALL)
+_COLON = re.compile(rb"\s*+:")
 _LONGEST = 40
 LARGE: Final = 64 * 1024
 """A longer text (bytes) is parsed off the event loop, and has a budget."""
@@ -28,6 +35,24 @@ MOST_NAMES: Final = 50_000
 """The budget of one text: parsers stop all threads meanwhile, a cancel must not wait for them."""
 _BACKSLASH: Final = ord("\\")
 _QUOTES_PER_ITEM: Final = 4
+
+
+def has_unusual_number(text: bytes) -> bool:
+    """Return True if a text may hold a number that is none."""
+    if len(text) <= _PIECE:
+        return _UNUSUAL.search(text) is not None
+    for start in range(0, len(text), _PIECE):
+        piece = text[start : start + _PIECE + _LONGEST_UNUSUAL]
+        kinds = piece.translate(_KINDS)
+        if (
+            b"NaN" in piece
+            or b"Infinity" in piece
+            or b"e000" in kinds
+            or b"e+000" in kinds
+            or b"0" * _LONGEST_UNUSUAL in kinds
+        ):
+            return True
+    return False
 
 
 def check_budget(text: bytes, where: str) -> None:
@@ -95,8 +120,50 @@ def defect(text: bytes) -> str | None:
 
 
 def _may_repeat_names(text: bytes) -> bool:
-    names = [name for name, colon in _STRINGS.findall(text) if colon]
-    return len(set(names)) < len(names) or any(b"\\" in name for name in names)
+    found = set()
+    for name in _names(text):
+        if name in found or b"\\" in name:
+            return True
+        found.add(name)
+    return False
+
+
+def _names(text: bytes) -> Iterator[bytes]:
+    """Yield what stands between the quotes of each member's name."""
+    size, start = len(text), 0
+    while start < size:
+        end, done = min(start + _PIECE, size), start
+        for string in _STRINGS.finditer(text, start, end):
+            if string.end() == end < size or string[2] is None:
+                break  # what follows decides where it ends, and whether it is a name
+            done = string.end()
+            if string[2]:
+                yield string[1]
+        if done > start:
+            start = done
+            continue
+        quote = text.find(b'"', start)
+        if quote < 0:
+            return
+        if quote == start:  # a string that is longer than the piece
+            after = _end_of_content(text, quote + 1)
+            if _COLON.match(text, after + 1):
+                yield text[quote + 1 : after]
+            quote = after + 1
+        start = quote
+
+
+def _end_of_content(text: bytes, start: int) -> int:
+    """Return the place of the quote that ends a string; if there is none, where it breaks off."""
+    end = text.find(b'"', start)
+    if end >= 0 and text[end - 1] != _BACKSLASH:
+        return end  # the usual string
+    end = start
+    while match := _IN_STRING.match(text, end, end + _PIECE):
+        if match.end() == end:
+            break
+        end = match.end()
+    return end
 
 
 def _not_a_number(constant: str) -> NoReturn:
