@@ -103,7 +103,8 @@ class InvocationResults:
     def since(self, number: int) -> tuple[list[bytes], int]:
         """Return the values kept after the first `number` ones, and how many there were in all."""
         with self._lock:
-            new = islice(reversed(self._items), min(self.count - number, len(self._items)))
+            length = max(0, min(self.count - number, len(self._items)))
+            new = islice(reversed(self._items), length)
             return [json for _, json in new][::-1], self.count
 
     def json(self) -> bytes:

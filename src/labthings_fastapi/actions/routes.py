@@ -26,9 +26,12 @@ from labthings_fastapi.journal.record import InvocationRecord
 from labthings_fastapi.messages.message import InvocationStatus
 from labthings_fastapi.messages.stream import COMMENT, MessageStream, encode
 from labthings_fastapi.messages.topic import Topic
+from labthings_fastapi.outputs.arrow_tables import has_arrow
 from labthings_fastapi.outputs.blob import Blob
 from labthings_fastapi.outputs.blob_data import LocalBlobData
+from labthings_fastapi.outputs.negotiation import acceptable
 from labthings_fastapi.outputs.routes import content_response
+from labthings_fastapi.outputs.tables import ARROW, TABLE_TYPES
 from labthings_fastapi.request_location import base_url
 from labthings_fastapi.routes import ProblemRoute
 
@@ -39,6 +42,7 @@ from .invocation_model import ACTION_INVOCATIONS_PATH, InvocationModel
 from .protocols import App
 from .recorded_invocation import Invocations, KnownInvocation, find_invocation
 from .rendering import InvocationUrls, invocation_json, status_json, summary
+from .result_tables import ResultsTable
 
 RENDERED_AT_ONCE: Final = 10  # by a listing, before other requests continue: some 0.2 ms
 LONGEST_WAIT: Final = 60.0  # seconds that `Prefer: wait` may ask for
@@ -53,6 +57,14 @@ _CANCEL: Responses = {409: {"description": "Already finished"}, **_NOT_FOUND}
 _OUTPUT: Responses = {
     409: {"description": "The run ended without an output"},
     503: {"description": "The run has not finished"},
+    **_NOT_FOUND,
+}
+DROPPED: Final = "LabThings-Results-Dropped"
+"""The header with the number of values that were yielded and are no longer kept."""
+_RESULTS: Responses = {
+    200: {"content": {each: {} for each in TABLE_TYPES}, "description": "The values"},
+    406: {"description": "None of the accepted media types is offered"},
+    409: {"description": "The run yields no values"},
     **_NOT_FOUND,
 }
 _STREAM: Responses = {200: {"content": {"text/event-stream": {}}}, **_NOT_FOUND}
@@ -76,6 +88,7 @@ def attach(manager: Invocations, app: App, prefix: str = "") -> None:
     _add_invocation(router, manager, prefix)  # first: it is asked for most
     _add_listing(router, manager, prefix)
     _add_output(router, manager, prefix)
+    _add_results(router, manager)
     add_files(router, manager, prefix)
     _add_events(router, manager)
     _add_pin(router, manager)
@@ -212,6 +225,45 @@ def _add_output(router: APIRouter, manager: Invocations, prefix: str) -> None:
             return content_response(data)
         shown = await shown_output(record.output, accept) or b""
         return _json(InvocationUrls(base_url(request.scope), prefix).links(shown))
+
+
+def _add_results(router: APIRouter, manager: Invocations) -> None:
+    @router.get(
+        _ID + "/results",
+        name="action_invocation_results",
+        response_model=None,
+        responses=_RESULTS,
+    )
+    async def get_results(
+        request: Request,
+        id: UUID,
+        after: Annotated[int, Query(ge=0, description="Skip the first n values.")] = 0,
+    ) -> Response:
+        """Give the values that a run yields as a table, as they come, until it ends.
+
+        JSON, the default, has those that are kept now.
+        """
+        invocation = await find_invocation(manager, id)
+        accept = request.headers.get("accept")
+        media_type = acceptable(accept, ("application/json", *TABLE_TYPES))
+        if media_type == ARROW and not has_arrow():
+            raise HTTPException(
+                406, f"{ARROW} needs pyarrow: `pip install labthings-fastapi[tables]`."
+            )
+        if media_type is None:
+            raise HTTPException(
+                406, f"Results are sent as application/json or {', '.join(TABLE_TYPES)}."
+            )
+        table = ResultsTable(invocation)
+        if not await table.load():
+            raise HTTPException(409, f"Run {id} has no results: it yields no values.")
+        headers = {DROPPED: str(table.dropped(after)), "Vary": "Accept"}
+        if media_type != "application/json":
+            body = table.written(manager.broker, media_type, after)
+            headers |= {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+            return StreamingResponse(body, media_type=media_type, headers=headers)
+        values = b"[" + b",".join(table.since(after)[0]) + b"]"
+        return _json(await shown_output(values, accept) or b"", headers)
 
 
 def _add_pin(router: APIRouter, manager: Invocations) -> None:

@@ -13,13 +13,13 @@ from labthings_fastapi.bindings.interaction.actions import (
     invocations_by_action,
     output_of,
 )
+from labthings_fastapi.outputs.negotiation import JSON
 from labthings_fastapi.problems import Problem
 from labthings_fastapi.request_location import base_url
 from labthings_fastapi.schemas.json_text import LARGE
 from labthings_fastapi.thing_description.paths import name_of
 
 from .idempotency import KEY_HEADER, KeyedInvocations, idempotency_key
-from .negotiation import JSON
 from .router import NO_METHODS
 
 if TYPE_CHECKING:

@@ -15,9 +15,9 @@ from labthings_fastapi.concurrency.threadsafe_event import ThreadsafeEvent
 from labthings_fastapi.exceptions import ServerNotRunningError
 from labthings_fastapi.messages.stream import render
 from labthings_fastapi.messages.topic import Topic
+from labthings_fastapi.outputs.negotiation import JSON, qualities
 from labthings_fastapi.problems import PROBLEM_MEDIA_TYPE
 
-from .negotiation import JSON, qualities
 from .poll_positions import PollPositions
 from .request_response import ClientGoneError
 from .streams import stream

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 from pydantic import TypeAdapter
 
 from labthings_fastapi.exceptions import MalformedBodyError
+from labthings_fastapi.outputs.negotiation import JSON
 from labthings_fastapi.schemas.json_text import LARGE, check_budget, defect
 from labthings_fastapi.thing_description.paths import name_of
 
-from .negotiation import JSON
 from .observing import Observed, follow_request
 from .router import NO_METHODS
 

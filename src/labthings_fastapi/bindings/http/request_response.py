@@ -8,11 +8,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from labthings_fastapi.exceptions import BodyTooLargeError, UnsupportedMediaTypeError
+from labthings_fastapi.outputs.negotiation import preferred
 from labthings_fastapi.problems import PROBLEM_MEDIA_TYPE
 from labthings_fastapi.request_location import base_url
 from labthings_fastapi.schemas.array_files import ARRAY_MEDIA_TYPES, ArrayFile
-
-from .negotiation import preferred
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -41,3 +41,21 @@ def preferred(accept: str | None, offered: Sequence[str]) -> str:
         if quality > most:
             best, most = media_type, quality
     return best
+
+
+def acceptable(accept: str | None, offered: Sequence[str]) -> str | None:
+    """Return which of these a client prefers, wildcards included; None if it accepts none.
+
+    The first one is the default, and wins where the client has no preference.
+    """
+    if accept is None or not accept.strip():
+        return offered[0]
+    named = qualities(accept)
+    best, most = None, 0.0
+    for media_type in offered:
+        kind = media_type.partition("/")[0]
+        patterns = (media_type, f"{kind}/*", "*/*")
+        quality = next((named[each] for each in patterns if each in named), 0.0)
+        if quality > most:
+            best, most = media_type, quality
+    return best
