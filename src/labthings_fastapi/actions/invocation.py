@@ -174,18 +174,6 @@ class Invocation(threading.Thread):
         return [] if results is None else results.values()
 
     @property
-    def yields(self) -> bool:
-        """Whether it yields values."""
-        action = self.action_ref()
-        is_generator = action is not None and action.result_schema is not None
-        return is_generator or self._part(1) is not None
-
-    def results_since(self, number: int) -> tuple[list[bytes], int]:
-        """Return the results after the first `number` as JSON, and how many there were in all."""
-        results = self._part(1)
-        return ([], 0) if results is None else results.since(number)
-
-    @property
     def files(self) -> InvocationFiles:
         """The files of this invocation."""
         live = self._live

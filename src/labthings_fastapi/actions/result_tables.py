@@ -44,7 +44,7 @@ class ResultsTable:
         """Read nothing yet."""
         self._invocation = invocation
         self._ended: tuple[list[bytes], int] | None = None
-        self._yields = isinstance(invocation, Invocation) and invocation.yields
+        self._yields = isinstance(invocation, Invocation) and _yields(invocation)
 
     async def load(self) -> bool:
         """Get the values of an output that is a list; return whether there are values at all."""
@@ -66,7 +66,8 @@ class ResultsTable:
             items, total = self._ended
             return items[max(0, number - (total - len(items))) :], total
         assert isinstance(self._invocation, Invocation)  # noqa: S101 - as `load` has found
-        return self._invocation.results_since(number)
+        results = self._invocation._part(1)
+        return ([], 0) if results is None else results.since(number)
 
     @property
     def is_open(self) -> bool:
@@ -145,6 +146,12 @@ class ResultsTable:
             end = arrow.end()
         if end:
             yield end
+
+
+def _yields(invocation: Invocation) -> bool:
+    action = invocation.action_ref()
+    is_generator = action is not None and action.result_schema is not None
+    return is_generator or invocation._part(1) is not None
 
 
 async def _done(write: Callable[[list[bytes]], bytes], values: list[bytes]) -> bytes:

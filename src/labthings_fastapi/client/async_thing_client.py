@@ -13,6 +13,7 @@ from labthings_fastapi.own_log import own_logger
 from .connection import AsyncConnection, ServerAddress
 from .description import Description
 from .feeds import FailedReadingError, Feed, RunFeed, event_feed, property_feed
+from .frames import frame_of, kept_results, require_pandas
 from .problems import log_lines, request_error, run_error
 from .protocol import FIRST_WAIT, RunState, ThingProtocol, describe, fetch
 from .rich import to_rich
@@ -23,6 +24,7 @@ from .uploads import with_uploads
 
 if TYPE_CHECKING:
     import httpx2
+    import pandas as pd
 
 T = TypeVar("T")
 LOGGER = own_logger("client")
@@ -291,6 +293,13 @@ class AsyncRun:
         error = run_error(self.action, self.id, self._state.members)
         if error is not None:
             raise error
+
+    async def to_pandas(self) -> pd.DataFrame:
+        """Return the values yielded so far as a table; see `Run.to_pandas`."""
+        require_pandas()
+        protocol = self._client._protocol
+        values, dropped = await self._client._run(kept_results(protocol, self._state))
+        return frame_of(values, dropped, protocol.output_schema(self.action))
 
     async def files(self) -> dict[str, str]:
         """Return the files that it left: the address of each, by name."""

@@ -290,7 +290,7 @@ class ThingProtocol:
 
     def start(self, pending: PendingStart, wait: float = 0.0) -> Steps[RunState]:
         """Start a run; the answer may come up to `wait` seconds later, when the run has ended."""
-        headers = {**pending.request.headers, **self._accept, "Idempotency-Key": pending.key}
+        headers = {**pending.request.headers, **self.accept, "Idempotency-Key": pending.key}
         if wait >= 1:
             headers["Prefer"] = f"wait={int(wait)}"
         request = replace(pending.request, headers=headers, seconds=pending.request.seconds + wait)
@@ -310,13 +310,18 @@ class ThingProtocol:
         return run
 
     @property
-    def _accept(self) -> Mapping[str, str]:
+    def accept(self) -> Mapping[str, str]:
+        """Headers that ask for arrays as they are; none for a client of lists."""
         return ACCEPT if self.arrays and self.is_ours else {}
 
     def fill(self, run: RunState) -> Steps[None]:
         """Fetch the large arrays of an output, which the status of a run only links. Idempotent."""
         if "output" in run.members and not run.is_open:
             run.members["output"] = yield from self.filled(run.members["output"])
+
+    def output_schema(self, action: str) -> Any:
+        """Return the data schema of an action's output, if it is described."""
+        return self.description.affordances("actions").get(action, {}).get("output")
 
     def filled(self, value: Any) -> Steps[Any]:
         """Fetch the arrays to which there are links in a value."""
@@ -372,7 +377,7 @@ class ThingProtocol:
             form = self.description.form("actions", name, "queryaction")
             if form is not None:
                 run = RunState(name, {"id": id}, form.url(actionID=id), self.is_ours)
-                request = Request("GET", run.url or "", headers=self._accept)
+                request = Request("GET", run.url or "", headers=self.accept)
                 answer = yield from fetch(request, repeat=True)
                 if answer.ok:
                     self._take(run, answer)
@@ -384,7 +389,7 @@ class ThingProtocol:
         if run.url is None:
             return
         headers = {"Prefer": f"wait={int(wait)}"} if wait >= 1 and run.waits else {}
-        request = Request("GET", run.url, headers={**headers, **self._accept})
+        request = Request("GET", run.url, headers={**headers, **self.accept})
         answer = yield from fetch(replace(request, seconds=request.seconds + wait), repeat=True)
         if run.cancelled and answer.status in (HTTPStatus.NOT_FOUND, HTTPStatus.GONE):
             run.members["status"] = "cancelled"  # a server need not keep what it has cancelled

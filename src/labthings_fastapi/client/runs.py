@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from labthings_fastapi.exceptions import InvocationCancelledError, WaitTimeoutError
 
 from .feeds import RunFeed
+from .frames import frame_of, kept_results, require_pandas
 from .problems import log_lines, run_error
 from .protocol import RunState, ThingProtocol
 from .run_files import RemoteFile
 from .steps import Steps
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 T = TypeVar("T")
 FOREVER = float("inf")
@@ -141,6 +145,20 @@ class Run:
                     return
         finally:
             self._client._run(feed.close())
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return the values yielded so far as a table: a row each, with dotted columns.
+
+        `table.attrs["results_dropped"]` counts the values that the server no longer keeps.
+
+        Raises:
+            ImportError: pandas is not installed.
+            ClientError: the action yields no values.
+        """
+        require_pandas()
+        client = self._client
+        values, dropped = client._run(kept_results(client._protocol, self._state))
+        return frame_of(values, dropped, client._protocol.output_schema(self.action))
 
     @property
     def files(self) -> dict[str, RemoteFile]:

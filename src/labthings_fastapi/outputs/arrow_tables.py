@@ -57,11 +57,17 @@ class ArrowWriter:
         if cells:
             columns = zip(*cells, strict=True)
             arrays = [
-                self._pa.array([_cell(each, kind) for each in column], type=field.type)
+                self._array(column, kind, field)
                 for column, kind, field in zip(columns, self._kinds, self._schema, strict=True)
             ]
             self._writer.write_batch(self._pa.record_batch(arrays, schema=self._schema))
         return self._drained()
+
+    def _array(self, column: Sequence[Any], kind: Kind, field: Any) -> Any:
+        try:
+            return self._pa.array([_cell(each, kind) for each in column], type=field.type)
+        except Exception as error:  # of pyarrow, or of the conversion
+            raise ValueError(f"a value does not fit column {field.name!r}: {error}") from error
 
     def end(self) -> bytes:
         """Return the end of the stream."""
