@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from measuring import (  # noqa: F401 - these fill ROWS
+    array_rows,
     file_rows,
     following_rows,
     reading_rows,

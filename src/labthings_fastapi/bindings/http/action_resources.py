@@ -139,8 +139,9 @@ class ActionResource:
         """Start an invocation, unless an earlier request had the same `Idempotency-Key`."""
         checked_input = await self._action.check(input_json)
         name = (name_of(self._thing), self.descriptor.name)
-        parts = (key, *name, bytes(input_json), options.get("id"), owner)
-        if len(input_json) > LARGE:
+        text = input_json if isinstance(input_json, bytes) else input_json.fingerprint()
+        parts = (key, *name, text, options.get("id"), owner)
+        if len(text) > LARGE:
             record_key = await asyncio.to_thread(idempotency_key, *parts)
         else:
             record_key = idempotency_key(*parts)
