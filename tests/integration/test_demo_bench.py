@@ -10,6 +10,7 @@ import time
 from importlib import resources
 from urllib.parse import urlsplit
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -204,6 +205,17 @@ def test_a_picture_is_a_jpeg_that_can_be_opened(client):
     jpeg = picture(client, completed(client, "/camera/capture"))
     width, height = client.get("/camera/resolution").json()
     assert (jpeg.format, jpeg.size) == ("JPEG", (width, height))
+
+
+def test_the_pixels_of_a_picture_are_an_array(client):
+    described = client.get("/camera/").json()["actions"]["capture_array"]["output"]
+    assert described["labthings:dtype"] == "uint8"
+    assert described["labthings:shape"] == [None, None, 3]
+    width, height = client.get("/camera/resolution").json()
+    headers = {"Prefer": "wait=30", "Accept": "application/json, application/x-npy;q=0.5"}
+    state = client.post("/camera/capture_array", headers=headers).json()
+    answer = client.get(state["output"]["href"])
+    assert np.load(io.BytesIO(answer.content)).shape == (height, width, 3)
 
 
 def test_autofocus_finds_the_focus(client):

@@ -215,7 +215,7 @@ def test_without_pyarrow_the_extra_is_named(
 ) -> None:
     monkeypatch.setattr(routes, "has_arrow", lambda: False)
     problem = assert_problem(client.get(run(client, "scan"), headers={"Accept": ARROW}), 406)
-    assert "labthings-fastapi[tables]" in problem["detail"]
+    assert "extra `tables`" in problem["detail"]
 
 
 def test_what_is_no_longer_kept_is_counted(

@@ -248,7 +248,7 @@ def _add_results(router: APIRouter, manager: Invocations) -> None:
         media_type = acceptable(accept, ("application/json", *TABLE_TYPES))
         if media_type == ARROW and not has_arrow():
             raise HTTPException(
-                406, f"{ARROW} needs pyarrow: `pip install labthings-fastapi[tables]`."
+                406, f"{ARROW} needs pyarrow: install it, or this package's extra `tables`."
             )
         if media_type is None:
             raise HTTPException(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import Any, Self
+from typing import Any, Literal, Self, TypeAlias
 
 import labthings_fastapi as lt
 
@@ -19,6 +19,7 @@ with demo_extra():
 RESOLUTION = (400, 300)
 LIVE_PERIOD, IDLE_PERIOD = 0.1, 1.0
 """Time (s) between two pictures of the live stream, with and without viewers."""
+RGB: TypeAlias = np.ndarray[tuple[int, int, Literal[3]], np.dtype[np.uint8]]
 
 
 class JPEGBlob(lt.blob.Blob):
@@ -93,6 +94,11 @@ class Camera(lt.Thing):
     def capture(self) -> JPEGBlob:
         """Take a picture."""
         return JPEGBlob.from_bytes(optics.to_jpeg(self.grab_array()))
+
+    @lt.action(safe=True)
+    def capture_array(self) -> RGB:
+        """Take a picture, and give its pixels: rows, columns, and red, green and blue."""
+        return self.grab_array()
 
     def grab_array(self) -> optics.Picture:
         """Return a picture for other Things: an array (height, width, 3) of values 0 to 255."""

@@ -24,6 +24,12 @@ def test_a_captured_picture_is_a_jpeg_of_the_stated_resolution(camera):
     assert (picture.format, picture.size) == ("JPEG", camera.resolution)
 
 
+def test_a_picture_is_also_an_array_of_its_pixels(camera):
+    width, height = camera.resolution
+    assert camera.capture_array().shape == (height, width, 3)
+    assert camera.capture_array().dtype == np.uint8
+
+
 def test_the_field_of_view_is_the_resolution_in_micrometres(camera):
     assert camera.field_of_view == (200, 150)
 
