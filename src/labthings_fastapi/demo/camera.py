@@ -97,7 +97,10 @@ class Camera(lt.Thing):
 
     @lt.action(safe=True)
     def capture_array(self) -> RGB:
-        """Take a picture, and give its pixels: rows, columns, and red, green and blue."""
+        """Take a picture as an array.
+
+        Its axes are rows, columns, and red, green and blue.
+        """
         return self.grab_array()
 
     def grab_array(self) -> optics.Picture:
