@@ -11,6 +11,8 @@ import numpy.typing as npt
 import pytest
 
 import labthings_fastapi as lt
+from labthings_fastapi.client.description import Description
+from labthings_fastapi.client.written_client import written_client
 from labthings_fastapi.exceptions import ClientPropertyError
 
 SIDE = 200
@@ -169,6 +171,19 @@ def test_all_things_of_a_server_give_arrays(url: str) -> None:
         assert bench["camera"].frame.dtype == ">u2"
         assert bench["camera"].capture().shape == (SIDE, SIDE)
         assert bench["camera"].pair(np.ones(2), np.ones(2)).one.tolist() == [1.0, 1.0]
+
+
+def test_a_generated_client_gives_what_is_described(client: Any, url: str) -> None:
+    members = client._protocol.description.members
+    text = written_client({"camera": Description(url, members)})
+    module: dict[str, Any] = {}
+    exec(compile(text, "generated", "exec"), module)  # noqa: S102 - our own text
+    with module["Camera"](url, progress=False) as camera:
+        assert camera.frame.dtype == ">u2"
+        assert camera.dark is None
+        assert camera.capture().dtype == camera.capture(side=2).dtype == np.uint16
+        assert camera.mean(np.ones((SIDE, SIDE))) == 1.0
+    assert "def dark(self) -> NDArray[Any] | None:" in text
 
 
 def test_an_asynchronous_client_gives_arrays_too(url: str) -> None:

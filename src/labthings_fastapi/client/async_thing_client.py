@@ -47,7 +47,7 @@ class AsyncThingClient:
     ) -> None:
         values = {
             "_connection": connection,
-            "_protocol": ThingProtocol(description, arrays=arrays == "numpy"),
+            "_protocol": ThingProtocol(description, arrays=arrays != "lists"),
             "_arrays": arrays == "numpy",
         }
         self.__dict__.update(values)
@@ -119,7 +119,9 @@ class AsyncThingClient:
         return await self._connection.run(steps)
 
     def _value(self, value: Any, schema: Any) -> Any:
-        return to_rich(value, schema, objects=False) if self._arrays else value
+        if not (self._arrays or self._protocol.arrays):
+            return value
+        return to_rich(value, schema, arrays=self._arrays, objects=False)
 
     async def get_property(self, name: str) -> Any:
         """Return the value of a property; `ClientPropertyError` if it cannot be read."""

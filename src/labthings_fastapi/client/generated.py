@@ -52,7 +52,7 @@ class GeneratedThing:
     ) -> None:
         """Connect to the Thing whose description is at `url`; see `ThingClient.from_url`."""
         self.client_: ThingClient = ThingClient.from_url(
-            url, token=token, verify=verify, progress=progress
+            url, arrays="described", token=token, verify=verify, progress=progress
         )
 
     def __enter__(self) -> Self:
@@ -83,7 +83,9 @@ class AsyncGeneratedThing:
         cls, url: str, *, token: str | None = None, verify: bool | str = True
     ) -> Self:
         """Connect to the Thing whose description is at `url`."""
-        return cls(await AsyncThingClient.from_url(url, token=token, verify=verify))
+        return cls(
+            await AsyncThingClient.from_url(url, arrays="described", token=token, verify=verify)
+        )
 
     async def __aenter__(self) -> Self:
         return self

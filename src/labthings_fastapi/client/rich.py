@@ -105,11 +105,12 @@ def with_blobs(value: Any, source: BlobSource) -> Any:
 def to_rich(value: Any, schema: Any, *, arrays: bool = True, objects: bool = True) -> Any:
     """Return a JSON value as what its schema says it is.
 
-    With `arrays`, lists of numbers become numpy arrays where numpy is installed; with `objects`,
-    objects get attributes and texts of the format date-time become aware datetimes.
+    What is described as an array of numpy becomes one, where numpy is installed. With `arrays`,
+    other lists of numbers do too; with `objects`, objects get attributes and texts of the format
+    date-time become aware datetimes.
     """
     found = schema if isinstance(schema, Mapping) else {}
-    if arrays and isinstance(value, bool | int | float | str | list):
+    if isinstance(value, bool | int | float | str | list):
         described = array_schema(found)
         if described is not None:
             return described_array(value, described)
@@ -144,12 +145,17 @@ def _to_array(value: list[Any], schema: Mapping[str, Any], *, arrays: bool, obje
     inner = schema.get("items")
     if not isinstance(inner, list):
         made = [to_rich(each, inner, arrays=False, objects=objects) for each in value]
-        return _numpy(made) if arrays and _is_numeric(inner) else made
+        whole = arrays and _is_numeric(inner) and not _is_array(inner)
+        return _numpy(made) if whole else made
     made = [
         to_rich(each, inner[at] if at < len(inner) else None, arrays=arrays, objects=objects)
         for at, each in enumerate(value)
     ]
     return tuple(made)
+
+
+def _is_array(schema: Any) -> bool:
+    return isinstance(schema, Mapping) and array_schema(schema) is not None
 
 
 def _is_numeric(schema: Any) -> bool:

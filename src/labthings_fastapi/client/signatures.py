@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from labthings_fastapi.thing_description.units import unit_text
 
+from .arrays import array_schema
 from .values import input_names, takes_object
 
 _TYPES: dict[str, Any] = {
@@ -30,6 +31,8 @@ def type_of(schema: Any) -> Any:
     if isinstance(values, list) and values and all(isinstance(v, str | int) for v in values):
         return Literal[tuple(values)]
     branches = schema.get("oneOf")
+    if array_schema(schema) is not None:
+        return list  # or an array of numpy, which need not be there
     if isinstance(branches, list) and branches:
         types = [type_of(branch) for branch in branches if not _is_nan(branch)]
         if Any in types or not types:

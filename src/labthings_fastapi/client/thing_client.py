@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import httpx2
 
 T = TypeVar("T")
-Arrays = Literal["lists", "numpy"]
+Arrays = Literal["lists", "numpy", "described"]
 _KINDS: tuple[Kind, ...] = ("properties", "actions")
 
 
@@ -75,7 +75,7 @@ class ThingClient(Transfers):
     ) -> None:
         values = {
             "_connection": connection,
-            "_protocol": ThingProtocol(description, arrays=arrays == "numpy" or rich),
+            "_protocol": ThingProtocol(description, arrays=arrays != "lists" or rich),
             "_arrays": arrays == "numpy" or rich,
             "_rich": rich,
             "_bars": Bars(progress),
@@ -99,7 +99,8 @@ class ThingClient(Transfers):
         Args:
             url: the address of the Thing, as in "http://lab-pc:5000/stage/".
             client: an `httpx2.Client` to use, such as a test client; then `url` may be a path.
-            arrays: "lists" gives plain JSON values, "numpy" numpy arrays in the place of lists.
+            arrays: "lists" gives plain JSON values, "numpy" numpy arrays in the place of lists,
+                and "described" only where the Thing Description says so.
             token: who asks; by default LABTHINGS_TOKEN, or what `labthings login` has stored.
             verify: True, the file of a certificate (PEM), or "sha256:<fingerprint>" of one.
             progress: show a bar for runs longer than a second; None: on terminals and in notebooks.
@@ -225,7 +226,7 @@ class ThingClient(Transfers):
     def _value(self, value: Any, schema: Any) -> Any:
         if isinstance(value, dict | list):
             value = with_blobs(value, self)
-        if self._rich or self._arrays:
+        if self._rich or self._arrays or self._protocol.arrays:
             value = to_rich(value, schema, arrays=self._arrays, objects=self._rich)
         return value
 

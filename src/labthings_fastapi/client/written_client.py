@@ -53,6 +53,8 @@ def _imports(needed: set[str], *, asynchronous: bool) -> str:
     own = [f"from labthings_fastapi.client.generated import {names}"]
     if "Blob" in needed:
         own.append("from labthings_fastapi.outputs.blob import Blob")
+    if "NDArray" in needed:
+        own.append("from labthings_fastapi.types.numpy import NDArray")
     theirs = [f"from typing_extensions import {', '.join(other)}"] if other else []
     blocks = [standard, [*own, *theirs]]
     return "\n\n".join("\n".join(block) for block in blocks if block)

@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from .arrays import array_schema
 from .values import input_names
 
 _SIMPLE = {
@@ -23,6 +24,7 @@ USED_NAMES = frozenset(
         "Any",
         "Blob",
         "Literal",
+        "NDArray",
         "NotRequired",
         "StrEnum",
         "TypedDict",
@@ -102,6 +104,8 @@ class WrittenTypes:
         """Return the type of a data schema; `name` is for a class that it may need."""
         if not isinstance(schema, Mapping):
             return self._any()
+        if array_schema(schema) is not None:
+            return self._numpy_array(schema)
         branches = schema.get("oneOf") or schema.get("anyOf")
         if isinstance(branches, list) and branches:
             types = [self.type_of(each, name) for each in branches if not _only_not_finite(each)]
@@ -113,6 +117,15 @@ class WrittenTypes:
         if isinstance(values, list) and values:
             return self._enum(values, name)
         return self._plain(schema, name)
+
+    def _numpy_array(self, schema: Mapping[str, Any]) -> str:
+        """Return the type of arrays; numbers, and texts for what JSON has not, are arrays too."""
+        self.imports |= {"Any", "NDArray"}
+        branches = schema.get("oneOf") or ()
+        nullable = any(
+            isinstance(each, Mapping) and each.get("type") == "null" for each in branches
+        )
+        return "NDArray[Any] | None" if nullable else "NDArray[Any]"
 
     def _any(self) -> str:
         self.imports.add("Any")
