@@ -37,7 +37,7 @@ ARRAY_MEDIA_TYPES: Final = (NPY, NPZ)
 VALUE: Final = "value.json"
 MEMBER: Final = "labthings:member"
 _LEAVES: Final = frozenset({bool, int, float, str, bytes, type(None)})
-LARGEST: Final = 1024**3
+LARGEST: Final = 256 * 1024**2
 """The most bytes that the arrays of one request may have, once they are not compressed."""
 
 

@@ -28,6 +28,7 @@ from pydantic_core import (
 
 from labthings_fastapi.exceptions import (
     AffordanceDefinitionError,
+    BodyTooLargeError,
     InvalidReturnValueError,
     MalformedBodyError,
     UnserialisableTypeError,
@@ -277,6 +278,8 @@ class ValueSchema(Generic[T]):
             )
         try:
             value = file.value(self.where, self.data_schema())
+        except BodyTooLargeError:
+            raise
         except ValueError as error:
             raise MalformedBodyError(f"{self.where}: {error}.") from error
         read = self._read_python
