@@ -368,6 +368,19 @@ def test_forms_tell_in_which_types_arrays_are_sent(client: TestClient) -> None:
     assert blur[1]["contentType"] == blur[1]["response"]["contentType"] == NPY
 
 
+def test_a_large_default_is_not_in_the_description(tmp_path: Path) -> None:
+    class Large(lt.Thing):
+        flat: np.ndarray = lt.property(default=np.ones((100, 100)))
+        dark: np.ndarray = lt.property(default=np.zeros(2))
+
+    server = lt.ThingServer.from_things({"large": Large}, settings_folder=tmp_path)
+    with server.test_client() as client:
+        described = client.get("/large/").json()["properties"]
+        assert "default" not in described["flat"]
+        assert described["dark"]["default"] == [0.0, 0.0]
+        assert client.post("/large/flat/reset").status_code == 204
+
+
 def test_the_description_is_valid_and_openapi_names_the_types(folder: Path) -> None:
     server = make_server(folder)
     with server.test_client() as client:

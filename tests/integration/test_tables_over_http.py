@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import csv
 import http.client
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import numpy as np
 import pyarrow as pa
@@ -22,6 +24,7 @@ from pydantic import BaseModel
 import labthings_fastapi as lt
 from labthings_fastapi.actions import results as results_module
 from labthings_fastapi.actions import routes
+from labthings_fastapi.actions.result_tables import ResultsLostError, ResultsTable
 
 WAIT = {"Prefer": "wait=30"}
 CSV, NDJSON = "text/csv", "application/x-ndjson"
@@ -306,3 +309,36 @@ def test_arrow_arrives_while_the_run_goes_on(live: tuple[Any, Start]) -> None:
     assert stream.read_next_batch()["index"].to_pylist() == [0]
     scanner.go_on.release(3)
     assert stream.read_all()["index"].to_pylist() == [1, 2]
+
+
+def test_a_reader_that_is_too_slow_is_told_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    defaults = (None, None, None, 4)
+    monkeypatch.setattr(results_module.InvocationResults.__init__, "__defaults__", defaults)
+    server = make_server(tmp_path)
+    scanner: Any = server.things["scanner"]
+
+    async def read(id: UUID) -> None:
+        table = ResultsTable(server.action_manager.get_invocation(id))
+        assert await table.load()
+        batches = table.batches(server.action_manager.broker, 0)
+        await anext(batches)
+        scanner.go_on.release(20)
+        await asyncio.to_thread(ended, id)
+        await anext(batches)
+
+    with server.test_client() as client:
+
+        def ended(id: UUID) -> None:
+            url = f"/action_invocations/{id}"
+            assert client.get(url, headers=WAIT).json()["status"] == "completed"
+
+        id = UUID(client.post("/scanner/slow", json={"n": 20}).json()["id"])
+        with pytest.raises(ResultsLostError, match="were dropped"):
+            asyncio.run(read(id))
+
+
+def test_after_the_end_and_before_the_first_value_a_table_ends_at_once(client: TestClient) -> None:
+    url = run(client, "fails")
+    assert client.get(f"{url}?after=5", headers={"Accept": NDJSON}).content == b""

@@ -37,6 +37,7 @@ PROFILES = [
     "https://www.w3.org/2022/wot/profile/http-basic/v1",
     "https://www.w3.org/2022/wot/profile/http-sse/v1",
 ]
+_LONGEST_DEFAULT = 4096  # bytes of JSON: of an image, clients read the property
 _ACTION_ID = {"actionID": {"type": "string", "description": "The id of an invocation."}}
 
 
@@ -160,7 +161,8 @@ def _default(descriptor: DescribedProperty) -> dict[str, Any]:
     if not descriptor.default_fits:
         return {}
     try:
-        return {"default": json.loads(descriptor.to_json(descriptor.make_default()))}
+        text = descriptor.to_json(descriptor.make_default())
+        return {"default": json.loads(text)} if len(text) <= _LONGEST_DEFAULT else {}
     except (LabThingsError, ValueError):  # it breaks its own type, or has no JSON form
         return {}
 
