@@ -29,6 +29,7 @@ from labthings_fastapi.descriptors.property import BaseProperty
 from labthings_fastapi.descriptors.setting import Setting
 from labthings_fastapi.descriptors.slot import ThingSlot
 from labthings_fastapi.exceptions import DeclarationTypeError, NoInvocationContextError
+from labthings_fastapi.outputs.frame_stream import stream_descriptors
 from labthings_fastapi.thing_class_settings import (
     ThingClassSettings,
     validate_thing_class_settings,
@@ -269,6 +270,12 @@ class Thing:
     def thing_state(self) -> Mapping[str, Any]:
         """Metadata of the present state, to be stored with data; override it."""
         return {}
+
+    @property
+    def frame_streams(self) -> Mapping[str, str]:
+        """The live streams by name, each with the media type of a frame."""
+        found = stream_descriptors(type(self)).items()
+        return {name: each.stream_class.media_type for name, each in found}
 
     @property
     def hidden_resources(self) -> frozenset[str]:

@@ -9,7 +9,12 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from labthings_fastapi.exceptions import LabThingsError
-from labthings_fastapi.thing_description.paths import name_of, path_of, title_of
+from labthings_fastapi.thing_description.paths import (
+    affordance_path,
+    name_of,
+    path_of,
+    title_of,
+)
 
 from .class_facts import TYPE_PREFIXES, class_version
 from .forms import in_order
@@ -79,7 +84,7 @@ def describe(
         **described,
         "forms": described["forms"] or None,
         **used_definitions(described),
-        "links": [dict(link) for link in links] or None,
+        "links": [*map(dict, links), *_stream_links(thing, url)] or None,
     }
     description = {name: member for name, member in members.items() if member is not None}
     description["version"] = _version(thing, description, base)
@@ -100,6 +105,18 @@ def _affordances(thing: DescribedThing, writers: Sequence[FormWriter], url: str)
     }
     # Older clients look for the first two without asking whether they are there.
     return found if found["events"] else {name: found[name] for name in ("properties", "actions")}
+
+
+def _stream_links(thing: DescribedThing, url: str) -> list[dict[str, str]]:
+    """Return where the live streams are: WoT has no operation for them."""
+    return [
+        {
+            "rel": "labthings:stream",
+            "href": affordance_path(url, name),
+            "type": "application/x-npy" if "npy" in media_type else "multipart/x-mixed-replace",
+        }
+        for name, media_type in thing.frame_streams.items()
+    ]
 
 
 def thing_id(thing: DescribedThing, server_id: uuid.UUID | None = None) -> str:

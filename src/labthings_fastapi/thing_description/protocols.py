@@ -140,6 +140,10 @@ class DescribedThing(Protocol):
     def _semantic_types(self) -> Sequence[str]: ...
 
     @property
+    def frame_streams(self) -> Mapping[str, str]:
+        """The live streams: name → media type of a frame."""
+
+    @property
     def hidden_resources(self) -> frozenset[str]:
         """The names of common resources whose path the Thing uses itself."""
 

@@ -22,6 +22,16 @@ export interface Message {
   [member: string]: unknown;
 }
 
+/** One frame of a stream: what its header says, and the bytes of the picture. */
+export interface Frame {
+  thingID: string;
+  name: string;
+  index: number;
+  timestamp: string;
+  contentType: string;
+  data: Uint8Array<ArrayBuffer>;
+}
+
 type Members = Record<string, unknown>;
 type Handler = (message: Message) => void;
 
@@ -62,6 +72,7 @@ export class Socket {
   private readonly pending = new Map<string, Pending>();
   private readonly subscriptions = new Map<string, Subscription>();
   private readonly byCorrelation = new Map<string, Subscription>();
+  private readonly viewers = new Map<string, (frame: Frame) => void>();
 
   start(): void {
     this.connect();
@@ -83,8 +94,12 @@ export class Socket {
     address.protocol = address.protocol === "https:" ? "wss:" : "ws:";
     const socket = new WebSocket(address, "webthingprotocol");
     this.socket = socket;
+    socket.binaryType = "arraybuffer";
     socket.onopen = () => this.opened();
-    socket.onmessage = (event) => this.receive(event.data as string);
+    socket.onmessage = (event) => {
+      if (typeof event.data === "string") this.receive(event.data);
+      else this.receiveFrame(event.data as ArrayBuffer);
+    };
     socket.onclose = () => this.closed(socket);
   }
 
@@ -143,6 +158,25 @@ export class Socket {
     if (!subscription || isSeen(subscription.lastSeq, message.seq)) return;
     if (message.seq) subscription.lastSeq = message.seq;
     subscription.handle(message);
+  }
+
+  private receiveFrame(message: ArrayBuffer): void {
+    this.heard = Date.now();
+    const length = new DataView(message).getUint32(0);
+    const header = new TextDecoder().decode(new Uint8Array(message, 4, length));
+    const frame = { ...(JSON.parse(header) as Omit<Frame, "data">), data: new Uint8Array(message, 4 + length) };
+    this.viewers.get(`${frame.thingID} ${frame.name}`)?.(frame);
+  }
+
+  /** Show the frames of a stream, also after each new connection. */
+  view(thingID: string, name: string, show: (frame: Frame) => void): () => void {
+    const key = `${thingID} ${name}`;
+    this.viewers.set(key, show);
+    const end = this.subscribe({ operation: "labthings:observestream", thingID, name }, () => undefined);
+    return () => {
+      end();
+      this.viewers.delete(key);
+    };
   }
 
   private nextId(): string {
