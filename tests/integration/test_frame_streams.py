@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import itertools
 import json
@@ -9,7 +10,7 @@ import re
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import aclosing, closing, contextmanager
 from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,6 +23,7 @@ from websockets.sync.client import connect
 from websockets.typing import Subprotocol
 
 import labthings_fastapi as lt
+from labthings_fastapi.exceptions import ClientError
 from labthings_fastapi.outputs.npy import read_npy
 from labthings_fastapi.server.thing_hooks import end_viewers
 
@@ -84,9 +86,11 @@ def opened(port: int, path: str) -> Iterator[Any]:
 def read_frame(answer: Any, media_type: str = "image/jpeg") -> bytes:
     assert answer.readline() == b"--frame\r\n"
     assert answer.readline() == f"Content-Type: {media_type}\r\n".encode()
+    if media_type != "image/jpeg":
+        assert answer.readline() == b"Content-Length: 168\r\n"
     assert answer.readline() == b"\r\n"
     if media_type != "image/jpeg":
-        return answer.read(128 + 40 + 2)[:-2]  # type: ignore[no-any-return]
+        return answer.read(168 + 2)[:-2]  # type: ignore[no-any-return]
     return answer.read(len(jpeg(0)) + 2)[:-2]  # type: ignore[no-any-return]
 
 
@@ -299,3 +303,34 @@ def test_a_stream_that_does_not_exist_is_named(running: Any) -> None:
         assert answer["error"]["status"] in (404, "404")
         for name in ("strem", "stream", "raw", "silent"):
             assert name in answer["error"]["detail"]
+
+
+def test_a_client_gets_frames_and_snapshots(running: Any) -> None:
+    camera: Any = lt.ThingClient.from_url(f"http://127.0.0.1:{running.port}/camera/")
+    with camera:
+        numbers = [int(frame[2:10]) for frame in itertools.islice(camera.live_frames("stream"), 4)]
+        assert numbers == sorted(set(numbers))
+        arrays = list(itertools.islice(camera.live_frames("raw"), 3))
+        assert [each.shape for each in arrays] == [(4, 5)] * 3
+        assert camera.snapshot("stream").startswith(b"\xff\xd8")
+        assert camera.snapshot("raw").dtype == np.uint16
+        with pytest.raises(ClientError, match=r"no live stream 'strem'.*raw, silent, stream"):
+            camera.snapshot("strem")
+    wait_until(lambda: running.server.things["camera"].stream.viewers == 0)
+
+
+def test_an_asynchronous_client_gets_them_too(running: Any) -> None:
+    async def grab() -> tuple[list[int], Any]:
+        url = f"http://127.0.0.1:{running.port}/camera/"
+        async with await lt.AsyncThingClient.from_url(url) as camera:
+            numbers = []
+            async with aclosing(camera.live_frames("stream")) as frames:
+                async for frame in frames:
+                    numbers.append(int(frame[2:10]))
+                    if len(numbers) == 3:
+                        break
+            return numbers, await camera.snapshot("raw")
+
+    numbers, array = asyncio.run(grab())
+    assert numbers == sorted(set(numbers))
+    assert array.shape == (4, 5)

@@ -14,6 +14,7 @@ from .connection import AsyncConnection, ServerAddress
 from .description import Description
 from .feeds import FailedReadingError, Feed, RunFeed, event_feed, property_feed
 from .frames import frame_of, kept_results, require_pandas
+from .live_frames import AsyncLiveFrames
 from .problems import log_lines, request_error, run_error
 from .protocol import FIRST_WAIT, RunState, ThingProtocol, describe, fetch
 from .rich import to_rich
@@ -31,7 +32,7 @@ LOGGER = own_logger("client")
 FOREVER = float("inf")
 
 
-class AsyncThingClient:
+class AsyncThingClient(AsyncLiveFrames):
     """A Thing of a server: `await stage.position`, `await stage.move(3)`.
 
     For one event loop. `async with` closes it. A property is set by `set_property`: an assignment

@@ -142,9 +142,13 @@ def _too_large(url: str) -> ClientError:
     )
 
 
+STREAM_TYPES = ("text/event-stream", "multipart/x-mixed-replace")
+"""The media types of answers that have no end."""
+
+
 def _is_stream(request: Request, response: Any) -> bool:
     kind = str(response.headers.get("content-type", ""))
-    return request.stream and response.status_code == 200 and kind.startswith("text/event-stream")
+    return request.stream and response.status_code == 200 and kind.startswith(STREAM_TYPES)
 
 
 class Connection:

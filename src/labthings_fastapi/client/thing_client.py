@@ -15,6 +15,7 @@ from .bars import Bars
 from .connection import Connection, ServerAddress
 from .description import Description, Kind
 from .feeds import event_feed, property_feed
+from .live_frames import LiveFrames
 from .problems import run_error
 from .protocol import FIRST_WAIT, PendingStart, RunState, ThingProtocol, describe
 from .rich import to_rich, with_blobs
@@ -33,7 +34,7 @@ Arrays = Literal["lists", "numpy", "described"]
 _KINDS: tuple[Kind, ...] = ("properties", "actions")
 
 
-class ThingClient(Transfers):
+class ThingClient(Transfers, LiveFrames):
     """A Thing of a server: its properties are attributes, and its actions are methods.
 
     Make one with `from_url`. A method blocks until the run has ended; `client.start.<action>(...)`

@@ -87,7 +87,8 @@ class FrameStreamResource(_StreamPart):
             async for frame in frames:
                 if stream.media_type == NPY:
                     header, data = npy_parts(frame.frame)
-                    await response.send_part(head + header)
+                    length = b"Content-Length: %d\r\n\r\n" % (len(header) + len(data))
+                    await response.send_part(head[:-2] + length + header)
                     await response.send_part(data)
                     await response.send_part(b"\r\n")
                 else:
