@@ -9,9 +9,12 @@ from pydantic import BaseModel, Field
 
 import labthings_fastapi as lt
 
+from . import optics
 from .autofocus import Autofocus
 from .camera import Camera, JPEGBlob
+from .mosaic import Mosaic
 from .motion import Length, Position
+from .specimen import PIXEL_SIZE
 from .stage import Stage
 
 
@@ -47,7 +50,8 @@ def snake(columns: int, rows: int) -> Iterator[tuple[int, int]]:
 class TileScan(lt.Thing):
     """Tile scanner.
 
-    It takes pictures side by side, to show more of the specimen than the camera sees at once.
+    It takes pictures side by side, to show more of the specimen than the camera sees at once. A run
+    leaves them as one picture too, an OME-TIFF among its files, also if it is cancelled.
     """
 
     stage: Stage = lt.thing_slot()
@@ -91,13 +95,28 @@ class TileScan(lt.Thing):
         self.stage.limits.check(tile_position(0, 0))
         self.stage.limits.check(tile_position(columns - 1, rows - 1))
 
+        mosaic = self._mosaic(tile_position(0, 0), tile_position(columns - 1, rows - 1))
         for stop in lt.track([*snake(columns, rows), None], message="scanning"):
             target = start if stop is None else tile_position(*stop)
             self.stage.move_to(x=target.x, y=target.y)
             if stop is not None:
-                yield self._take(*stop, focus=focus)
+                yield self._take(*stop, mosaic, focus=focus)
 
-    def _take(self, column: int, row: int, *, focus: bool) -> Tile:
+    def _mosaic(self, first: Position, last: Position) -> Mosaic | None:
+        """Return the picture of all tiles, between the first and the last; None outside a run."""
+        try:
+            folder = lt.output_folder()
+        except lt.exceptions.NoInvocationContextError:  # called from Python, in a notebook
+            return None
+        width, height = self.camera.field_of_view
+        columns, rows = self.camera.resolution
+        return Mosaic(
+            *(folder, first.x - width / 2, first.y - height / 2),
+            width=columns + round((last.x - first.x) / PIXEL_SIZE),
+            height=rows + round((last.y - first.y) / PIXEL_SIZE),
+        )
+
+    def _take(self, column: int, row: int, mosaic: Mosaic | None, *, focus: bool) -> Tile:
         """Take a picture at the present position.
 
         Another client may move the stage between two moves of a scan, so the tile has the real
@@ -106,4 +125,8 @@ class TileScan(lt.Thing):
         if focus and self.autofocus:
             self.autofocus.autofocus()
         here = self.stage.position
-        return Tile(column=column, row=row, x=here.x, y=here.y, image=self.camera.capture())
+        picture = self.camera.grab_array()
+        if mosaic is not None:
+            mosaic.put(picture, here.x, here.y)
+        image = JPEGBlob.from_bytes(optics.to_jpeg(picture))
+        return Tile(column=column, row=row, x=here.x, y=here.y, image=image)
