@@ -151,6 +151,13 @@ def test_what_cannot_begin(tmp_path: Path, headers: dict[str, str], status: int)
             assert answer.headers["tus-version"] == "1.0.0"
 
 
+def test_the_beginning_has_no_body(client: TestClient) -> None:
+    headers = {**TUS, "Upload-Length": "5"}
+    answer = client.post("/blob", headers=headers, content=b"12345")
+    assert answer.status_code == 400
+    assert "PATCH" in answer.json()["detail"]
+
+
 def test_what_cannot_go_on(client: TestClient) -> None:
     url = begin(client, 5).headers["location"]
     plain = {**TUS, "Upload-Offset": "0", "Content-Type": "text/plain"}

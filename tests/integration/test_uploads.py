@@ -260,7 +260,7 @@ def test_viewers_may_not_upload(tmp_path: Path) -> None:
 
 
 def test_one_that_ends_too_early_leaves_nothing(
-    tmp_path: Path, running_server: ServerStarter
+    tmp_path: Path, running_server: ServerStarter, capfd: pytest.CaptureFixture[str]
 ) -> None:
     port = running_server(make_server(tmp_path)).port
     with contextlib.closing(socket.create_connection(("127.0.0.1", port), timeout=30)) as half:
@@ -272,6 +272,7 @@ def test_one_that_ends_too_early_leaves_nothing(
     connection.request("POST", "/blob", b"x" * 1_000_000)
     assert connection.getresponse().status == 201
     connection.close()
+    assert "Traceback" not in capfd.readouterr().err
 
 
 @pytest.mark.skipif(os.name != "posix", reason="Windows has no modes of this kind.")

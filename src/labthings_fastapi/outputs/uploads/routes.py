@@ -209,6 +209,9 @@ class UploadRoutes:
         try:
             await _store(upload, _body(request.receive, None), keep_rest=False)
             await asyncio.to_thread(uploads.complete, upload)
+        except ClientDisconnect:
+            uploads.abort(upload)
+            return Response(status_code=400)  # nobody reads it
         except BaseException:
             uploads.abort(upload)
             raise
@@ -221,10 +224,9 @@ class UploadRoutes:
             about = tus.read_metadata(request.headers.get("upload-metadata", ""))
         except ValueError as error:
             raise HTTPException(400, str(error)) from None
-        async for part in _body(request.receive, None):
-            if part:
-                text = "A resumable upload begins without a body: send its bytes with PATCH."
-                raise HTTPException(400, text)
+        if _length_of_body(request) or "transfer-encoding" in request.headers:
+            text = "A resumable upload begins without a body: send its bytes with PATCH."
+            raise HTTPException(400, text)
         uploads = self.kept()
         media_type = _media_type(about.get("filetype"))
         name = safe_filename(about.get("filename", "")) or None
