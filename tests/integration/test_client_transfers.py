@@ -147,13 +147,15 @@ def test_the_asynchronous_client_uploads_too(
 ) -> None:
     url = running_server(server).url
 
-    async def use() -> tuple[str, str]:
-        async with await lt.AsyncThingClient.from_url(f"{url}/api/reader/") as reader:
+    async def use() -> list[str]:
+        async with await lt.AsyncThingClient.from_url(f"{url}/api/plain/") as plain:
             blob = lt.blob.Blob.from_bytes(CONTENT)
-            run = await reader.start.digest(blob=blob)
-            return await reader.digest(blob), await run.result()
+            run = await plain.start.digest(blob=blob)
+            link = await plain.upload(CONTENT, "image/tiff")
+            assert link["media_type"] == "image/tiff"
+            return [await plain.digest(blob), await run.result(), await plain.digest(link)]
 
-    assert asyncio.run(use()) == (DIGEST, DIGEST)
+    assert asyncio.run(use()) == [DIGEST] * 3
 
 
 class BreakingProxy:

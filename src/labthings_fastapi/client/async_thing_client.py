@@ -21,7 +21,7 @@ from .rich import to_rich
 from .run_files import listed_files
 from .signatures import action_text, property_text, signature_of
 from .steps import Answer, Request, Steps
-from .uploads import with_uploads
+from .uploads import Progress, Source, upload, with_uploads
 
 if TYPE_CHECKING:
     import httpx2
@@ -123,6 +123,15 @@ class AsyncThingClient(AsyncLiveFrames):
         if not (self._arrays or self._protocol.arrays):
             return value
         return to_rich(value, schema, arrays=self._arrays, objects=False)
+
+    async def upload(
+        self, source: Source, media_type: str | None = None, progress: Progress | None = None
+    ) -> dict[str, Any]:
+        """Send a file or bytes to the server; return the link that actions take as input.
+
+        See `ThingClient.upload`.
+        """
+        return await self._run(upload(self._protocol.description, source, media_type, progress))
 
     async def get_property(self, name: str) -> Any:
         """Return the value of a property; `ClientPropertyError` if it cannot be read."""
