@@ -12,6 +12,8 @@ import labthings_fastapi as lt
 from labthings_fastapi.invocation_contexts import get_invocation_directory
 from labthings_fastapi.server.web.connection_limits import Limits
 
+pytestmark = pytest.mark.timeout(180)  # a thousand requests, each on a connection of its own
+
 SECRET = "what nobody may read"
 OUTSIDE = ["secret.txt", "secret.js"]
 UPWARDS = [

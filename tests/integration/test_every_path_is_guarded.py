@@ -16,6 +16,8 @@ from labthings_fastapi.invocation_contexts import get_invocation_directory
 from labthings_fastapi.security.credential_file import CredentialFile
 from labthings_fastapi.security.credentials import new_token
 
+pytestmark = pytest.mark.timeout(180)  # a thousand requests, each on a connection of its own
+
 SAFE = ["GET", "HEAD"]
 CHANGING = ["POST", "PUT", "PATCH", "DELETE"]
 ODD = ["TRACE", "PROPFIND", "COPY", "MKCOL", "LOCK", "QUERY"]
