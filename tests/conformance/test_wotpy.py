@@ -1,7 +1,7 @@
 """wotpy, a Scripting API for Python, uses a Thing over HTTP.
 
-It cannot consume the demo stage: it supports schemas within schemas only if they have a `type`, and
-a number that may be null or "NaN" is a `oneOf` (W3C TD 1.1, section 5.3.2.1, allows both).
+It supports schemas within schemas only if they have a `type`. A number that may be null is a
+`oneOf` without one (W3C TD 1.1, section 5.3.2.1), so inputs of the demo have none.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from labthings_fastapi.server.web.connection_limits import Limits
 
 HOST = b"Host: 127.0.0.1\r\n"
+KEY = b"dGhlIHNhbXBsZSBub25jZQ=="
 
 
 def whole_answer(client: Any) -> bytes:
@@ -65,8 +66,9 @@ def test_any_number_of_malformed_requests_has_one_line_in_the_log(
         assert whole_answer(running.connect(b"no HTTP\r\n\r\n")).startswith(b"HTTP/1.1 400 ")
         upgrade = b"Connection: Upgrade, close\r\nUpgrade: other\r\n\r\n"
         whole_answer(running.connect(b"GET / HTTP/1.1\r\n" + HOST + upgrade))
-        socket = upgrade.replace(b"other", b"websocket")
-        whole_answer(running.connect(b"GET /ws?token=x HTTP/1.1\r\n" + HOST + socket))
+        for key in (b"", b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %b\r\n" % KEY):
+            socket = b"Connection: Upgrade\r\nUpgrade: websocket\r\n%b\r\n" % key
+            whole_answer(running.connect(b"GET /ws?token=x HTTP/1.1\r\n" + HOST + socket))
     [line] = [record.getMessage() for record in caplog.records]
     assert line == (
         "Refused a request of 127.0.0.1: Invalid HTTP request received. This server speaks "

@@ -290,6 +290,8 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         address = self.client[0] if self.client else None
         self.logger = ConnectionLogger(self.logger, self._refused, address)  # type: ignore[assignment] # has what uvicorn uses
 
+        self.conn.logger = self.logger
+
     def check(self, now: float, limits: Limits) -> None:
         if self._write_stall.lasts(self.transport, now, limits.closing_seconds):
             self.transport.abort()

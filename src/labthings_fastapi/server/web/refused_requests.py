@@ -15,15 +15,17 @@ MOST: Final = 20
 """How many addresses have a line in a minute; all others are counted."""
 LONGEST: Final = 300  # characters of a reason, in which clients have a say
 
-_SAID_OTHERWISE: Final = "Invalid HTTP request received."
+_SAID_OTHERWISE: Final = {"Invalid HTTP request received.", "connection open"}
+_HANDSHAKE: Final = "connection rejected (%d %s)"
 _OF_CLIENTS: Final = {
     "Unsupported upgrade request.": "It asks for another protocol than WebSocket.",
     "Exceeded concurrency limit.": "Too many requests are in progress.",
     "Invalid UTF-8 sequence received from client.": "A text message of its socket is not UTF-8.",
     '%s - "WebSocket %s" 403': "The socket {1} was refused with status 403.",
     '%s - "WebSocket %s" %d': "The socket {1} was refused with status {2}.",
+    _HANDSHAKE: "A handshake of a WebSocket was refused: {0} {1}.",
 }
-"""What uvicorn logs each time a client sends it, and what we say instead."""
+"""What uvicorn and websockets log each time a client sends it, and what we say instead."""
 
 
 class RefusedRequests:
@@ -61,6 +63,7 @@ class ConnectionLogger(logging.LoggerAdapter[logging.Logger]):
         super().__init__(logger)
         self._refused = refused
         self._address = address
+        self._is_told = False  # whether this connection was refused already
 
     @property
     def level(self) -> int:
@@ -70,8 +73,11 @@ class ConnectionLogger(logging.LoggerAdapter[logging.Logger]):
     def log(self, level: int, msg: object, *args: object, **options: Any) -> None:
         """Pass a record on, or count what is the client's mistake."""
         reason = _OF_CLIENTS.get(msg) if isinstance(msg, str) else None
+        if msg == _HANDSHAKE and self._is_told:
+            return  # uvicorn has said so, with the path
         if reason is not None:
+            self._is_told = True
             texts = [str(each).partition("?")[0] for each in args]  # people put tokens into queries
             self._refused.note(self._address, reason.format(*texts))
-        elif msg != _SAID_OTHERWISE:
+        elif msg not in _SAID_OTHERWISE:
             super().log(level, msg, *args, **options)

@@ -71,7 +71,9 @@ def test_what_uvicorn_logs_of_clients_is_bounded_and_all_else_is_passed_on(
         logger.info('%s - "WebSocket %s" %d', "192.0.2.1:5", "/ws?token=secret", 401)
         logger.warning("Unsupported upgrade request.")
         clock.now += SECONDS
+    logger.info("connection rejected (%d %s)", 401, "Unauthorized")  # said with the path above
     logger.info('%s - "WebSocket %s" [accepted]', "192.0.2.1:5", "/ws")
+    logger.info("connection open")
     logger.error("Exception in ASGI application\n")
     first = "Refused a request of 192.0.2.1: The socket /ws was refused with status 401."
     more = f"{first} (1 more were refused since the last such line.)"
@@ -81,4 +83,14 @@ def test_what_uvicorn_logs_of_clients_is_bounded_and_all_else_is_passed_on(
         more,
         '192.0.2.1:5 - "WebSocket /ws" [accepted]',
         "Exception in ASGI application\n",
+    ]
+
+
+def test_a_handshake_that_uvicorn_does_not_mention_is_told(
+    refused: RefusedRequests, caplog: pytest.LogCaptureFixture
+) -> None:
+    logger = ConnectionLogger(logging.getLogger("uvicorn.error"), refused, None)
+    logger.info("connection rejected (%d %s)", 400, "Bad Request")
+    assert lines(caplog) == [
+        "Refused a request of a client: A handshake of a WebSocket was refused: 400 Bad Request."
     ]
