@@ -160,7 +160,7 @@ class Dispatcher:
 
     async def _execute(self, operation: Operation, request: Request, runs_thing_code: bool) -> None:
         thing, name = request.target, request.members.get("name")
-        requester = current_requester.get()
+        requester = current_requester.get() if operation.changes else None
         if requester is not None:  # with marks of its own; those of the socket are shared
             requester = replace(requester)
             current_requester.set(requester)
