@@ -459,6 +459,7 @@ def test_the_routes_are_described(lab: Lab, client: TestClient) -> None:
         PATH,
         f"{PATH}/{{id}}",
         f"{PATH}/{{id}}/output",
+        f"{PATH}/{{id}}/results",
         f"{PATH}/{{id}}/files",
         f"{PATH}/{{id}}/files.zip",
         f"{PATH}/{{id}}/files/{{filename}}",
