@@ -16,13 +16,14 @@ MOST: Final = 20
 LONGEST: Final = 300  # characters of a reason, in which clients have a say
 
 _SAID_OTHERWISE: Final = {"Invalid HTTP request received.", "connection open"}
+_ACCEPTED: Final = '%s - "WebSocket %s" [accepted]'
 _HANDSHAKE: Final = "connection rejected (%d %s)"
 _OF_CLIENTS: Final = {
     "Unsupported upgrade request.": "It asks for another protocol than WebSocket.",
     "Exceeded concurrency limit.": "Too many requests are in progress.",
     "Invalid UTF-8 sequence received from client.": "A text message of its socket is not UTF-8.",
-    '%s - "WebSocket %s" 403': "The socket {1} was refused with status 403.",
-    '%s - "WebSocket %s" %d': "The socket {1} was refused with status {2}.",
+    '%s - "WebSocket %s" 403': "The WebSocket {1} was refused with status 403.",
+    '%s - "WebSocket %s" %d': "The WebSocket {1} was refused with status {2}.",
     _HANDSHAKE: "A handshake of a WebSocket was refused: {0} {1}.",
 }
 """What uvicorn and websockets log each time a client sends it, and what we say instead."""
@@ -73,6 +74,8 @@ class ConnectionLogger(logging.LoggerAdapter[logging.Logger]):
     def log(self, level: int, msg: object, *args: object, **options: Any) -> None:
         """Pass a record on, or count what is the client's mistake."""
         reason = _OF_CLIENTS.get(msg) if isinstance(msg, str) else None
+        if msg == _ACCEPTED and not logging.getLogger().isEnabledFor(logging.DEBUG):
+            return  # like requests over HTTP: a line for each drowns all others
         if msg == _HANDSHAKE and self._is_told:
             return  # uvicorn has said so, with the path
         if reason is not None:
