@@ -58,6 +58,11 @@ def for_pydantic(hint: Any, config: ConfigDict) -> Any:
     return Annotated[known, _Compiled(schema)]
 
 
+def names_arrays(hint: Any) -> bool:
+    """Whether a hint names numpy's class of arrays, alone or within another type."""
+    return is_array_hint(hint) or any(map(names_arrays, get_args(hint)))
+
+
 def _check(hint: Any, config: ConfigDict) -> None:
     """Refuse other classes that pydantic does not know: it was told to take any."""
     found = _with_array_types(hint)

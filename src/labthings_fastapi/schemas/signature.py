@@ -26,7 +26,7 @@ from labthings_fastapi.exceptions import (
     UnserialisableTypeError,
 )
 
-from .array_hints import for_pydantic
+from .array_hints import for_pydantic, names_arrays
 from .docstrings import parameter_descriptions
 from .enum_values import reading_json_values
 from .reasons import reason
@@ -238,9 +238,9 @@ def _field_name(parameter: str, taken: Collection[str]) -> str:
 
 
 def _field(parameter: inspect.Parameter, hint: Any, field: str, described: str | None) -> Any:
-    default = (
-        ... if parameter.default is inspect.Parameter.empty else plain_value(parameter.default)
-    )
+    default = ... if parameter.default is inspect.Parameter.empty else parameter.default
+    if not names_arrays(hint):
+        default = plain_value(default)
     infos = [item for item in get_args(hint)[1:] if isinstance(item, FieldInfo)]
     if isinstance(default, FieldInfo):
         infos.append(default)
