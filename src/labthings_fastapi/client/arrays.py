@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from .description import Description
 
+_PLAIN: Final = frozenset({bool, int, float, str, type(None)})
 ARRAY_SECONDS: Final = 60.0
 """How long an array may take that is fetched by itself."""
 ACCEPT: Final = {"Accept": f"{NPY}, {NPZ};q=0.9, application/json;q=0.5"}
@@ -139,8 +140,11 @@ def has_links(value: Any) -> bool:
     """Whether there are links to arrays in a value."""
     if isinstance(value, dict):
         return (DTYPE in value and "href" in value) or any(map(has_links, value.values()))
-    return isinstance(value, list) and any(
-        has_links(each) for each in value if isinstance(each, dict | list)
+    # Long lists of numbers are looked at without a loop in Python.
+    return (
+        isinstance(value, list)
+        and not _PLAIN.issuperset(map(type, value))
+        and any(map(has_links, value))
     )
 
 

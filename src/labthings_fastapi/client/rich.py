@@ -13,6 +13,8 @@ from labthings_fastapi.outputs.blob_data import RemoteBlobData
 
 from .arrays import array_schema, described_array
 
+_PLAIN = frozenset({bool, int, float, str, type(None)})
+
 
 class BlobSource(Protocol):
     """The client over whose connection blobs came."""
@@ -97,7 +99,7 @@ def with_blobs(value: Any, source: BlobSource) -> Any:
         return RemoteBlob(value, source)
     if isinstance(value, dict):
         return {name: with_blobs(each, source) for name, each in value.items()}
-    if isinstance(value, list) and any(isinstance(each, dict | list) for each in value):
+    if isinstance(value, list) and not _PLAIN.issuperset(map(type, value)):
         return [with_blobs(each, source) for each in value]
     return value
 

@@ -16,6 +16,7 @@ from typing import Any
 from pydantic_core import to_json
 
 _LEAVES = frozenset({bool, int, float, str, bytes, type(None)})
+_NUMBERS = frozenset("biufc")  # kinds of dtypes
 _SEQUENCES = (list, tuple, set, frozenset)
 _CONTAINERS = frozenset({dict, *_SEQUENCES})
 
@@ -92,7 +93,8 @@ def to_wire_json(value: Any, *, keep_naive: bool = False) -> bytes:
 def _other(value: Any) -> Any:
     plain = plain_value(value)
     if plain is not value:
-        return with_time_zones(plain)
+        # Numbers, where there is nothing to look for, unless it is an array of objects.
+        return plain if value.dtype.kind in _NUMBERS else with_time_zones(plain)
     if isinstance(value, Mapping):
         return with_time_zones(dict(value))
     if isinstance(value, zoneinfo.ZoneInfo):
