@@ -7,4 +7,13 @@ from labthings_fastapi.actions.logs import (
     inject_invocation_id,
 )
 
-__all__ = ["THINGS_LOGGER", "DequeLogHandler", "get_thing_logger", "inject_invocation_id"]
+THING_LOGGER = get_thing_logger()
+"""The logger above those of all Things."""
+
+__all__ = [
+    "THINGS_LOGGER",
+    "THING_LOGGER",
+    "DequeLogHandler",
+    "get_thing_logger",
+    "inject_invocation_id",
+]

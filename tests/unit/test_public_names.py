@@ -152,3 +152,27 @@ def test_older_names_lead_to_the_same_things():
     assert invocations.InvocationModel is InvocationModel
     assert logs.inject_invocation_id is inject_invocation_id
     assert (properties.property, properties.DataProperty) == (lt.property, lt.DataProperty)
+
+
+def test_names_of_properties_are_where_older_code_looks() -> None:
+    from labthings_fastapi import properties
+    from labthings_fastapi.descriptors.info import PropertyInfo
+    from labthings_fastapi.exceptions import MissingDefaultError, OverspecifiedDefaultError
+
+    assert properties.PropertyInfo is PropertyInfo
+    assert len(properties.CONSTRAINT_ARGS) == 9
+    assert {"gt", "ge", "lt", "le", "pattern"} <= properties.CONSTRAINT_ARGS
+    made = properties.default_factory_from_arguments(default=[1])
+    assert made() == [1]
+    assert made() is not made()
+    assert properties.default_factory_from_arguments(default_factory=list)() == []
+    with pytest.raises(MissingDefaultError):
+        properties.default_factory_from_arguments()
+    with pytest.raises(OverspecifiedDefaultError):
+        properties.default_factory_from_arguments(default=1, default_factory=int)
+
+
+def test_the_logger_above_those_of_all_things_has_a_name() -> None:
+    from labthings_fastapi.logs import THING_LOGGER, get_thing_logger
+
+    assert get_thing_logger() is THING_LOGGER is get_thing_logger("stage").parent

@@ -82,9 +82,9 @@ def invocations_logger() -> logging.Logger:
     return logger
 
 
-def get_thing_logger(name: str) -> logging.Logger:
-    """Return the logger of the Thing of that name."""
-    return capturing_logger(f"{THINGS_LOGGER}.{name}")
+def get_thing_logger(name: str | None = None) -> logging.Logger:
+    """Return the logger of the Thing of that name; without a name, the one above all of them."""
+    return capturing_logger(THINGS_LOGGER if name is None else f"{THINGS_LOGGER}.{name}")
 
 
 def thing_log(name: str) -> OwnLogger:

@@ -37,6 +37,23 @@ class _Missing:
 MISSING: Any = _Missing()
 
 
+def default_factory_from_arguments(
+    default: Any = MISSING, default_factory: Callable[[], Any] | None = None
+) -> Callable[[], Any]:
+    """Return a function that makes the default value, from one of both arguments.
+
+    Raises:
+        MissingDefaultError, OverspecifiedDefaultError: there is none, or there are both.
+    """
+    if default is MISSING and default_factory is None:
+        raise MissingDefaultError("A default is needed: give `default` or `default_factory`.")
+    if default is not MISSING and default_factory is not None:
+        raise OverspecifiedDefaultError("Give `default` or `default_factory`, and not both.")
+    if default_factory is not None:
+        return default_factory
+    return lambda: copy.deepcopy(default)
+
+
 class DataProperty(BaseProperty[V]):
     """A typed attribute that clients can read, write and observe.
 
