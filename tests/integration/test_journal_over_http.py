@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import logging
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -93,7 +94,7 @@ def test_no_file_is_created_before_the_first_run(serve, tmp_path, ended):
         assert client.get("/stage/note").status_code == 200
         assert client.get("/journal").json() == {"records": [], "next": None}
         assert client.get(f"/action_invocations/{uuid4()}").status_code == 404
-        assert list(tmp_path.iterdir()) == []
+        assert not list(tmp_path.rglob("journal.sqlite"))
         ended(client, client.post("/stage/add").json()["href"])
         assert (tmp_path / "settings" / "journal.sqlite").is_file()
 
@@ -252,7 +253,7 @@ def test_the_journal_may_be_in_memory(serve, ended, tmp_path):
     with server.test_client() as client:
         ended(client, client.post("/stage/add").json()["href"])
         assert isinstance(server.action_manager.journal, MemoryJournal)
-    assert list(tmp_path.iterdir()) == []
+    assert not list(tmp_path.rglob("journal.sqlite"))
 
 
 def test_the_journal_may_be_elsewhere(serve, ended, tmp_path):
@@ -331,9 +332,11 @@ def test_the_command_ends_with_3_and_names_the_process(other_process, tmp_path):
 
 
 def test_a_server_whose_folder_was_locked_meanwhile_starts_no_run(
-    serve, other_process, assert_problem
+    serve, other_process, assert_problem, tmp_path
 ):
-    with serve().test_client() as client:
+    server = serve()
+    shutil.rmtree(tmp_path / "settings")  # a server claims a folder that is there when it starts
+    with server.test_client() as client:
         process = other_process()
         problem = assert_problem(client.post("/stage/add"), 503)
         assert str(process.pid) in problem["detail"]

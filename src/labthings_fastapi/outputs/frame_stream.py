@@ -163,8 +163,10 @@ class FrameStream(Generic[T]):
         Raises:
             StopAsyncIteration: as of `next_frame`.
         """
-        index = await self.next_frame()
-        return self._entry_or_newest(index).frame
+        while True:
+            frame = self._entry_or_newest(await self.next_frame())
+            if frame is not None:
+                return frame.frame
 
     async def next_frame_size(self) -> int:
         """Wait for the next frame and return its size in bytes, as it is sent to clients."""
@@ -180,6 +182,9 @@ class FrameStream(Generic[T]):
                 except StopAsyncIteration:
                     return
                 frame = self._entry_or_newest(index)
+                if frame is None:
+                    last = -1
+                    continue
                 with self._lock:
                     self._dropped += max(frame.index - last - 1, 0)
                 last = frame.index
@@ -190,10 +195,11 @@ class FrameStream(Generic[T]):
         async for frame in self.frames():
             yield self.encode(frame.frame)
 
-    def _entry_or_newest(self, index: int) -> Frame[T]:
+    def _entry_or_newest(self, index: int) -> Frame[T] | None:
+        """Return a frame, or the newest if that is gone; None if the stream was reset meanwhile."""
         with self._lock:
-            if not self._ring:  # it was reset meanwhile
-                raise StopAsyncIteration
+            if not self._ring:
+                return None
             first = self._ring[0].index
             at = index - first
             return self._ring[at] if 0 <= at < len(self._ring) else self._ring[-1]

@@ -332,10 +332,16 @@ class ThingServer(ServedThings):
         thread_failure_hook.begin()
         try:
             await self._open()
+            raised: BaseException | None = None
             async with BlockingPortal() as self._portal:
-                yield
+                try:
+                    yield
+                except BaseException as error:  # noqa: BLE001 - the portal would put it in a group
+                    raised = error
                 portal, self._portal = self._portal, None
                 await portal.stop(cancel_remaining=True)
+            if raised is not None:
+                raise raised
         except ThingStartError as error:
             self._startup_failure = {"thing": error.thing, "exception": error.__cause__ or error}
             raise

@@ -218,3 +218,22 @@ def test_the_rate_is_of_the_frames_that_come_now(monkeypatch: pytest.MonkeyPatch
     assert stream.frames_per_second == pytest.approx(10)
     now += 60
     assert stream.frames_per_second == 0.0
+
+
+def test_a_reset_ends_no_viewer() -> None:
+    stream = Camera().stream
+
+    async def watch() -> list[int]:
+        frames = stream.frames()
+        first = asyncio.create_task(anext(frames))
+        await until(lambda: stream._waiters)
+        stream.add_frame(jpeg(0))
+        stream.reset()  # before the viewer has looked
+        await asyncio.sleep(0)
+        await until(lambda: stream._waiters)
+        stream.add_frame(jpeg(1))
+        seen = [number_of((await first).frame)]
+        await frames.aclose()
+        return seen
+
+    assert asyncio.run(watch()) == [1]

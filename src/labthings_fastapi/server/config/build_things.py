@@ -87,9 +87,10 @@ def build_things(
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a laboratory's class raises anything
             errors.append(f"things.{name}.cls: it could not be made: {describe_exception(error)}")
             causes.append(error)
-    if len(errors) == len(causes) == 1 and isinstance(causes[0], Exception):
-        causes[0].add_note(errors[0])
-        raise causes[0]  # as in Python, where the class is called
+    only = causes[0] if len(errors) == len(causes) == 1 else None
+    if isinstance(only, Exception) and not isinstance(only, LabThingsError):
+        only.add_note(errors[0])
+        raise only  # as in Python, where the class is called
     if errors:
         raise configuration_error(errors) from (causes[0] if causes else None)
     return things
