@@ -348,7 +348,7 @@ class TestSignedIn:
     @pytest.fixture
     def signed_in(self, sign_in, token):
         page = sign_in(token)
-        page.get_by_text("motor").wait_for()
+        page.get_by_text("motor").first.wait_for()
         return page
 
     def test_the_page_works_and_scripts_cannot_see_the_cookie(self, lab, signed_in, token):
