@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import labthings_fastapi as lt
 from labthings_fastapi.testing import create_thing_without_server
@@ -17,7 +18,7 @@ class Laser(lt.Thing):
 
 def main() -> None:
     """Write settings until this process is stopped."""
-    laser = create_thing_without_server(Laser, settings_folder=sys.argv[1])
+    laser = create_thing_without_server(Laser, settings_folder=Path(sys.argv[1]) / "laser")
     first = laser.power
     for step in range(1, 1001):
         laser.power = first + step

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 
 import pytest
@@ -55,13 +56,15 @@ def test_where_log_handlers_raise_a_run_that_cannot_be_recorded_is_refused(
     thing_server, tmp_path, let_logging_fail
 ):
     let_logging_fail("labthings_fastapi.journal", OSError("the network has gone"))
-    settings = tmp_path / "settings"
-    running = thing_server({"press": Press}, settings_folder=settings)
-    settings.write_text("a file where the folder of the journal should be")
+    blocked = tmp_path / "blocked"
+    running = thing_server({"press": Press}, journal={"path": blocked / "journal.sqlite"})
+    if blocked.exists():
+        shutil.rmtree(blocked)
+    blocked.write_text("a file where the folder of the journal should be")
     refused = running.client.post("/press/move")
     assert refused.status_code == 507
     assert refused.headers["content-type"] == "application/problem+json"
     assert running.server.things["press"].moves == 0
-    settings.unlink()
+    blocked.unlink()
     again = running.client.post("/press/move", headers={"Prefer": "wait=30"})
     assert again.json()["status"] == "completed"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -42,7 +43,7 @@ def test_a_kill_in_a_burst_of_writes_never_corrupts_the_file(tmp_path: Path, kil
         child = os.fork()
         if child == 0:
             os.close(reader)
-            laser = create_thing_without_server(Laser, settings_folder=tmp_path)
+            laser = create_thing_without_server(Laser, settings_folder=tmp_path / "laser")
             first = laser.power
             for step in range(1, 1001):
                 laser.power = first + step
@@ -73,15 +74,15 @@ def test_a_killed_process_leaves_a_file_that_the_next_one_loads(tmp_path: Path):
     rest = [int(line) for line in process.stdout.read().split()]
     process.wait()
     process.stdout.close()
-    laser = create_thing_without_server(Laser, settings_folder=tmp_path)
+    laser = create_thing_without_server(Laser, settings_folder=tmp_path / "laser")
     assert laser.power >= (output + rest)[-1]
 
 
 def test_an_unreadable_file_is_set_aside_loudly(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     path = settings_path(tmp_path)
-    path.parent.mkdir(parents=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text('{"power": 5, "no', "utf-8")
-    laser = create_thing_without_server(Laser, settings_folder=tmp_path)
+    laser = create_thing_without_server(Laser, settings_folder=tmp_path / "laser")
     assert laser.power == 0
     aside = list(path.parent.glob("Settings-Laser.json.unreadable-*"))
     assert [each.read_text("utf-8") for each in aside] == ['{"power": 5, "no']
@@ -97,9 +98,9 @@ def test_a_bad_value_costs_only_itself_and_an_unknown_key_survives(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ):
     path = settings_path(tmp_path)
-    path.parent.mkdir(parents=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({"power": -5, "note": "kept", "older": [1, 2]}), "utf-8")
-    laser = create_thing_without_server(Laser, settings_folder=tmp_path)
+    laser = create_thing_without_server(Laser, settings_folder=tmp_path / "laser")
     assert (laser.power, laser.note) == (0, "kept")
     assert any("power" in record.getMessage() for record in caplog.records)
     laser.note = "new"
@@ -116,13 +117,13 @@ def test_a_byte_that_flips_on_the_disk_costs_no_more_than_its_value(tmp_path: Pa
     for number in range(300):
         folder = tmp_path / str(number)
         path = settings_path(folder)
-        path.parent.mkdir(parents=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         place = chance.randrange(len(good))
         flipped = bytearray(good)
         flipped[place] ^= 1 << chance.randrange(8)
         path.write_bytes(flipped)
 
-        laser = create_thing_without_server(Laser, settings_folder=folder)
+        laser = create_thing_without_server(Laser, settings_folder=folder / "laser")
 
         assert isinstance(laser.power, int)
         assert laser.power >= 0
@@ -153,6 +154,7 @@ def test_two_servers_that_begin_on_no_folder_never_write_the_same_settings(tmp_p
     """The folder is locked when it is made: a second server fails and changes nothing."""
     folder = tmp_path / "settings"
     server = lt.ThingServer.from_things({"laser": Laser}, settings_folder=str(folder))
+    shutil.rmtree(folder)
     with server.test_client() as client:
         folder.mkdir()
         other = subprocess.Popen(
