@@ -278,10 +278,12 @@ def test_connections_beyond_the_limit_are_answered_with_503(
         answers = [received(client) for client in refused]
     assert {problem(answer)["status"] for answer in answers} == {503}
     assert all(b"\r\nRetry-After: 5\r\n" in answer for answer in answers)
-    assert [record.message for record in caplog.records] == [
+    first, *others = [record.message for record in caplog.records]
+    assert first == (
         "A new connection was refused: 127.0.0.1 has 3 connections, the most for one address. Look "
         "for clients that open connections and do not close them, or raise max_connections."
-    ]
+    )
+    assert len(others) <= 1, "one line an address and minute"
     for each in kept:
         each.close()
     for _ in range(
