@@ -7,8 +7,8 @@ PYTHON ?= python3
 HOST ?= 127.0.0.1
 PORT ?= 5000
 PYTEST_ARGS ?=
-# Most tests wait for a server or a browser, so two processes halve the time.
-JOBS ?= 2
+# Most tests wait for a server or a browser: three processes keep two cores busy.
+JOBS ?= 3
 BENCH_ARGS ?= --json benchmarks/results/latest.json --svg benchmarks/results/latest.svg
 
 VENV := .venv
